@@ -1,0 +1,136 @@
+"""What a table promises: its columns, its key, how it is written.
+
+A contract is the part of an endpoint that decides what its table holds. Its `version` is a hash of
+just that part, so that Dagster shows a table as out of date exactly when its content would differ.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+# What normalization does with the same contract and the same responses. Raise it when that changes.
+NORMALIZATION = 1
+
+_ALIASES = {
+    "bool": "boolean",
+    "text": "varchar",
+    "string": "varchar",
+    "int": "bigint",
+    "integer": "bigint",
+    "float": "double",
+    "timestamp with time zone": "timestamptz",
+}
+_PLAIN = (
+    "boolean",
+    "bigint",
+    "hugeint",
+    "double",
+    "varchar",
+    "json",
+    "timestamptz",
+    "timestamp",
+    "date",
+    "time",
+    "uuid",
+)
+_DECIMAL = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
+TIME_TYPES = ("timestamptz", "timestamp", "date", "time")
+
+
+def column_type(text: str) -> str:
+    """A declared type in its one spelling: DuckDB's name in small letters.
+
+    >>> column_type("TEXT"), column_type("decimal(18, 2)")
+    ('varchar', 'decimal(18,2)')
+    """
+    name = _ALIASES.get(text.strip().lower(), text.strip().lower())
+    if name in _PLAIN:
+        return name
+    if found := _DECIMAL.fullmatch(name):
+        precision, scale = int(found[1]), int(found[2])
+        if 1 <= precision <= 38 and scale <= precision:
+            return f"decimal({precision},{scale})"
+        raise ValueError(f"{text!r}: a decimal has 1 to 38 digits, and no more decimals than digits")
+    raise ValueError(f"{text!r} is not a type; one of {', '.join(_PLAIN)}, decimal(p,s)")
+
+
+ColumnType = Annotated[str, AfterValidator(column_type)]
+
+
+class Column(BaseModel):
+    """A declared column: a value that does not fit quarantines its record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: ColumnType = Field(description="DuckDB's name of the type; 'enum' is given by `values`")
+    path: str | None = Field(None, description="where in the record its value is; by default found by name")
+    required: bool = Field(False, description="a record without a value here is quarantined")
+    format: str | None = Field(
+        None, description="how a time is written: iso (default), unix, unix_ms, or a strptime pattern such as %d.%m.%Y"
+    )
+    values: tuple[str, ...] | None = Field(None, description="the only values allowed in a varchar column")
+    sensitive: bool = Field(False, description="kept out of previews, logs and metadata")
+    description: str | None = Field(None, description="shown in Dagster's column schema")
+
+    @model_validator(mode="after")
+    def _format_is_for_times(self) -> "Column":
+        if self.format is not None and self.type not in TIME_TYPES:
+            raise ValueError(f"format is always a time's format, and {self.type} is no time")
+        if self.values is not None and self.type != "varchar":
+            raise ValueError(f"values are for varchar columns, and this is {self.type}")
+        return self
+
+
+class Children(BaseModel):
+    """What is declared of the child table of one nested list."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: dict[str, Column] = Field(default_factory=dict)
+
+
+class Tombstone(BaseModel):
+    """Which records say that their key is gone."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(description="where in the record to look, such as `status`")
+    equals: str | bool | int = Field(description="the value that means deleted")
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
+Write = Literal["merge", "replace_partition", "replace"]
+
+
+class Contract(BaseModel):
+    """What one table and its children promise; the same for all who normalize, load and show it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    columns: Mapping[str, Column] = Field(default_factory=dict)
+    children: Mapping[str, Children] = Field(default_factory=dict, description="by the list's path in the record")
+    primary_key: Names = ()
+    newest_by: str | None = None
+    write: Write = "merge"
+    deleted: Tombstone | None = None
+    time_zone: str = "UTC"
+
+    @property
+    def version(self) -> str:
+        """Sixteen hex digits that change exactly when the table's content may: descriptions do not count."""
+        told = self.model_dump(mode="json")
+        for column in [
+            *told["columns"].values(),
+            *(c for t in told["children"].values() for c in t["columns"].values()),
+        ]:
+            del column["description"], column["sensitive"]
+        text = json.dumps([NORMALIZATION, told], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

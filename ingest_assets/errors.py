@@ -1,0 +1,60 @@
+"""Every error that is raised on purpose, named by what the catcher should do.
+
+    IngestError
+    ├── ConfigError         mend the file, the setting or the secret, then run again
+    ├── TransientFailure    try again later: nothing is wrong with the file
+    │   └── Locked          another process holds the lock: wait for it, or end it
+    ├── RequestFailed       give up: the API refused, and the same request would be refused again
+    ├── WalkIncomplete      the walk did not reach its end: nothing of it counts as done
+    ├── ContractBroken      stop this table: what came does not fit what was promised
+    └── StorageFailed       a disk is full, or a stored file is not what was written
+
+Bad data is not an error: a record that does not fit is a value, see `ingest_assets.normalize`.
+A message says where, what was found, what was expected, and what to do; never a secret, never a body.
+"""
+
+
+class IngestError(Exception):
+    """The base of all errors raised on purpose."""
+
+
+class ConfigError(IngestError):
+    """A source file, a setting or a secret is wrong or missing."""
+
+
+class TransientFailure(IngestError):
+    """Something that may pass by itself: a lost connection, a 5xx, a limit.
+
+    `wait_seconds` is what the API asked to wait, or None where it said nothing.
+    """
+
+    def __init__(self, message: str, wait_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+
+
+class Locked(TransientFailure):
+    """A lock was not free within its limit; the message names its holder."""
+
+
+class RequestFailed(IngestError):
+    """The API refused for good: the same request would be refused again.
+
+    `status` is the HTTP status, or None where the refusal came inside a 200.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class WalkIncomplete(IngestError):
+    """A walk ended before its end: an empty page in the middle, a cursor that repeats."""
+
+
+class ContractBroken(IngestError):
+    """What came does not fit what the table promises, as a whole and not in single records."""
+
+
+class StorageFailed(IngestError):
+    """A disk is full, or a stored file is damaged or missing."""

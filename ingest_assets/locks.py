@@ -1,0 +1,60 @@
+"""A lock between processes that the kernel gives back when its holder dies.
+
+flock on a file of its own, never on the database's: DuckDB's lock is a POSIX one, and vanishes when its
+process opens and closes the same file by other means. The holder writes who it is into the file, so that
+those who wait can say whom they wait for.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from ingest_assets.errors import Locked
+
+_POLL_SECONDS = 0.02
+
+
+def _holder(file: Path) -> str:
+    try:
+        told = json.loads(file.read_text())
+        age = max(0, time.time() - told["since"])
+        return f"process {told['pid']} ({told['what']}), for {age:.0f} s"
+    except (OSError, ValueError, KeyError):
+        return "a process that has not said who it is"
+
+
+def _try(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def held(file: Path, what: str, wait_seconds: float) -> Iterator[None]:
+    """Hold the lock on `file` (made if missing, mode 0600) while inside; `what` is shown to those who wait.
+
+    Raises `Locked` after `wait_seconds`, naming the holder's process, what it does and for how long. Not
+    re-entrant: asking again inside waits for itself and fails.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        until = time.monotonic() + wait_seconds
+        while not _try(descriptor):
+            if time.monotonic() >= until:
+                raise Locked(
+                    f"{file.name} is held by {_holder(file)}; waited {wait_seconds:.0f} s. Try later, or end it"
+                )
+            time.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter, not a secret
+        told = json.dumps({"pid": os.getpid(), "what": what, "since": time.time()}).encode()
+        os.pwrite(descriptor, told.ljust(200), 0)
+        yield
+    finally:
+        os.close(descriptor)
