@@ -1,0 +1,315 @@
+"""Where secrets come from, and how their values are kept out of everything that is written.
+
+A source file only names a secret. Its value is looked up when a request needs it, and from then on is
+*in use*: the redactor replaces it, in whatever encoding it turns up, by a marker that names it:
+
+    https://api.example.com/v1?key=abc%2Fdef  →  https://api.example.com/v1?key=~hidden.KEY.percent.
+
+Markers are made of characters that neither JSON nor URLs change, so that what is stored stays readable, and
+they can be put back when a walk goes on from a stored page.
+"""
+
+import base64
+import hashlib
+import json
+import logging
+import os
+import re
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ingest_assets.errors import ConfigError
+
+# A shorter value would also be found, and replaced, in text that has nothing to do with it.
+_SHORTEST = 6
+_MARKER = re.compile(rb"~hidden\.\w+\.[a-z0-9]+\.")
+_HOW = "write {env: NAME} for an environment variable, or {file: PATH} for a file: a secret never stands in the file"
+
+
+class _NotNamed:
+    """Stands for what a file gave instead of a secret's name, so that no error message can show it."""
+
+    def __repr__(self) -> str:
+        return "hidden"
+
+
+class Secret(BaseModel):
+    """A secret by name: an environment variable or a file that holds the value and nothing else."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        json_schema_extra={"oneOf": [{"required": ["env"]}, {"required": ["file"]}]},
+    )
+
+    env: str | None = Field(None, description="name of the environment variable that holds the value")
+    file: str | None = Field(None, description="path of the file that holds the value; one newline at its end is cut")
+
+    # The two run from the last to the first: the text is gone before anything can complain about it.
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_literals(cls, given: Any) -> Any:
+        if isinstance(given, _NotNamed):
+            raise ValueError(_HOW)  # noqa: TRY004 -- pydantic reports ValueErrors with their place
+        return given
+
+    @model_validator(mode="before")
+    @classmethod
+    def _hide_literals(cls, given: Any) -> Any:
+        return given if isinstance(given, Secret) or _is_name(given) else _NotNamed()
+
+    @property
+    def name(self) -> str:
+        """What messages and markers call it, in letters, digits and underscores.
+
+        >>> Secret(env="STRIPE_API_KEY").name, Secret(file="/run/secrets/my-key.txt").name
+        ('STRIPE_API_KEY', 'my_key_5d78843c')
+        """
+        if self.env is not None:
+            return self.env
+        path = self.file or ""
+        return re.sub(r"\W", "_", Path(path).stem, flags=re.ASCII) + "_" + hashlib.sha256(path.encode()).hexdigest()[:8]
+
+    def __str__(self) -> str:
+        return f"environment variable {self.env}" if self.env is not None else f"file {self.file}"
+
+
+def _is_name(given: Any) -> bool:
+    if not isinstance(given, Mapping) or len(given) != 1:
+        return False
+    (kind, name), *_ = given.items()
+    if not isinstance(name, str) or not name:
+        return False
+    return kind == "file" or (kind == "env" and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None)
+
+
+def _percent_forms(value: str) -> Iterator[tuple[str, str]]:
+    # Who encodes decides what stays: RFC 3986 nothing reserved, Python's default '/', JavaScript !*'().
+    for name, safe in (("percent", ""), ("percentpath", "/"), ("percentjs", "!*'()")):
+        yield name, quote(value, safe=safe)
+    yield "plus", quote_plus(value)
+
+
+def _lower_hex(text: str) -> str:
+    return re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), text)
+
+
+def _json_forms(value: str) -> Iterator[tuple[str, str]]:
+    text = json.dumps(value)[1:-1]
+    yield "json", text
+    yield "jsonutf8", json.dumps(value, ensure_ascii=False)[1:-1]
+    yield "jsonupper", re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), text)
+    yield "jsonslash", text.replace("/", "\\/")
+    yield "jsonhtml", re.sub("[<>&']", lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _base64_forms(value: str) -> Iterator[tuple[str, str]]:
+    raw = value.encode()
+    for kind, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
+        whole = encode(raw).decode()
+        yield kind, whole
+        yield kind + "bare", whole.rstrip("=")
+        # Inside a longer text the value begins at one of three places; what is certain is between its ends.
+        for shift in range(3):
+            first, last = -(-8 * shift // 6), 8 * (shift + len(raw)) // 6
+            yield f"{kind}at{shift}", encode(bytes(shift) + raw).decode()[first:last]
+
+
+def _forms(value: str) -> Iterator[tuple[str, str, str]]:
+    """Each encoding of a value: its name, the text as it is found, and that text once JSON has been decoded."""
+    yield "plain", value, value
+    for name, text in _percent_forms(value):
+        yield name, text, text
+        yield name + "lower", _lower_hex(text), _lower_hex(text)
+    for name, text in _json_forms(value):
+        yield name, text, value
+    for name, text in _base64_forms(value):
+        yield name, text, text
+        yield name + "slash", text.replace("/", "\\/"), text
+
+
+class Redactor:
+    """Replaces values by markers and back; the same values and the same input give the same output.
+
+    >>> redactor = Redactor({"KEY": "abc/def"})
+    >>> redactor.text("https://x.example/?key=abc%2Fdef&page=2")
+    'https://x.example/?key=~hidden.KEY.percent.&page=2'
+    >>> redactor.restore("https://x.example/?key=~hidden.KEY.percent.&page=2")
+    'https://x.example/?key=abc%2Fdef&page=2'
+    """
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._markers: dict[bytes, bytes] = {}
+        self._texts: dict[bytes, bytes] = {}
+        self._decoded: dict[bytes, bytes] = {}
+        for name, value in sorted(values.items()):
+            for form, text, decoded in _forms(value):
+                self._add(f"~hidden.{name}.{form}.".encode(), text.encode(), decoded.encode())
+        self._refuse_values_in_markers(values)
+        longest_first = sorted(self._markers, key=lambda text: (-len(text), text))
+        self._longest = len(longest_first[0]) if longest_first else 1
+        self._any = re.compile(b"|".join(map(re.escape, longest_first)) or b"(?!)")
+        self._needles = [t for t in longest_first if not any(o in t for o in longest_first if o != t)]
+
+    def _add(self, marker: bytes, text: bytes, decoded: bytes) -> None:
+        if text not in self._markers:
+            self._markers[text] = marker
+            self._texts[marker] = text
+            self._decoded[marker] = decoded
+
+    def _refuse_values_in_markers(self, values: Mapping[str, str]) -> None:
+        for name, value in values.items():
+            if any(value.encode() in marker for marker in self._texts):
+                raise ConfigError(f"secret {name}: its value is a part of a marker that hides values; choose another")
+
+    def _replace(self, found: re.Match[bytes]) -> bytes:
+        return self._markers[found[0]]
+
+    def _occurs(self, text: bytes) -> bool:
+        return any(needle in text for needle in self._needles)
+
+    def text(self, text: str) -> str:
+        """The text with every value replaced by its marker."""
+        return self._any.sub(self._replace, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+
+    def stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """The chunks with every value replaced, also where it lies across chunks; holds no more than one back.
+
+        The output, joined, is that of the whole text at once, however it is cut into chunks.
+        """
+        held = b""
+        for chunk in chunks:
+            ready, held = self._settled(held + chunk)
+            if ready:
+                yield ready
+        if held:
+            yield self._any.sub(self._replace, held)
+
+    def _settled(self, text: bytes) -> tuple[bytes, bytes]:
+        """The part of the text that later bytes cannot change, with values replaced, and the rest as it is."""
+        end = max(0, len(text) - self._longest + 1)
+        if not self._occurs(text):
+            return text[:end], text[end:]
+        parts, done = [], 0
+        for found in self._any.finditer(text):
+            if found.start() >= end:
+                break
+            parts += [text[done : found.start()], self._replace(found)]
+            done = found.end()
+        rest = max(done, end)
+        return b"".join([*parts, text[done:rest]]), text[rest:]
+
+    def restore(self, text: str) -> str:
+        """The text with the values put back, each in the encoding it was found in; the inverse of `text`."""
+        return self._put_back(text, self._texts)
+
+    def restore_decoded(self, text: str) -> str:
+        r"""The same for a string that was decoded from JSON, where JSON's own escapes are gone.
+
+        >>> Redactor({"KEY": "abc/def"}).restore_decoded("~hidden.KEY.jsonslash.")
+        'abc/def'
+        """
+        return self._put_back(text, self._decoded)
+
+    def _put_back(self, text: str, texts: Mapping[bytes, bytes]) -> str:
+        raw = text.encode("utf-8", "surrogatepass")
+        return _MARKER.sub(lambda found: texts.get(found[0], found[0]), raw).decode("utf-8", "surrogatepass")
+
+    def redacted(self, error: BaseException) -> str:
+        """The error's text, on one line, with every value replaced.
+
+        >>> Redactor({"KEY": "abc/def"}).redacted(ValueError("bad: abc/def"))
+        'ValueError: bad: ~hidden.KEY.plain.'
+        """
+        return self.text(" ".join("".join(traceback.format_exception_only(error)).split()))
+
+
+class Secrets:
+    """Looks secrets up, late, and remembers each value that is in use.
+
+    `overrides` give values by name (a variable's name or a file's path) and win over `environ` and files.
+
+    >>> secrets = Secrets({"KEY": "abc/def"})
+    >>> secrets.value(Secret(env="KEY")), secrets.redactor.text("abc/def")
+    ('abc/def', '~hidden.KEY.plain.')
+    """
+
+    def __init__(self, overrides: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> None:
+        self._overrides = dict(overrides or {})
+        self._environ = os.environ if environ is None else environ
+        self._in_use: dict[str, str] = {}
+        self._redactor = Redactor({})
+
+    def __repr__(self) -> str:
+        return f"Secrets({', '.join(sorted(self._in_use))})"
+
+    def value(self, secret: Secret) -> str:
+        """The secret's value, in use from now on.
+
+        Raises ConfigError, naming the variable or file, where it is missing, empty, too short to be told from
+        other text, or holds characters that no header can carry.
+        """
+        value = self._looked_up(secret)
+        if not value:
+            raise ConfigError(f"{secret} is empty; it has to hold the secret")
+        if len(value) < _SHORTEST:
+            raise ConfigError(
+                f"{secret} holds fewer than {_SHORTEST} characters; so short a secret could not be kept out of "
+                "stored data without harming it"
+            )
+        if value != value.strip() or not value.isprintable():
+            raise ConfigError(
+                f"{secret} begins or ends with a space or holds a control character; write the bare value"
+            )
+        self.remember(secret.name, value)
+        return value
+
+    def remember(self, name: str, text: str) -> None:
+        """From now on `text` is replaced wherever a value would be, its marker naming `name`."""
+        if self._in_use.get(name) != text:
+            self._in_use[name] = text
+            self._redactor = Redactor(self._in_use)
+
+    @property
+    def redactor(self) -> Redactor:
+        """Replaces the values that are in use now."""
+        return self._redactor
+
+    def _looked_up(self, secret: Secret) -> str:
+        name = secret.env if secret.env is not None else secret.file or ""
+        if name in self._overrides:
+            return self._overrides[name]
+        if secret.env is not None:
+            if name not in self._environ:
+                raise ConfigError(f"{secret} is not set; export {name}=… before you start")
+            return self._environ[name]
+        try:
+            return Path(name).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+        except OSError as error:
+            raise ConfigError(f"{secret} cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise ConfigError(f"{secret} is not text in UTF-8") from None  # the error would show the bytes
+
+
+class LogFilter(logging.Filter):
+    """Lets every log record pass, with the values that are in use replaced in its message and its traceback."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Always true; the record is changed in place."""
+        redactor = self._secrets.redactor
+        record.msg, record.args = redactor.text(record.getMessage()), ()
+        if record.exc_info and record.exc_info[0] is not None:
+            told = "".join(chain.from_iterable([traceback.format_exception(*record.exc_info)]))
+            record.exc_text, record.exc_info = redactor.text(told), None
+        return True
