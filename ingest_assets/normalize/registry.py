@@ -1,0 +1,322 @@
+"""What an endpoint's records looked like so far, and how each path was named: once, and for ever.
+
+The registry is part of what decides a table's content, beside the responses and the contract. It is kept
+in the warehouse and committed with the rows that it was made for.
+"""
+
+import json
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, TypeVar
+
+from ingest_assets.contract import Column, Contract
+from ingest_assets.normalize.names import Path, asks_for, cleaned, column_name, free_name, shortened, table_name
+from ingest_assets.normalize.shape import (
+    Leaf,
+    Lists,
+    Shape,
+    Skip,
+    element_leaves,
+    from_plain,
+    joined,
+    leaves,
+    to_plain,
+)
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class ColumnSpec:
+    """A column: its name, DuckDB type in small letters, and the keys that lead to it from the table's record.
+
+    An `empty` column held null only so far. It is not in batches, and may still become anything: another
+    type, several columns, or a table. The path () is the bare element of a list.
+    """
+
+    name: str
+    type: str
+    path: Path
+    declared: bool = False
+    sensitive: bool = False
+    description: str | None = None
+    empty: bool = False
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table: the root (path ()), or that of a list. Nested lists' paths concatenate.
+
+    `steps` lead from the parent's record to the list. `present` is the column of the root table that says
+    whether the list came with the record: of a nested list, the one of the list around it.
+    """
+
+    name: str
+    path: Path
+    parent: str | None
+    steps: Path
+    present: str | None
+    columns: tuple[ColumnSpec, ...]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The shape of an endpoint's records, and the names settled for its columns and tables.
+
+    `columns` is by table path and column path, `names` by table path.
+    """
+
+    shape: Shape = field(default_factory=Shape)
+    columns: Mapping[tuple[Path, Path], str] = field(default_factory=dict)
+    names: Mapping[Path, str] = field(default_factory=dict)
+    version: int = 0
+
+    @classmethod
+    def empty(cls) -> "Registry":
+        """The registry of an endpoint that was never fetched."""
+        return cls()
+
+    def tables(self, endpoint: str, contract: Contract) -> tuple[TableSpec, ...]:
+        """The endpoint's tables under a contract, parents before children; columns declared first."""
+        return tuple(_specs(self.settled(endpoint, contract), endpoint, contract))
+
+    def settled(self, endpoint: str, contract: Contract) -> "Registry":
+        """The registry with a name for every column and table. A name that is settled stays, unless the
+        contract gives it to another path."""
+        names, columns = dict(self.names), dict(self.columns)
+        for table in found_tables(self, contract):
+            if table.path not in names:
+                names[table.path] = free_name(table_name(endpoint, table.path), set(names.values()))
+            _settle_columns(columns, table, declared_columns(contract, table.path))
+        if names == self.names and columns == self.columns:
+            return self
+        return replace(self, names=names, columns=columns, version=self.version + 1)
+
+    def learned(self, shape: Shape, bound: Mapping[tuple[Path, Path], str]) -> "Registry":
+        """The registry that also knows this shape, and these paths of columns declared by name alone."""
+        wider = joined(self.shape, shape, root=True)
+        if wider == self.shape and not bound:
+            return self
+        return replace(self, shape=wider, columns={**self.columns, **bound}, version=self.version + 1)
+
+    def joined(self, other: "Registry") -> "Registry":
+        """What both know. Where both named a path, this registry's name stays.
+
+        >>> Registry.empty().joined(Registry.empty()) == Registry.empty()
+        True
+        """
+        both = replace(
+            self,
+            shape=joined(self.shape, other.shape, root=True),
+            columns=_agreed(self.columns, other.columns, lambda key: key[0]),
+            names=_agreed(self.names, other.names, lambda _: None),
+        )
+        if both == self:
+            return self
+        if (both.shape, both.columns, both.names) == (other.shape, other.columns, other.names):
+            return other
+        return replace(both, version=max(self.version, other.version) + 1)
+
+    def to_json(self) -> str:
+        """The registry as text. Equal registries give equal text."""
+        return json.dumps(
+            {
+                "version": self.version,
+                "shape": to_plain(self.shape),
+                "columns": sorted([list(table), list(path), name] for (table, path), name in self.columns.items()),
+                "names": sorted([list(path), name] for path, name in self.names.items()),
+            },
+            separators=(",", ":"),
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Registry":
+        """The registry that `to_json` wrote.
+
+        >>> Registry.from_json(Registry.empty().to_json()) == Registry.empty()
+        True
+        """
+        plain: dict[str, Any] = json.loads(text)
+        return cls(
+            shape=from_plain(plain["shape"]),
+            columns={(tuple(table), tuple(path)): name for table, path, name in plain["columns"]},
+            names={tuple(path): name for path, name in plain["names"]},
+            version=plain["version"],
+        )
+
+
+def _agreed(mine: Mapping[_Key, str], theirs: Mapping[_Key, str], scope: Callable[[_Key], Hashable]) -> dict[_Key, str]:
+    taken = {(scope(key), name) for key, name in mine.items()}
+    return {**{key: name for key, name in theirs.items() if (scope(key), name) not in taken}, **mine}
+
+
+@dataclass(frozen=True)
+class FoundTable:
+    """A table as shape and contract make it, before names: its undeclared columns, and where its list is."""
+
+    path: Path
+    parent: Path | None
+    steps: Path
+    columns: tuple[Leaf, ...]
+
+
+def found_tables(registry: Registry, contract: Contract) -> list[FoundTable]:
+    """All tables of an endpoint, parents before children, each list's in the order of its keys."""
+    skip, lists = declared_paths(registry, contract)
+    return list(_found((), None, (), leaves(registry.shape, skip), lists))
+
+
+def _found(
+    path: Path, parent: Path | None, steps: Path, all_leaves: Iterable[Leaf], lists: Lists
+) -> Iterator[FoundTable]:
+    columns, seen = [], {}
+    for leaf in all_leaves:
+        if leaf.type is None:
+            seen[leaf.path] = leaf.shape.items or Shape()
+        else:
+            columns.append(leaf)
+    declared = {at for at in _nearest(lists) if not any(at[:n] in seen for n in range(1, len(at)))}
+    yield FoundTable(path, parent, steps, tuple(leaf for leaf in columns if leaf.path not in declared))
+    for at in sorted(declared | seen.keys()):
+        below = lists
+        for key in at:
+            below = below.fields.get(key, Lists())
+        yield from _found((*path, *at), path, at, element_leaves(seen.get(at, Shape()), below.columns), below)
+
+
+def _nearest(lists: Lists) -> Iterator[Path]:
+    for key, below in lists.fields.items():
+        if below.declared:
+            yield (key,)
+        else:
+            yield from ((key, *rest) for rest in _nearest(below))
+
+
+def declared_columns(contract: Contract, table: Path) -> Mapping[str, Column]:
+    """What the contract declares of the table at this list path, () for the root."""
+    if not table:
+        return contract.columns
+    children = contract.children.get(".".join(table))
+    return children.columns if children else {}
+
+
+def declared_path(registry: Registry, table: Path, name: str, column: Column) -> Path | None:
+    """Where a declared column's value is: as declared, or as settled by name; None while it was never seen.
+
+    () is a list's bare element, or the key `value` of an element that is an object.
+    """
+    if column.path is not None:
+        return tuple(column.path.split("."))
+    if table and name == "value":
+        return ()
+    return next((path for (of, path), settled in registry.columns.items() if of == table and settled == name), None)
+
+
+def declared_paths(registry: Registry, contract: Contract) -> tuple[Skip, Lists]:
+    """The declared columns of the root table, and the declared child tables with theirs, as trees."""
+    root, lists = Skip(), Lists()
+    _insert(root, registry, (), contract.columns)
+    for dotted, children in contract.children.items():
+        path, node = tuple(dotted.split(".")), lists
+        for key in path:
+            node = node.fields.setdefault(key, Lists())
+        node.declared = True
+        node.bare = "value" in children.columns and children.columns["value"].path is None
+        _insert(node.columns, registry, path, children.columns)
+    return root, lists
+
+
+def _insert(skip: Skip, registry: Registry, table: Path, columns: Mapping[str, Column]) -> None:
+    for name, column in columns.items():
+        path = declared_path(registry, table, name, column)
+        if path is not None:
+            node = skip
+            for key in path or ("value",):
+                node = node.fields.setdefault(key, Skip())
+            node.here = True
+
+
+def bindings(
+    registry: Registry, contract: Contract, tables: Mapping[Path, Iterable[Any]]
+) -> dict[tuple[Path, Path], str]:
+    """New places of columns that are declared, or part of the key, by name alone, found in these elements.
+
+    Where several paths ask for one name, the one spelled like it goes first, then the first in order.
+    """
+    bound: dict[tuple[Path, Path], str] = {}
+    for table, found in tables.items():
+        named = {path: name for (of, path), name in registry.columns.items() if of == table}
+        for name in _named_alone(contract, table) - set(named.values()):
+            asking = {path for element in found for path in _asking(element, name, ())} - named.keys()
+            if asking:
+                bound[table, min(asking, key=partial(_by_spelling, name))] = name
+    return bound
+
+
+def _named_alone(contract: Contract, table: Path) -> set[str]:
+    columns = declared_columns(contract, table)
+    alone = {name for name, column in columns.items() if column.path is None and not (table and name == "value")}
+    return alone if table else alone | (set(contract.primary_key) - columns.keys())
+
+
+def _by_spelling(name: str, path: Path) -> tuple[bool, Path]:
+    return "__".join(path) != name, path
+
+
+def _asking(element: Any, name: str, path: Path) -> Iterator[Path]:
+    if not isinstance(element, dict):
+        return
+    for key, inner in element.items():
+        here = (*path, key)
+        if asks_for(here, name):
+            yield here
+        elif isinstance(inner, dict) and name.startswith("__".join(map(cleaned, here))):
+            yield from _asking(inner, name, here)
+
+
+def _settle_columns(columns: dict[tuple[Path, Path], str], table: FoundTable, declared: Mapping[str, Column]) -> None:
+    kept = {name.lower() for name in declared}
+    mine = {path: name for (of, path), name in columns.items() if of == table.path and path}
+    new = [leaf.path for leaf in table.columns if mine.get(leaf.path, "").lower() in {"", *kept}]
+    taken = kept | {name.lower() for name in mine.values()}
+    for path in sorted(new, key=lambda path: _by_spelling(column_name(path), path)):
+        columns[table.path, path] = name = free_name(column_name(path), taken if path else kept)
+        taken.add(name.lower())
+
+
+def _specs(registry: Registry, endpoint: str, contract: Contract) -> Iterator[TableSpec]:
+    present: dict[Path, str] = {}
+    for table in found_tables(registry, contract):
+        name = registry.names[table.path]
+        if table.path:
+            flag = shortened(f"_has__{name.removeprefix(f'{endpoint}__')}", name)
+            present[table.path] = present.get(table.parent or (), flag)
+        yield TableSpec(
+            name=name,
+            path=table.path,
+            parent=None if table.parent is None else registry.names[table.parent],
+            steps=table.steps,
+            present=present.get(table.path),
+            columns=(*_declared_specs(registry, contract, table.path), *_learned_specs(registry, table)),
+        )
+
+
+def _declared_specs(registry: Registry, contract: Contract, table: Path) -> Iterator[ColumnSpec]:
+    for name, column in declared_columns(contract, table).items():
+        path = declared_path(registry, table, name, column)
+        yield ColumnSpec(
+            name=name,
+            type=column.type,
+            path=(name,) if path is None else path,
+            declared=True,
+            sensitive=column.sensitive,
+            description=column.description,
+        )
+
+
+def _learned_specs(registry: Registry, table: FoundTable) -> Iterator[ColumnSpec]:
+    for leaf in table.columns:
+        yield ColumnSpec(
+            name=registry.columns[table.path, leaf.path], type=leaf.type or "varchar", path=leaf.path, empty=leaf.empty
+        )

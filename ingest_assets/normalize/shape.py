@@ -1,0 +1,269 @@
+"""What has been seen at each path of an endpoint's records, and the column type that follows from it.
+
+A shape is a point of a join-semilattice: learning a value and joining two shapes only ever move up, so
+the shape is a function of the set of values, whatever their order, and so is the type.
+
+    kinds     which of null, bool, int, float, str, object, list were seen
+    numbers   most digits before and after the point; beyond 64 bits; beyond what a double holds exactly
+    fields    the shape below each key of an object
+    items     the shape of the elements of a list
+    mixed     the top: kinds that no one column type holds; it forgets what is below, for nothing can follow
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+Path = tuple[str, ...]
+
+MOST_KEYS = 100
+MOST_DIGITS = 38
+_BEYOND = MOST_DIGITS + 1
+_EXACT_INT = 2**53
+_KIND = {type(None): "null", bool: "bool", int: "int", float: "float", Decimal: "float", str: "str"}
+_NUMBERS = frozenset({"int", "float"})
+
+
+@dataclass(slots=True)
+class Shape:
+    """What was seen at one path. Grows in place while it is learned; joins give a new one."""
+
+    kinds: set[str] = field(default_factory=set)
+    whole: int = 0
+    scale: int = 0
+    beyond_64_bits: bool = False
+    beyond_a_double: bool = False
+    fields: dict[str, "Shape"] = field(default_factory=dict)
+    items: "Shape | None" = None
+    mixed: bool = False
+
+
+@dataclass(slots=True)
+class Skip:
+    """The declared columns of one table, as a tree of keys. What is declared is not learned."""
+
+    here: bool = False
+    fields: dict[str, "Skip"] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Lists:
+    """The declared child tables, as a tree of keys that lists do not interrupt.
+
+    `columns` are those of the table of the list that is found here; `bare` says that `value` is one of them.
+    """
+
+    columns: Skip = field(default_factory=Skip)
+    bare: bool = False
+    declared: bool = False
+    fields: dict[str, "Lists"] = field(default_factory=dict)
+
+
+NO_SKIP, NO_LISTS = Skip(), Lists()
+
+
+def learn(shape: Shape, value: Any, skip: Skip = NO_SKIP, lists: Lists = NO_LISTS, *, root: bool = False) -> None:
+    """Adds a value (of exact JSON, numbers as int or Decimal) to a shape, but for what is declared."""
+    if shape.mixed:
+        return
+    if isinstance(value, dict):
+        shape.kinds.add("object")
+        for key, inner in value.items():
+            if not (below := skip.fields.get(key, NO_SKIP)).here:
+                learn(shape.fields.setdefault(key, Shape()), inner, below, lists.fields.get(key, NO_LISTS))
+    elif isinstance(value, list):
+        shape.kinds.add("list")
+        shape.items = shape.items or Shape()
+        _learn_items(shape.items, value, lists)
+    else:
+        kind = _KIND[type(value)]
+        shape.kinds.add(kind)
+        if kind in _NUMBERS:
+            _learn_number(shape, value)
+    _settle(shape, root=root)
+
+
+def _learn_items(shape: Shape, items: list[Any], lists: Lists) -> None:
+    for item in items:
+        if lists.bare and not isinstance(item, dict):
+            continue
+        if isinstance(item, list):
+            _rise(shape)
+        learn(shape, item, lists.columns, lists)
+
+
+def _learn_number(shape: Shape, number: int | Decimal) -> None:
+    if isinstance(number, int):
+        whole, scale = len(str(abs(number))), 0
+        shape.beyond_64_bits |= not -(2**63) <= number < 2**63
+        shape.beyond_a_double |= abs(number) > _EXACT_INT
+    else:
+        whole, scale = digits(number)
+        shape.beyond_a_double |= not in_double(number)
+    shape.whole = max(shape.whole, min(whole, _BEYOND))
+    shape.scale = max(shape.scale, min(scale, _BEYOND))
+
+
+def digits(number: Decimal) -> tuple[int, int]:
+    """How many digits a number has before and after its point, but for zeros that say nothing.
+
+    >>> digits(Decimal("1.50")), digits(Decimal("1e3")), digits(Decimal("0.001"))
+    ((1, 1), (4, 0), (0, 3))
+    """
+    _, figures, exponent = number.as_tuple()
+    if not isinstance(exponent, int) or not any(figures):
+        return 1, 0
+    zeros = next(n for n, figure in enumerate(reversed(figures)) if figure)
+    return max(len(figures) + exponent, 0), max(-exponent - zeros, 0)
+
+
+def in_double(number: Decimal) -> bool:
+    """Whether the shortest form of the nearest double is this very number.
+
+    >>> in_double(Decimal("0.1")), in_double(Decimal("9007199254740993.0")), in_double(Decimal("1e-400"))
+    (True, False, False)
+    """
+    return Decimal(repr(float(number))) == number
+
+
+def _settle(shape: Shape, *, root: bool = False) -> None:
+    """Moves a shape to the top where no one type holds what was seen."""
+    if not shape.mixed and not root and _clash(shape):
+        _rise(shape)
+
+
+def _rise(shape: Shape) -> None:
+    shape.kinds, shape.whole, shape.scale = set(), 0, 0
+    shape.beyond_64_bits = shape.beyond_a_double = False
+    shape.fields, shape.items, shape.mixed = {}, None, True
+
+
+def _clash(shape: Shape) -> bool:
+    kinds = shape.kinds - {"null"}
+    if len(kinds) > 1 and not kinds <= _NUMBERS:
+        return True
+    if "object" in kinds:
+        return len(shape.fields) > MOST_KEYS
+    return bool(kinds & _NUMBERS) and _number_type(shape) == "json"
+
+
+def _number_type(shape: Shape) -> str:
+    if "float" not in shape.kinds:
+        if not shape.beyond_64_bits:
+            return "bigint"
+        return "hugeint" if shape.whole <= MOST_DIGITS else "json"
+    if not shape.beyond_a_double:
+        return "double"
+    return f"decimal(38,{shape.scale})" if shape.whole + shape.scale <= MOST_DIGITS else "json"
+
+
+def scalar_type(shape: Shape) -> str | None:
+    """The column type of a shape, or None where it is an object (columns of its own) or a list (a table).
+
+    Only null so far is varchar.
+
+    >>> learned = Shape()
+    >>> for value in (1, None, Decimal("1.5")):
+    ...     learn(learned, value)
+    >>> scalar_type(learned)
+    'double'
+    """
+    if shape.mixed:
+        return "json"
+    kinds = shape.kinds - {"null"}
+    if kinds & {"object", "list"}:
+        return None
+    if "bool" in kinds:
+        return "boolean"
+    return _number_type(shape) if kinds & _NUMBERS else "varchar"
+
+
+def joined(one: Shape, other: Shape, *, root: bool = False) -> Shape:
+    """The least shape above both: what would have been learned from the values of both, in any order."""
+    if one.mixed or other.mixed:
+        return Shape(mixed=True)
+    keys = [*one.fields, *(key for key in other.fields if key not in one.fields)]
+    shape = Shape(
+        kinds=one.kinds | other.kinds,
+        whole=max(one.whole, other.whole),
+        scale=max(one.scale, other.scale),
+        beyond_64_bits=one.beyond_64_bits or other.beyond_64_bits,
+        beyond_a_double=one.beyond_a_double or other.beyond_a_double,
+        fields={key: joined(one.fields.get(key, Shape()), other.fields.get(key, Shape())) for key in keys},
+        items=joined(one.items or Shape(), other.items or Shape()) if one.items or other.items else None,
+    )
+    _settle(shape, root=root)
+    return shape
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A path below which there is no more to flatten: one column, or the table of a list."""
+
+    path: Path
+    shape: Shape
+    type: str | None
+    empty: bool
+
+
+def leaves(shape: Shape, skip: Skip = NO_SKIP, path: Path = ()) -> Iterator[Leaf]:
+    """The columns (`type` set) and lists (`type` None) of a table whose records have this shape, keys sorted.
+
+    `empty` columns hold null only so far.
+    """
+    for key in sorted(shape.fields):
+        inner, below = shape.fields[key], skip.fields.get(key, NO_SKIP)
+        if below.here:
+            continue
+        if not inner.mixed and "object" in inner.kinds:
+            yield from leaves(inner, below, (*path, key))
+        elif inner.kinds or inner.mixed:
+            yield Leaf((*path, key), inner, scalar_type(inner), inner.kinds == {"null"})
+
+
+def element_leaves(items: Shape, skip: Skip = NO_SKIP) -> Iterator[Leaf]:
+    """The columns and lists of the table of a list whose elements have this shape; () is the bare element.
+
+    A list that held nothing but null so far has rows and no columns, so that whatever comes only adds some.
+    """
+    if items.mixed or items.kinds - {"null", "object"}:
+        yield Leaf((), items, scalar_type(items), empty=False)
+    else:
+        yield from leaves(items, skip)
+
+
+def to_plain(shape: Shape) -> Any:
+    """The shape as JSON values, its keys and kinds sorted: equal shapes give equal text."""
+    if shape.mixed:
+        return "mixed"
+    plain: dict[str, Any] = {"kinds": sorted(shape.kinds)}
+    if shape.kinds & _NUMBERS:
+        plain["number"] = [shape.whole, shape.scale, shape.beyond_64_bits, shape.beyond_a_double]
+    if shape.fields:
+        plain["fields"] = {key: to_plain(shape.fields[key]) for key in sorted(shape.fields)}
+    if shape.items is not None:
+        plain["items"] = to_plain(shape.items)
+    return plain
+
+
+def from_plain(plain: Any) -> Shape:
+    """The shape that `to_plain` wrote.
+
+    >>> learned = Shape()
+    >>> learn(learned, {"a": [1, {"b": None}], "c": Decimal("0.5")}, root=True)
+    >>> from_plain(to_plain(learned)) == learned
+    True
+    """
+    if plain == "mixed":
+        return Shape(mixed=True)
+    whole, scale, beyond_64_bits, beyond_a_double = plain.get("number", (0, 0, False, False))
+    return Shape(
+        kinds=set(plain["kinds"]),
+        whole=whole,
+        scale=scale,
+        beyond_64_bits=beyond_64_bits,
+        beyond_a_double=beyond_a_double,
+        fields={key: from_plain(inner) for key, inner in plain.get("fields", {}).items()},
+        items=from_plain(plain["items"]) if "items" in plain else None,
+    )
