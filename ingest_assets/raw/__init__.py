@@ -1,0 +1,23 @@
+"""Snapshots: what an API answered, kept as it came, a folder a fetch.
+
+    <data>/raw/<source>/<endpoint>/<partition>/<fetch>/
+        manifest.json   which fetch this is; once it has ended: when, why, with which verdict and counts
+        pages.zst       the bodies, one zstd frame a page, one after the other
+        index.jsonl     a line a page: where its frame is, what asked for it, and what answered
+
+A page exists when its line does: its frame is on disk before the line is written, and both are synced before
+`commit` returns. So a process may die at any moment: what it leaves behind the last whole line is cut off when
+the walk goes on. Lines and manifest are sealed by a checksum of their own, bodies by their sha256: no byte of a
+snapshot can change unseen.
+
+    paths      a partition's key as the name of a folder
+    sealed     a JSON line with its checksum
+    manifest   which fetch a snapshot is of, and how it ended
+    index      the pages of a snapshot
+    body       a stored body as a stream that is verified while it is read
+    disk       writes that survive a crash, and a disk that is never filled to the last byte
+    writing    a snapshot that grows
+    snapshots  all of them: begin, find, read, verify
+
+The folder's lock is the caller's: one process a partition writes, any number reads.
+"""

@@ -1,0 +1,105 @@
+"""A stored body: compressed as it arrives, and verified while it is read. Never held whole in memory."""
+
+import hashlib
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from ingest_assets.raw import disk
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdCompressor, ZstdDecompressor, ZstdError
+else:
+    from backports.zstd import ZstdCompressor, ZstdDecompressor, ZstdError
+
+CHUNK_BYTES = 1_000_000
+_LEVEL = 1
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Where a compressed body is in its segment, and what it is: `bytes` and `sha256` are of the body itself."""
+
+    offset: int
+    length: int
+    bytes: int
+    sha256: str
+
+
+class Compressor:
+    """One frame in the making: what goes in is hashed, what comes out is to be written."""
+
+    def __init__(self) -> None:
+        self._zstd = ZstdCompressor(level=_LEVEL)
+        self._hash = hashlib.sha256()
+        self.bytes = 0
+
+    def compressed(self, chunk: memoryview) -> bytes:
+        """What is ready of the frame once this chunk is in it; often nothing yet."""
+        self._hash.update(chunk)
+        self.bytes += len(chunk)
+        return self._zstd.compress(chunk)
+
+    def last(self) -> tuple[bytes, str]:
+        """The end of the frame, and the sha256 of all that went in."""
+        return self._zstd.flush(ZstdCompressor.FLUSH_FRAME), self._hash.hexdigest()
+
+
+class _Body(io.RawIOBase):
+    def __init__(self, file: Path, page: int, frame: Frame) -> None:
+        self._file, self._page, self._frame = file, page, frame
+        self._segment = file.open("rb", buffering=0)
+        self._segment.seek(frame.offset)
+        self._zstd = ZstdDecompressor()
+        self._hash = hashlib.sha256()
+        self._taken = self._given = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, into: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed: any buffer
+        data = self._next(len(into))
+        into[: len(data)] = data
+        self._hash.update(data)
+        self._given += len(data)
+        if not data or self._given >= self._frame.bytes:  # a decoder may stop at the last byte, before the end
+            self._verify()
+        return len(data)
+
+    def _next(self, most: int) -> bytes:
+        data = b""
+        while not data and not self._zstd.eof:
+            chunk = b""
+            if self._zstd.needs_input:
+                chunk = self._segment.read(min(CHUNK_BYTES, self._frame.length - self._taken)) or b""
+                self._taken += len(chunk)
+                if not chunk:
+                    raise self._damaged("it is cut off")
+            try:
+                data = self._zstd.decompress(chunk, most)
+            except ZstdError as error:
+                raise self._damaged("it cannot be decompressed") from error
+        return data
+
+    def _verify(self) -> None:
+        if self._given != self._frame.bytes:
+            raise self._damaged(f"it has {self._given:,} bytes where {self._frame.bytes:,} were written")
+        if self._hash.hexdigest() != self._frame.sha256:
+            raise self._damaged("its sha256 is not that of what was written")
+
+    def _damaged(self, found: str) -> Exception:
+        return disk.damaged(self._file, f"page {self._page}, bytes from {self._frame.offset:,} on: {found}")
+
+    def close(self) -> None:
+        self._segment.close()
+        super().close()
+
+
+def opened(file: Path, page: int, frame: Frame) -> BinaryIO:
+    """A body as a stream to be closed; it cannot seek. Its end raises StorageFailed if it is not what was written."""
+    try:
+        return io.BufferedReader(_Body(file, page, frame), CHUNK_BYTES)
+    except FileNotFoundError as error:
+        raise disk.damaged(file, "the file is missing") from error

@@ -1,0 +1,158 @@
+"""The pages of a snapshot: `index.jsonl`, a sealed line a page."""
+
+import os
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import Any, overload
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.http.page import PageRequest
+from ingest_assets.raw import disk
+from ingest_assets.raw.body import Frame
+from ingest_assets.raw.sealed import sealed, unsealed
+
+FILE = "index.jsonl"
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """A stored page: where its frame is, what asked for it, what answered.
+
+    `offset` and `length` are of the compressed frame; `bytes` and `sha256` of the body. `received` is when its last
+    byte came, in UTC. `note` is whatever JSON the walk needs to go on from here.
+    """
+
+    number: int
+    offset: int
+    length: int
+    bytes: int
+    sha256: str
+    request: PageRequest
+    status: int
+    received: datetime
+    records: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    note: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def frame(self) -> Frame:
+        """Where the body is."""
+        return Frame(self.offset, self.length, self.bytes, self.sha256)
+
+
+def to_line(entry: IndexEntry) -> bytes:
+    """The page as its line in the index."""
+    return sealed(asdict(entry) | {"received": entry.received.astimezone(UTC).isoformat()})
+
+
+def _pairs(told: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in told)
+
+
+def from_line(line: bytes) -> IndexEntry:
+    """The page that `to_line` wrote; ValueError where the line is not as it was written."""
+    told = unsealed(line)
+    request = told["request"]
+    request |= {"params": _pairs(request["params"]), "headers": _pairs(request["headers"])}
+    told |= {"request": PageRequest(**request), "received": datetime.fromisoformat(told["received"])}
+    return IndexEntry(**told)
+
+
+class Index(Sequence[IndexEntry]):
+    """The pages in order, read from their lines when asked for: in memory a page takes eight bytes.
+
+    Reading stops at the first line that is not whole. `flaw` says what is wrong with it, or is None; `torn` is true
+    if it is the last one: that is what a process leaves that dies while it appends.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.segment_end = self.records = self.bytes = 0
+        self.flaw: str | None = None
+        self.torn = False
+        self._ends = array("Q", [0])
+        try:
+            self._scan()
+        except FileNotFoundError as error:
+            raise disk.damaged(file, "the file is missing") from error
+
+    def _scan(self) -> None:
+        with self.file.open("rb") as lines:
+            for line in lines:
+                try:
+                    entry = from_line(line)
+                except ValueError as error:
+                    self.flaw = f"line {len(self) + 1} {error}"
+                    self.torn = next(lines, None) is None
+                    return
+                if (entry.number, entry.offset) != (len(self), self.segment_end):
+                    self.flaw = (
+                        f"line {len(self) + 1} is of page {entry.number}: lines are missing, or in another order"
+                    )
+                    return
+                self._count(entry, len(line))
+
+    def _count(self, entry: IndexEntry, line_bytes: int) -> None:
+        self._ends.append(self._ends[-1] + line_bytes)
+        self.segment_end += entry.length
+        self.records += entry.records
+        self.bytes += entry.bytes
+
+    def _entry(self, line: bytes) -> IndexEntry:
+        try:
+            return from_line(line)
+        except ValueError as error:
+            raise self.damaged(f"a line {error}") from error
+
+    def damaged(self, found: str) -> StorageFailed:
+        """The error for an index that is not what was written."""
+        return disk.damaged(self.file, found)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, at: int) -> IndexEntry: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[IndexEntry]: ...
+    def __getitem__(self, at: int | slice) -> IndexEntry | list[IndexEntry]:
+        if isinstance(at, slice):
+            return [self[number] for number in range(len(self))[at]]
+        number = range(len(self))[at]
+        with self.file.open("rb") as lines:
+            lines.seek(self._ends[number])
+            return self._entry(lines.read(self._ends[number + 1] - self._ends[number]))
+
+    def __iter__(self) -> Iterator[IndexEntry]:
+        with self.file.open("rb") as lines:
+            for line in islice(lines, len(self)):
+                yield self._entry(line)
+
+    def append(self, entry: IndexEntry) -> None:
+        """Make a page exist, durably; its frame is on disk already. Whatever fails leaves it out."""
+        line = to_line(entry)
+        with disk.opened(self.file, os.O_WRONLY) as descriptor:
+            try:
+                os.ftruncate(descriptor, self._ends[-1])
+                disk.write_at(descriptor, line, self._ends[-1])
+                os.fsync(descriptor)
+            except BaseException:
+                os.ftruncate(descriptor, self._ends[-1])
+                raise
+        self._count(entry, len(line))
+
+    def cut(self, segment_bytes: int) -> None:
+        """Leave out a torn last line, and pages whose frames are not in a segment of this length."""
+        while self.segment_end > segment_bytes:
+            last = self[-1]
+            self._ends.pop()
+            self.segment_end -= last.length
+            self.records -= last.records
+            self.bytes -= last.bytes
+        with disk.opened(self.file, os.O_WRONLY) as descriptor:
+            os.ftruncate(descriptor, self._ends[-1])
+            os.fsync(descriptor)

@@ -1,0 +1,149 @@
+"""Which fetch a snapshot is of, and how it ended: `manifest.json`."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.raw import disk
+from ingest_assets.raw.paths import encoded
+from ingest_assets.raw.sealed import sealed, unsealed
+
+FORMAT = 1
+FILE = "manifest.json"
+
+Verdict = Literal["complete", "open", "incomplete", "failed", "given_up"]
+
+
+def _utc(moment: datetime) -> datetime:
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment.isoformat()} has no zone: which moment it is cannot be told")
+    return moment.astimezone(UTC)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The slice of time that was asked for, half-open; an end is None where the API has no such bound."""
+
+    from_: datetime | None
+    until: datetime | None
+
+    def __post_init__(self) -> None:
+        for name in ("from_", "until"):
+            if (moment := getattr(self, name)) is not None:
+                object.__setattr__(self, name, _utc(moment))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Why and when a walk ended. `position` is where a feed goes on, any JSON; `expected` the API's own count."""
+
+    at: datetime
+    verdict: Verdict
+    reason: str
+    pages: int
+    records: int
+    bytes: int
+    expected: int | None = None
+    position: Any = None
+    traffic: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", _utc(self.at))
+        if self.verdict not in get_args(Verdict):
+            raise ValueError(f"verdict {self.verdict!r} is none of {', '.join(get_args(Verdict))}")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A fetch: one walk of one partition. `fingerprint` tells its request from that of a changed source file."""
+
+    source: str
+    endpoint: str
+    partition: str | None
+    fetch: int
+    started: datetime
+    fingerprint: str
+    bounds: Bounds | None = None
+    run: str | None = None
+    ended: Ending | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "started", _utc(self.started))
+
+    def folder(self, root: Path) -> Path:
+        """Where its snapshot is, below the folder of all snapshots."""
+        return root / encoded(self.source) / encoded(self.endpoint) / encoded(self.partition) / str(self.fetch)
+
+
+def _told(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+def _moment(told: str | None) -> datetime | None:
+    return datetime.fromisoformat(told) if told else None
+
+
+def to_line(manifest: Manifest) -> bytes:
+    """The manifest as its file holds it."""
+    told = asdict(manifest) | {"started": _told(manifest.started)}
+    if bounds := manifest.bounds:
+        told["bounds"] = {"from": _told(bounds.from_), "until": _told(bounds.until)}
+    if end := manifest.ended:
+        told["ended"]["at"] = _told(end.at)
+    return sealed({"format": FORMAT} | told)
+
+
+def from_line(line: bytes) -> Manifest:
+    """The manifest that `to_line` wrote; ValueError where the line is not as it was written."""
+    told = unsealed(line)
+    del told["format"]
+    told["started"] = datetime.fromisoformat(told["started"])
+    if bounds := told["bounds"]:
+        told["bounds"] = Bounds(_moment(bounds["from"]), _moment(bounds["until"]))
+    if end := told["ended"]:
+        told["ended"] = Ending(**end | {"at": datetime.fromisoformat(end["at"])})
+    return Manifest(**told)
+
+
+def _format_of(line: bytes) -> int | None:
+    """The format number that a manifest begins with, in every format; None where there is none.
+
+    >>> _format_of(b'{"format":2,"what":"follows"}')
+    2
+    """
+    number = line.removeprefix(b'{"format":').partition(b",")[0]
+    return int(number) if number != line and number.isdigit() else None
+
+
+def _refuse_other_formats(file: Path, line: bytes) -> None:
+    found = _format_of(line)
+    if found is not None and found != FORMAT:
+        raise StorageFailed(
+            f"{file}: the snapshot is of format {found}; this version of ingest-assets knows format {FORMAT} only. "
+            "Use the version that wrote it, or a later one"
+        )
+
+
+def read(folder: Path) -> Manifest:
+    """The manifest in a snapshot's folder; StorageFailed where it is missing, damaged or of another format."""
+    file = folder / FILE
+    try:
+        line = file.read_bytes()
+    except FileNotFoundError as error:
+        raise disk.damaged(file, "the file is missing") from error
+    _refuse_other_formats(file, line)
+    try:
+        manifest = from_line(line)
+    except (ValueError, KeyError, TypeError) as error:
+        raise disk.damaged(file, str(error)) from error
+    if (folder.parent.name, folder.name) != (encoded(manifest.partition), str(manifest.fetch)):
+        raise disk.damaged(file, f"it is of fetch {manifest.fetch}, partition {manifest.partition!r}")
+    return manifest
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Put the manifest in place, at once and durably."""
+    disk.write_file(folder / FILE, to_line(manifest))

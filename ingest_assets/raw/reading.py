@@ -1,0 +1,84 @@
+"""A snapshot to read: its pages in order, each body verified, and what is wrong with it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.raw import body, disk, manifest
+from ingest_assets.raw.index import FILE as INDEX
+from ingest_assets.raw.index import Index, IndexEntry
+from ingest_assets.raw.manifest import Manifest
+
+SEGMENT = "pages.zst"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The stored pages of one fetch, as they were when first asked for: a walk may still be appending."""
+
+    folder: Path
+
+    @property
+    def fetch(self) -> int:
+        """The number of its fetch, as its folder says."""
+        return int(self.folder.name)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """Which fetch it is; StorageFailed where that cannot be told, or the format is not of this version."""
+        return manifest.read(self.folder)
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self.folder / INDEX)
+
+    @cached_property
+    def pages(self) -> Sequence[IndexEntry]:
+        """The pages in order, read from disk when asked for; StorageFailed where one of them is lost."""
+        if flaw := self._flaw():
+            raise self._index.damaged(flaw)
+        return self._index
+
+    def _flaw(self) -> str | None:
+        end, index = self.manifest.ended, self._index
+        if index.flaw and (end or not index.torn):
+            return index.flaw
+        if end and (end.pages, end.records, end.bytes) != (len(index), index.records, index.bytes):
+            return f"it has {len(index):,} pages where the fetch ended with {end.pages:,}, or other counts than those"
+        return None
+
+    def body(self, entry: IndexEntry) -> BinaryIO:
+        """The body of a page as a stream to be closed, decompressed while it is read; it cannot seek.
+
+        At its end it is verified: StorageFailed, with file, page and what to do, where it is not what was written.
+        """
+        return body.opened(self.folder / SEGMENT, entry.number, entry.frame)
+
+    def verify(self) -> list[str]:
+        """What is wrong with it now, a sentence each; nothing where every byte is what was written."""
+        fresh, problems = Snapshot(self.folder), list[str]()
+        try:
+            if flaw := fresh._flaw():
+                problems.append(str(fresh._index.damaged(flaw)))
+            return problems + fresh._segment_problems()
+        except StorageFailed as error:
+            return [*problems, str(error)]
+
+    def _segment_problems(self) -> list[str]:
+        problems, segment, index = list[str](), self.folder / SEGMENT, self._index
+        for entry in index:
+            try:
+                self._read_through(entry)
+            except StorageFailed as error:
+                problems.append(str(error))
+        if segment.exists() and self.manifest.ended and (extra := segment.stat().st_size - index.segment_end) > 0:
+            problems.append(str(disk.damaged(segment, f"{extra:,} bytes follow its last page")))
+        return problems
+
+    def _read_through(self, entry: IndexEntry) -> None:
+        with self.body(entry) as stored:
+            while stored.read(body.CHUNK_BYTES):
+                pass

@@ -1,0 +1,115 @@
+"""All snapshots of a data folder: begin one, go on with one, find them again."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Final, Literal
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.raw import disk, manifest
+from ingest_assets.raw.index import FILE as INDEX
+from ingest_assets.raw.index import IndexEntry
+from ingest_assets.raw.manifest import Bounds, Ending, Manifest, Verdict
+from ingest_assets.raw.paths import decoded, encoded
+from ingest_assets.raw.reading import SEGMENT, Snapshot
+from ingest_assets.raw.writing import OpenSnapshot, PageWriter, Place
+
+__all__ = [
+    "ANY",
+    "Bounds",
+    "Ending",
+    "IndexEntry",
+    "Manifest",
+    "OpenSnapshot",
+    "PageWriter",
+    "Snapshot",
+    "Snapshots",
+    "Verdict",
+]
+
+_DRAFT = ".new"
+
+
+class _Any(Enum):
+    ANY = "every partition"
+
+
+ANY: Final = _Any.ANY
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, but for drafts; none where it is missing."""
+    return sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith(".")) if folder.is_dir() else []
+
+
+@dataclass(frozen=True)
+class Snapshots:
+    """The snapshots below `folder`, by source, endpoint, partition and number of the fetch.
+
+    Before each page, and within long ones, `reserve_bytes` must be free on the disk.
+    """
+
+    folder: Path
+    reserve_bytes: int = disk.RESERVE_BYTES
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def begin(self, told: Manifest) -> OpenSnapshot:
+        """A new snapshot without pages, durable at once. The caller holds the partition's lock.
+
+        StorageFailed where this fetch is stored already, or the disk is full.
+        """
+        folder = told.folder(self.folder)
+        if folder.exists():
+            raise StorageFailed(
+                f"{folder}: fetch {told.fetch} is stored already, so the warehouse numbers fetches anew: "
+                "is it older than the snapshots? Rebuild it from them, or move them away"
+            )
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        draft = folder.with_name(_DRAFT)
+        with disk.writing(self.folder):
+            disk.make_folder(folder.parent)
+            disk.ensure_room(folder.parent, self.reserve_bytes)
+            shutil.rmtree(draft, ignore_errors=True)
+            disk.make_folder(draft)
+            for name in (SEGMENT, INDEX):
+                disk.write_file(draft / name, b"")
+            manifest.write(draft, told)
+            draft.rename(folder)
+            disk.sync_folder(folder.parent)
+        return self._open(folder, told)
+
+    def _open(self, folder: Path, told: Manifest) -> OpenSnapshot:
+        return OpenSnapshot(Place(folder, self.reserve_bytes, self.now), told)
+
+    def unfinished(self, source: str, endpoint: str, partition: str | None) -> OpenSnapshot | None:
+        """The newest fetch of the partition, to go on with, if it has not ended. The caller holds the lock.
+
+        Only the newest is looked at: an older one was left behind for good when a newer began. Torn pages are cut off.
+        """
+        stored = self.fetches(source, endpoint, partition)
+        if not stored or stored[-1].manifest.ended:
+            return None
+        return self._open(stored[-1].folder, stored[-1].manifest)
+
+    def fetches(self, source: str, endpoint: str, partition: str | Literal[_Any.ANY] | None = ANY) -> list[Snapshot]:
+        """The snapshots of an endpoint, or of one of its partitions, in order of their fetches."""
+        endpoint_folder = self.folder / encoded(source) / encoded(endpoint)
+        partitions = _folders(endpoint_folder) if partition is ANY else [endpoint_folder / encoded(partition)]
+        stored = [Snapshot(f) for folder in partitions for f in _folders(folder) if f.name.isdigit()]
+        return sorted(stored, key=lambda snapshot: snapshot.fetch)
+
+    def find(self, source: str, endpoint: str, partition: str | None, fetch: int) -> Snapshot:
+        """The snapshot of one fetch; StorageFailed where there is none."""
+        folder = self.folder / encoded(source) / encoded(endpoint) / encoded(partition) / str(fetch)
+        if not folder.is_dir():
+            raise StorageFailed(f"{folder}: the stored pages of fetch {fetch} are missing; restore them from a backup")
+        return Snapshot(folder)
+
+    def endpoints(self) -> Iterator[tuple[str, str]]:
+        """Source and endpoint of all that is stored, also of sources whose file is gone."""
+        for source in _folders(self.folder):
+            for endpoint in _folders(source):
+                yield decoded(source.name) or "", decoded(endpoint.name) or ""
