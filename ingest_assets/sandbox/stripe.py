@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
-from ingest_assets.sandbox.answers import Answer, Api, Asked, answered, basic, bearer, encode
+from ingest_assets.sandbox.answers import Answer, Api, Asked, answered, basic, bearer
 from ingest_assets.sandbox.credentials import STRIPE_KEY
 from ingest_assets.sandbox.stripe_records import (
     EVENTS_KEPT_DAYS,
@@ -18,6 +18,7 @@ from ingest_assets.sandbox.stripe_records import (
     invoice_lines,
     invoices_made,
     invoices_on,
+    line_id,
     number_of,
 )
 from ingest_assets.sandbox.world import DAY, FIRST_DAY, World, people_before, person
@@ -268,11 +269,11 @@ def _lines(asked: Asked, id_: str) -> Answer:
     lines = invoice_lines(asked.world.laws, made)
     begin, limit, after = 0, _limit(asked), asked.one("starting_after")
     if after is not None:
-        places = [place for place, line in enumerate(lines) if line["id"] == after]
+        places = [place for place in range(len(lines)) if line_id(id_, place) == after]
         if not places:
             raise BadRequest(f"No such line_item: '{after}'", "starting_after", "resource_missing")
         begin = places[0] + 1
-    rows = [Row(0, 0, encode(line), {}) for line in lines[begin : begin + limit]]
+    rows = [Row(0, 0, bytes(line), {}) for line in lines[begin : begin + limit]]
     return _page(f"/v1/invoices/{id_}/lines", rows, has_more=begin + limit < len(lines))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
+from itertools import islice
 
 from ingest_assets.sandbox.answers import encode
 from ingest_assets.sandbox.mixpanel_records import exported, profiles
@@ -25,9 +26,14 @@ Bounds = Mapping[str, list[str]]
 
 
 def truth(world: World, source: str, endpoint: str, bounds: Bounds) -> Iterator[bytes] | None:
-    """The records as lines of JSON, oldest first where they have a time; None where there is no such endpoint."""
+    """The records as lines of JSON in pieces, oldest first where they have a time; None for an unknown endpoint."""
     tell = TELLERS.get(f"{source}/{endpoint}")
-    return None if tell is None else (encode(record) + b"\n" for record in tell(world, bounds))
+    return None if tell is None else _pieces(tell(world, bounds))
+
+
+def _pieces(records: Iterator[object]) -> Iterator[bytes]:
+    while lines := [encode(record) + b"\n" for record in islice(records, 200)]:
+        yield b"".join(lines)
 
 
 def _within(bounds: Bounds, created: int) -> bool:

@@ -184,8 +184,10 @@ class Person(NamedTuple):
 
     def at(self, as_of: int) -> Profile:
         """The profile with every change before `as_of`."""
+        if not self.changes or self.changes[0].time >= as_of:
+            return self.profile
         seen = {change.field: change.value for change in self.changes if change.time < as_of}
-        return self.profile._replace(**seen) if seen else self.profile  # type: ignore[arg-type]
+        return self.profile._replace(**seen)  # type: ignore[arg-type]
 
     def updated(self, as_of: int) -> int:
         """When the profile was last touched before `as_of`, its deletion included."""
@@ -243,20 +245,20 @@ def person(laws: Laws, number: int) -> Person:
 
 def _changes(dice: random.Random, number: int, created: int, deleted: int | None) -> tuple[Change, ...]:
     changes: list[Change] = []
-    time = created
-    while len(changes) < 12:
-        time += int((8 + 150 * dice.random()) * DAY)
+    time = created + int((8 + 150 * dice.random()) * DAY)
+    while len(changes) < 12 and not (deleted and time >= deleted - DAY):
         field = pick(dice, ("email", "phone", "place", "plan", "plan"))
-        values: dict[str, str | Place] = {
-            "email": f"p{number}.{len(changes)}@moved.example",
-            "phone": f"+44 113 {int(dice.random() * 9e6 + 1e6)}",
-            "place": pick(dice, PLACES),
-            "plan": pick(dice, PLANS),
-        }
-        if deleted and time >= deleted - DAY:
-            break
-        changes.append(Change(_not_late_at_night(time), field, values[field]))
+        changes.append(Change(_not_late_at_night(time), field, _new_value(dice, field, f"{number}.{len(changes)}")))
+        time += int((8 + 150 * dice.random()) * DAY)
     return tuple(changes)
+
+
+def _new_value(dice: random.Random, field: str, name: str) -> str | Place:
+    if field == "email":
+        return f"p{name}@moved.example"
+    if field == "phone":
+        return f"+44 113 {int(dice.random() * 9e6 + 1e6)}"
+    return pick(dice, PLACES) if field == "place" else pick(dice, PLANS)
 
 
 def _not_late_at_night(time: int) -> int:
