@@ -15,7 +15,6 @@ from ingest_assets.sandbox.world import DAY, World, midnight
 
 PAGE_SIZE = 1000
 LIMIT_MAX = 100_000
-TERMINATED = b"terminated early\n"
 
 
 def credential(asked: Asked) -> str | Answer:
@@ -83,6 +82,16 @@ def _export(asked: Asked) -> Answer:
         return Answer(b"", media="text/plain", gzip=True)
     chunks = _chunks(asked, range(max(first, asked.world.first_day), last + 1), names, int(limit) if limit else None)
     return Answer(chunks, media="text/plain", gzip=True)
+
+
+def terminated(body: bytes) -> bytes:
+    r"""The first half of an export's lines, and the line that ends one which was given up.
+
+    >>> terminated(b'{"event":"A"}\n{"event":"B"}\n')
+    b'{"event":"A"}\nterminated early\n'
+    """
+    lines = body.splitlines(keepends=True)
+    return b"".join([*lines[: len(lines) // 2], b"terminated early\n"])
 
 
 def _day(asked: Asked, name: str) -> int | None:

@@ -166,7 +166,7 @@ def _struck(
     if fault == "cut_body_chunked":
         return cut_chunked(answer, headers, gzip=gzip)
     if fault == "terminated_early":
-        answer = replace(answer, body=body_of(answer)[: -1 or None] + b"\n" + mixpanel.TERMINATED)
+        answer = replace(answer, body=mixpanel.terminated(body_of(answer)))
     return whole(answer, headers, gzip=gzip)
 
 

@@ -230,7 +230,7 @@ def person(laws: Laws, number: int) -> Person:
         place=pick(dice, PLACES),
         plan=pick(dice, PLANS),
     )
-    deleted = created + int((20 + 700 * dice.random()) * DAY) if dice.random() < 0.2 else None
+    deleted = created + int((20 + 500 * dice.random()) * DAY) if dice.random() < 0.25 else None
     return Person(
         number=number,
         created=created,
