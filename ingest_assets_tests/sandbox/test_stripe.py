@@ -23,9 +23,9 @@ ENDPOINTS = ("customers", "charges", "invoices", "events")
 def client(sandbox: Sandbox) -> Iterator[stripe.StripeClient]:
     """The vendor's client, pointed at the sandbox."""
     transport = stripe.RequestsClient()
-    base = {"api": f"{sandbox.url}/stripe"}
+    base: Any = {"api": f"{sandbox.url}/stripe"}
     yield stripe.StripeClient(STRIPE_KEY, base_addresses=base, http_client=transport, max_network_retries=0)
-    transport.close()
+    transport.close()  # type: ignore[no-untyped-call]
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS)
@@ -252,7 +252,7 @@ def test_the_vendors_client_maps_errors_to_its_classes(sandbox: Sandbox, client:
 
 
 def test_the_vendors_client_gets_over_a_429_and_a_500(sandbox: Sandbox) -> None:
-    base = {"api": f"{sandbox.url}/stripe"}
+    base: Any = {"api": f"{sandbox.url}/stripe"}
     client = stripe.StripeClient(STRIPE_KEY, base_addresses=base, max_network_retries=3)
     sandbox.fault("500", path="/stripe/")
 
