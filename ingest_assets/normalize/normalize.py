@@ -72,7 +72,7 @@ Good = tuple[int, bytes, dict[str, Any]]
 class Normalizer:
     """Turns the blocks of one fetch, in order, into batches. Ordinals count up over the whole fetch.
 
-    `registry` knows all that the batches so far needed; `tables` are the endpoint's tables under it.
+    `registry` knows all that the batches so far needed; `specs` are the endpoint's tables under it.
     """
 
     def __init__(self, endpoint: str, contract: Contract, registry: Registry) -> None:
@@ -83,9 +83,9 @@ class Normalizer:
         self._counts: dict[str, int] = {}
 
     @property
-    def tables(self) -> tuple[TableSpec, ...]:
+    def specs(self) -> tuple[TableSpec, ...]:
         """The tables as they are known so far, parents before children."""
-        return self.registry.tables(self.endpoint, self.contract)
+        return tuple(table.spec for table in self._plan.tables)
 
     def batch(self, block: Records, page: int) -> Batch:
         """The rows and the quarantined records of one block of a page.

@@ -161,10 +161,7 @@ class Element:
 
 
 def elements(plan: Plan, record: Any, counts: dict[str, int]) -> Iterator[tuple[TablePlan, list[Element]]]:
-    """A record's elements, table by table. `counts` (rows so far, by table) is counted on.
-
-    Raises Unfit where a declared list is neither a list nor null.
-    """
+    """A record's elements, table by table. `counts` (rows so far, by table) is counted on."""
     found: dict[str | None, list[Element]] = {}
     for table in plan.tables:
         name = table.spec.name
@@ -173,7 +170,7 @@ def elements(plan: Plan, record: Any, counts: dict[str, int]) -> Iterator[tuple[
             values = [
                 (item, above.row, position)
                 for above in found[table.spec.parent]
-                for position, item in enumerate(_items(table, above.value))
+                for position, item in enumerate(_items(above.value, table.spec.steps))
             ]
         first = counts.get(name, 0)
         counts[name] = first + len(values)
@@ -181,23 +178,34 @@ def elements(plan: Plan, record: Any, counts: dict[str, int]) -> Iterator[tuple[
         yield table, found[name]
 
 
-def _items(table: TablePlan, element: Any) -> list[Any]:
-    items = at(element, table.spec.steps)
-    if isinstance(items, list):
-        return items
-    if items is not None and table.declared:
-        raise Unfit(f"list {'.'.join(table.spec.path)!r}: {_kind(items)} where a list is declared")
-    return []
+def _items(element: Any, steps: Path) -> list[Any]:
+    items = at(element, steps)
+    return items if isinstance(items, list) else []
 
 
 def check(plan: Plan, record: Any) -> None:
-    """Raises Unfit where a declared column does not take its value, or a required value or key is missing."""
+    """Raises Unfit where a declared column does not take its value, or a required value or key is missing.
+
+    Depends on the record, the contract, and where its columns are: not on what else was seen.
+    """
     deleted = is_deleted(record, plan.deleted)
-    for table, found in elements(plan, record, {}):
-        for column in table.columns:
-            if column.spec.declared or column.key:
-                for element in found:
-                    _check_value(column, element.value, deleted=deleted)
+    for table in plan.tables:
+        if table is plan.root or table.declared:
+            found = [record] if table is plan.root else _declared_items(record, table.spec.path, table.spec.path)
+            for column in table.columns:
+                if column.spec.declared or column.key:
+                    for element in found:
+                        _check_value(column, element, deleted=deleted)
+
+
+def _declared_items(value: Any, steps: Path, table: Path) -> list[Any]:
+    if not steps:
+        if value is not None and not isinstance(value, list):
+            raise Unfit(f"list {'.'.join(table)!r}: {_kind(value)} where a list is declared")
+        return value or []
+    if isinstance(value, list):
+        return [item for inner in value for item in _declared_items(inner, steps, table)]
+    return _declared_items(value.get(steps[0]), steps[1:], table) if isinstance(value, dict) else []
 
 
 def _check_value(column: ColumnPlan, element: Any, *, deleted: bool) -> None:

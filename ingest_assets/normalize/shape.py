@@ -3,8 +3,9 @@
 A shape is a point of a join-semilattice: learning a value and joining two shapes only ever move up, so
 the shape is a function of the set of values, whatever their order, and so is the type.
 
-    kinds     which of null, bool, int, float, str, object, list were seen
-    numbers   most digits before and after the point; beyond 64 bits; beyond what a double holds exactly
+    kinds     which of bool, number, str, object, list were seen; null is no kind, for it fits every type
+    numbers   most digits before and after the point; any written with a point or an exponent; any beyond
+              64 bits; any beyond what a double holds exactly
     fields    the shape below each key of an object
     items     the shape of the elements of a list
     mixed     the top: kinds that no one column type holds; it forgets what is below, for nothing can follow
@@ -21,8 +22,7 @@ MOST_KEYS = 100
 MOST_DIGITS = 38
 _BEYOND = MOST_DIGITS + 1
 _EXACT_INT = 2**53
-_KIND = {type(None): "null", bool: "bool", int: "int", float: "float", Decimal: "float", str: "str"}
-_NUMBERS = frozenset({"int", "float"})
+_KIND = {bool: "bool", int: "number", Decimal: "number", str: "str"}
 
 
 @dataclass(slots=True)
@@ -32,6 +32,7 @@ class Shape:
     kinds: set[str] = field(default_factory=set)
     whole: int = 0
     scale: int = 0
+    fraction: bool = False
     beyond_64_bits: bool = False
     beyond_a_double: bool = False
     fields: dict[str, "Shape"] = field(default_factory=dict)
@@ -76,11 +77,10 @@ def learn(shape: Shape, value: Any, skip: Skip = NO_SKIP, lists: Lists = NO_LIST
         shape.kinds.add("list")
         shape.items = shape.items or Shape()
         _learn_items(shape.items, value, lists)
-    else:
-        kind = _KIND[type(value)]
-        shape.kinds.add(kind)
-        if kind in _NUMBERS:
-            _learn_number(shape, value)
+    elif value is not None:
+        shape.kinds.add(_KIND[type(value)])
+        if type(value) in (int, Decimal):
+            learn_number(shape, value)
     _settle(shape, root=root)
 
 
@@ -93,13 +93,15 @@ def _learn_items(shape: Shape, items: list[Any], lists: Lists) -> None:
         learn(shape, item, lists.columns, lists)
 
 
-def _learn_number(shape: Shape, number: int | Decimal) -> None:
+def learn_number(shape: Shape, number: int | Decimal) -> None:
+    """Adds a number to what is known of numbers."""
     if isinstance(number, int):
         whole, scale = len(str(abs(number))), 0
         shape.beyond_64_bits |= not -(2**63) <= number < 2**63
         shape.beyond_a_double |= abs(number) > _EXACT_INT
     else:
         whole, scale = digits(number)
+        shape.fraction = True
         shape.beyond_a_double |= not in_double(number)
     shape.whole = max(shape.whole, min(whole, _BEYOND))
     shape.scale = max(shape.scale, min(scale, _BEYOND))
@@ -135,21 +137,20 @@ def _settle(shape: Shape, *, root: bool = False) -> None:
 
 def _rise(shape: Shape) -> None:
     shape.kinds, shape.whole, shape.scale = set(), 0, 0
-    shape.beyond_64_bits = shape.beyond_a_double = False
+    shape.fraction = shape.beyond_64_bits = shape.beyond_a_double = False
     shape.fields, shape.items, shape.mixed = {}, None, True
 
 
 def _clash(shape: Shape) -> bool:
-    kinds = shape.kinds - {"null"}
-    if len(kinds) > 1 and not kinds <= _NUMBERS:
+    if len(shape.kinds) > 1:
         return True
-    if "object" in kinds:
+    if "object" in shape.kinds:
         return len(shape.fields) > MOST_KEYS
-    return bool(kinds & _NUMBERS) and _number_type(shape) == "json"
+    return "number" in shape.kinds and _number_type(shape) == "json"
 
 
 def _number_type(shape: Shape) -> str:
-    if "float" not in shape.kinds:
+    if not shape.fraction:
         if not shape.beyond_64_bits:
             return "bigint"
         return "hugeint" if shape.whole <= MOST_DIGITS else "json"
@@ -171,12 +172,11 @@ def scalar_type(shape: Shape) -> str | None:
     """
     if shape.mixed:
         return "json"
-    kinds = shape.kinds - {"null"}
-    if kinds & {"object", "list"}:
+    if shape.kinds & {"object", "list"}:
         return None
-    if "bool" in kinds:
+    if "bool" in shape.kinds:
         return "boolean"
-    return _number_type(shape) if kinds & _NUMBERS else "varchar"
+    return _number_type(shape) if "number" in shape.kinds else "varchar"
 
 
 def joined(one: Shape, other: Shape, *, root: bool = False) -> Shape:
@@ -188,6 +188,7 @@ def joined(one: Shape, other: Shape, *, root: bool = False) -> Shape:
         kinds=one.kinds | other.kinds,
         whole=max(one.whole, other.whole),
         scale=max(one.scale, other.scale),
+        fraction=one.fraction or other.fraction,
         beyond_64_bits=one.beyond_64_bits or other.beyond_64_bits,
         beyond_a_double=one.beyond_a_double or other.beyond_a_double,
         fields={key: joined(one.fields.get(key, Shape()), other.fields.get(key, Shape())) for key in keys},
@@ -218,8 +219,8 @@ def leaves(shape: Shape, skip: Skip = NO_SKIP, path: Path = ()) -> Iterator[Leaf
             continue
         if not inner.mixed and "object" in inner.kinds:
             yield from leaves(inner, below, (*path, key))
-        elif inner.kinds or inner.mixed:
-            yield Leaf((*path, key), inner, scalar_type(inner), inner.kinds == {"null"})
+        else:
+            yield Leaf((*path, key), inner, scalar_type(inner), empty=not inner.mixed and not inner.kinds)
 
 
 def element_leaves(items: Shape, skip: Skip = NO_SKIP) -> Iterator[Leaf]:
@@ -227,7 +228,7 @@ def element_leaves(items: Shape, skip: Skip = NO_SKIP) -> Iterator[Leaf]:
 
     A list that held nothing but null so far has rows and no columns, so that whatever comes only adds some.
     """
-    if items.mixed or items.kinds - {"null", "object"}:
+    if items.mixed or items.kinds - {"object"}:
         yield Leaf((), items, scalar_type(items), empty=False)
     else:
         yield from leaves(items, skip)
@@ -238,8 +239,8 @@ def to_plain(shape: Shape) -> Any:
     if shape.mixed:
         return "mixed"
     plain: dict[str, Any] = {"kinds": sorted(shape.kinds)}
-    if shape.kinds & _NUMBERS:
-        plain["number"] = [shape.whole, shape.scale, shape.beyond_64_bits, shape.beyond_a_double]
+    if "number" in shape.kinds:
+        plain["number"] = [shape.whole, shape.scale, shape.fraction, shape.beyond_64_bits, shape.beyond_a_double]
     if shape.fields:
         plain["fields"] = {key: to_plain(shape.fields[key]) for key in sorted(shape.fields)}
     if shape.items is not None:
@@ -257,11 +258,12 @@ def from_plain(plain: Any) -> Shape:
     """
     if plain == "mixed":
         return Shape(mixed=True)
-    whole, scale, beyond_64_bits, beyond_a_double = plain.get("number", (0, 0, False, False))
+    whole, scale, fraction, beyond_64_bits, beyond_a_double = plain.get("number", (0, 0, False, False, False))
     return Shape(
         kinds=set(plain["kinds"]),
         whole=whole,
         scale=scale,
+        fraction=fraction,
         beyond_64_bits=beyond_64_bits,
         beyond_a_double=beyond_a_double,
         fields={key: from_plain(inner) for key, inner in plain.get("fields", {}).items()},

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +57,7 @@ def column(normalized) -> Callable[..., tuple[str, list[Any]]]:
 
     def read(*texts: str, **contract: Any) -> tuple[str, list[Any]]:
         batch, normalizer = normalized(*[b'{"v":' + text.encode() + b"}" for text in texts], **contract)
-        types = {spec.name: spec.type for spec in normalizer.tables[0].columns}
+        types = {spec.name: spec.type for spec in normalizer.specs[0].columns}
         table: pa.Table = batch.tables["things"]
         return types.get("v", "none"), table.column("v").to_pylist() if "v" in table.schema.names else []
 
