@@ -7,8 +7,8 @@
 
 A page exists when its line does: its frame is on disk before the line is written, and both are synced before
 `commit` returns. So a process may die at any moment: what it leaves behind the last whole line is cut off when
-the walk goes on. Lines and manifest are sealed by a checksum of their own, bodies by their sha256: no byte of a
-snapshot can change unseen.
+the walk goes on. Lines and manifest are sealed by a checksum of their own, bodies by their sha256: nothing that a
+snapshot says can change unseen.
 
     paths      a partition's key as the name of a folder
     sealed     a JSON line with its checksum

@@ -3,7 +3,7 @@
 import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -46,7 +46,8 @@ class IndexEntry:
 
 def to_line(entry: IndexEntry) -> bytes:
     """The page as its line in the index."""
-    return sealed(asdict(entry) | {"received": entry.received.astimezone(UTC).isoformat()})
+    told = {"request": vars(entry.request), "received": entry.received.astimezone(UTC).isoformat()}
+    return sealed(vars(entry) | told)
 
 
 def _pairs(told: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:

@@ -1,0 +1,92 @@
+"""What a manifest holds comes back as it was."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.raw import manifest
+from ingest_assets.raw.sealed import sealed
+from ingest_assets.raw.snapshots import Bounds, Ending, Manifest, Snapshots, Verdict
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+ZONES = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))])
+MOMENTS = st.datetimes(datetime(1971, 1, 1), timezones=ZONES)  # noqa: DTZ001 -- Hypothesis adds the zone
+COUNTS = st.integers(min_value=0, max_value=2**63)
+ENDINGS = st.builds(
+    Ending,
+    at=MOMENTS,
+    verdict=st.sampled_from(get_args(Verdict)),
+    reason=st.text(),
+    pages=COUNTS,
+    records=COUNTS,
+    bytes=COUNTS,
+    expected=st.none() | COUNTS,
+    position=JSON,
+    traffic=st.dictionaries(st.text(), JSON, max_size=3),
+)
+MANIFESTS = st.builds(
+    Manifest,
+    source=st.text(),
+    endpoint=st.text(),
+    partition=st.none() | st.text(),
+    fetch=COUNTS,
+    started=MOMENTS,
+    fingerprint=st.text(),
+    bounds=st.none() | st.builds(Bounds, st.none() | MOMENTS, st.none() | MOMENTS),
+    run=st.none() | st.text(),
+    ended=st.none() | ENDINGS,
+)
+
+
+@given(MANIFESTS)
+def test_a_manifest_comes_back_as_it_was_written(told: Manifest) -> None:
+    assert manifest.from_line(manifest.to_line(told)) == told
+
+
+@given(MANIFESTS, st.data())
+def test_no_byte_of_a_manifest_changes_unseen(told: Manifest, data: st.DataObject) -> None:
+    line = bytearray(manifest.to_line(told))
+    line[data.draw(st.integers(0, len(line) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+
+    with pytest.raises(ValueError, match="checksum"):
+        manifest.from_line(bytes(line))
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no zone"):
+        Manifest("stripe", "charges", None, 1, datetime(2026, 1, 1), "f1")  # noqa: DTZ001 -- that is the mistake
+
+
+def test_another_format_is_named_beside_the_one_that_is_known(snapshots: Snapshots, manifest: Manifest) -> None:
+    folder = snapshots.begin(manifest).folder
+    (folder / "manifest.json").write_bytes(sealed({"format": 2, "shape": "of the future"}))
+
+    with pytest.raises(StorageFailed, match=r"is of format 2; this version of ingest-assets knows format 1 only"):
+        snapshots.find("stripe", "charges", "2026-01-01", 7).manifest  # noqa: B018 -- asking is the act
+
+
+def test_a_snapshot_in_the_place_of_another_is_refused(snapshots: Snapshots, manifest: Manifest) -> None:
+    folder = snapshots.begin(manifest).folder
+    folder.rename(folder.with_name("8"))
+
+    with pytest.raises(StorageFailed, match=r"damaged: .*manifest\.json: it is of fetch 7, partition '2026-01-01'"):
+        snapshots.unfinished("stripe", "charges", "2026-01-01")
+
+
+def test_a_missing_manifest_says_how_to_mend_it(snapshots: Snapshots, manifest: Manifest) -> None:
+    folder: Path = snapshots.begin(manifest).folder
+    (folder / "manifest.json").unlink()
+
+    with pytest.raises(
+        StorageFailed, match=r"the file is missing.*ingest run stripe\.charges --partition 2026-01-01 --again"
+    ):
+        snapshots.unfinished("stripe", "charges", "2026-01-01")

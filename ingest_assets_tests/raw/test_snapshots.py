@@ -1,0 +1,152 @@
+"""Snapshots as a whole: begun, gone on with, ended, found."""
+
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.http.page import PageRequest
+from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapshot, Snapshot, Snapshots
+
+Add = Callable[[OpenSnapshot, bytes], IndexEntry]
+Bodies = Callable[[Snapshot], list[bytes]]
+KEYS = ("2026-01-01", "2026-01-01T00:00:00+00:00|EU", "eu/a", "EU/a", "..", "_", "", "é" * 300, None)
+
+
+def test_a_walk_goes_on_where_it_stopped(snapshots: Snapshots, manifest: Manifest, add: Add, bodies: Bodies) -> None:
+    add(snapshots.begin(manifest), b"first")
+
+    again = snapshots.unfinished("stripe", "charges", "2026-01-01")
+    assert again is not None
+    add(again, b"second")
+
+    assert again.manifest == manifest
+    assert bodies(again.end("complete", "no next page")) == [b"first", b"second"]
+
+
+def test_an_end_is_written_down_with_the_counts_of_the_pages(
+    snapshots: Snapshots, manifest: Manifest, add: Add
+) -> None:
+    told = replace(manifest, bounds=Bounds(manifest.started, None), run="r1")
+    snapshot = snapshots.begin(told)
+    add(snapshot, b"first")
+    add(snapshot, b"second")
+
+    snapshot.end("incomplete", "total not reached", position={"at": 5}, traffic={"requests": 3}, expected=9)
+
+    found = snapshots.find("stripe", "charges", "2026-01-01", 7).manifest
+    end = found.ended
+    assert end is not None
+    assert replace(found, ended=None) == told
+    assert (end.verdict, end.reason, end.position, end.expected) == ("incomplete", "total not reached", {"at": 5}, 9)
+    assert (end.pages, end.records, end.bytes, end.traffic) == (2, 6, 11, {"requests": 3})
+    assert end.at > told.started
+
+
+def test_counts_hold_across_a_resumption(snapshots: Snapshots, manifest: Manifest, add: Add) -> None:
+    add(snapshots.begin(manifest), b"first")
+    again = snapshots.unfinished("stripe", "charges", "2026-01-01")
+    assert again is not None
+    add(again, b"second")
+
+    end = again.end("complete", "no next page").manifest.ended
+
+    assert end is not None
+    assert (end.pages, end.records, end.bytes) == (2, 6, 11)
+
+
+def test_an_ended_snapshot_never_changes(snapshots: Snapshots, manifest: Manifest, add: Add) -> None:
+    snapshot = snapshots.begin(manifest)
+    snapshot.end("complete", "no next page")
+
+    with pytest.raises(StorageFailed, match="has ended"):
+        add(snapshot, b"late")
+    with pytest.raises(StorageFailed, match="has ended"):
+        snapshot.end("failed", "again")
+
+
+def test_an_ended_fetch_is_not_gone_on_with(snapshots: Snapshots, manifest: Manifest) -> None:
+    snapshots.begin(manifest).end("given_up", "another fetch began")
+
+    assert snapshots.unfinished("stripe", "charges", "2026-01-01") is None
+    assert snapshots.unfinished("stripe", "charges", "2026-01-02") is None
+    assert snapshots.unfinished("stripe", "invoices", None) is None
+
+
+def test_an_unfinished_fetch_stays_behind_once_a_newer_has_ended(snapshots: Snapshots, manifest: Manifest) -> None:
+    snapshots.begin(manifest)
+    snapshots.begin(replace(manifest, fetch=8)).end("complete", "no next page")
+
+    assert snapshots.unfinished("stripe", "charges", "2026-01-01") is None
+
+
+def test_fetches_are_told_in_order_of_their_numbers(snapshots: Snapshots, manifest: Manifest) -> None:
+    for fetch, partition in ((10, "b"), (9, "a"), (100, "a"), (2, "b")):
+        snapshots.begin(replace(manifest, fetch=fetch, partition=partition))
+
+    assert [s.manifest.fetch for s in snapshots.fetches("stripe", "charges")] == [2, 9, 10, 100]
+    assert [s.manifest.fetch for s in snapshots.fetches("stripe", "charges", "a")] == [9, 100]
+    assert snapshots.fetches("stripe", "charges", None) == []
+
+
+def test_partitions_of_any_name_stay_apart(snapshots: Snapshots, manifest: Manifest) -> None:
+    for fetch, key in enumerate(KEYS):
+        snapshots.begin(replace(manifest, fetch=fetch, partition=key))
+
+    found = [[(s.fetch, s.manifest.partition) for s in snapshots.fetches("stripe", "charges", key)] for key in KEYS]
+
+    assert found == [[(fetch, key)] for fetch, key in enumerate(KEYS)]
+    assert list(snapshots.endpoints()) == [("stripe", "charges")]
+
+
+def test_a_fetch_that_is_stored_already_is_not_begun_again(snapshots: Snapshots, manifest: Manifest, add: Add) -> None:
+    first = snapshots.begin(manifest)
+    add(first, b"kept")
+
+    with pytest.raises(StorageFailed, match="fetch 7 is stored already"):
+        snapshots.begin(manifest)
+
+    assert len(snapshots.find("stripe", "charges", "2026-01-01", 7).pages) == 1
+
+
+def test_what_a_begin_left_that_died_is_not_a_fetch(snapshots: Snapshots, manifest: Manifest) -> None:
+    folder = snapshots.begin(manifest).folder
+    folder.rename(folder.with_name(".new"))
+
+    assert snapshots.fetches("stripe", "charges") == []
+    assert list(snapshots.begin(manifest).pages) == []
+
+
+def test_a_fetch_that_is_not_stored_is_named(snapshots: Snapshots) -> None:
+    with pytest.raises(StorageFailed, match="the stored pages of fetch 7 are missing"):
+        snapshots.find("stripe", "charges", None, 7)
+
+
+def test_only_the_user_can_read_what_is_stored(
+    snapshots: Snapshots, manifest: Manifest, add: Add, tmp_path: Path
+) -> None:
+    snapshot = snapshots.begin(manifest)
+    add(snapshot, b"private")
+    snapshot.end("complete", "no next page")
+
+    below = [snapshots.folder, *snapshots.folder.rglob("*")]
+
+    assert {stat.S_IMODE(path.stat().st_mode) for path in below if path.is_dir()} == {0o700}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in below if path.is_file()} == {0o600}
+    assert len(below) == 8
+
+
+def test_a_reader_sees_the_pages_that_are_whole_while_a_walk_appends(
+    snapshots: Snapshots, manifest: Manifest, add: Add, bodies: Bodies
+) -> None:
+    snapshot = snapshots.begin(manifest)
+    add(snapshot, b"whole")
+
+    with snapshot.append(PageRequest("https://api.example.com")) as page:
+        page.write(b"x" * 3_000_000)
+        found = bodies(snapshots.find("stripe", "charges", "2026-01-01", 7))
+
+    assert found == [b"whole"]
