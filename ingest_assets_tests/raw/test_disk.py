@@ -35,6 +35,23 @@ except StorageFailed as error:
     print(error)
 """
 
+# The same, but it is the page's line in the index that does not fit; then the walk is ended.
+LINE_TOO_LARGE = """
+import resource, sys
+from pathlib import Path
+from ingest_assets.errors import StorageFailed
+from ingest_assets.http.page import PageRequest
+from ingest_assets.raw.snapshots import Snapshots
+
+snapshot = Snapshots(Path(sys.argv[1])).unfinished("stripe", "charges", "2026-01-01")
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    with snapshot.append(PageRequest("https://api.example.com")) as page:
+        page.commit(200, {}, 1, {"last_record": "x" * 50_000})
+except StorageFailed as error:
+    snapshot.end("failed", str(error))
+"""
+
 
 def test_no_page_is_begun_on_a_disk_that_is_almost_full(
     snapshots: Snapshots, manifest: Manifest, add: Add, bodies: Bodies
@@ -71,6 +88,37 @@ def test_a_write_that_fails_amid_a_body_leaves_the_earlier_pages(
     assert "cannot be written: File too large; all earlier pages are kept and can be loaded" in told
     assert str(snapshot.folder) in told
     assert (snapshot.folder / "pages.zst").stat().st_size == first.length
+    assert bodies(snapshots.find("stripe", "charges", "2026-01-01", 7)) == [b"kept"]
+
+
+def test_a_line_that_could_not_be_written_is_left_out_of_the_index(
+    snapshots: Snapshots, manifest: Manifest, add: Add, bodies: Bodies
+) -> None:
+    add(snapshots.begin(manifest), b"kept")
+
+    subprocess.run([sys.executable, "-c", LINE_TOO_LARGE, str(snapshots.folder)], check=True)
+
+    stored = snapshots.find("stripe", "charges", "2026-01-01", 7)
+    assert stored.manifest.ended is not None
+    assert stored.manifest.ended.verdict == "failed"
+    assert stored.verify() == []
+    assert bodies(stored) == [b"kept"]
+
+
+def test_a_long_body_stops_when_the_disk_becomes_almost_full(
+    snapshots: Snapshots, manifest: Manifest, add: Add, bodies: Bodies
+) -> None:
+    snapshot = snapshots.begin(manifest)
+    add(snapshot, b"kept")
+    written = 0
+
+    with pytest.raises(StorageFailed, match="almost full"), snapshot.append(PageRequest("https://a.example")) as page:  # noqa: PT012 -- it fails amid its body
+        page._place = replace(page._place, reserve_bytes=10**18)  # what others do to the disk meanwhile
+        for _ in range(40):
+            page.write(os.urandom(1_000_000))
+            written += 1
+
+    assert 10 < written < 20
     assert bodies(snapshots.find("stripe", "charges", "2026-01-01", 7)) == [b"kept"]
 
 
