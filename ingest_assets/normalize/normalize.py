@@ -1,21 +1,27 @@
 """Blocks of records in, Arrow tables out: rows, child rows, and what does not fit.
 
-block ──► exact records ──► check declared ──► learn the rest ──► registry ──► plan ──► tables
-                └── Unfit ────────┴──► quarantined
+block ──► all at once, as columns (`fast`) ─────────────────────────► tables
+             └── what does not fit: exact records (`exact`), checked, ──┘
+                 and learned into the registry, or quarantined
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Protocol
 
+import msgspec
 import pyarrow as pa
 
 from ingest_assets.contract import Contract
+from ingest_assets.normalize.arrays import Misfit
 from ingest_assets.normalize.exact import exact
+from ingest_assets.normalize.fast import Columns, Fast, fast_tables, uncollected
+from ingest_assets.normalize.layout import Required, Unsuited
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import Registry, TableSpec, bindings, declared_paths
 from ingest_assets.normalize.rows import Plan, check, exact_tables, plan_for
-from ingest_assets.normalize.shape import Shape, learn
+from ingest_assets.normalize.shape import Shape, joined, learn
 from ingest_assets.normalize.values import Unfit
 
 
@@ -31,7 +37,7 @@ class Records(Protocol):
     @property
     def count(self) -> int: ...
     def records(self) -> Sequence[Any]:
-        """The text of each record, as bytes or what gives a view of bytes."""
+        """The text of each record without the space around it, as bytes or a view of bytes."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +72,53 @@ class Widened(Exception):
         self.registry = registry
 
 
-Good = tuple[int, bytes, dict[str, Any]]
+Part = tuple[list[int], Columns | None]
+
+_SAMPLE = 200  # of many records that do not fit, about so many are learned from before the rest is tried again
+_FEW = 8
+
+
+@dataclass
+class Reading:
+    """One block while it is read: the registry and the plan before it, and the records taken by themselves."""
+
+    block: Records
+    texts: list[Any]
+    registry: Registry
+    plan: Plan
+    exact: dict[int, dict[str, Any]] = field(default_factory=dict)
+    unfit: dict[int, Unfit] = field(default_factory=dict)
+    numbers: Shape = field(default_factory=Shape)
+
+    def text(self, places: Sequence[int]) -> bytes:
+        """These records as one text: a JSON array, or the block's own where it is all of them."""
+        if len(places) == len(self.texts):
+            return self.block.text
+        return b"[%s]" % b",".join([self.texts[place] for place in places])
+
+    def parse(self, place: int) -> None:
+        """Parses one record exactly, or says why it is none."""
+        try:
+            self.exact[place] = exact(bytes(self.texts[place]))
+        except Unfit as error:
+            self.unfit[place] = error
 
 
 class Normalizer:
     """Turns the blocks of one fetch, in order, into batches. Ordinals count up over the whole fetch.
 
-    `registry` knows all that the batches so far needed; `specs` are the endpoint's tables under it.
+    `registry` knows all that the batches so far needed; `specs` are the endpoint's tables under it. `quick=False`
+    takes every record by itself: slower by far, with the same result.
     """
 
-    def __init__(self, endpoint: str, contract: Contract, registry: Registry) -> None:
+    def __init__(self, endpoint: str, contract: Contract, registry: Registry, *, quick: bool = True) -> None:
         self.endpoint = endpoint
         self.contract = contract
         self.registry = registry.settled(endpoint, contract)
         self._plan = plan_for(endpoint, contract, self.registry)
         self._counts: dict[str, int] = {}
+        self._quick = quick
+        self._fast = self._faster(None)
 
     @property
     def specs(self) -> tuple[TableSpec, ...]:
@@ -93,21 +131,80 @@ class Normalizer:
         Raises Widened where a column of an earlier batch, or of the registry at the start, must change its
         type; columns and tables that are new raise nothing.
         """
-        raws = [bytes(raw).strip(b" \t\r\n") for raw in block.records()]
-        parsed, quarantined = _parsed(raws, page, block.first)
-        registry, good, unfit = _learned(self.endpoint, self.contract, self.registry, parsed)
-        quarantined += [_quarantined(raws[place], page, block.first + place, error) for place, error in unfit]
-        self._take(registry)
-        located = [(block.first + place, raw, record) for place, raw, record in good]
-        tables = exact_tables(self._plan, self._counts, page, located)
-        return Batch(tables, sorted(quarantined, key=lambda one: one.position), len(raws))
+        with uncollected():
+            reading = Reading(block, list(block.records()), self.registry, self._plan)
+            parts = self._parts(reading)
+            while self._learned(reading, parts):
+                parts = self._parts(reading)
+            tables = self._tables(reading, parts, page)
+        quarantined = [
+            Quarantined(page, block.first + place, why.reason, why.column, why.value, bytes(reading.texts[place]))
+            for place, why in sorted(reading.unfit.items())
+        ]
+        return Batch(tables, quarantined, len(reading.texts))
 
-    def _take(self, registry: Registry) -> None:
-        if registry != self.registry:
-            plan = plan_for(self.endpoint, self.contract, registry)
-            if not only_adds(self._plan, plan):
-                raise Widened(registry)
-            self.registry, self._plan = registry, plan
+    def _parts(self, reading: Reading) -> list[Part]:
+        """The block's records, less those that do not fit, in runs that are columns or have to go one by one."""
+        places = [place for place in range(len(reading.texts)) if place not in reading.unfit]
+        if self._fast is None or not places:
+            return [(places, None)]
+        structs = _decoded(self._fast, reading, places)
+        parts: list[Part] = []
+        for fits, run in groupby(zip(places, structs, strict=True), key=lambda pair: pair[1] is not None):
+            pairs = list(run)
+            parts += _columns(self._fast, reading, pairs) if fits else [([place for place, _ in pairs], None)]
+        if len(parts) == 1 and parts[0][1] is not None:
+            self._fast.tighten(parts[0][1])
+        return parts
+
+    def _learned(self, reading: Reading, parts: Sequence[Part]) -> bool:
+        """Learns from what did not go the quick way. Whether that changes how the block is to be read."""
+        slow = [place for places, columns in parts if columns is None for place in places if place not in reading.exact]
+        numbers = [columns.numbers for _, columns in parts if columns is not None and columns.numbers.kinds]
+        if not slow and not numbers:
+            return False
+        sampled = self._quick and not reading.exact and len(slow) > 2 * _SAMPLE
+        for place in slow[:: len(slow) // _SAMPLE] if sampled else slow:
+            reading.parse(place)
+        for shape in numbers:
+            reading.numbers = joined(reading.numbers, shape, root=True)
+        registry = _registry_after(self.endpoint, self.contract, reading)
+        return self._take(registry, reading.plan) or sampled
+
+    def _take(self, registry: Registry, before: Plan) -> bool:
+        """Goes on with this registry. Whether the plan is another one; raises Widened where `before` forbids it."""
+        if registry == self.registry:
+            return False
+        plan = plan_for(self.endpoint, self.contract, registry)
+        if not only_adds(before, plan):
+            raise Widened(registry)
+        changed = tuple(table.spec for table in plan.tables) != self.specs
+        self.registry, self._plan = registry, plan
+        self._fast = self._faster(self._fast.always if self._fast else None)
+        return changed
+
+    def _faster(self, always: Required | None) -> Fast | None:
+        if not self._quick or not self.registry.shape.fields:
+            return None
+        try:
+            return Fast(self._plan, self.registry.shape, always)
+        except Unsuited:
+            return None
+
+    def _tables(self, reading: Reading, parts: Sequence[Part], page: int) -> dict[str, pa.Table]:
+        pieces: dict[str, list[pa.Table]] = {}
+        for places, columns in parts:
+            fit = [place for place in places if place not in reading.unfit]
+            texts = [reading.texts[place] for place in fit]
+            positions = [reading.block.first + place for place in fit]
+            if columns is None:
+                records = [reading.exact[place] for place in fit]
+                made = exact_tables(self._plan, self._counts, page, list(zip(positions, texts, records, strict=True)))
+            else:
+                made = fast_tables(columns, self._counts, page, positions, texts)
+            for name, table in made.items():
+                pieces.setdefault(name, []).append(table)
+        return {name: tables[0] if len(tables) == 1 else pa.concat_tables(tables) for name, tables in pieces.items()}
 
 
 def only_adds(before: Plan, after: Plan) -> bool:
@@ -117,50 +214,66 @@ def only_adds(before: Plan, after: Plan) -> bool:
         now = tables.get(table.spec.path)
         if now is None or (now.spec.name, now.spec.parent) != (table.spec.name, table.spec.parent):
             return False
-        if not table.schema.items() <= now.schema.items():
+        if not {(c.spec.name, c.spec.type) for c in table.columns} <= {(c.spec.name, c.spec.type) for c in now.columns}:
             return False
     return True
 
 
-def _parsed(raws: Sequence[bytes], page: int, first: int) -> tuple[list[Good], list[Quarantined]]:
-    good, bad = [], []
-    for place, raw in enumerate(raws):
+def _decoded(fast: Fast, reading: Reading, places: Sequence[int]) -> list[Any]:
+    """The struct of each of these records, None where it does not fit."""
+    text, lines = reading.text(places), reading.block.lines and not reading.unfit
+    while True:
         try:
-            good.append((place, raw, exact(raw)))
-        except Unfit as error:
-            bad.append(_quarantined(raw, page, first + place, error))
-    return good, bad
+            structs = fast.decoded(text, lines=lines)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            if not fast.loosen():
+                break
+        else:
+            if len(structs) == len(places):
+                return structs
+            break
+    return [fast.decoded_one(reading.texts[place]) for place in places]
 
 
-def _quarantined(raw: bytes, page: int, position: int, error: Unfit) -> Quarantined:
-    return Quarantined(page, position, error.reason, error.column, error.value, raw)
+def _columns(fast: Fast, reading: Reading, pairs: Sequence[tuple[int, Any]]) -> list[Part]:
+    """Decoded records as columns; what cannot be shown to be right is halved until it is found."""
+    places = [place for place, _ in pairs]
+    try:
+        return [(places, fast.columns([struct for _, struct in pairs], reading.text(places)))]
+    except Misfit:
+        if len(pairs) <= _FEW:
+            return [(places, None)]
+    half = len(pairs) // 2
+    return [*_columns(fast, reading, pairs[:half]), *_columns(fast, reading, pairs[half:])]
 
 
-def _learned(
-    endpoint: str, contract: Contract, registry: Registry, parsed: Sequence[Good]
-) -> tuple[Registry, list[Good], list[tuple[int, Unfit]]]:
-    """The registry that knows these records, those that fit, and the places of those that do not with the reason."""
-    registry = _bound(endpoint, contract, registry, parsed)
+def _registry_after(endpoint: str, contract: Contract, reading: Reading) -> Registry:
+    """The registry that also knows the records parsed so far. Notes in `reading` which of them do not fit.
+
+    It begins with the registry before the block each time, so that names do not depend on the way to read it.
+    """
+    records = dict(sorted(reading.exact.items()))
+    registry = _bound(endpoint, contract, reading.registry, list(records.values()))
     plan = plan_for(endpoint, contract, registry)
     skip, lists = declared_paths(registry, contract)
-    shape, good, unfit = Shape(), [], []
-    for place, raw, record in parsed:
+    shape = Shape()
+    for place, record in records.items():
+        reading.unfit.pop(place, None)
         try:
             check(plan, record)
         except Unfit as error:
-            unfit.append((place, error))
+            reading.unfit[place] = error
         else:
-            good.append((place, raw, record))
             learn(shape, record, skip, lists, root=True)
-    return registry.learned(shape, {}).settled(endpoint, contract), good, unfit
+    return registry.learned(joined(shape, reading.numbers, root=True), {}).settled(endpoint, contract)
 
 
-def _bound(endpoint: str, contract: Contract, registry: Registry, parsed: Sequence[Good]) -> Registry:
+def _bound(endpoint: str, contract: Contract, registry: Registry, records: list[Any]) -> Registry:
     """The registry in which columns declared by name alone, and those of the key, have their place."""
-    tables: dict[Path, list[Any]] = {(): [record for _, _, record in parsed]}
+    tables: dict[Path, list[Any]] = {(): records}
     for dotted in contract.children:
         path = tuple(dotted.split("."))
-        tables[path] = [item for _, _, record in parsed for item in items_at(record, path)]
+        tables[path] = [item for record in records for item in items_at(record, path)]
     return registry.learned(Shape(), bindings(registry, contract, tables)).settled(endpoint, contract)
 
 

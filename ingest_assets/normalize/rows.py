@@ -19,7 +19,8 @@ import xxhash
 
 from ingest_assets.contract import Column, Contract, Tombstone
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec, declared_columns
+from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec, declared_columns, declared_path
+from ingest_assets.normalize.shape import Shape, shape_at
 from ingest_assets.normalize.values import Fit, Unfit, arrow_type, declared_fit, learned_fit, shown
 
 ROOT_COLUMNS = {
@@ -34,12 +35,23 @@ CHILD_COLUMNS = {"_row": pa.int64(), "_parent_row": pa.int64(), "_root_row": pa.
 
 @dataclass(frozen=True)
 class ColumnPlan:
-    """A column that batches hold: where its value is, and what makes it fit."""
+    """A column that batches hold: where its value is, and what makes it fit.
+
+    `known` is what was seen at a learned column's path. A column declared by name alone is `placed` once a path
+    asked for its name; before, it has no values.
+    """
 
     spec: ColumnSpec
     fit: Fit
-    required: bool
+    declared: Column | None
     key: bool
+    known: Shape
+    placed: bool = True
+
+    @property
+    def required(self) -> bool:
+        """Whether the contract wants a value here in every record that is no tombstone."""
+        return self.declared is not None and self.declared.required
 
     def value(self, element: Any) -> Any:
         """The column's value in an element of its table, None where there is none; raises Unfit."""
@@ -105,7 +117,7 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry) -> Plan:
         tuple(
             TablePlan(
                 spec,
-                tuple(_column_plan(contract, spec, column) for column in spec.columns if not column.empty),
+                tuple(_column_plan(contract, registry, spec, column) for column in spec.columns if not column.empty),
                 declared=".".join(spec.path) in contract.children,
                 flags=() if spec.parent else flags,
             )
@@ -115,14 +127,17 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry) -> Plan:
     )
 
 
-def _column_plan(contract: Contract, table: TableSpec, spec: ColumnSpec) -> ColumnPlan:
+def _column_plan(contract: Contract, registry: Registry, table: TableSpec, spec: ColumnSpec) -> ColumnPlan:
     declared: Mapping[str, Column] = declared_columns(contract, table.path)
-    if spec.declared:
-        column = declared[spec.name]
-        fit, required = declared_fit(column, contract.time_zone), column.required
-    else:
-        fit, required = learned_fit(spec.type), False
-    return ColumnPlan(spec, fit, required, key=table.parent is None and spec.name in contract.primary_key)
+    column = declared[spec.name] if spec.declared else None
+    return ColumnPlan(
+        spec,
+        learned_fit(spec.type) if column is None else declared_fit(column, contract.time_zone),
+        column,
+        key=table.parent is None and spec.name in contract.primary_key,
+        known=shape_at(registry.shape, table.path, spec.path),
+        placed=column is None or declared_path(registry, table.path, spec.name, column) is not None,
+    )
 
 
 def at(value: Any, path: Path) -> Any:

@@ -11,7 +11,7 @@ the shape is a function of the set of values, whatever their order, and so is th
     mixed     the top: kinds that no one column type holds; it forgets what is below, for nothing can follow
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -232,6 +232,37 @@ def element_leaves(items: Shape, skip: Skip = NO_SKIP) -> Iterator[Leaf]:
         yield Leaf((), items, scalar_type(items), empty=False)
     else:
         yield from leaves(items, skip)
+
+
+def shape_at(root: Shape, table: Path, path: Path) -> Shape:
+    """What is known of a column: of the keys `path` in the records of the table at this list path."""
+    shape = root
+    for key in table:
+        shape = _past_list(shape.fields.get(key, Shape()))
+    for key in path:
+        shape = shape.fields.get(key, Shape())
+    return shape
+
+
+def _past_list(shape: Shape) -> Shape:
+    return shape.items or Shape() if "list" in shape.kinds else shape
+
+
+def shape_of_numbers(numbers: Iterable[int | Decimal], tables: Sequence[Path], path: Path) -> Shape:
+    """The shape of records with these numbers at one column; `tables` are the steps from list to list."""
+    shape = Shape(kinds={"number"})
+    for number in numbers:
+        learn_number(shape, number)
+    shape = _below(shape, path)
+    for steps in reversed(tables):
+        shape = _below(Shape(kinds={"list"}, items=shape), steps)
+    return shape
+
+
+def _below(shape: Shape, path: Path) -> Shape:
+    for key in reversed(path):
+        shape = Shape(kinds={"object"}, fields={key: shape})
+    return shape
 
 
 def to_plain(shape: Shape) -> Any:

@@ -1,0 +1,215 @@
+"""Decoded values of one column as an Arrow array, by as few steps of Python as the type allows.
+
+The values are of the type that `wire_type` names, or None: the decoder saw to that. What is left to show is
+range and form; Misfit says that something here has to be looked at record by record.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest_assets.contract import TIME_TYPES
+from ingest_assets.normalize.exact import MOST_LEVELS, exact_value, levels
+from ingest_assets.normalize.rows import ColumnPlan
+from ingest_assets.normalize.shape import Shape, learn_number
+from ingest_assets.normalize.values import Unfit, arrow_type, json_text
+
+_ZONED = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_LOCAL = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$"
+_DAY = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}$"
+_NOT_CANONICAL = re.compile(rb"[0-9](?:\.0+(?![0-9])|[eE][-+0-9])")
+_MOST_SECONDS = 10**11
+_MOST_SCALE = 22  # powers of ten up to here are doubles themselves
+_SURE = 1e15
+_TINY = 1e-99
+_SHORT = 150
+
+
+class Misfit(Exception):
+    """Not shown to fit the known shape: to be taken record by record."""
+
+
+def is_raw(column: ColumnPlan) -> bool:
+    """Whether a column's values are taken as text, and parsed exactly."""
+    return column.spec.type == "json" or (column.declared is None and column.spec.type.startswith("decimal"))
+
+
+def wire_type(column: ColumnPlan) -> Any:
+    """What the decoder takes for a column's values, but for null."""
+    kind = column.spec.type
+    if kind in TIME_TYPES:
+        return int | float | str if _is_unix(column) else str
+    if kind.startswith("decimal"):
+        return int | float | str
+    plain = {"boolean": bool, "bigint": int, "hugeint": int, "double": int | float}
+    return plain.get(kind, str)
+
+
+def needs_exact_doubles(column: ColumnPlan) -> bool:
+    """Whether a number with a point must be what its double says. A declared double takes the nearest."""
+    if column.declared is None:
+        return column.spec.type == "double"
+    return column.spec.type.startswith("decimal") or _is_unix(column)
+
+
+def _is_listed(column: ColumnPlan) -> bool:
+    return column.declared is not None and column.declared.values is not None
+
+
+def _is_unix(column: ColumnPlan) -> bool:
+    return column.declared is not None and column.declared.format in ("unix", "unix_ms")
+
+
+def array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
+    """The values of a column that is not raw; raises Misfit."""
+    kind = column.spec.type
+    try:
+        if kind in ("boolean", "bigint") or (
+            kind == "varchar" and (column.declared is None or not column.declared.values)
+        ):
+            return pa.array(values, arrow_type(kind))
+        if kind == "double":
+            return _doubles(column, values)
+        if kind in TIME_TYPES and (quick := _times(column, values)) is not None:
+            return quick
+        return _fitted(column, values)
+    except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+        raise Misfit(column.spec.name) from error
+
+
+def _doubles(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
+    if column.declared is None:
+        return pa.array(values, pa.float64())  # refuses whole numbers that no double holds
+    return pa.array([None if value is None else float(value) for value in values], pa.float64())
+
+
+def _fitted(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
+    # The doubles in the text were shown to be exact wherever this is asked.
+    fitted = {
+        value: column.fit(Decimal(repr(value)) if isinstance(value, float) else value)
+        for value in set(values)
+        if value is not None
+    }
+    return pa.array([fitted.get(value) for value in values], arrow_type(column.spec.type))
+
+
+def _times(column: ColumnPlan, values: Sequence[Any]) -> pa.Array | None:
+    """Times of the plainest form, read by Arrow; None where one needs a closer look."""
+    declared, kind = column.declared, arrow_type(column.spec.type)
+    if declared is None or column.spec.type == "time":
+        return None
+    if declared.format in ("unix", "unix_ms"):
+        return _epochs(values, kind, 1_000_000 if declared.format == "unix" else 1000)
+    if declared.format not in (None, "iso"):
+        return None
+    pattern = {"timestamptz": _ZONED, "timestamp": _LOCAL, "date": _DAY}[column.spec.type]
+    texts = pa.array(values, pa.string())
+    if pc.all(pc.match_substring_regex(texts, pattern)).as_py() is False:
+        return None
+    return texts.cast(kind)
+
+
+def _epochs(values: Sequence[Any], kind: pa.DataType, micros: int) -> pa.Array | None:
+    if not {type(value) for value in values} <= {int, type(None)} or pa.types.is_date(kind):
+        return None
+    numbers = pa.array(values, pa.int64())
+    limits = pc.min_max(numbers).as_py()
+    if max(abs(limits["min"] or 0), abs(limits["max"] or 0)) * micros > _MOST_SECONDS * 1_000_000:
+        return None
+    return pc.multiply(numbers, micros).cast(kind)
+
+
+def raw_values(texts: Sequence[Any], above: int) -> list[Any]:
+    """Texts of JSON values, found `above` levels deep in their records, as exact values; raises Misfit."""
+    try:
+        return [exact_value(bytes(text), above) for text in texts]
+    except Unfit as error:
+        raise Misfit(error.reason) from error
+
+
+def fitted_array(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
+    """Exact values as they fit their column; raises Misfit."""
+    try:
+        fitted = [None if value is None else column.fit(value) for value in values]
+        return pa.array(fitted, arrow_type(column.spec.type))
+    except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+        raise Misfit(column.spec.name) from error
+
+
+def json_array(texts: Sequence[Any], joined: bytes, above: int) -> pa.Array:
+    """Texts of JSON values as their canonical texts, null for null; raises Misfit.
+
+    `joined` is the JSON array of them. Where all are canonical as they came, it is what their re-encoded values give.
+    """
+    texts = [bytes(text) for text in texts]
+    if any(len(text) > _SHORT and levels(text) + above > MOST_LEVELS for text in texts):
+        raise Misfit("levels")
+    if _is_canonical(joined):
+        found = [str(text, "utf-8") for text in texts]
+    else:
+        found = [_canonical(text, above) for text in texts]
+    return pa.array([None if text == "null" else text for text in found], pa.string())
+
+
+def _is_canonical(text: bytes) -> bool:
+    try:
+        same = bool(msgspec.json.encode(msgspec.json.decode(text)) == text)
+    except (msgspec.MsgspecError, OverflowError, RecursionError):
+        return False
+    return same and not _NOT_CANONICAL.search(text)
+
+
+def _canonical(text: bytes, above: int) -> str:
+    if _is_canonical(text):
+        return str(text, "utf-8")
+    try:
+        return json_text(exact_value(text, above))
+    except Unfit as error:
+        raise Misfit(error.reason) from error
+
+
+def news(known: Shape, type_name: str, array: pa.Array) -> list[Decimal | int]:
+    """The numbers of a learned column that its shape does not know the like of: longer, or with more decimals.
+
+    The fast path accepts a number only where it changes nothing that a later clash would decide by.
+    """
+    if type_name == "double":
+        numbers: list[Any] = _new_doubles(known, array)
+    elif type_name == "bigint":
+        limits = pc.min_max(array).as_py()
+        numbers = [limit for limit in limits.values() if limit is not None]
+    else:
+        numbers = [value for value in array.to_pylist() if value is not None]
+        numbers = [int(value) for value in numbers] if type_name == "hugeint" else numbers
+    grown = replace(known)
+    for number in numbers:
+        learn_number(grown, number)
+    return numbers if grown != known else []
+
+
+def _new_doubles(known: Shape, array: pa.Array) -> list[Decimal]:
+    values = array.drop_null().to_numpy(zero_copy_only=False)
+    if not len(values):
+        return []
+    limits = [values.min(), values.max()]
+    if known.scale <= _MOST_SCALE:
+        # m / 10^s is rounded correctly, so a value that comes back is the double of a number of s decimals
+        # and at most 15 digits, and no other such number has that double.
+        power = 10.0**known.scale
+        with np.errstate(over="ignore", invalid="ignore"):
+            figures = np.rint(values * power)
+            values = values[~((figures / power == values) & (np.abs(figures) < _SURE))]
+    return [Decimal(repr(float(value))) for value in (*limits, *values)]
+
+
+def has_tiny(array: pa.Array) -> bool:
+    """Whether a column of doubles holds a number so small that digits may be lost, or a zero that may be one."""
+    values = array.drop_null().to_numpy(zero_copy_only=False)
+    return bool(len(values)) and bool(np.abs(values).min() < _TINY)

@@ -1,0 +1,324 @@
+"""Many records at once: decoded into generated structs, turned on their side, and proven to have lost nothing.
+
+    text ──► structs ──► columns ──► Arrow arrays
+               └── types, keys: the decoder   └── ranges, times: `arrays`   └── equal keys, long numbers: `proofs`
+
+Whatever is not proven raises Misfit, and is taken record by record. What comes out is what the exact way gives,
+row by row and in the same order; tests compare the two.
+"""
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+from msgspec import UNSET
+
+from ingest_assets.normalize.arrays import (
+    Misfit,
+    array_of,
+    fitted_array,
+    has_tiny,
+    is_raw,
+    json_array,
+    needs_exact_doubles,
+    news,
+    raw_values,
+)
+from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Required, layout
+from ingest_assets.normalize.names import Path
+from ingest_assets.normalize.proofs import doubles_are_exact, exact_keys_in, keys_in
+from ingest_assets.normalize.rows import ColumnPlan, Plan, TablePlan, at, to_arrow
+from ingest_assets.normalize.shape import Shape, joined, shape_of_numbers
+
+Rows = npt.NDArray[np.int64]
+
+_NUMBERS = ("bigint", "hugeint", "double")
+_ENOUGH = 50  # records that must all have a key before it is believed to be always there
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection inside: with many records alive, it costs more than all the rest."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+@dataclass
+class Found:
+    """The arrays of one table, and for a list's rows where they belong, as ordinals within these records."""
+
+    rows: int = 0
+    arrays: dict[str, pa.Array] = field(default_factory=dict)
+    parents: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+    places: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
+
+
+@dataclass
+class Columns:
+    """Some records as columns: arrays by table path, and what was counted and learned on the way."""
+
+    plan: Plan
+    tables: dict[Path, Found]
+    keys: int = 0
+    raws: list[bytes] = field(default_factory=list)
+    always: set[tuple[str, ...]] = field(default_factory=set)
+    numbers: Shape = field(default_factory=Shape)
+    exact_doubles: bool = False
+    tiny: bool = False
+
+    def __len__(self) -> int:
+        return self.tables[()].rows
+
+
+@dataclass(frozen=True)
+class _Where:
+    """Which rows of the table the values at hand belong to: `rows` in order, out of `count`."""
+
+    rows: Rows | None
+    count: int
+
+    def narrowed(self, mask: npt.NDArray[np.bool_]) -> "_Where":
+        kept = np.flatnonzero(mask)
+        return _Where(kept if self.rows is None else self.rows[kept], self.count)
+
+    def all_rows(self) -> Rows:
+        return np.arange(self.count) if self.rows is None else self.rows
+
+    def spread(self, array: pa.Array) -> pa.Array:
+        if self.rows is None:
+            return array
+        source = np.full(self.count, -1)
+        source[self.rows] = np.arange(len(self.rows))
+        return array.take(pa.array(source, mask=source < 0))
+
+
+class Fast:
+    """The quick way for the records of one plan and its registry's shape; raises Unsuited where there is none.
+
+    `always` are the keys that all records so far had: the decoder refuses a record without them, so that they
+    need not be counted. None where nothing is known.
+    """
+
+    def __init__(self, plan: Plan, shape: Shape, always: Required | None = None) -> None:
+        self.plan = plan
+        self.shape = shape
+        self.always = always
+        self.required = always or frozenset()
+        self._build()
+
+    def _build(self) -> None:
+        self.tree = layout(self.plan, self.shape, self.required)
+        self._many = msgspec.json.Decoder(list[self.tree.struct])  # type: ignore[name-defined]  # made at run time
+        self._one = msgspec.json.Decoder(self.tree.struct)
+
+    def loosen(self) -> bool:
+        """Forgets which keys were always there; False where nothing was required."""
+        if not self.required:
+            return False
+        self.required = frozenset()
+        self._build()
+        return True
+
+    def tighten(self, columns: Columns) -> None:
+        """Requires the keys that all records so far had, if these are enough to tell."""
+        if self.required or len(columns) < _ENOUGH:
+            return
+        self.always = frozenset(columns.always if self.always is None else self.always & columns.always)
+        if self.always:
+            self.required = self.always
+            self._build()
+
+    def decoded(self, text: bytes, *, lines: bool) -> list[Any]:
+        """The structs of all records of a text; raises msgspec.MsgspecError where one does not fit."""
+        return self._one.decode_lines(text) if lines else self._many.decode(text)
+
+    def decoded_one(self, text: Any) -> Any:
+        """The struct of one record, None where it does not fit."""
+        try:
+            return self._one.decode(text)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return None
+
+    def columns(self, structs: Sequence[Any], text: bytes) -> Columns:
+        """The columns of decoded records, whose text (with anything around that is no key) this is; raises Misfit."""
+        columns = Columns(self.plan, {table.spec.path: Found() for table in self.plan.tables})
+        columns.tables[()].rows = len(structs)
+        _object(columns, self.plan.root, self.tree, structs, _Where(None, len(structs)))
+        _prove(columns, text)
+        return columns
+
+
+def _prove(columns: Columns, text: bytes) -> None:
+    counted = columns.keys + sum(map(keys_in, columns.raws))
+    if keys_in(text) != counted and exact_keys_in(text) != columns.keys + sum(map(exact_keys_in, columns.raws)):
+        raise Misfit("a key stands twice")
+    if columns.exact_doubles and not doubles_are_exact(text, tiny=columns.tiny):
+        raise Misfit("a number that no double holds")
+    _prove_present(columns)
+
+
+def _prove_present(columns: Columns) -> None:
+    deleted = columns.tables[()].arrays.get("_deleted")
+    for table in columns.plan.tables:
+        found = columns.tables[table.spec.path]
+        for column in table.columns:
+            if (column.required or column.key) and found.rows:
+                array = found.arrays.get(column.spec.name)
+                empty = pa.repeat(True, found.rows) if array is None else pc.is_null(array)
+                if not column.key and table is columns.plan.root and deleted is not None:
+                    empty = pc.and_(empty, pc.invert(deleted))
+                if pc.any(empty).as_py():
+                    raise Misfit(f"{column.spec.name} has no value")
+
+
+def _node(columns: Columns, table: TablePlan, node: Node, values: Sequence[Any], where: _Where) -> None:
+    if isinstance(node, Obj):
+        _object(columns, table, node, values, where)
+    elif isinstance(node, Items):
+        _items(columns, node, values, where)
+    elif isinstance(node, One):
+        _one(columns, table, node, values, where)
+    elif isinstance(node, Many):
+        _many(columns, table, node, values, where)
+
+
+def _object(columns: Columns, table: TablePlan, node: Obj, values: Sequence[Any], where: _Where) -> None:
+    structs = [value for value in values if value.__class__ is node.struct]
+    if len(structs) != len(values):
+        is_struct = np.fromiter((value.__class__ is node.struct for value in values), bool, len(values))
+        where = where.narrowed(is_struct)
+    if not structs:
+        return
+    for key, child, found in zip(
+        node.keys, node.children, zip(*map(msgspec.structs.astuple, structs), strict=True), strict=True
+    ):
+        unset = 0 if key in node.required else found.count(UNSET)
+        columns.keys += len(found) - unset
+        if not unset:
+            columns.always.add((*node.path, key))
+        if unset < len(found):
+            _node(columns, table, child, [None if v is UNSET else v for v in found] if unset else found, where)
+
+
+def _items(columns: Columns, node: Items, values: Sequence[Any], where: _Where) -> None:
+    lists = [value or () for value in values]
+    if node.flag is not None:
+        there = pa.array([value is not None for value in values], pa.bool_())
+        columns.tables[()].arrays[node.flag] = pc.fill_null(where.spread(there), False)
+    lengths = np.fromiter(map(len, lists), np.int64, len(lists))
+    total = int(lengths.sum())
+    found = columns.tables[node.table.spec.path]
+    found.rows = total
+    found.parents = np.repeat(where.all_rows(), lengths)
+    found.places = np.arange(total) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    if total:
+        _node(columns, node.table, node.item, list(chain.from_iterable(lists)), _Where(None, total))
+
+
+def _one(columns: Columns, table: TablePlan, node: One, values: Sequence[Any], where: _Where) -> None:
+    column = node.column
+    if is_raw(column):
+        there = [value is not None for value in values]
+        if not all(there):  # a text for each null would cost as much as one for a value
+            where = where.narrowed(np.array(there))
+            values = [value for value in values if value is not None]
+        array = _raw_array(columns, node, values)
+    else:
+        array = array_of(column, values)
+    columns.tables[table.spec.path].arrays[column.spec.name] = where.spread(array)
+    if needs_exact_doubles(column):
+        columns.exact_doubles = True
+        columns.tiny |= column.spec.type != "double" or has_tiny(array)
+    if column.declared is None and (column.spec.type in _NUMBERS or column.spec.type.startswith("decimal")):
+        _note_numbers(columns, table, column, array)
+    if node.tells and columns.plan.deleted is not None:
+        equals = columns.plan.deleted.equals
+        told = pa.array([type(value) is type(equals) and value == equals for value in values], pa.bool_())
+        columns.tables[()].arrays["_deleted"] = pc.fill_null(where.spread(told), False)
+
+
+def _raw_array(columns: Columns, node: One, values: Sequence[Any]) -> pa.Array:
+    text = b"[%s]" % b",".join(values)
+    columns.raws.append(text)
+    if node.column.spec.type == "json":
+        return json_array(values, text, node.depth)
+    return fitted_array(node.column, raw_values(values, node.depth))
+
+
+def _many(columns: Columns, table: TablePlan, node: Many, values: Sequence[Any], where: _Where) -> None:
+    texts = [b"null" if value is None else value for value in values]
+    columns.raws.append(b",".join(texts))
+    exact = raw_values(texts, node.depth)
+    for column, steps in node.columns:
+        array = fitted_array(column, [at(value, steps) for value in exact])
+        columns.tables[table.spec.path].arrays[column.spec.name] = where.spread(array)
+
+
+def _note_numbers(columns: Columns, table: TablePlan, column: ColumnPlan, array: pa.Array) -> None:
+    if numbers := news(column.known, column.spec.type, array):
+        steps = _steps(columns.plan, table)
+        new = shape_of_numbers(numbers, steps, column.spec.path)
+        columns.numbers = joined(columns.numbers, new, root=True)
+
+
+def _steps(plan: Plan, table: TablePlan) -> list[Path]:
+    by_name = {other.spec.name: other for other in plan.tables}
+    steps = []
+    while table.spec.parent is not None:
+        steps.append(table.spec.steps)
+        table = by_name[table.spec.parent]
+    return steps[::-1]
+
+
+def fast_tables(
+    columns: Columns, counts: dict[str, int], page: int, positions: Sequence[int], texts: Sequence[Any]
+) -> dict[str, pa.Table]:
+    """The Arrow tables of columns, as `exact_tables` gives them of the same records."""
+    roots: dict[Path, Rows] = {(): np.arange(len(columns))}
+    by_name = {table.spec.name: table for table in columns.plan.tables}
+    firsts = {table.spec.name: counts.get(table.spec.name, 0) for table in columns.plan.tables}
+    tables = {}
+    for table in columns.plan.tables:
+        name, found = table.spec.name, columns.tables[table.spec.path]
+        counts[name] = firsts[name] + found.rows
+        system: dict[str, Any] = {"_row": np.arange(firsts[name], counts[name])}
+        if table.spec.parent is None:
+            system |= {"_page": np.full(found.rows, page), "_position": np.asarray(positions, np.int64)}
+            system["_hash"] = list(map(xxhash.xxh3_128_hexdigest, texts))
+        else:
+            above = by_name[table.spec.parent]
+            roots[table.spec.path] = roots[above.spec.path][found.parents] if found.rows else found.parents
+            system["_parent_row"] = found.parents + firsts[above.spec.name]
+            system["_root_row"] = roots[table.spec.path] + firsts[columns.plan.root.spec.name]
+            system["_position"] = found.places
+        if found.rows:
+            tables[name] = to_arrow(table, _complete(table, found, system))
+    return tables
+
+
+def _complete(table: TablePlan, found: Found, system: Mapping[str, Any]) -> dict[str, Any]:
+    """All columns of a table: those that had no value in any of the records are null, or false."""
+    told = {"_deleted", *(name for name, _ in table.flags)}
+    complete: dict[str, Any] = {}
+    for name, kind in table.schema.items():
+        if name in system:
+            complete[name] = pa.array(system[name], kind)
+        elif name in found.arrays:
+            complete[name] = found.arrays[name]
+        else:
+            complete[name] = pa.repeat(False, found.rows) if name in told else pa.nulls(found.rows, kind)
+    return complete

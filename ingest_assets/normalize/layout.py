@@ -1,0 +1,178 @@
+"""What the records of one plan look like to a quick decoder: a tree of generated structs.
+
+Obj     an object: a struct, one field a key, unknown keys forbidden
+One     a column
+Many    several columns that read one value, or parts of it: taken as text, and parsed exactly
+Items   a list: the rows of another table
+Null    nothing but null was seen here
+"""
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from ingest_assets.normalize.arrays import is_raw, wire_type
+from ingest_assets.normalize.names import Path, cleaned
+from ingest_assets.normalize.rows import ColumnPlan, Plan, TablePlan
+from ingest_assets.normalize.shape import Shape
+
+_UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')
+MOST_COLUMNS = 2_000
+
+
+class Unsuited(Exception):
+    """Records of this shape are for the exact way only."""
+
+
+@dataclass(frozen=True)
+class Null:
+    """Nothing but null was seen here."""
+
+    depth: int
+
+
+@dataclass(frozen=True)
+class One:
+    """A column; `tells` is whether its value says that the record is a tombstone."""
+
+    column: ColumnPlan
+    depth: int
+    tells: bool
+
+
+@dataclass(frozen=True)
+class Many:
+    """Columns that read one value, each with the steps from there."""
+
+    columns: tuple[tuple[ColumnPlan, Path], ...]
+    depth: int
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list; `flag` is the root's column that says whether it was there."""
+
+    table: TablePlan
+    item: "Node"
+    flag: str | None
+    depth: int
+
+
+@dataclass(frozen=True)
+class Obj:
+    """An object. Keys in `required` are refused by the decoder where they are absent, and need no counting."""
+
+    path: tuple[str, ...]
+    struct: type[msgspec.Struct]
+    keys: tuple[str, ...]
+    children: tuple["Node", ...]
+    required: frozenset[str]
+
+
+Node = Null | One | Many | Items | Obj
+Required = frozenset[tuple[str, ...]]
+
+
+def layout(plan: Plan, shape: Shape, required: Required) -> Obj:
+    """The tree for a plan under its registry's shape; raises Unsuited where only the exact way will do.
+
+    `required` are the paths (table path and keys, as `Obj.path` and a key have them) seen in every record so far.
+    """
+    _refuse_unsuited(plan)
+    root = _Growth(plan, required).node(plan.root, (), shape, 0)
+    if not isinstance(root, Obj):
+        raise Unsuited("the record itself is a column")
+    return root
+
+
+def _refuse_unsuited(plan: Plan) -> None:
+    if sum(len(table.columns) for table in plan.tables) > MOST_COLUMNS:
+        raise Unsuited("too many columns")
+    for table in plan.tables:
+        texts = [column.spec.path for column in table.columns if is_raw(column)]
+        for column in table.columns:
+            if column.key and column.spec.type == "json":
+                raise Unsuited("a key that may be an object")
+            if not column.placed and any(column.spec.name.startswith("__".join(map(cleaned, text))) for text in texts):
+                raise Unsuited("a declared column may turn up inside of a column of text")
+
+
+@dataclass(frozen=True)
+class _Growth:
+    plan: Plan
+    required: Required
+
+    def node(self, table: TablePlan, path: Path, shape: Shape, depth: int) -> Node:
+        columns = [c for c in table.columns if c.placed and c.spec.path[: len(path)] == path]
+        lists = [t for t in self.plan.tables if t.spec.parent == table.spec.name and t.spec.steps[: len(path)] == path]
+        here = [c for c in columns if c.spec.path == path and (path or table is not self.plan.root)]
+        if here and lists:
+            raise Unsuited("a list inside of a column")
+        if here:
+            return self._value(table, path, here, columns, depth)
+        if lists and lists[0].spec.steps == path and path:
+            if columns or len(lists) > 1:
+                raise Unsuited("a list that is also an object")
+            return self._items(table, lists[0], shape, depth)
+        deeper = {c.spec.path[len(path)] for c in columns} | {t.spec.steps[len(path)] for t in lists}
+        if "object" in shape.kinds or deeper or (not path and table is self.plan.root):
+            return self._object(table, path, shape, deeper, depth)
+        return Null(depth)
+
+    def _value(
+        self, table: TablePlan, path: Path, here: Sequence[ColumnPlan], columns: Sequence[ColumnPlan], depth: int
+    ) -> Node:
+        bare = not path and here[0].declared is not None
+        told = tuple(self.plan.deleted.path.split(".")) if self.plan.deleted and table is self.plan.root else ()
+        tells = bool(told) and told[: len(path)] == path
+        if len(columns) == 1 and not (tells and is_raw(here[0])):
+            return One(here[0], depth, tells and told == path)
+        if tells or bare:
+            raise Unsuited("a value that is read in several ways")
+        return Many(tuple((column, column.spec.path[len(path) :]) for column in columns), depth)
+
+    def _items(self, table: TablePlan, below: TablePlan, shape: Shape, depth: int) -> Node:
+        item = self.node(below, (), shape.items or Shape(), depth + 1)
+        flag = below.spec.present if table is self.plan.root else None
+        return Items(below, item, flag, depth)
+
+    def _object(self, table: TablePlan, path: Path, shape: Shape, deeper: Collection[str], depth: int) -> Node:
+        keys = tuple(sorted({*shape.fields, *deeper}))
+        if any(map(_UNNAMEABLE.search, keys)):
+            raise Unsuited("a key that a struct cannot name")
+        children = tuple(self.node(table, (*path, key), shape.fields.get(key, Shape()), depth + 1) for key in keys)
+        place = (*table.spec.path, "", *path)
+        required = frozenset(key for key in keys if (*place, key) in self.required)
+        fields: list[Any] = [
+            (f"f{n}", _field_type(child)) if key in required else (f"f{n}", _optional(_field_type(child)), UNSET)
+            for n, (key, child) in enumerate(zip(keys, children, strict=True))
+        ]
+        struct = msgspec.defstruct(
+            "Record",
+            fields,
+            rename={f"f{n}": key for n, key in enumerate(keys)},
+            kw_only=True,
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        return Obj(place, struct, keys, children, required)
+
+
+def _optional(kind: Any) -> Any:
+    return kind if kind is Raw else kind | UnsetType
+
+
+def _field_type(node: Node) -> Any:
+    if isinstance(node, Null):
+        return None
+    if isinstance(node, Many) or (isinstance(node, One) and is_raw(node.column)):
+        return Raw
+    if isinstance(node, One):
+        return wire_type(node.column) | None
+    if isinstance(node, Items):
+        return list[_field_type(node.item)] | None  # type: ignore[misc]  # a type made at run time
+    return node.struct | None
