@@ -1,0 +1,110 @@
+"""When a request is made again, and after how long: the policy, apart from what is retried.
+
+Only what may pass by itself is retried (`TransientFailure`): lost connections, timeouts, cut bodies, and the
+statuses below. What the API asks to wait it gets; else the wait is drawn at random below a bound that doubles
+(full jitter), so that many clients do not come back at the same moment.
+"""
+
+import random
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import NoReturn
+
+import tenacity
+
+from ingest_assets.errors import Locked, TransientFailure
+
+RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How often and how long: it stops at the first of `attempts` and `seconds`, and waits at most as stated.
+
+    `seconds` is the time spent waiting between attempts, not that of the attempts themselves.
+    """
+
+    attempts: int = 6
+    seconds: float = 600.0
+    first_wait_seconds: float = 0.5
+    longest_wait_seconds: float = 60.0
+    max_wait_seconds: float = 7200.0
+
+    def retrying(
+        self,
+        before_wait: Callable[[TransientFailure, float], None] = lambda _failure, _seconds: None,
+        sleep: Callable[[float], None] = time.sleep,
+        chance: Callable[[float, float], float] = random.uniform,
+    ) -> tenacity.Retrying:
+        """A tenacity loop with this policy; `before_wait` is told each failure and the seconds before the next try.
+
+        The last failure is raised with the number of attempts; one that asks to wait longer than
+        `max_wait_seconds` is raised at once.
+        """
+
+        def again(failure: BaseException) -> bool:
+            return (
+                isinstance(failure, TransientFailure)
+                and not isinstance(failure, Locked)
+                and (failure.wait_seconds or 0.0) <= self.max_wait_seconds
+            )
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception(again),
+            stop=lambda state: state.attempt_number >= self.attempts or state.idle_for >= self.seconds,
+            wait=lambda state: self._wait(_failure(state), state.attempt_number, chance),
+            before_sleep=lambda state: before_wait(_failure(state), state.upcoming_sleep),
+            sleep=sleep,
+            retry_error_callback=_give_up,
+        )
+
+    def _wait(self, failure: TransientFailure, attempt: int, chance: Callable[[float, float], float]) -> float:
+        if failure.wait_seconds is not None:
+            return failure.wait_seconds
+        return chance(0.0, min(self.longest_wait_seconds, self.first_wait_seconds * 2 ** (attempt - 1)))
+
+
+def _failure(state: tenacity.RetryCallState) -> TransientFailure:
+    failure = state.outcome.exception() if state.outcome else None
+    return failure if isinstance(failure, TransientFailure) else TransientFailure("unknown")
+
+
+def _give_up(state: tenacity.RetryCallState) -> NoReturn:
+    failure = _failure(state)
+    raise TransientFailure(f"{failure}. Gave up after {state.attempt_number} attempts", failure.wait_seconds)
+
+
+def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The seconds that a Retry-After header asks to wait (RFC 9110 §10.2.3), or None where there is none.
+
+    Header names are in small letters. A date is read by the server's own clock where it sends one.
+
+    >>> now = datetime(2026, 1, 1, tzinfo=UTC)
+    >>> retry_after({"retry-after": "120"}, now), retry_after({"retry-after": "2.0"}, now)
+    (120.0, 2.0)
+    >>> retry_after({"retry-after": "Thu, 01 Jan 2026 00:01:00 GMT"}, now)
+    60.0
+    >>> retry_after({"retry-after": "Wed, 31 Dec 2025 00:00:00 GMT"}, now)
+    0.0
+    >>> retry_after({"retry-after": "soon"}, now) is None
+    True
+    """
+    told = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d*)?", told, re.ASCII):
+        return float(told)
+    until = _date(told)
+    if until is None:
+        return None
+    return max(0.0, (until - (_date(headers.get("date", "")) or now)).total_seconds())
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
