@@ -1,0 +1,356 @@
+"""Asks one API for pages: adds the credential, waits for the limit, tries again, and streams what comes.
+
+    fetch ─► retry loop ─► grant ─► credential ─► send ─► redirects ─► status ─► receive(body, redacted)
+
+The credential belongs to one origin. Whatever asks for another, a next link or a redirect, goes without it or
+not at all. Nothing that leaves this module, errors included, holds the value of a secret.
+"""
+
+import contextlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote, urldefrag, urlencode, urljoin, urlsplit
+
+import requests
+
+from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
+from ingest_assets.http import body
+from ingest_assets.http.auth import Auth, NoAuth
+from ingest_assets.http.limits import Limiter
+from ingest_assets.http.page import PageRequest, dig, origin
+from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, retry_after
+from ingest_assets.http.secrets import LogFilter, Redactor, Secrets
+from ingest_assets.http.transport import Timeouts, sent, session
+
+T = TypeVar("T")
+
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_LONGEST_PUSH_BACK_SECONDS = 86_400.0
+_ERROR_BODY_BYTES = 1 << 16
+_QUOTED_CHARACTERS = 200
+_HINTS = {
+    400: "check the endpoint's params",
+    402: "the account's plan does not include this",
+    403: "the credential may lack a permission",
+    404: "check base_url and the endpoint's path",
+    422: "check the endpoint's params",
+}
+
+
+@dataclass
+class Traffic:
+    """What a client has asked for and received so far; `bytes_received` as sent, so compressed."""
+
+    requests: int = 0
+    bytes_received: int = 0
+    retries: int = 0
+    limit_wait_seconds: float = 0.0
+    retry_wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Told before each wait: for the limit, or before the next try."""
+
+    kind: Literal["limit", "retry"]
+    seconds: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer with a good status. Header names are in small letters; everything is redacted, the body too."""
+
+    status: int
+    headers: Mapping[str, str]
+    url: str
+    _body: Iterator[bytes]
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body, to be read once, its content encoding undone.
+
+        Raises TransientFailure where it is cut or damaged, RequestFailed where it is larger than allowed.
+        """
+        return self._body
+
+
+class Client:
+    """Fetches pages from the origin of `base_url`. One walk a client: it is not shared between threads.
+
+    All `limiters` have to grant each request. `error_message` are paths into an error's JSON body; what is
+    there is quoted in messages, cut to 200 characters. `on_wait` is told of every wait before it begins.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        auth: Auth | None = None,
+        secrets: Secrets | None = None,
+        limiters: Sequence[Limiter] = (),
+        *,
+        timeouts: Timeouts | None = None,
+        retry: RetryPolicy | None = None,
+        error_message: Sequence[str] = (),
+        max_body_bytes: int = 20 << 30,
+        on_wait: Callable[[Wait], None] = lambda _wait: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.origin = _own_origin(base_url)
+        self.traffic = Traffic()
+        self._auth = auth or NoAuth()
+        self._secrets = secrets or Secrets()
+        self._limiters = limiters
+        self._timeouts = timeouts or Timeouts()
+        self._retry = retry or RetryPolicy()
+        self._error_message = error_message
+        self._max_body_bytes = max_body_bytes
+        self._on_wait = on_wait
+        self._sleep = sleep
+        self._session = session()
+        self._throttled = False
+        self._log_filter = LogFilter(self._secrets)
+        # urllib3 writes the path and query of each request to this log at level DEBUG.
+        logging.getLogger("urllib3.connectionpool").addFilter(self._log_filter)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._session.close()
+        logging.getLogger("urllib3.connectionpool").removeFilter(self._log_filter)
+
+    def fetch(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
+        """What `receive` makes of the answer to this request, which is made again where that may help.
+
+        `receive` consumes the body; where it raises TransientFailure (a cut body), the request is made again
+        and `receive` begins anew. Values that the redactor took out of the request are put back before it is
+        sent. Raises TransientFailure once all attempts are used up, RequestFailed where the API refuses, and
+        ConfigError where a secret is missing.
+        """
+        if origin_of(request.url) != self.origin:
+            raise RequestFailed(f"{self._named(request)}: expected a URL at {self.origin}, whose credential this is")
+        tries = self._retry.retrying(self._before_retry, self._sleep)
+        return tries(lambda: self._attempt(request, receive))
+
+    def _attempt(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
+        self._throttled = False
+        answer, answered = self._answered(request)
+        with contextlib.closing(answer):
+            if not 200 <= answer.status_code < 300:
+                raise self._refusal(answered, answer)
+            return receive(self._response(answered, answer))
+
+    def _before_retry(self, failure: TransientFailure, seconds: float) -> None:
+        if self._throttled:
+            self._push_back(seconds)
+        self.traffic.retries += 1
+        self.traffic.retry_wait_seconds += seconds
+        self._on_wait(Wait("retry", seconds, str(failure)))
+
+    def _before_grant(self, seconds: float, why: str) -> None:
+        self.traffic.limit_wait_seconds += seconds
+        self._on_wait(Wait("limit", seconds, why))
+
+    def _push_back(self, seconds: float) -> None:
+        for limiter in self._limiters:
+            limiter.push_back(min(seconds, _LONGEST_PUSH_BACK_SECONDS))
+
+    def _answered(self, request: PageRequest) -> tuple[requests.Response, PageRequest]:
+        """The answer once no redirect follows, and the request that it answers."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._asked(request)
+            target = self._redirect(request, answer)
+            if target is None:
+                return answer, request
+            answer.close()
+            request = target
+        raise RequestFailed(f"{self._named(request)}: redirected more than {_MOST_REDIRECTS} times")
+
+    def _asked(self, request: PageRequest) -> requests.Response:
+        own = origin_of(request.url) == self.origin
+        with contextlib.ExitStack() as grants:
+            for limiter in self._limiters if own else ():
+                grants.enter_context(limiter.granted(self._retry.max_wait_seconds, self._before_grant))
+            prepared = self._prepared(request, own)
+            self.traffic.requests += 1
+            return sent(self._session, prepared, self._timeouts, self._named(request))
+
+    def _prepared(self, request: PageRequest, own: bool) -> requests.PreparedRequest:
+        """The request as it is sent: with its credential if `own`, and with the values that were redacted."""
+        if own:
+            request = self._auth.apply(request, self._secrets)
+        restore = self._redactor.restore_decoded
+        url = _full_url(restore(request.url), [(name, restore(value)) for name, value in request.params])
+        if (origin_of(url) == self.origin) != own:
+            raise RequestFailed(f"{self._named(request)}: its URL leads to another origin once it is put together")
+        headers = {name: restore(value) for name, value in request.headers}
+        data = _encoded(request, _restored(request.body, restore), headers) if request.body is not None else None
+        try:
+            prepared = self._session.prepare_request(requests.Request(request.method, url, headers, data=data))
+        except (requests.RequestException, ValueError):
+            prepared = None
+        if prepared is None:  # not raised where it was caught: that error shows what was to be sent
+            raise ConfigError(f"{self._named(request)}: a header or the URL holds characters that cannot be sent")
+        prepared.url = url  # as it was given: requests would write some of its percent-encoding differently
+        return prepared
+
+    def _redirect(self, request: PageRequest, answer: requests.Response) -> PageRequest | None:
+        """The request that a redirect asks for (RFC 9110 §15.4), or None where there is none."""
+        location = answer.headers.get("location")
+        if answer.status_code not in _REDIRECTS or not location:
+            return None
+        found = location.encode("latin-1", "replace").decode("utf-8", "replace")
+        url = urldefrag(urljoin(_full_url(request.url, request.params), found))[0]
+        there = origin_of(url)
+        if there is None or "@" in urlsplit(url).netloc or "\\" in url or not url.isprintable():
+            raise RequestFailed(f"{self._named(request)}: redirected to what is not a plain http(s) URL. Not followed")
+        keeps_body = answer.status_code in (307, 308) or request.method == "GET"
+        if there == self.origin:
+            target = replace(request, url=self._redactor.text(url), params=())
+            return target if keeps_body else replace(target, method="GET", body=None)
+        refused = self._why_not_there(url, keeps_body and request.body is not None)
+        if refused:
+            raise RequestFailed(f"{self._named(request)}: redirected to {there}, {refused}. Not followed")
+        return PageRequest(url)
+
+    def _why_not_there(self, url: str, with_body: bool) -> str | None:
+        """Why a redirect to another origin is not followed, if so; without credentials it may be."""
+        if with_body:
+            return "another origin, which would get the request's body"
+        if self._redactor.text(url) != url:
+            return "another origin, with a secret in the URL"
+        if self.origin.startswith("https:") and not url.startswith("https:"):
+            return "another origin, without encryption"
+        return None
+
+    def _response(self, request: PageRequest, answer: requests.Response) -> Response:
+        headers = {
+            name.lower(): self._redactor.text(value)
+            for name, value in answer.headers.items()
+            if name.lower() != "set-cookie"
+        }
+        chunks = body.chunks(answer, self._named(request), self._max_body_bytes, self._count)
+        return Response(answer.status_code, headers, self._shown(request), self._redactor.stream(chunks))
+
+    def _count(self, received: int) -> None:
+        self.traffic.bytes_received += received
+
+    def _refusal(self, request: PageRequest, answer: requests.Response) -> IngestError:
+        """The error for an answer that is not a success."""
+        status = answer.status_code
+        named = f"{self._named(request)}: HTTP {status} {_phrase(status)}{self._quoted(request, answer)}"
+        if status not in RETRIED_STATUSES:
+            hint = self._hint(status)
+            return RequestFailed(f"{named}. {hint}" if hint else named, status)
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        wait_seconds = retry_after(headers, datetime.now(UTC))
+        if wait_seconds is not None:
+            self._push_back(wait_seconds)
+        self._throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+        return TransientFailure(named, wait_seconds)
+
+    def _hint(self, status: int) -> str:
+        if status != HTTPStatus.UNAUTHORIZED:
+            return _HINTS.get(status, "")
+        names = " and ".join(self._auth.secret_names())
+        return f"Check the secret: {names}" if names else "The API wants a credential; the source file names none"
+
+    def _quoted(self, request: PageRequest, answer: requests.Response) -> str:
+        if not self._error_message:
+            return ""
+        text = bytearray()
+        try:
+            for chunk in self._response(request, answer).chunks():
+                text += chunk
+                if len(text) > _ERROR_BODY_BYTES:
+                    return ""
+            told = json.loads(text)
+        except (IngestError, ValueError, RecursionError):
+            return ""
+        found = (dig(told, path) for path in self._error_message)
+        message = next((text for text in found if isinstance(text, str) and text), "")
+        shown = "".join(character for character in " ".join(message.split()) if character.isprintable())
+        return f": {shown[:_QUOTED_CHARACTERS]!r}" if shown else ""
+
+    @property
+    def _redactor(self) -> Redactor:
+        return self._secrets.redactor
+
+    def _shown(self, request: PageRequest) -> str:
+        """The request's URL without secrets; at another origin without its query, which may be a signature."""
+        if origin_of(request.url) != self.origin:
+            return request.url.partition("?")[0]
+        return self._redactor.text(_full_url(request.url, request.params))
+
+    def _named(self, request: PageRequest) -> str:
+        return f"{request.method} {self._shown(request)}"
+
+
+def origin_of(url: str) -> str | None:
+    """The origin of an http or https URL; None for anything else.
+
+    >>> origin_of("https://x.example/a"), origin_of("file:///etc/passwd"), origin_of("http://[::1")
+    ('https://x.example:443', None, None)
+    """
+    try:
+        parts = urlsplit(url)
+        return origin(url) if parts.scheme in ("http", "https") and parts.hostname else None
+    except ValueError:
+        return None
+
+
+def _own_origin(base_url: str) -> str:
+    found = origin_of(base_url)
+    if found is None:
+        raise ConfigError(f"base_url: expected http:// or https:// and a host, found {base_url.partition('?')[0]!r}")
+    if "@" in urlsplit(base_url).netloc:
+        raise ConfigError("base_url: a user or password does not go there; write `auth: {type: basic, …}`")
+    if not base_url.isascii():
+        raise ConfigError("base_url: write the host in ASCII (xn--…), and other characters percent-encoded")
+    return found
+
+
+def _full_url(url: str, params: Sequence[tuple[str, str]]) -> str:
+    """The URL with its parameters; only what no URL may hold is encoded, so that nothing is encoded twice.
+
+    >>> _full_url("https://x.example/a%2Fb?c=1#top", [("created[gte]", "1 2")])
+    'https://x.example/a%2Fb?c=1&created%5Bgte%5D=1%202'
+    """
+    bare, _ = urldefrag(url)
+    query = urlencode(params, quote_via=quote, safe="~")
+    joined = bare + ("&" if urlsplit(bare).query else "" if bare.endswith("?") else "?") + query if query else bare
+    return quote(joined, safe="%/:?#[]@!$&'()*+,;=~")
+
+
+def _restored(value: Any, restore: Callable[[str], str]) -> Any:
+    if isinstance(value, str):
+        return restore(value)
+    if isinstance(value, Mapping):
+        return {key: _restored(inner, restore) for key, inner in value.items()}
+    return [_restored(inner, restore) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _encoded(request: PageRequest, values: Mapping[str, Any], headers: dict[str, str]) -> bytes:
+    """The body's bytes; their type is added to the headers, unless they say it already."""
+    kind = "application/json" if request.body_as == "json" else "application/x-www-form-urlencoded"
+    if "content-type" not in {name.lower() for name in headers}:
+        headers["Content-Type"] = kind
+    return (json.dumps(values) if request.body_as == "json" else urlencode(values, doseq=True)).encode()
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "(not a standard status)"
