@@ -24,12 +24,13 @@ from ingest_assets.normalize.values import Unfit, arrow_type, json_text
 _ZONED = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 _LOCAL = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$"
 _DAY = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}$"
-_NOT_CANONICAL = re.compile(rb"[0-9](?:\.0+(?![0-9])|[eE][-+0-9])")
+_NOT_CANONICAL = re.compile(rb"[0-9](?:\.0+(?![0-9])|[eE][-+0-9])|0{40}")
 _MOST_SECONDS = 10**11
 _MOST_SCALE = 22  # powers of ten up to here are doubles themselves
 _SURE = 1e15
 _TINY = 1e-99
 _SHORT = 150
+_NUMBERS = {int, Decimal, type(None)}
 
 
 class Misfit(Exception):
@@ -136,6 +137,8 @@ def raw_values(texts: Sequence[Any], above: int) -> list[Any]:
 
 def fitted_array(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
     """Exact values as they fit their column; raises Misfit."""
+    if column.declared is None and column.spec.type != "json" and not {type(v) for v in values} <= _NUMBERS:
+        raise Misfit(column.spec.name)
     try:
         fitted = [None if value is None else column.fit(value) for value in values]
         return pa.array(fitted, arrow_type(column.spec.type))

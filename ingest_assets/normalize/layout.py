@@ -90,6 +90,8 @@ def layout(plan: Plan, shape: Shape, required: Required) -> Obj:
 
 
 def _refuse_unsuited(plan: Plan) -> None:
+    if not {name for name, _ in plan.keys} <= {column.spec.name for column in plan.root.columns}:
+        raise Unsuited("a key that was never seen")
     if sum(len(table.columns) for table in plan.tables) > MOST_COLUMNS:
         raise Unsuited("too many columns")
     for table in plan.tables:
@@ -114,13 +116,13 @@ class _Growth:
             raise Unsuited("a list inside of a column")
         if here:
             return self._value(table, path, here, columns, depth)
-        if lists and lists[0].spec.steps == path and path:
-            if columns or len(lists) > 1:
+        if "list" in shape.kinds and path:
+            if columns or len(lists) != 1 or lists[0].spec.steps != path:
                 raise Unsuited("a list that is also an object")
             return self._items(table, lists[0], shape, depth)
-        deeper = {c.spec.path[len(path)] for c in columns} | {t.spec.steps[len(path)] for t in lists}
-        if "object" in shape.kinds or deeper or (not path and table is self.plan.root):
-            return self._object(table, path, shape, deeper, depth)
+        if "object" in shape.kinds or (not path and table is self.plan.root):
+            declared = {c.spec.path[-1] for c in columns if len(c.spec.path) == len(path) + 1}
+            return self._object(table, path, shape, declared, depth)
         return Null(depth)
 
     def _value(
@@ -131,7 +133,8 @@ class _Growth:
         tells = bool(told) and told[: len(path)] == path
         if len(columns) == 1 and not (tells and is_raw(here[0])):
             return One(here[0], depth, tells and told == path)
-        if tells or bare:
+        learned = any(column.declared is None and column.spec.type != "json" for column in columns)
+        if tells or bare or learned:
             raise Unsuited("a value that is read in several ways")
         return Many(tuple((column, column.spec.path[len(path) :]) for column in columns), depth)
 
@@ -140,8 +143,9 @@ class _Growth:
         flag = below.spec.present if table is self.plan.root else None
         return Items(below, item, flag, depth)
 
-    def _object(self, table: TablePlan, path: Path, shape: Shape, deeper: Collection[str], depth: int) -> Node:
-        keys = tuple(sorted({*shape.fields, *deeper}))
+    def _object(self, table: TablePlan, path: Path, shape: Shape, declared: Collection[str], depth: int) -> Node:
+        # Other keys than these are refused, so that the exact way learns them.
+        keys = tuple(sorted({*shape.fields, *declared}))
         if any(map(_UNNAMEABLE.search, keys)):
             raise Unsuited("a key that a struct cannot name")
         children = tuple(self.node(table, (*path, key), shape.fields.get(key, Shape()), depth + 1) for key in keys)

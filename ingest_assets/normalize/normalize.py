@@ -21,7 +21,7 @@ from ingest_assets.normalize.layout import Required, Unsuited
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import Registry, TableSpec, bindings, declared_paths
 from ingest_assets.normalize.rows import Plan, check, exact_tables, plan_for
-from ingest_assets.normalize.shape import Shape, joined, learn
+from ingest_assets.normalize.shape import Shape, joined, learn, loses
 from ingest_assets.normalize.values import Unfit
 
 
@@ -169,14 +169,14 @@ class Normalizer:
         for shape in numbers:
             reading.numbers = joined(reading.numbers, shape, root=True)
         registry = _registry_after(self.endpoint, self.contract, reading)
-        return self._take(registry, reading.plan) or sampled
+        return self._take(registry, reading) or sampled
 
-    def _take(self, registry: Registry, before: Plan) -> bool:
-        """Goes on with this registry. Whether the plan is another one; raises Widened where `before` forbids it."""
+    def _take(self, registry: Registry, reading: Reading) -> bool:
+        """Goes on with this registry. Whether the plan is another one; raises Widened where it does more than add."""
         if registry == self.registry:
             return False
         plan = plan_for(self.endpoint, self.contract, registry)
-        if not only_adds(before, plan):
+        if not only_adds(reading.plan, plan) or loses(reading.registry.shape, registry.shape):
             raise Widened(registry)
         changed = tuple(table.spec for table in plan.tables) != self.specs
         self.registry, self._plan = registry, plan

@@ -98,10 +98,14 @@ class TablePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """How the records of one endpoint become rows under one registry. Parents stand before children."""
+    """How the records of one endpoint become rows under one registry. Parents stand before children.
+
+    `keys` are the columns of the primary key that are not declared, with their paths; None where none was seen.
+    """
 
     tables: tuple[TablePlan, ...]
     deleted: Tombstone | None
+    keys: tuple[tuple[str, Path | None], ...]
 
     @property
     def root(self) -> TablePlan:
@@ -112,6 +116,7 @@ class Plan:
 def plan_for(endpoint: str, contract: Contract, registry: Registry) -> Plan:
     """The plan of an endpoint under a contract and a settled registry."""
     specs = registry.tables(endpoint, contract)
+    named = {name: path for (table, path), name in registry.columns.items() if not table}
     flags = tuple((spec.present or "", spec.steps) for spec in specs if spec.parent == specs[0].name)
     return Plan(
         tuple(
@@ -124,6 +129,7 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry) -> Plan:
             for spec in specs
         ),
         contract.deleted,
+        tuple((name, named.get(name)) for name in contract.primary_key if name not in contract.columns),
     )
 
 
@@ -204,11 +210,13 @@ def check(plan: Plan, record: Any) -> None:
     Depends on the record, the contract, and where its columns are: not on what else was seen.
     """
     deleted = is_deleted(record, plan.deleted)
+    for name, path in plan.keys:
+        _check_key(name, None if path is None else at(record, path))
     for table in plan.tables:
         if table is plan.root or table.declared:
             found = [record] if table is plan.root else _declared_items(record, table.spec.path, table.spec.path)
             for column in table.columns:
-                if column.spec.declared or column.key:
+                if column.spec.declared:
                     for element in found:
                         _check_value(column, element, deleted=deleted)
 
@@ -225,10 +233,14 @@ def _declared_items(value: Any, steps: Path, table: Path) -> list[Any]:
 
 def _check_value(column: ColumnPlan, element: Any, *, deleted: bool) -> None:
     name = column.spec.name
-    value = column.value(element) if column.spec.declared else column.found(element)
-    if value is None and (column.key or (column.required and not deleted)):
+    if column.value(element) is None and (column.key or (column.required and not deleted)):
         raise Unfit(f"column {name!r}: no value, and it is {'part of the key' if column.key else 'required'}", name)
-    if not column.spec.declared and isinstance(value, dict | list):
+
+
+def _check_key(name: str, value: Any) -> None:
+    if value is None:
+        raise Unfit(f"column {name!r}: no value, and it is part of the key", name)
+    if isinstance(value, dict | list):
         raise Unfit(f"column {name!r}: {_kind(value)}, and it is part of the key", name, shown(value))
 
 

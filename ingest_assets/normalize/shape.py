@@ -234,6 +234,15 @@ def element_leaves(items: Shape, skip: Skip = NO_SKIP) -> Iterator[Leaf]:
         yield from leaves(items, skip)
 
 
+def loses(before: Shape, after: Shape) -> bool:
+    """Whether an object or a list of a shape is the text of one column in a later one, which older rows lack."""
+    if before.mixed or after.mixed:
+        return after.mixed and bool(before.kinds & {"object", "list"})
+    if before.items is not None and after.items is not None and loses(before.items, after.items):
+        return True
+    return any(loses(inner, after.fields[key]) for key, inner in before.fields.items())
+
+
 def shape_at(root: Shape, table: Path, path: Path) -> Shape:
     """What is known of a column: of the keys `path` in the records of the table at this list path."""
     shape = root

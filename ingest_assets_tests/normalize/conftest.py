@@ -35,7 +35,7 @@ def raw(record: Any) -> bytes:
     return record if isinstance(record, bytes) else json.dumps(record, ensure_ascii=False).encode()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def block() -> Callable[..., Block]:
     return lambda *records, **more: Block(tuple(map(raw, records)), **more)
 

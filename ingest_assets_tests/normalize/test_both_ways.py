@@ -1,0 +1,202 @@
+"""The quick way and the exact way, block sizes and orders: all give the same tables."""
+
+import json
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest_assets.contract import Children, Column, Contract, Tombstone
+from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
+
+CONTRACTS = {
+    "bare": Contract(),
+    "declared": Contract(
+        columns={
+            "id": Column(type="bigint"),
+            "at": Column(type="timestamptz", path="a"),
+            "amount": Column(type="decimal(9,2)", path="b"),
+            "deep": Column(type="double", path="o.a"),
+            "all": Column(type="json", path="c"),
+            "part": Column(type="varchar", path="c.a"),
+        },
+        children={
+            "l": Children(columns={"n": Column(type="hugeint", path="b")}),
+            "o.l": Children(columns={"value": Column(type="varchar")}),
+        },
+        primary_key=("id",),
+        deleted=Tombstone(path="gone", equals=True),
+    ),
+}
+KEYS = ["a", "b", "c", "o", "l", "A", "a_b", "é", "", "$x y", 'q"', "order", "gone", "id"]
+NUMBERS = [
+    "0",
+    "-0",
+    "1",
+    "-7",
+    "1.0",
+    "1.50",
+    "-0.0",
+    "0.1",
+    "1e3",
+    "1E-5",
+    "9007199254740993",
+    "9223372036854775808",
+    "123456789012345678901234567890",
+    "1e50",
+    "1" + "0" * 50,
+    "1" * 60,
+    "0.12345678901234567891",
+    "12345678901234567890.12",
+    "1e400",
+    "1e-400",
+    "1e-310",
+    "1.7976931348623157e308",
+    "0.30000000000000004",
+]
+TEXTS = ['"x"', '""', '"2026-01-02T03:04:05Z"', '"1.5"', '"\\u00e9\\n\\u0000"', '"a\\":b"', '"\\ud83d\\ude00"']
+BAD = ['"\\ud800"', "NaN", "01", '{"a":1,"a":2}', "[" * 210 + "]" * 210]
+
+
+def objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    pairs = st.lists(st.tuples(st.sampled_from(KEYS), values), max_size=4, unique_by=lambda pair: pair[0])
+    space = st.sampled_from(["", " ", "\n"])
+    return st.builds(
+        lambda pairs, s: "{" + f",{s}".join(f"{json.dumps(k)}{s}:{s}{v}" for k, v in pairs) + "}", pairs, space
+    )
+
+
+SCALARS = st.sampled_from(["null", "null", "true", "false", *NUMBERS, *TEXTS])
+VALUES = st.recursive(
+    SCALARS, lambda inner: objects(inner) | st.lists(inner, max_size=3).map(lambda v: f"[{','.join(v)}]"), max_leaves=8
+)
+# Records that agree on most of their kinds, as those of an API do: else all columns end as json.
+PLAIN = st.fixed_dictionaries(
+    {"id": st.sampled_from(["1", "2", "-3"])},
+    optional={
+        "a": st.sampled_from(['"2026-01-02T03:04:05Z"', '"2026-01-02 03:04:05.1234567+02:00"', "null", '"x"']),
+        "b": st.sampled_from(["1", "1.5", "0.25", '"12.30"', "null", "1e3"]),
+        "o": objects(st.sampled_from(["1", "2.5", "null", "0.1"])),
+        "l": st.lists(objects(st.sampled_from(["1", "null", "9007199254740993"])) | st.just("null"), max_size=3).map(
+            lambda items: f"[{','.join(items)}]"
+        ),
+        "c": VALUES,
+        "gone": st.sampled_from(["true", "false", "1", "null"]),
+        "n": st.sampled_from(["1", "17", "9223372036854775807", "1.5", "1.25", "null"]),
+        "t": st.lists(st.sampled_from(['"x"', '"y"', "null"]), max_size=3).map(lambda items: f"[{','.join(items)}]"),
+    },
+).map(lambda record: "{" + ",".join(f'"{key}":{value}' for key, value in record.items()) + "}")
+RECORDS = st.lists(PLAIN | PLAIN | objects(VALUES) | objects(VALUES | st.sampled_from(BAD)), min_size=1, max_size=12)
+
+
+Outcome = tuple[Normalizer, list[Batch]]
+
+
+def fetched(blocks: Sequence[Any], contract: Contract, registry: Registry, *, quick: bool = True) -> Outcome:
+    """The batches of a fetch, started again with the wider registry as often as it asks for."""
+    while True:
+        normalizer = Normalizer("things", contract, registry, quick=quick)
+        try:
+            return normalizer, [normalizer.batch(block, page) for page, block in enumerate(blocks)]
+        except Widened as wider:
+            registry = wider.registry
+
+
+def cut(make_block: Any, records: Sequence[str], size: int, *, lines: bool = False) -> list[Any]:
+    """The records in blocks of this size."""
+    pieces = [records[at : at + size] for at in range(0, len(records), size)]
+    return [make_block(*[record.encode("utf-8", "surrogatepass") for record in piece], lines=lines) for piece in pieces]
+
+
+def tree(normalizer: Normalizer, batches: Sequence[Batch]) -> list[str]:
+    """The content of all tables, a text a record with its child rows inside, without ordinals and places."""
+    rows: dict[str, dict[int, dict[str, Any]]] = {spec.name: {} for spec in normalizer.specs}
+    for batch in batches:
+        for name, table in batch.tables.items():
+            rows[name].update({row["_row"]: row for row in table.to_pylist()})
+    for spec in reversed(normalizer.specs):
+        names = {column.name for column in spec.columns} | {"_hash", "_deleted"}
+        for row in rows[spec.name].values():
+            content = {name: repr(value) for name, value in row.items() if name in names and value is not None}
+            below = sorted((name, value) for name, value in row.items() if name.startswith(">"))
+            row["content"] = json.dumps([sorted(content.items()), below])
+            if spec.parent:
+                rows[spec.parent][row["_parent_row"]].setdefault(f">{spec.name}", []).append(row["content"])
+    return sorted(row["content"] for row in rows["things"].values())
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@settings(max_examples=70, deadline=None)
+@given(records=RECORDS, size=st.integers(1, 12), times=st.sampled_from([1, 1, 9]), lines=st.booleans())
+def test_both_ways_give_the_same_tables(block, name, records, size, times, lines):
+    lines = lines and not any("\n" in record for record in records)
+    blocks = cut(block, records * times, size * times, lines=lines)
+
+    exact, by_one = fetched(blocks, CONTRACTS[name], Registry.empty(), quick=False)
+    quick, at_once = fetched(blocks, CONTRACTS[name], Registry.empty())
+
+    assert quick.registry.to_json() == exact.registry.to_json()
+    for one, other in zip(by_one, at_once, strict=True):
+        assert other.quarantined == one.quarantined
+        assert other.tables.keys() == one.tables.keys()
+        for table in one.tables:
+            assert other.tables[table].to_pylist() == one.tables[table].to_pylist()
+            assert other.tables[table].schema == one.tables[table].schema
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@settings(max_examples=40, deadline=None)
+@given(records=RECORDS, data=st.data(), sizes=st.tuples(st.integers(1, 12), st.integers(1, 12)))
+def test_order_and_block_size_change_no_table(block, name, records, data, sizes):
+    contract = CONTRACTS[name]
+    one, other = (
+        cut(block, order, size)
+        for order, size in zip((records, data.draw(st.permutations(records))), sizes, strict=True)
+    )
+
+    first, _ = fetched(one, contract, Registry.empty())
+    second, _ = fetched(other, contract, Registry.empty())
+    both = first.registry.joined(second.registry)
+
+    assert first.registry.shape == second.registry.shape == both.shape
+    assert tree(*fetched(one, contract, both)) == tree(*fetched(other, contract, both))
+
+
+@settings(max_examples=70, deadline=None)
+@given(records=RECORDS, size=st.integers(1, 12))
+def test_every_value_is_the_one_that_was_sent(block, records, size):
+    normalizer, batches = fetched(cut(block, records, size), Contract(), Registry.empty())
+
+    root = normalizer.specs[0]
+    for page, batch in enumerate(batches):
+        for row in batch.tables["things"].to_pylist() if batch.tables else []:
+            sent = json.loads(records[page * size + row["_position"]], parse_float=Decimal)
+            for column in root.columns:
+                assert as_sent(column.type, row.get(column.name)) == at(sent, column.path), column
+
+
+def as_sent(kind: str, value: Any) -> Any:
+    """A table's value as the exact JSON value that it stands for."""
+    if kind == "json" and value is not None:
+        return json.loads(value, parse_float=Decimal)
+    return Decimal(repr(value)) if isinstance(value, float) else value
+
+
+def at(record: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        record = record.get(key) if isinstance(record, dict) else None
+    return record
+
+
+@settings(max_examples=40, deadline=None)
+@given(records=RECORDS, size=st.integers(1, 12))
+def test_a_registry_survives_being_written_down(block, records, size):
+    normalizer, _ = fetched(cut(block, records, size), Contract(), Registry.empty())
+
+    text = normalizer.registry.to_json()
+
+    assert Registry.from_json(text) == normalizer.registry
+    assert Registry.from_json(text).to_json() == text
