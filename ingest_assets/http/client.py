@@ -95,7 +95,8 @@ class Client:
         secrets: Secrets | None = None,
         limiters: Sequence[Limiter] = (),
         *,
-        timeouts: Timeouts | None = None,
+        connect_timeout_seconds: float = 10.0,
+        read_timeout_seconds: float = 60.0,
         retry: RetryPolicy | None = None,
         error_message: Sequence[str] = (),
         max_body_bytes: int = 20 << 30,
@@ -107,8 +108,8 @@ class Client:
         self._auth = auth or NoAuth()
         self._secrets = secrets or Secrets()
         self._limiters = limiters
-        self._timeouts = timeouts or Timeouts()
-        self._retry = retry or RetryPolicy()
+        self._timeouts = Timeouts(connect_timeout_seconds, read_timeout_seconds)
+        self._retry = _as_patient_as_the_least(retry or RetryPolicy(), limiters)
         self._error_message = error_message
         self._max_body_bytes = max_body_bytes
         self._on_wait = on_wait
@@ -181,7 +182,7 @@ class Client:
         own = origin_of(request.url) == self.origin
         with contextlib.ExitStack() as grants:
             for limiter in self._limiters if own else ():
-                grants.enter_context(limiter.granted(self._retry.max_wait_seconds, self._before_grant))
+                grants.enter_context(limiter.granted(self._before_grant))
             prepared = self._prepared(request, own)
             self.traffic.requests += 1
             return sent(self._session, prepared, self._timeouts, self._named(request))
@@ -285,7 +286,7 @@ class Client:
 
     @property
     def _redactor(self) -> Redactor:
-        return self._secrets.redactor
+        return self._secrets.redactor()
 
     def _shown(self, request: PageRequest) -> str:
         """The request's URL without secrets; at another origin without its query, which may be a signature."""
@@ -308,6 +309,12 @@ def origin_of(url: str) -> str | None:
         return origin(url) if parts.scheme in ("http", "https") and parts.hostname else None
     except ValueError:
         return None
+
+
+def _as_patient_as_the_least(retry: RetryPolicy, limiters: Sequence[Limiter]) -> RetryPolicy:
+    # Else the loop would sleep through the very wait that a limiter refused.
+    longest = min([retry.max_wait_seconds, *(limiter.max_wait_seconds for limiter in limiters)])
+    return replace(retry, max_wait_seconds=longest)
 
 
 def _own_origin(base_url: str) -> str:

@@ -71,7 +71,8 @@ class Limiter:
     """Grants requests of one key: an origin and a credential, and a bucket where an API counts apart.
 
     `limits` may be empty: then only `push_back` holds requests back. `share` uses at most that part of each
-    limit, where others use the same credential elsewhere. `clock` is the same for all processes (monotonic
+    limit, where others use the same credential elsewhere. `max_wait_seconds` is the longest that a request
+    waits for its grant. `clock` is the same for all processes (monotonic
     since the machine started), `wall` bridges a restart of the machine.
     """
 
@@ -82,12 +83,14 @@ class Limiter:
         limits: Sequence[RateLimit] = (),
         *,
         share: float = 1.0,
+        max_wait_seconds: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         if not 0 < share <= 1:
             raise ValueError(f"share is a part of each limit, above 0 and at most 1, not {share}")
+        self.max_wait_seconds = max_wait_seconds
         self._file = folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".json")
         self._limits = [(max(1, math.floor(limit.requests * share)), limit.per.total_seconds()) for limit in limits]
         self._window = max((window for _, window in self._limits), default=0.0)
@@ -95,15 +98,13 @@ class Limiter:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextlib.contextmanager
-    def granted(
-        self, max_wait_seconds: float = math.inf, on_wait: Callable[[float, str], None] | None = None
-    ) -> Iterator[None]:
+    def granted(self, on_wait: Callable[[float, str], None] = lambda _seconds, _why: None) -> Iterator[None]:
         """Wait for a slot, and hold it while inside, which is to last until the response has come.
 
         `on_wait` is told the seconds before each wait, and what for. Raises TransientFailure, with the seconds
         that the API's limit asks for, where the whole wait would be longer than `max_wait_seconds`.
         """
-        number = self._wait_for_grant(max_wait_seconds, on_wait or (lambda _seconds, _why: None))
+        number = self._wait_for_grant(on_wait)
         try:
             yield
         finally:
@@ -115,16 +116,16 @@ class Limiter:
         with self._log() as log:
             log.held_back_until = max(log.held_back_until, self._clock() + seconds)
 
-    def _wait_for_grant(self, max_wait_seconds: float, on_wait: Callable[[float, str], None]) -> int | None:
+    def _wait_for_grant(self, on_wait: Callable[[float, str], None]) -> int | None:
         waited = 0.0
         while True:
             with self._log() as log:
                 seconds, why = self._wait(log)
                 if seconds <= 0:
                     return self._grant(log)
-            if waited + seconds > max_wait_seconds:
+            if waited + seconds > self.max_wait_seconds:
                 raise TransientFailure(
-                    f"{why}: the next request may go in {seconds:.0f} s, longer than the {max_wait_seconds:.0f} s "
+                    f"{why}: the next request may go in {seconds:.0f} s, longer than the {self.max_wait_seconds:.0f} s "
                     "allowed. Run again later",
                     wait_seconds=waited + seconds,
                 )

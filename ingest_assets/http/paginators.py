@@ -100,16 +100,21 @@ class _Paginator(BaseModel):
         Raises WalkIncomplete where more pages follow and the way to them is missing, and RequestFailed where
         the answer is a refusal.
         """
-        refuse_graphql_errors(page)
-        return None if self.finished(page) else self.following(page)
+        return None if self.finished(page) else self._following(page)
 
-    @abstractmethod
     def finished(self, page: Page) -> str | None:
-        """By what sign this page is the last one, such as 'has_more_false'; None where more follow."""
+        """By what sign this page is the last one, such as 'has_more_false'; None where more follow.
+
+        Raises WalkIncomplete where the sign is missing, and RequestFailed where the answer is a refusal.
+        """
+        refuse_graphql_errors(page)
+        return self._sign(page)
 
     @abstractmethod
-    def following(self, page: Page) -> PageRequest:
-        """The next request, for a page that is not `finished`."""
+    def _sign(self, page: Page) -> str | None: ...
+
+    @abstractmethod
+    def _following(self, page: Page) -> PageRequest: ...
 
 
 class SinglePage(_Paginator):
@@ -121,12 +126,10 @@ class SinglePage(_Paginator):
 
     type: Literal["none"] = "none"
 
-    def finished(self, page: Page) -> str | None:  # noqa: ARG002 -- the same for all kinds
-        """Always 'single_page'."""
+    def _sign(self, page: Page) -> str | None:  # noqa: ARG002 -- the same for all kinds
         return "single_page"
 
-    def following(self, page: Page) -> PageRequest:
-        """Never asked for."""
+    def _following(self, page: Page) -> PageRequest:
         raise WalkIncomplete(f"{_where(page)}: the source file says that there is one page")
 
 
@@ -155,14 +158,12 @@ class LastRecord(_Paginator):
             raise ValueError("give one of has_more and page_size: the walk has to know its last page")
         return self
 
-    def finished(self, page: Page) -> str | None:
-        """'has_more_false', or 'short_page' where the file gives `page_size`."""
+    def _sign(self, page: Page) -> str | None:
         if self.has_more is not None:
             return None if _flag(page, self.has_more) else "has_more_false"
         return "short_page" if page.records < (self.page_size or 0) else None
 
-    def following(self, page: Page) -> PageRequest:
-        """The request for what comes after the last record."""
+    def _following(self, page: Page) -> PageRequest:
         value = _as_param(_at(page.last_record, self.field))
         if value is None:
             found = (
@@ -196,12 +197,10 @@ class Cursor(_Paginator):
     drop: tuple[str, ...] = Field((), description="parameters that only the first request may carry")
     absent: Literal["refuse", "end"] = Field("refuse", description=_ABSENT)
 
-    def finished(self, page: Page) -> str | None:
-        """'done_true', 'has_more_false', or 'no_next' where only the cursor itself tells."""
+    def _sign(self, page: Page) -> str | None:
         return _ended(page, self.path, self.has_more, self.done, self.absent)
 
-    def following(self, page: Page) -> PageRequest:
-        """The request that carries the cursor."""
+    def _following(self, page: Page) -> PageRequest:
         found = _at(page.envelope, self.path)
         value = _as_param(found)
         if value is None:
@@ -228,12 +227,10 @@ class NextUrl(_Paginator):
     keep: tuple[str, ...] = Field((), description="parameters of the first request that the API leaves out of its URLs")
     absent: Literal["refuse", "end"] = Field("refuse", description=_ABSENT)
 
-    def finished(self, page: Page) -> str | None:
-        """'done_true', 'has_more_false', or 'no_next' where only the URL itself tells."""
+    def _sign(self, page: Page) -> str | None:
         return _ended(page, self.path, self.has_more, self.done, self.absent)
 
-    def following(self, page: Page) -> PageRequest:
-        """The request for the URL; RequestFailed where it leads to another origin."""
+    def _following(self, page: Page) -> PageRequest:
         found = _at(page.envelope, self.path)
         if not isinstance(found, str) or not found:
             raise _lost(page, self.path, "a URL", found)
@@ -263,8 +260,7 @@ class Session(_Paginator):
     page_size: str = Field(description="path in the body of the page's size: a page of fewer records is the last")
     first: int = Field(0, ge=0, description="number of the first page, which is asked for without naming it")
 
-    def finished(self, page: Page) -> str | None:
-        """'short_page' where the page holds fewer records than its own page size."""
+    def _sign(self, page: Page) -> str | None:
         size = _at(page.envelope, self.page_size)
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise WalkIncomplete(
@@ -273,8 +269,7 @@ class Session(_Paginator):
             )
         return "short_page" if page.records < size else None
 
-    def following(self, page: Page) -> PageRequest:
-        """The request for the page with the next number."""
+    def _following(self, page: Page) -> PageRequest:
         found = _at(page.envelope, self.path)
         session = _as_param(found)
         if session is None:
@@ -309,12 +304,10 @@ class GraphQL(_Paginator):
     path: str = Field(description="path in the body of the connection's pageInfo")
     variable: str = Field("after", description="variable of the query that takes the cursor")
 
-    def finished(self, page: Page) -> str | None:
-        """'has_more_false' where hasNextPage is."""
+    def _sign(self, page: Page) -> str | None:
         return None if _flag(page, f"{self.path}.hasNextPage") else "has_more_false"
 
-    def following(self, page: Page) -> PageRequest:
-        """The request with the cursor among its variables."""
+    def _following(self, page: Page) -> PageRequest:
         found = _at(page.envelope, f"{self.path}.endCursor")
         if not isinstance(found, str) or not found:
             raise _lost(page, f"{self.path}.endCursor", "a cursor", found)
@@ -356,7 +349,7 @@ def next_url(base: str, found: str) -> str:
     try:
         url, _ = urldefrag(urljoin(base, found))
         here, there = origin(base), origin(url)
-        odd = "\\" in url or not url.isprintable() or "@" in urlsplit(url).netloc
+        odd = "\\" in found or not found.isprintable() or "@" in urlsplit(url).netloc
     except ValueError:
         raise RequestFailed("the next page's URL is not a URL") from None  # the error would show it
     if here != there:

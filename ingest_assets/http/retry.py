@@ -32,7 +32,7 @@ class RetryPolicy:
     seconds: float = 600.0
     first_wait_seconds: float = 0.5
     longest_wait_seconds: float = 60.0
-    max_wait_seconds: float = 7200.0
+    max_wait_seconds: float = 900.0
 
     def retrying(
         self,

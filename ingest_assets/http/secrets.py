@@ -237,7 +237,7 @@ class Secrets:
     `overrides` give values by name (a variable's name or a file's path) and win over `environ` and files.
 
     >>> secrets = Secrets({"KEY": "abc/def"})
-    >>> secrets.value(Secret(env="KEY")), secrets.redactor.text("abc/def")
+    >>> secrets.value(Secret(env="KEY")), secrets.redactor().text("abc/def")
     ('abc/def', '~hidden.KEY.plain.')
     """
 
@@ -277,7 +277,6 @@ class Secrets:
             self._in_use[name] = text
             self._redactor = Redactor(self._in_use)
 
-    @property
     def redactor(self) -> Redactor:
         """Replaces the values that are in use now."""
         return self._redactor
@@ -307,7 +306,7 @@ class LogFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Always true; the record is changed in place."""
-        redactor = self._secrets.redactor
+        redactor = self._secrets.redactor()
         record.msg, record.args = redactor.text(record.getMessage()), ()
         if record.exc_info and record.exc_info[0] is not None:
             told = "".join(chain.from_iterable([traceback.format_exception(*record.exc_info)]))

@@ -26,8 +26,8 @@ _NOT_SENT = (
 class Timeouts:
     """Seconds to wait for a connection, and for the next bytes of an answer."""
 
-    connect: float = 10.0
-    read: float = 60.0
+    connect: float
+    read: float
 
 
 def session() -> requests.Session:

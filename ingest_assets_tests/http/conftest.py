@@ -1,0 +1,130 @@
+"""A real server on loopback that answers as a test says, and remembers what it was asked."""
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One request as it came over the wire."""
+
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    at: float
+
+
+@dataclass
+class Api:
+    """Gives its answers in order, the last one again and again. An answer is a status, headers and body parts.
+
+    A body part of None closes the connection at once. Without a Content-Length, a chunked body is sent.
+    """
+
+    answers: list[tuple] = field(default_factory=list)
+    asked: list[Asked] = field(default_factory=list)
+    url: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def answer(self, status=200, body=b"", headers=None, length=True, delay=0.0):
+        self.answers.append((status, headers or {}, body if isinstance(body, list) else [body], length, delay))
+        return self
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        api = self.server.api
+        with api.lock:
+            api.asked.append(Asked(self.command, self.path, headers, body, time.monotonic()))
+            index = min(len(api.asked), len(api.answers)) - 1
+        with contextlib.suppress(ConnectionError):
+            self.send(*api.answers[index])
+
+    do_POST = do_GET  # noqa: N815 -- http.server calls it by this name
+
+    def send(self, status, headers, parts, length, delay):
+        time.sleep(delay)
+        if parts == [None]:
+            self.close_connection = True
+            return
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if length:
+            self.send_header("Content-Length", str(length if length is not True else sum(map(len, parts))))
+        else:
+            self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for part in parts:
+            if part is None:
+                self.close_connection = True
+                return
+            self.wfile.write(part if length else b"%x\r\n%s\r\n" % (len(part), part))
+        if not length:
+            self.wfile.write(b"0\r\n\r\n")
+        elif length is not True:
+            self.close_connection = True
+
+
+@contextlib.contextmanager
+def served(api: Api) -> Iterator[Api]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.api = api
+    api.url = f"http://127.0.0.1:{server.server_port}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield api
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture
+def api():
+    """The API that the client is for."""
+    with served(Api()) as running:
+        yield running
+
+
+@pytest.fixture
+def elsewhere():
+    """A server at another origin."""
+    with served(Api()) as running:
+        yield running
+
+
+class Clock:
+    """A clock that only moves when told to, or by sleeping."""
+
+    def __init__(self):
+        self.now = 1000.0
+        self.slept = []
+
+    def __call__(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def clock():
+    return Clock()
