@@ -171,10 +171,12 @@ class Client:
         """The answer once no redirect follows, and the request that it answers."""
         for _ in range(_MOST_REDIRECTS + 1):
             answer = self._asked(request)
-            target = self._redirect(request, answer)
-            if target is None:
-                return answer, request
-            answer.close()
+            with contextlib.ExitStack() as closing:
+                closing.callback(answer.close)
+                target = self._redirect(request, answer)
+                if target is None:
+                    closing.pop_all()
+                    return answer, request
             request = target
         raise RequestFailed(f"{self._named(request)}: redirected more than {_MOST_REDIRECTS} times")
 
@@ -212,9 +214,9 @@ class Client:
         if answer.status_code not in _REDIRECTS or not location:
             return None
         found = location.encode("latin-1", "replace").decode("utf-8", "replace")
-        url = urldefrag(urljoin(_full_url(request.url, request.params), found))[0]
+        url = _joined(_full_url(request.url, request.params), found)
         there = origin_of(url)
-        if there is None or "@" in urlsplit(url).netloc or "\\" in url or not url.isprintable():
+        if there is None or "@" in urlsplit(url).netloc or "\\" in found or not found.isprintable():
             raise RequestFailed(f"{self._named(request)}: redirected to what is not a plain http(s) URL. Not followed")
         keeps_body = answer.status_code in (307, 308) or request.method == "GET"
         if there == self.origin:
@@ -326,6 +328,13 @@ def _own_origin(base_url: str) -> str:
     if not base_url.isascii():
         raise ConfigError("base_url: write the host in ASCII (xn--…), and other characters percent-encoded")
     return found
+
+
+def _joined(base: str, found: str) -> str:
+    try:
+        return urldefrag(urljoin(base, found))[0]
+    except ValueError:
+        return ""
 
 
 def _full_url(url: str, params: Sequence[tuple[str, str]]) -> str:
