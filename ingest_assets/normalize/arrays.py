@@ -37,6 +37,10 @@ class Misfit(Exception):
     """Not shown to fit the known shape: to be taken record by record."""
 
 
+class Twins(Misfit):
+    """A key may stand twice in an object of one of these records."""
+
+
 def is_raw(column: ColumnPlan) -> bool:
     """Whether a column's values are taken as text, and parsed exactly."""
     return column.spec.type == "json" or (column.declared is None and column.spec.type.startswith("decimal"))

@@ -24,6 +24,7 @@ from msgspec import UNSET
 
 from ingest_assets.normalize.arrays import (
     Misfit,
+    Twins,
     array_of,
     fitted_array,
     has_tiny,
@@ -165,7 +166,7 @@ class Fast:
 def _prove(columns: Columns, text: bytes) -> None:
     counted = columns.keys + sum(map(keys_in, columns.raws))
     if keys_in(text) != counted and exact_keys_in(text) != columns.keys + sum(map(exact_keys_in, columns.raws)):
-        raise Misfit("a key stands twice")
+        raise Twins("a key stands twice")
     if columns.exact_doubles and not doubles_are_exact(text, tiny=columns.tiny):
         raise Misfit("a number that no double holds")
     _prove_present(columns)

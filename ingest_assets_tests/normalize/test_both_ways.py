@@ -14,6 +14,7 @@ from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
 
 CONTRACTS = {
     "bare": Contract(),
+    "keyed": Contract(primary_key=("id",), deleted=Tombstone(path="o.a", equals=1), children={"t": Children()}),
     "declared": Contract(
         columns={
             "id": Column(type="bigint"),
