@@ -38,10 +38,16 @@ _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw = msgspec.json.Decoder(msgspec.Raw)
 
 
+def _also_text(schema: dict[str, Any]) -> None:
+    written_out = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [{"type": "string", "description": "dotted path of the list of records"}, written_out]
+
+
 class Selector(BaseModel):
     """Where in the body the records are: a path, or `{path: …, absent: empty}`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_also_text)
 
     path: str = Field("", description="dotted path of the list of records; empty where the body itself is the list")
     absent: Literal["refuse", "empty"] = Field(

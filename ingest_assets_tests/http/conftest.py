@@ -96,6 +96,12 @@ def served(api: Api) -> Iterator[Api]:
         thread.join()
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch):
+    """A proxy of the environment, if there is one, knows nothing of loopback."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
 @pytest.fixture
 def api():
     """The API that the client is for."""

@@ -139,6 +139,14 @@ def test_a_password_file_of_the_user_is_never_used(api, client_for, tmp_path, mo
     assert "authorization" not in api.asked[0].headers
 
 
+def test_a_proxy_of_the_environment_is_used(api, client_for, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", api.url)
+    api.answer(200, b"by proxy")
+
+    assert client_for("http://x.example").fetch(PageRequest("http://x.example/a"), whole) == b"by proxy"
+    assert api.asked[0].target == "http://x.example/a"
+
+
 def test_cookies_are_not_kept(api, client_for):
     api.answer(200, b"{}", {"Set-Cookie": "session=1"})
     client = client_for(api.url)

@@ -3,8 +3,11 @@
 import io
 import json
 import string
+import subprocess
+import sys
 from decimal import Decimal
 
+import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -273,5 +276,38 @@ def test_no_body_breaks_the_splitter(body, step):
     is_whole(body)
 
 
-def test_a_selector_can_be_written_as_a_text():
-    assert Selector.model_validate("a.b") == Selector(path="a.b")
+def test_a_selector_can_be_written_as_a_text_and_editors_know_it():
+    given = [("a.b", Selector(path="a.b")), ({"path": "a", "absent": "empty"}, Selector(path="a", absent="empty"))]
+    schema = Selector.model_json_schema()
+
+    for written, selector in given:
+        jsonschema.validate(written, schema)
+        assert Selector.model_validate(written) == selector
+
+
+BOUNDED = """
+import io, resource, sys
+from ingest_assets.http.decoders import Json, Selector
+
+class Body(io.RawIOBase):
+    left, begun, record = 200, False, b'{"id": 1, "text": "' + b"x" * 1000 + b'"}'
+    def read(self, size=-1):
+        if not self.begun:
+            self.begun = True
+            return b'{"data": [' + self.record
+        self.left -= 1
+        return (b", " + self.record) * 1000 if self.left > 0 else b"]}" if self.left == 0 else b""
+
+page = Json().decode(Body(), Selector(path="data"))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+assert sum(len(block.records()) for block in page) == 199_001
+grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+print(grown // (1024 * 1024 if sys.platform == "darwin" else 1024))
+"""
+
+
+def test_memory_does_not_grow_with_the_body():
+    """A body of 200 MB in a process of its own."""
+    told = subprocess.run([sys.executable, "-c", BOUNDED], capture_output=True, text=True, check=True)
+
+    assert int(told.stdout) < 100
