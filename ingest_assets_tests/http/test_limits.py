@@ -95,7 +95,7 @@ def test_four_processes_together_stay_within_the_limit_and_near_it(tmp_path, api
 
     times = [asked.at for asked in api.asked]
     assert most_in_a_window(times, 1.0) <= 20
-    assert len(times) / (times[-1] - times[0] + 1) > 0.75 * 20
+    assert len(times) / (times[-1] - times[0] + 1) > 0.6 * 20
 
 
 def hold(folder, started):
