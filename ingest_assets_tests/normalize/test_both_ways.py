@@ -62,6 +62,11 @@ TEXTS = ['"x"', '""', '"2026-01-02T03:04:05Z"', '"1.5"', '"\\u00e9\\n\\u0000"', 
 BAD = ['"\\ud800"', "NaN", "01", '{"a":1,"a":2}', "[" * 210 + "]" * 210]
 
 
+def twins(spaces: list[str]) -> str:
+    """An object whose key `a` stands twice, each key with its own space before the colon."""
+    return "{" + ",".join(f'"{key}"{space}:1' for key, space in zip("aabc", spaces, strict=True)) + "}"
+
+
 def objects(values: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     pairs = st.lists(st.tuples(st.sampled_from(KEYS), values), max_size=4, unique_by=lambda pair: pair[0])
     space = st.sampled_from(["", " ", "\n"])
@@ -90,7 +95,12 @@ PLAIN = st.fixed_dictionaries(
         "t": st.lists(st.sampled_from(['"x"', '"y"', "null"]), max_size=3).map(lambda items: f"[{','.join(items)}]"),
     },
 ).map(lambda record: "{" + ",".join(f'"{key}":{value}' for key, value in record.items()) + "}")
-RECORDS = st.lists(PLAIN | PLAIN | objects(VALUES) | objects(VALUES | st.sampled_from(BAD)), min_size=1, max_size=12)
+SPACES = st.lists(st.sampled_from(["", " ", "\n"]), min_size=4, max_size=4)
+RECORDS = st.lists(
+    PLAIN | PLAIN | objects(VALUES) | objects(VALUES | st.sampled_from(BAD) | SPACES.map(twins)) | SPACES.map(twins),
+    min_size=1,
+    max_size=12,
+)
 
 
 Outcome = tuple[Normalizer, list[Batch]]

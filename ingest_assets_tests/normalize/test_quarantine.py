@@ -2,6 +2,9 @@
 
 import pytest
 
+from ingest_assets.contract import Contract
+from ingest_assets.normalize import Normalizer, Registry
+
 
 def quarantined(normalized, bad, **contract):
     batch, _ = normalized({"id": 1}, bad, {"id": 3}, **contract)
@@ -130,3 +133,22 @@ def test_a_bad_record_in_a_large_block_stops_no_other(normalized):
 
     assert [one.position for one in batch.quarantined] == [250]
     assert batch.tables["things"]["id"].to_pylist() == list(range(500))
+
+
+@pytest.mark.parametrize(
+    "twin",
+    [
+        b'{"a":1,"a":2,"b":3}',
+        b'{"a":1,"a":2,"b" :3}',
+        b'{"a":1,"a":2,"b"\n:3}',
+        b'{"a":1,"a":"\\":","b" :3}',
+        b'{"a":1,"a":2,"c\\\\":3}',
+    ],
+)
+def test_a_doubled_key_is_found_however_the_others_are_written(block, twin):
+    normalizer = Normalizer("things", Contract(), Registry.empty())
+    normalizer.batch(block(*[{"a": 1, "b": 2, "c\\": 3}] * 20), 0)
+
+    batch = normalizer.batch(block(*[b'{"a":1,"b":2}'] * 20, twin), 1)
+
+    assert [one.position for one in batch.quarantined] == [20]
