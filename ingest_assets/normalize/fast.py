@@ -34,7 +34,7 @@ from ingest_assets.normalize.arrays import (
     news,
     raw_values,
 )
-from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Required, layout
+from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Required, layout, order_of
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.proofs import doubles_are_exact, keys_in
 from ingest_assets.normalize.rows import ColumnPlan, Plan, TablePlan, at, to_arrow
@@ -110,19 +110,20 @@ class _Where:
 class Fast:
     """The quick way for the records of one plan and its registry's shape; raises Unsuited where there is none.
 
-    `always` are the keys that all records so far had: the decoder refuses a record without them, so that they
-    need not be counted. None where nothing is known.
+    `before`, the quick way under an earlier plan, knows which keys all records so far had, and in which order:
+    the decoder refuses a record without them, so that they need not be counted.
     """
 
-    def __init__(self, plan: Plan, shape: Shape, always: Required | None = None) -> None:
+    def __init__(self, plan: Plan, shape: Shape, before: "Fast | None" = None) -> None:
         self.plan = plan
         self.shape = shape
-        self.always = always
-        self.required = always or frozenset()
+        self.always: Required | None = before.always if before else None
+        self.order: Mapping[tuple[str, ...], int] = before.order if before else {}
+        self.required = self.always or frozenset()
         self._build()
 
     def _build(self) -> None:
-        self.tree = layout(self.plan, self.shape, self.required)
+        self.tree = layout(self.plan, self.shape, self.required, self.order)
         self._many = msgspec.json.Decoder(list[self.tree.struct])  # type: ignore[name-defined]  # made at run time
         self._one = msgspec.json.Decoder(self.tree.struct)
 
@@ -134,11 +135,12 @@ class Fast:
         self._build()
         return True
 
-    def tighten(self, columns: Columns) -> None:
-        """Requires the keys that all records so far had, if these are enough to tell."""
+    def tighten(self, columns: Columns, texts: Sequence[Any]) -> None:
+        """Requires the keys that all records so far had, and takes them in their order, if these are enough to tell."""
         if self.required or len(columns) < _ENOUGH:
             return
         self.always = frozenset(columns.always if self.always is None else self.always & columns.always)
+        self.order = self.order or order_of(map(msgspec.json.decode, texts[:: len(texts) // _ENOUGH]))
         if self.always:
             self.required = self.always
             self._build()

@@ -8,7 +8,7 @@ Null    nothing but null was seen here
 """
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,13 +77,36 @@ Node = Null | One | Many | Items | Obj
 Required = frozenset[tuple[str, ...]]
 
 
-def layout(plan: Plan, shape: Shape, required: Required) -> Obj:
+def order_of(records: Iterable[Any]) -> dict[tuple[str, ...], int]:
+    """The places of keys (as `Required` has them) in the order in which these records first have them.
+
+    >>> list(order_of([{"b": [{"x": 1}], "a": 2}]))
+    [('', 'b'), ('b', '', 'x'), ('', 'a')]
+    """
+    order: dict[tuple[str, ...], int] = {}
+    for record in records:
+        _note_order(order, record, (), ())
+    return order
+
+
+def _note_order(order: dict[tuple[str, ...], int], value: Any, table: Path, path: Path) -> None:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            order.setdefault((*table, "", *path, key), len(order))
+            _note_order(order, inner, table, (*path, key))
+    elif isinstance(value, list):
+        for item in value:
+            _note_order(order, item, (*table, *path), ())
+
+
+def layout(plan: Plan, shape: Shape, required: Required, order: Mapping[tuple[str, ...], int]) -> Obj:
     """The tree for a plan under its registry's shape; raises Unsuited where only the exact way will do.
 
-    `required` are the paths (table path and keys, as `Obj.path` and a key have them) seen in every record so far.
+    `required` are the places (table path, "", and keys, as `Obj.path` and a key have them) seen in every record so
+    far. `order` is how records have them: keys in another order than the struct's take the decoder long to find.
     """
     _refuse_unsuited(plan)
-    root = _Growth(plan, required).node(plan.root, (), shape, 0)
+    root = _Growth(plan, required, order).node(plan.root, (), shape, 0)
     if not isinstance(root, Obj):
         raise Unsuited("the record itself is a column")
     return root
@@ -107,6 +130,7 @@ def _refuse_unsuited(plan: Plan) -> None:
 class _Growth:
     plan: Plan
     required: Required
+    order: Mapping[tuple[str, ...], int]
 
     def node(self, table: TablePlan, path: Path, shape: Shape, depth: int) -> Node:
         columns = [c for c in table.columns if c.placed and c.spec.path[: len(path)] == path]
@@ -145,11 +169,12 @@ class _Growth:
 
     def _object(self, table: TablePlan, path: Path, shape: Shape, declared: Collection[str], depth: int) -> Node:
         # Other keys than these are refused, so that the exact way learns them.
-        keys = tuple(sorted({*shape.fields, *declared}))
+        place = (*table.spec.path, "", *path)
+        last = len(self.order)
+        keys = tuple(sorted({*shape.fields, *declared}, key=lambda key: (self.order.get((*place, key), last), key)))
         if any(map(_UNNAMEABLE.search, keys)):
             raise Unsuited("a key that a struct cannot name")
         children = tuple(self.node(table, (*path, key), shape.fields.get(key, Shape()), depth + 1) for key in keys)
-        place = (*table.spec.path, "", *path)
         required = frozenset(key for key in keys if (*place, key) in self.required)
         fields: list[Any] = [
             (f"f{n}", _field_type(child)) if key in required else (f"f{n}", _optional(_field_type(child)), UNSET)

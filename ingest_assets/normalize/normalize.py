@@ -17,7 +17,7 @@ from ingest_assets.contract import Contract
 from ingest_assets.normalize.arrays import Misfit, Twins
 from ingest_assets.normalize.exact import exact
 from ingest_assets.normalize.fast import Columns, Fast, fast_tables, uncollected
-from ingest_assets.normalize.layout import Required, Unsuited
+from ingest_assets.normalize.layout import Unsuited
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import Registry, TableSpec, bindings, declared_paths
 from ingest_assets.normalize.rows import Plan, check, exact_tables, plan_for
@@ -118,7 +118,8 @@ class Normalizer:
         self._plan = plan_for(endpoint, contract, self.registry)
         self._counts: dict[str, int] = {}
         self._quick = quick
-        self._fast = self._faster(None)
+        self._fast: Fast | None = None
+        self._fast = self._faster()
 
     @property
     def specs(self) -> tuple[TableSpec, ...]:
@@ -154,7 +155,7 @@ class Normalizer:
             pairs = list(run)
             parts += _columns(self._fast, reading, pairs) if fits else [([place for place, _ in pairs], None)]
         if len(parts) == 1 and parts[0][1] is not None:
-            self._fast.tighten(parts[0][1])
+            self._fast.tighten(parts[0][1], [reading.texts[place] for place in parts[0][0]])
         return parts
 
     def _learned(self, reading: Reading, parts: Sequence[Part]) -> bool:
@@ -180,14 +181,14 @@ class Normalizer:
             raise Widened(registry)
         changed = tuple(table.spec for table in plan.tables) != self.specs
         self.registry, self._plan = registry, plan
-        self._fast = self._faster(self._fast.always if self._fast else None)
+        self._fast = self._faster()
         return changed
 
-    def _faster(self, always: Required | None) -> Fast | None:
+    def _faster(self) -> Fast | None:
         if not self._quick or not self.registry.shape.fields:
             return None
         try:
-            return Fast(self._plan, self.registry.shape, always)
+            return Fast(self._plan, self.registry.shape, self._fast)
         except Unsuited:
             return None
 

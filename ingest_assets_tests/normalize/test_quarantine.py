@@ -152,3 +152,13 @@ def test_a_doubled_key_is_found_however_the_others_are_written(block, twin):
     batch = normalizer.batch(block(*[b'{"a":1,"b":2}'] * 20, twin), 1)
 
     assert [one.position for one in batch.quarantined] == [20]
+
+
+def test_a_large_block_may_hold_what_is_no_json(block):
+    normalizer = Normalizer("things", Contract(), Registry.empty())
+    records = [b'{"a":NaN}', *[{"a": n} for n in range(100)]]
+
+    batches = [normalizer.batch(block(*records), page) for page in range(2)]
+
+    assert [len(batch.quarantined) for batch in batches] == [1, 1]
+    assert [batch.tables["things"].num_rows for batch in batches] == [100, 100]
