@@ -134,3 +134,11 @@ class Contract(BaseModel):
             del column["description"], column["sensitive"]
         text = json.dumps([NORMALIZATION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def layout(self) -> str:
+        """What of the contract decides ids and columns: where it changes, a table is built anew."""
+        told = self.model_dump(mode="json", include={"primary_key", "newest_by", "write", "deleted"})
+        tables = {"": self.columns, **{path: table.columns for path, table in self.children.items()}}
+        told["columns"] = {t: {n: (c.type, c.path) for n, c in columns.items()} for t, columns in tables.items()}
+        return json.dumps([NORMALIZATION, told], sort_keys=True)

@@ -1,0 +1,74 @@
+"""The two resources that all assets share, and that a person's own assets can take as parameters."""
+
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+from ingest_assets import catalog
+from ingest_assets.extract.pull import Progress
+from ingest_assets.http.secrets import Secrets
+from ingest_assets.line import Line, Pace
+from ingest_assets.load.warehouse import Warehouse as DuckDB
+from ingest_assets.load.warehouse import quoted
+from ingest_assets.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def data_folder(given: str = "") -> Path:
+    """The folder of warehouse and snapshots: as given, else INGEST_DATA, else `data` below the working folder."""
+    return Path(given or os.environ.get("INGEST_DATA") or "data").expanduser().absolute()
+
+
+class Api(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own generic takes no part here
+    """How APIs are asked: credentials, limits, patience, and where source files and data are."""
+
+    data: str = Field("", description="folder of warehouse and snapshots; empty: INGEST_DATA, else ./data")
+    sources: str = Field("", description="folder whose source files are read instead at run time; empty: as loaded")
+    secrets: dict[str, str] = Field(
+        default_factory=dict, description="values by the name that source files use, instead of the environment's"
+    )
+    rate_limit_share: float = Field(1.0, gt=0, le=1, description="the share of each source's limits this run may use")
+    max_wait_seconds: float = Field(0, ge=0, description="longest single wait for an API; 0: as the source file says")
+    connect_timeout_seconds: float = Field(10.0, gt=0)
+    read_timeout_seconds: float = Field(60.0, gt=0)
+
+    def line(self, source: Source, run: str, show: Callable[[Progress], None] = lambda _: None) -> Line:
+        """The line of one source for one run."""
+        if self.sources:
+            folder = Path(self.sources).expanduser()
+            source = catalog.load(folder / f"{source.name}.yaml", [folder, catalog.SHIPPED])
+        wait = timedelta(seconds=self.max_wait_seconds) if self.max_wait_seconds else source.max_wait
+        return Line(
+            source=source,
+            data=data_folder(self.data),
+            secrets=Secrets(self.secrets),
+            run=run,
+            pace=Pace(self.rate_limit_share, wait, self.connect_timeout_seconds, self.read_timeout_seconds),
+            show=show,
+        )
+
+
+class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own generic takes no part here
+    """The tables, as last published."""
+
+    data: str = Field("", description="folder of warehouse and snapshots; empty: INGEST_DATA, else ./data")
+
+    def read(self, table: str, partition: str | None = None) -> "pd.DataFrame":
+        """A table (`source.endpoint`, or `source.endpoint__list`) as a DataFrame, or the rows of one partition of it.
+
+        Reads the reader's copy, so it never waits for a load. Raises StorageFailed where nothing is published yet.
+        """
+        schema, _, name = table.partition(".")
+        query = f"SELECT t.* FROM {quoted(schema)}.{quoted(name)} AS t"  # noqa: S608 -- quoted
+        with DuckDB(data_folder(self.data)).reading() as connection:
+            if partition is None:
+                return connection.execute(query).df()
+            query += " JOIN _ingest.fetches AS f ON f.fetch = t._fetch WHERE f.partition = ?"
+            return connection.execute(query, [partition]).df()

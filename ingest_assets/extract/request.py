@@ -1,0 +1,113 @@
+"""What a walk asks for first: an endpoint and a partition as a request."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ingest_assets.http.page import PageRequest
+from ingest_assets.source import Endpoint, Feed, Source, Window, day_bounds, written
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One partition of one endpoint to be fetched. `source` has its settings in place.
+
+    `position` is where the last complete fetch of a feed ended: its cursor, or a time as ISO text; None before the
+    first one.
+    """
+
+    source: Source
+    name: str
+    partition: str | None = None
+    position: str | None = None
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """What the source file says of the endpoint."""
+        return self.source.endpoints[self.name]
+
+    @property
+    def bounds(self) -> tuple[datetime, datetime] | None:
+        """The partition's first moment and the next one's, or None without time partitions."""
+        if self.endpoint.partitions is None or self.partition is None:
+            return None
+        return day_bounds(self.partition, self.endpoint.time_zone)
+
+    @property
+    def label(self) -> str:
+        """How messages name it: source.endpoint, and the partition in brackets."""
+        return f"{self.source.name}.{self.name}" + (f"[{self.partition}]" if self.partition is not None else "")
+
+
+def first_request(walk: Walk) -> PageRequest:
+    """The request for the first page, without credentials."""
+    endpoint = walk.endpoint
+    asked = {name: _text(value) for name, value in endpoint.params.items()} | _bounds_asked(walk)
+    base = (endpoint.base_url or walk.source.base_url).rstrip("/")
+    request = PageRequest(
+        url=_filled(f"{base}/{endpoint.path.lstrip('/')}" if endpoint.path else base, walk),
+        method=endpoint.method,
+        headers=tuple((walk.source.headers | endpoint.headers).items()),
+        body=endpoint.body,
+        body_as=endpoint.body_as,
+    )
+    if endpoint.method == "POST" and endpoint.body is not None and endpoint.body_as == "form":
+        return replace(request, body={**endpoint.body, **asked})
+    return replace(request, params=tuple((name, _filled(value, walk)) for name, value in asked.items()))
+
+
+def fingerprint(walk: Walk, first: PageRequest) -> str:
+    """A hash of all that decides what a walk asks and how it reads the answers: a walk goes on only under the same."""
+    endpoint = walk.endpoint
+    reading = [part.model_dump(mode="json") for part in (endpoint.paginator, endpoint.decoder, endpoint.records)]
+    text = json.dumps([_plain(asdict(first)), reading], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def request_key(request: PageRequest) -> str:
+    """A hash by which a request that comes again is known."""
+    return hashlib.sha256(json.dumps(_plain(asdict(request)), sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _plain(request: Mapping[str, Any]) -> dict[str, Any]:
+    return {**request, "params": sorted(request["params"])}
+
+
+def _bounds_asked(walk: Walk) -> dict[str, str]:
+    endpoint = walk.endpoint
+    if endpoint.window is not None and walk.bounds is not None:
+        return _window_asked(endpoint.window, *walk.bounds)
+    return _feed_asked(endpoint.feed, walk.position) if endpoint.feed is not None else {}
+
+
+def _window_asked(window: Window, lower: datetime, upper: datetime) -> dict[str, str]:
+    if window.inclusive:
+        # The last moment of the partition in the API's own grain: a day, or a second.
+        upper -= timedelta(days=1) if window.format == "date" else timedelta(seconds=1)
+    return {window.from_: written(lower, window.format), window.until: written(upper, window.format)}
+
+
+def _feed_asked(feed: Feed, position: str | None) -> dict[str, str]:
+    if position is not None and feed.cursor is not None:
+        return {feed.cursor.param: position}
+    lower = feed.start if position is None else datetime.fromisoformat(position) - feed.overlap
+    return {feed.from_: written(lower, feed.format)}
+
+
+def _filled(text: str, walk: Walk) -> str:
+    """The text with {partition}, {from} and {until} in their places."""
+    values = {"partition": walk.partition}
+    if walk.bounds is not None and walk.endpoint.window is not None:
+        lower, upper = walk.bounds
+        form = walk.endpoint.window.format
+        values |= {"from": written(lower, form), "until": written(upper, form)}
+    for name, value in values.items():
+        text = text.replace(f"{{{name}}}", value or "")
+    return text
+
+
+def _text(value: str | float | bool) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,192 @@
+"""The line of one source: fetch a partition, load a partition, one process a partition.
+
+    API ──► extract ──► snapshot ──► normalize ──► load ──► warehouse
+
+Without Dagster, so that it can be used as a library; `ingest_assets.assets` calls nothing else to move data.
+"""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+
+from ingest_assets import catalog
+from ingest_assets.errors import ConfigError
+from ingest_assets.extract.pull import Progress, Puller
+from ingest_assets.extract.request import Walk
+from ingest_assets.http.client import Client
+from ingest_assets.http.limits import Limiter
+from ingest_assets.http.page import origin
+from ingest_assets.http.secrets import Secrets
+from ingest_assets.load import ledger
+from ingest_assets.load.load import LOADABLE, Loaded, Loader
+from ingest_assets.load.stage import Work
+from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.locks import held
+from ingest_assets.raw.paths import encoded
+from ingest_assets.raw.snapshots import Snapshot, Snapshots
+from ingest_assets.source import Source
+
+_PARTITION_WAIT_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast and how patiently an API is asked."""
+
+    share: float = 1.0
+    max_wait: timedelta = timedelta(minutes=15)
+    connect_timeout_seconds: float = 10.0
+    read_timeout_seconds: float = 60.0
+
+
+def limits_folder() -> Path:
+    """Where the grants of rate limits are kept: one folder a user, for all projects on the machine (XDG)."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(os.environ.get("INGEST_LIMITS") or Path(state) / "ingest_assets" / "limits")
+
+
+@dataclass(frozen=True)
+class Line:
+    """One source's endpoints, to be fetched and loaded in one run. Settings are looked up when they are needed."""
+
+    source: Source
+    data: Path
+    secrets: Secrets = field(default_factory=Secrets)
+    run: str = ""
+    pace: Pace = field(default_factory=Pace)
+    show: Callable[[Progress], None] = lambda _: None
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    @cached_property
+    def settled(self) -> Source:
+        """The source with its settings in place."""
+        return catalog.settled(self.source)
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        """The warehouse of the data folder."""
+        return Warehouse(self.data)
+
+    @cached_property
+    def snapshots(self) -> Snapshots:
+        """The snapshots of the data folder."""
+        return Snapshots(self.data / "raw")
+
+    @contextlib.contextmanager
+    def partition(self, endpoint: str, partition: str | None) -> Iterator[None]:
+        """Hold a partition's lock: its fetches and loads are one after another, over all processes."""
+        file = self.data / "locks" / self.source.name / endpoint / f"{encoded(partition)}.lock"
+        label = Walk(self.source, endpoint, partition).label
+        with held(file, f"run {self.run}, {label}", _PARTITION_WAIT_SECONDS):
+            yield
+
+    def fetch(self, endpoint: str, partition: str | None, since: datetime | None = None) -> Snapshot:
+        """Walk a partition to its end, or what is left of an unfinished walk; inside the partition's lock.
+
+        `since` moves a feed to begin at that time. Raises what `Puller.fetch` raises; a fetch that failed for good
+        stands in the warehouse with its reason.
+        """
+        walk = Walk(self.settled, endpoint, partition, self._position(endpoint, since))
+        client = self._client(endpoint)
+        puller = Puller(client, self.secrets.redactor(), self.snapshots, self._begin, self.run, self.show, self.now)
+        try:
+            return puller.fetch(walk)
+        finally:
+            self._write_down(endpoint, partition)
+
+    def load(self, endpoint: str, partition: str | None, *, replay: bool = False) -> list[Loaded]:
+        """Load what is stored and not loaded; `replay` goes through all kept fetches again. Sends no request."""
+        return self._loader(endpoint).load(partition, replay=replay)
+
+    def pending(self, endpoint: str, partition: str | None) -> Snapshot | None:
+        """The newest fetch that is finished and not loaded."""
+        loader = self._loader(endpoint)
+        kept = loader.kept(partition)
+        if not kept:
+            return None
+        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
+        return kept[-1] if kept[-1].manifest.fetch not in loaded else None
+
+    def fetches(self, endpoint: str) -> list[ledger.Fetch]:
+        """What the warehouse knows of an endpoint's fetches, in order."""
+        with self.warehouse.session(f"reading the fetches of {self.source.name}.{endpoint}") as connection:
+            return ledger.fetches(connection, self.source.name, endpoint)
+
+    def stored(self, endpoint: str, partition: str | None) -> Snapshot | None:
+        """The newest stored fetch that counts, or None."""
+        kept = self._loader(endpoint).kept(partition)
+        return kept[-1] if kept else None
+
+    def publish(self) -> None:
+        """Bring the reader's copy up to date."""
+        self.warehouse.publish()
+
+    def _loader(self, endpoint: str) -> Loader:
+        work = Work(self.source.name, endpoint, self.source.endpoints[endpoint])
+        return Loader(self.warehouse, self.snapshots, work, self.run, self.now)
+
+    def _begin(self, walk: Walk) -> tuple[int, datetime]:
+        base = walk.endpoint.base_url or walk.source.base_url
+        key = (walk.source.name, walk.name, walk.partition)
+        with self.warehouse.session(f"beginning to fetch {walk.label}") as connection:
+            ledger.identify(connection, walk.source.name, origin(walk.source.base_url), walk.source.account)
+            del base
+            return ledger.begin(connection, key, walk.bounds, self.run, self.now(), at_least=self.snapshots.last_number())
+
+    def _write_down(self, endpoint: str, partition: str | None) -> None:
+        """The end of failed fetches into the ledger, so that `status` can tell; of good ones, their load does it."""
+        stored = self.snapshots.fetches(self.source.name, endpoint, partition)
+        if stored and (end := stored[-1].manifest.ended) and end.verdict not in LOADABLE:
+            with self.warehouse.session(f"noting a failed fetch of {self.source.name}.{endpoint}") as connection:
+                ledger.ended(connection, stored[-1].manifest)
+
+    def _position(self, endpoint: str, since: datetime | None) -> str | None:
+        """Where a feed goes on: after its last complete fetch, stored or loaded."""
+        feed = self.source.endpoints[endpoint].feed
+        if feed is None:
+            return None
+        if since is not None:
+            if feed.cursor is not None:
+                raise ConfigError(f"{self.source.name}.{endpoint}: --since needs a feed that goes on by time, not by cursor")
+            return since.isoformat()
+        stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, None)]
+        ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict == "complete"}
+        ends |= {f.fetch: f.told_position for f in self.fetches(endpoint) if f.complete}
+        return ends[max(ends)] if ends else None
+
+    def _client(self, endpoint: str) -> Client:
+        model = self.settled.endpoints[endpoint]
+        base = model.base_url or self.settled.base_url
+        credential = self.settled.auth.credential_id(self.secrets)
+        keys = [("", self.settled.rate_limit), (endpoint, model.rate_limit)]
+        limiters = [
+            Limiter(
+                limits_folder(),
+                f"{origin(base)} {credential} {bucket}",
+                limits,
+                share=self.pace.share,
+                max_wait_seconds=self.pace.max_wait.total_seconds(),
+            )
+            for bucket, limits in keys
+            if limits or not bucket
+        ]
+        return Client(
+            base,
+            self.settled.auth,
+            self.secrets,
+            limiters,
+            connect_timeout_seconds=self.pace.connect_timeout_seconds,
+            read_timeout_seconds=self.pace.read_timeout_seconds,
+            error_message=self.settled.error_message,
+        )
+
+
+def data_version(snapshot: Snapshot) -> str:
+    """A hash of a fetch's stored responses: the same where the API told the same."""
+    text = "\n".join(entry.sha256 for entry in snapshot.pages)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

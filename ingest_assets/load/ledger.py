@@ -1,0 +1,248 @@
+"""The `_ingest` schema: what is loaded, in the same transaction as the rows.
+
+    _ingest.meta         the format of this schema
+    _ingest.sources      which origin and account each source's rows come from
+    _ingest.fetches      each fetch: its number, bounds, verdict, traffic and account
+    _ingest.registries   names and shapes seen, by endpoint: with the contract, what decides a table's columns
+    _ingest.quarantine   records that did not fit, with reason and place
+    _ingest.reported     which loads Dagster has been told of
+
+All functions take a connection on which the warehouse is attached as `w`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import duckdb
+
+from ingest_assets.errors import ConfigError, StorageFailed
+from ingest_assets.raw.snapshots import Manifest
+
+FORMAT = 1
+_TRAFFIC = ("requests", "retries", "waited_seconds")
+FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
+
+_DDL = f"""
+CREATE SCHEMA IF NOT EXISTS w._ingest;
+CREATE TABLE IF NOT EXISTS w._ingest.meta (format INTEGER NOT NULL);
+INSERT INTO w._ingest.meta SELECT {FORMAT} WHERE NOT EXISTS (FROM w._ingest.meta);
+CREATE TABLE IF NOT EXISTS w._ingest.sources (source VARCHAR NOT NULL, origin VARCHAR NOT NULL, account VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS w._ingest.fetches (
+    fetch BIGINT NOT NULL, source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, partition VARCHAR,
+    from_time TIMESTAMPTZ, until_time TIMESTAMPTZ, started TIMESTAMPTZ NOT NULL, run VARCHAR,
+    ended TIMESTAMPTZ, verdict VARCHAR, reason VARCHAR, position JSON, expected BIGINT,
+    pages BIGINT, records BIGINT, bytes BIGINT, requests BIGINT, retries BIGINT, waited_seconds DOUBLE,
+    loaded TIMESTAMPTZ, loaded_run VARCHAR, contract VARCHAR, load_seconds DOUBLE,
+    received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT
+);
+CREATE TABLE IF NOT EXISTS w._ingest.registries (
+    source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, version BIGINT NOT NULL, layout VARCHAR NOT NULL,
+    registry VARCHAR NOT NULL
+);
+CREATE TABLE IF NOT EXISTS w._ingest.quarantine (
+    fetch BIGINT NOT NULL, page BIGINT NOT NULL, position BIGINT NOT NULL, source VARCHAR NOT NULL,
+    endpoint VARCHAR NOT NULL, partition VARCHAR, reason VARCHAR NOT NULL, "column" VARCHAR, value VARCHAR,
+    record BLOB NOT NULL, closed_by BIGINT
+);
+CREATE TABLE IF NOT EXISTS w._ingest.reported (fetch BIGINT NOT NULL, loaded TIMESTAMPTZ NOT NULL);
+"""
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """A row of `_ingest.fetches`, but for its account."""
+
+    fetch: int
+    source: str
+    endpoint: str
+    partition: str | None
+    from_time: datetime | None
+    until_time: datetime | None
+    started: datetime
+    run: str | None
+    ended: datetime | None
+    verdict: str | None
+    reason: str | None
+    position: str | None
+    loaded: datetime | None
+    loaded_run: str | None
+    contract: str | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the walk reached its end."""
+        return self.verdict == "complete"
+
+
+_FETCH_COLUMNS = ", ".join(field.name for field in fields(Fetch))
+
+
+def create(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the schema where it is missing; StorageFailed where it is of another format."""
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'w' AND schema_name = '_ingest' AND table_name = 'meta'"
+    ).fetchone()
+    if found is None:
+        for statement in _DDL.split(";\n"):
+            if statement.strip():
+                connection.execute(statement)
+    told = connection.execute("SELECT format FROM w._ingest.meta").fetchone()
+    if told is None or told[0] != FORMAT:
+        raise StorageFailed(
+            f"the warehouse is of format {told and told[0]}, this version reads and writes format {FORMAT}; "
+            "run the version that wrote it, or rebuild the warehouse from the snapshots"
+        )
+
+
+def identify(connection: duckdb.DuckDBPyConnection, source: str, origin: str, account: str) -> None:
+    """Remember whose rows these are; ConfigError where the warehouse holds those of another origin or account.
+
+    The port of a loopback address is left out: it is handed out by chance.
+    """
+    if (urlsplit(origin).hostname or "") in ("127.0.0.1", "::1", "localhost"):
+        origin = "loopback"
+    known = connection.execute("SELECT origin, account FROM w._ingest.sources WHERE source = ?", [source]).fetchone()
+    if known is None:
+        connection.execute("INSERT INTO w._ingest.sources VALUES (?, ?, ?)", [source, origin, account])
+    elif known != (origin, account):
+        raise ConfigError(
+            f"source {source!r}: this warehouse holds rows of {_whose(*known)}, and its file now leads to "
+            f"{_whose(origin, account)}. Give the other account a source of its own (like: {source}), use another "
+            f"data folder, or say `ingest accept {source}` where both are the same account"
+        )
+
+
+def accept(connection: duckdb.DuckDBPyConnection, source: str) -> None:
+    """Forget whose rows a source's are: the next fetch says it anew."""
+    connection.execute("DELETE FROM w._ingest.sources WHERE source = ?", [source])
+
+
+def _whose(origin: str, account: str) -> str:
+    return f"{origin} (account {account})" if account else origin
+
+
+def begin(
+    connection: duckdb.DuckDBPyConnection,
+    key: tuple[str, str, str | None],
+    bounds: tuple[datetime, datetime] | None,
+    run: str,
+    now: datetime,
+) -> tuple[int, datetime]:
+    """Number and start time of a new fetch of (source, endpoint, partition).
+
+    The start time never goes back within an endpoint, whatever the clock does. Earlier fetches of the partition
+    that never ended are given up here: the partition's lock is held by who asks.
+    """
+    source, endpoint, partition = key
+    connection.execute(
+        "UPDATE w._ingest.fetches SET ended = ?, verdict = 'given_up', reason = 'another fetch began' "
+        "WHERE source = ? AND endpoint = ? AND partition IS NOT DISTINCT FROM ? AND ended IS NULL",
+        [now, source, endpoint, partition],
+    )
+    last = connection.execute(
+        "SELECT max(fetch), max(started) FILTER (source = ? AND endpoint = ?) FROM w._ingest.fetches", [source, endpoint]
+    ).fetchone()
+    number, latest = last if last is not None else (None, None)
+    started = max(now, latest + timedelta(microseconds=1)) if latest else now
+    lower, upper = bounds or (None, None)
+    connection.execute(
+        "INSERT INTO w._ingest.fetches (fetch, source, endpoint, partition, from_time, until_time, started, run) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [(number or 0) + 1, source, endpoint, partition, lower, upper, started, run],
+    )
+    return (number or 0) + 1, started
+
+
+def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
+    """Write down how a walk ended, as its snapshot tells; also of a fetch that this warehouse has not numbered."""
+    there = connection.execute("SELECT ended FROM w._ingest.fetches WHERE fetch = ?", [manifest.fetch]).fetchone()
+    if there is None:
+        connection.execute(
+            "INSERT INTO w._ingest.fetches (fetch, source, endpoint, partition, started, run) VALUES (?, ?, ?, ?, ?, ?)",
+            [manifest.fetch, manifest.source, manifest.endpoint, manifest.partition, manifest.started, manifest.run],
+        )
+    end = manifest.ended
+    if end is None or (there is not None and there[0] is not None):
+        return
+    told = {"ended": end.at, "verdict": end.verdict, "reason": end.reason, "position": json.dumps(end.position)}
+    counts = {"expected": end.expected, "pages": end.pages, "records": end.records, "bytes": end.bytes}
+    update(connection, manifest.fetch, told | counts | {name: end.traffic.get(name) for name in _TRAFFIC})
+
+
+def quarantine(
+    connection: duckdb.DuckDBPyConnection,
+    fetch: int,
+    key: tuple[str, str, str | None],
+    staged: str,
+    *,
+    closes_former: bool,
+) -> None:
+    """Put a fetch's staged quarantine in place of that of an earlier load of it.
+
+    `closes_former` closes the open entries of the partition's earlier fetches: their records were told anew.
+    """
+    connection.execute("DELETE FROM w._ingest.quarantine WHERE fetch = ?", [fetch])
+    if closes_former:
+        connection.execute(
+            "UPDATE w._ingest.quarantine SET closed_by = ? WHERE fetch < ? AND closed_by IS NULL "
+            "AND source = ? AND endpoint = ? AND partition IS NOT DISTINCT FROM ?",
+            [fetch, fetch, *key],
+        )
+    connection.execute(
+        f"INSERT INTO w._ingest.quarantine SELECT ?, page, position, ?, ?, ?, reason, \"column\", value, record, NULL FROM {staged}",  # noqa: S608 -- ours
+        [fetch, *key],
+    )
+
+
+def update(connection: duckdb.DuckDBPyConnection, fetch: int, values: Mapping[str, Any]) -> None:
+    """Set columns of one fetch."""
+    assignments = ", ".join(f'"{name}" = ?' for name in values)
+    connection.execute(f"UPDATE w._ingest.fetches SET {assignments} WHERE fetch = ?", [*values.values(), fetch])  # noqa: S608 -- names are ours
+
+
+def fetches(
+    connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *, database: str = "w"
+) -> list[Fetch]:
+    """All fetches of an endpoint in their order."""
+    rows = connection.execute(
+        f"SELECT {_FETCH_COLUMNS} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? ORDER BY fetch",  # noqa: S608 -- both are ours
+        [source, endpoint],
+    ).fetchall()
+    return [Fetch(*row) for row in rows]
+
+
+def registry(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> tuple[int, str, str] | None:
+    """Version, layout and text of an endpoint's registry, or None before its first load."""
+    row = connection.execute(
+        "SELECT version, layout, registry FROM w._ingest.registries WHERE source = ? AND endpoint = ?", [source, endpoint]
+    ).fetchone()
+    return None if row is None else (row[0], row[1], row[2])
+
+
+def register(connection: duckdb.DuckDBPyConnection, key: tuple[str, str], version: int, layout: str, text: str) -> None:
+    """Put an endpoint's registry in place of the former one."""
+    connection.execute("DELETE FROM w._ingest.registries WHERE source = ? AND endpoint = ?", list(key))
+    connection.execute("INSERT INTO w._ingest.registries VALUES (?, ?, ?, ?, ?)", [*key, version, layout, text])
+
+
+def report(connection: duckdb.DuckDBPyConnection, loads: Iterable[tuple[int, datetime]]) -> None:
+    """Remember that Dagster has been told of these loads, each a fetch and the time it was loaded."""
+    for fetch, loaded in loads:
+        connection.execute("DELETE FROM w._ingest.reported WHERE fetch = ?", [fetch])
+        connection.execute("INSERT INTO w._ingest.reported VALUES (?, ?)", [fetch, loaded])
+
+
+def unreported(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> list[Fetch]:
+    """Loads that Dagster has not been told of, in order."""
+    columns = ", ".join(f"f.{field.name}" for field in fields(Fetch))
+    rows = connection.execute(
+        f"SELECT {columns} FROM w._ingest.fetches AS f LEFT JOIN w._ingest.reported AS r USING (fetch) "  # noqa: S608 -- names are ours
+        "WHERE f.source = ? AND f.endpoint = ? AND f.loaded IS NOT NULL AND r.loaded IS DISTINCT FROM f.loaded "
+        "ORDER BY f.fetch",
+        [source, endpoint],
+    ).fetchall()
+    return [Fetch(*row) for row in rows]
