@@ -18,7 +18,7 @@ from ingest_assets import catalog
 from ingest_assets.errors import ConfigError
 from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
-from ingest_assets.http.client import Client
+from ingest_assets.http.client import Client, Wait
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
@@ -60,6 +60,7 @@ class Line:
     run: str = ""
     pace: Pace = field(default_factory=Pace)
     show: Callable[[Progress], None] = lambda _: None
+    wait: Callable[[str, Wait], None] = lambda _label, _wait: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @cached_property
@@ -92,10 +93,9 @@ class Line:
         stands in the warehouse with its reason.
         """
         walk = Walk(self.settled, endpoint, partition, self._position(endpoint, since))
-        client = self._client(endpoint)
-        puller = Puller(client, self.secrets.redactor(), self.snapshots, self._begin, self.run, self.show, self.now)
         try:
-            return puller.fetch(walk)
+            with self._client(endpoint, walk.label) as client:
+                return Puller(client, self.snapshots, self._begin, self.run, self.show, self.now).fetch(walk)
         finally:
             self._write_down(endpoint, partition)
 
@@ -131,12 +131,14 @@ class Line:
         return Loader(self.warehouse, self.snapshots, work, self.run, self.now)
 
     def _begin(self, walk: Walk) -> tuple[int, datetime]:
-        base = walk.endpoint.base_url or walk.source.base_url
         key = (walk.source.name, walk.name, walk.partition)
         with self.warehouse.session(f"beginning to fetch {walk.label}") as connection:
             ledger.identify(connection, walk.source.name, origin(walk.source.base_url), walk.source.account)
-            del base
-            return ledger.begin(connection, key, walk.bounds, self.run, self.now(), at_least=self.snapshots.last_number())
+            fetch, started = ledger.begin(
+                connection, key, walk.bounds, self.run, self.now(), above=self.snapshots.last_number()
+            )
+            self.snapshots.issued(fetch)
+        return fetch, started
 
     def _write_down(self, endpoint: str, partition: str | None) -> None:
         """The end of failed fetches into the ledger, so that `status` can tell; of good ones, their load does it."""
@@ -152,14 +154,16 @@ class Line:
             return None
         if since is not None:
             if feed.cursor is not None:
-                raise ConfigError(f"{self.source.name}.{endpoint}: --since needs a feed that goes on by time, not by cursor")
+                raise ConfigError(
+                    f"{self.source.name}.{endpoint}: --since needs a feed that goes on by time, not by cursor"
+                )
             return since.isoformat()
         stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, None)]
         ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict == "complete"}
-        ends |= {f.fetch: f.told_position for f in self.fetches(endpoint) if f.complete}
+        ends |= {f.fetch: f.told_position for f in self.fetches(endpoint) if f.verdict == "complete"}
         return ends[max(ends)] if ends else None
 
-    def _client(self, endpoint: str) -> Client:
+    def _client(self, endpoint: str, label: str) -> Client:
         model = self.settled.endpoints[endpoint]
         base = model.base_url or self.settled.base_url
         credential = self.settled.auth.credential_id(self.secrets)
@@ -183,6 +187,7 @@ class Line:
             connect_timeout_seconds=self.pace.connect_timeout_seconds,
             read_timeout_seconds=self.pace.read_timeout_seconds,
             error_message=self.settled.error_message,
+            on_wait=lambda wait: self.wait(label, wait),
         )
 
 

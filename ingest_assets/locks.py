@@ -24,7 +24,7 @@ def _holder(file: Path) -> str:
         told = json.loads(file.read_text())
         age = max(0, time.time() - told["since"])
         return f"process {told['pid']} ({told['what']}), for {age:.0f} s"
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return "a process that has not said who it is"
 
 
@@ -54,7 +54,8 @@ def held(file: Path, what: str, wait_seconds: float) -> Iterator[None]:
                 )
             time.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter, not a secret
         told = json.dumps({"pid": os.getpid(), "what": what, "since": time.time()}).encode()
-        os.pwrite(descriptor, told.ljust(200), 0)
+        os.ftruncate(descriptor, 0)  # what a longer-named holder wrote would follow otherwise
+        os.pwrite(descriptor, told, 0)
         yield
     finally:
         os.close(descriptor)

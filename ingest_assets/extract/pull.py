@@ -8,11 +8,11 @@ says that this is to be loaded with a warning.
 """
 
 import json
-from collections.abc import Callable
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -22,9 +22,9 @@ from ingest_assets.extract.request import Walk, fingerprint, first_request, requ
 from ingest_assets.http.client import Client, Response
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, PageRequest, dig
-from ingest_assets.http.secrets import Redactor
-from ingest_assets.raw.snapshots import IndexEntry, Manifest, OpenSnapshot, Snapshot, Snapshots
+from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapshot, Snapshot, Snapshots
 
+_QUOTED_CHARACTERS = 200
 _HEADERS_KEPT = ("content-type", "date", "etag", "last-modified", "link", "request-id", "x-request-id", "retry-after")
 
 
@@ -47,7 +47,6 @@ class Puller:
     """
 
     client: Client
-    redactor: Redactor
     snapshots: Snapshots
     begin: Callable[[Walk], tuple[int, datetime]]
     run: str
@@ -98,7 +97,7 @@ class Puller:
                 fetch=number,
                 started=started,
                 fingerprint=fingerprint(walk, first),
-                bounds=None if bounds is None else (bounds[0], bounds[1]),
+                bounds=None if bounds is None else Bounds(*bounds),
                 run=self.run,
             )
         )
@@ -118,98 +117,120 @@ class Puller:
 
     def _walk(self, walk: Walk, first: PageRequest, opened: OpenSnapshot) -> str:
         """Why the walk ended."""
-        seen = _Seen(walk.label)
+        trail = _Trail(walk.label)
         page: Page | None = None
         for entry in opened.pages:
             page = _page_of(entry)
-            seen.add(page, entry.sha256)
-        self._show(walk, opened, resumed=page is not None)
+            trail.add(page, entry)
+        self._show(trail, resumed=page is not None)
         while True:
             if page is not None:
-                self._check_page(walk, page)
+                _check_page(walk, page)
                 if reason := walk.endpoint.paginator.finished(page):
-                    self._check_total(walk, opened)
+                    _check_total(walk, opened, trail.records)
                     return reason
             request = first if page is None else walk.endpoint.paginator.next(page)
             if request is None:
-                raise WalkIncomplete(f"{walk.label}: page {page and page.number} names no next page and is not the last")
-            seen.check(request)
-            page, digest = self._page(walk, opened, request)
-            seen.add(page, digest)
-            self._show(walk, opened)
+                raise WalkIncomplete(
+                    f"{walk.label}: page {page and page.number} names no next page and is not the last"
+                )
+            trail.check(request)
+            entry = self._page(walk, opened, request)
+            page = _page_of(entry)
+            self._show(trail.with_page(page, entry))
 
-    def _page(self, walk: Walk, opened: OpenSnapshot, request: PageRequest) -> tuple[Page, str]:
-        """Ask for a page, store it, and read what the walk needs of it; asked again while the failure may pass."""
+    def _page(self, walk: Walk, opened: OpenSnapshot, request: PageRequest) -> IndexEntry:
+        """Ask for a page, store it, and note what the walk needs of it; asked again while the failure may pass."""
 
-        def receive(response: Response) -> tuple[Page, str]:
+        def receive(response: Response) -> IndexEntry:
             with opened.append(request) as writer:
                 for chunk in response.chunks():
                     writer.write(chunk)
                 with writer.read() as body:
                     decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
-                    position = _greatest_position(walk, decoded)
+                    position = _greatest_position(walk, decoded, opened.manifest.started)
                 headers = {name: response.headers[name] for name in _HEADERS_KEPT if name in response.headers}
                 note = {"envelope": decoded.envelope, "last_record": decoded.last_record, "position": position}
-                entry = writer.commit(response.status, headers, decoded.records, json.loads(json.dumps(note, default=_number)))
-            return _page_of(entry), entry.sha256
+                # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
+                plain = json.loads(json.dumps(note, default=str))
+                return writer.commit(response.status, headers, decoded.records, plain)
 
         return self.client.fetch(request, receive)
 
-    def _check_page(self, walk: Walk, page: Page) -> None:
-        endpoint = walk.endpoint
-        if endpoint.errors is not None and (told := dig(page.envelope, endpoint.errors)):
-            raise RequestFailed(f"{walk.label}: page {page.number}: status {page.status}, and errors at {endpoint.errors!r} in it")
-        if page.records == 0 and endpoint.empty_page == "fail" and not endpoint.paginator.finished(page):
-            raise WalkIncomplete(
-                f"{walk.label}: page {page.number} holds no records and is not the last one. Where that is this API's "
-                "habit, say `empty_page: continue`"
-            )
-
-    def _check_total(self, walk: Walk, opened: OpenSnapshot) -> None:
-        received = sum(entry.records for entry in opened.pages)
-        expected = _expected(walk, opened)
-        if expected is not None and received < expected:
-            raise WalkIncomplete(f"{walk.label}: the API says {expected} records, and {received} came")
-
-    def _end(self, opened: OpenSnapshot, walk: Walk, verdict: str, reason: str) -> Snapshot:
+    def _end(
+        self, opened: OpenSnapshot, walk: Walk, verdict: Literal["complete", "incomplete", "failed"], reason: str
+    ) -> Snapshot:
         return opened.end(
             verdict,
             reason,
             position=_position(walk, opened) if verdict == "complete" else None,
             expected=_expected(walk, opened),
-            traffic=self.client.traffic_dict(),
+            traffic=asdict(self.client.traffic),
         )
 
-    def _show(self, walk: Walk, opened: OpenSnapshot, *, resumed: bool = False) -> None:
-        counts = [(entry.records, entry.bytes) for entry in opened.pages]
-        records, size = (sum(column) for column in zip(*counts, strict=True)) if counts else (0, 0)
-        self.show(Progress(walk.label, len(counts), records, size, resumed))
+    def _show(self, trail: "_Trail", *, resumed: bool = False) -> None:
+        self.show(Progress(trail.label, trail.pages, trail.records, trail.bytes, resumed))
 
 
-class _Seen:
-    """The requests and pages of a walk: one that comes again means that it goes in circles."""
+class _Trail:
+    """The pages of a walk so far, counted; a request or page that comes again means that it goes in circles."""
 
     def __init__(self, label: str) -> None:
-        self._label = label
-        self._requests: dict[str, int] = {}
-        self._pages: dict[str, int] = {}
+        self.label = label
+        self.pages = self.records = self.bytes = 0
+        self._asked: dict[str, int] = {}
+        self._told: dict[str, int] = {}
 
     def check(self, request: PageRequest) -> None:
         """Raise WalkIncomplete where this was asked before."""
-        if (former := self._requests.get(request_key(request))) is not None:
+        if (former := self._asked.get(request_key(request))) is not None:
             raise WalkIncomplete(
-                f"{self._label}: after page {len(self._requests) - 1} the API names the request of page {former} "
-                "again: the walk would go in circles"
+                f"{self.label}: after page {self.pages - 1} the API names the request of page {former} again: "
+                "the walk would go in circles"
             )
 
-    def add(self, page: Page, digest: str) -> None:
-        """Remember a page; raise WalkIncomplete where a page with records is the same as an earlier one."""
-        self._requests[request_key(page.request)] = page.number
-        former = self._pages.setdefault(digest, page.number)
+    def add(self, page: Page, entry: IndexEntry) -> None:
+        """Count a page; raise WalkIncomplete where one with records is the same as an earlier one."""
+        self.pages, self.records, self.bytes = self.pages + 1, self.records + page.records, self.bytes + entry.bytes
+        self._asked[request_key(page.request)] = page.number
+        former = self._told.setdefault(entry.sha256, page.number)
         if page.records and former != page.number:
-            raise WalkIncomplete(
-                f"{self._label}: page {page.number} is the same as page {former}: the API goes in circles"
-            )
+            raise WalkIncomplete(f"{self.label}: page {page.number} is the same as page {former}: the walk is circular")
+
+    def with_page(self, page: Page, entry: IndexEntry) -> "_Trail":
+        """Itself, with one more page."""
+        self.add(page, entry)
+        return self
+
+
+def _check_page(walk: Walk, page: Page) -> None:
+    endpoint = walk.endpoint
+    if endpoint.errors is not None and (told := dig(page.envelope, endpoint.errors)):
+        raise RequestFailed(
+            f"{walk.label}: page {page.number} is of status {page.status}, and tells an error at "
+            f"{endpoint.errors!r}{_quoted(told)}"
+        )
+    if page.records == 0 and endpoint.empty_page == "fail" and not endpoint.paginator.finished(page):
+        raise WalkIncomplete(
+            f"{walk.label}: page {page.number} holds no records and is not the last one. Where that is this API's "
+            "habit, say `empty_page: continue`"
+        )
+
+
+def _quoted(told: Any) -> str:
+    """The text of an error that came inside a good answer, short; the body was redacted when it arrived."""
+    first = told[0] if isinstance(told, list) else told
+    text = first.get("message") if isinstance(first, dict) else first
+    shown = "".join(c for c in " ".join(text.split()) if c.isprintable()) if isinstance(text, str) else ""
+    return f": {shown[:_QUOTED_CHARACTERS]!r}" if shown else ""
+
+
+def _check_total(walk: Walk, opened: OpenSnapshot, received: int) -> None:
+    expected = _expected(walk, opened)
+    if walk.endpoint.total is not None and expected is None:
+        raise WalkIncomplete(f"{walk.label}: total: the first page holds no number at {walk.endpoint.total!r}")
+    if expected is not None and received < expected:
+        raise WalkIncomplete(f"{walk.label}: the API says {expected:,} records, and {received:,} came")
 
 
 def _page_of(entry: IndexEntry) -> Page:
@@ -225,13 +246,11 @@ def _page_of(entry: IndexEntry) -> Page:
 
 
 def _expected(walk: Walk, opened: OpenSnapshot) -> int | None:
-    """How many records the API says there are, by its first page."""
+    """How many records the API says there are, by its first page; None where it says no number."""
     if walk.endpoint.total is None or not opened.pages:
         return None
     told = dig(opened.pages[0].note["envelope"], walk.endpoint.total)
-    if isinstance(told, bool) or not str(told).isdigit():
-        raise WalkIncomplete(f"{walk.label}: total: {walk.endpoint.total!r} holds no number of records on the first page")
-    return int(told)
+    return int(told) if not isinstance(told, bool) and str(told).isdecimal() else None
 
 
 def _position(walk: Walk, opened: OpenSnapshot) -> str | None:
@@ -248,27 +267,31 @@ def _position(walk: Walk, opened: OpenSnapshot) -> str | None:
     return max([*times, *([walk.position] if walk.position else [])], key=datetime.fromisoformat, default=None)
 
 
-def _greatest_position(walk: Walk, decoded: Decoded) -> str | None:
-    """The greatest time of a page's records where the feed goes on by it; reads the page to its end in any case."""
+def _greatest_position(walk: Walk, decoded: Decoded, latest: datetime) -> str | None:
+    """The greatest time of a page's records where the feed goes on by it; reads the page to its end in any case.
+
+    A time after `latest`, when the fetch began, counts as that: one wrong record must not move the feed past what
+    is still to come. Records without a time are left to quarantine; a page of nothing else is a wrong `position`.
+    """
     feed = walk.endpoint.feed
     if feed is None or feed.position is None:
         deque(decoded, maxlen=0)
         return None
-    records = (msgspec.json.decode(record) for block in decoded for record in block.records())
-    times = [_moment(walk, feed.position, dig(record, feed.position)) for record in records]
-    return max(times).isoformat() if times else None
+    texts = [record for block in decoded for record in block.records()]
+    times = [moment for text in texts if (moment := _moment(walk, feed.position, text)) is not None]
+    if texts and not times:
+        raise WalkIncomplete(f"{walk.label}: feed: position {feed.position!r} holds a time in none of a page's records")
+    return min(max(times), latest).isoformat() if times else None
 
 
-def _moment(walk: Walk, path: str, value: Any) -> datetime:
+def _moment(walk: Walk, path: str, record: Any) -> datetime | None:
+    """The time at a path of a record's text, or None where there is none."""
     try:
-        if isinstance(value, str) and not value.isdigit():
+        value = dig(msgspec.json.decode(record), path)
+        if isinstance(value, str) and not value.isdecimal():
             moment = datetime.fromisoformat(value)
             return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(walk.endpoint.time_zone))
         scale = 1000 if walk.endpoint.feed is not None and walk.endpoint.feed.format == "unix_ms" else 1
         return datetime.fromtimestamp(float(value) / scale, UTC)
-    except (TypeError, ValueError, OverflowError):
-        raise WalkIncomplete(f"{walk.label}: feed: position {path!r} holds no time in one of the records") from None
-
-
-def _number(value: Any) -> float:
-    return float(value)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return None

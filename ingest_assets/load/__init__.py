@@ -1,9 +1,9 @@
 """The warehouse: staged rows become tables, in one short transaction with the fetch's account.
 
-    stage      stored pages → typed rows, in a database file of its own, outside the lock
-    merge      staged rows → the table, its children and its tombstones: who wins, and what is left alone
-    tables     the columns a table has, and what it takes to give it others
-    ledger     the `_ingest` schema: fetches, accounts, names, quarantine
-    warehouse  the writer's file, its lock, and the reader's copy
-    load       the order of it all: pending fetches, replays, rebuilds
+stage      stored pages → typed rows, in a database file of its own, outside the lock
+merge      staged rows → the table, its children and its tombstones: who wins, and what is left alone
+tables     the columns a table has, and what it takes to give it others
+ledger     the `_ingest` schema: fetches, accounts, names, quarantine
+warehouse  the writer's file, its lock, and the reader's copy
+load       the order of it all: pending fetches, replays, rebuilds
 """

@@ -23,7 +23,7 @@ from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.raw.snapshots import Manifest
 
 FORMAT = 1
-_TRAFFIC = ("requests", "retries", "waited_seconds")
+_TRAFFIC = ("requests", "retries", "bytes_received", "limit_wait_seconds", "retry_wait_seconds")
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -32,10 +32,11 @@ CREATE TABLE IF NOT EXISTS w._ingest.meta (format INTEGER NOT NULL);
 INSERT INTO w._ingest.meta SELECT {FORMAT} WHERE NOT EXISTS (FROM w._ingest.meta);
 CREATE TABLE IF NOT EXISTS w._ingest.sources (source VARCHAR NOT NULL, origin VARCHAR NOT NULL, account VARCHAR NOT NULL);
 CREATE TABLE IF NOT EXISTS w._ingest.fetches (
-    fetch BIGINT NOT NULL, source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, partition VARCHAR,
+    _fetch BIGINT NOT NULL, source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, partition VARCHAR,
     from_time TIMESTAMPTZ, until_time TIMESTAMPTZ, started TIMESTAMPTZ NOT NULL, run VARCHAR,
     ended TIMESTAMPTZ, verdict VARCHAR, reason VARCHAR, position JSON, expected BIGINT,
-    pages BIGINT, records BIGINT, bytes BIGINT, requests BIGINT, retries BIGINT, waited_seconds DOUBLE,
+    pages BIGINT, records BIGINT, bytes BIGINT, requests BIGINT, retries BIGINT, bytes_received BIGINT,
+    limit_wait_seconds DOUBLE, retry_wait_seconds DOUBLE,
     loaded TIMESTAMPTZ, loaded_run VARCHAR, contract VARCHAR, load_seconds DOUBLE,
     received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT
 );
@@ -44,11 +45,11 @@ CREATE TABLE IF NOT EXISTS w._ingest.registries (
     registry VARCHAR NOT NULL
 );
 CREATE TABLE IF NOT EXISTS w._ingest.quarantine (
-    fetch BIGINT NOT NULL, page BIGINT NOT NULL, position BIGINT NOT NULL, source VARCHAR NOT NULL,
+    _fetch BIGINT NOT NULL, _page BIGINT NOT NULL, _position BIGINT NOT NULL, source VARCHAR NOT NULL,
     endpoint VARCHAR NOT NULL, partition VARCHAR, reason VARCHAR NOT NULL, "column" VARCHAR, value VARCHAR,
     record BLOB NOT NULL, closed_by BIGINT
 );
-CREATE TABLE IF NOT EXISTS w._ingest.reported (fetch BIGINT NOT NULL, loaded TIMESTAMPTZ NOT NULL);
+CREATE TABLE IF NOT EXISTS w._ingest.reported (_fetch BIGINT NOT NULL, loaded TIMESTAMPTZ NOT NULL);
 """
 
 
@@ -73,12 +74,12 @@ class Fetch:
     contract: str | None
 
     @property
-    def complete(self) -> bool:
-        """Whether the walk reached its end."""
-        return self.verdict == "complete"
+    def told_position(self) -> Any:
+        """Where a feed goes on after it, None where it said nothing."""
+        return None if self.position is None else json.loads(self.position)
 
 
-_FETCH_COLUMNS = ", ".join(field.name for field in fields(Fetch))
+_FETCH_COLUMNS = ", ".join("_fetch" if field.name == "fetch" else field.name for field in fields(Fetch))
 
 
 def create(connection: duckdb.DuckDBPyConnection) -> None:
@@ -131,8 +132,9 @@ def begin(
     bounds: tuple[datetime, datetime] | None,
     run: str,
     now: datetime,
+    above: int,
 ) -> tuple[int, datetime]:
-    """Number and start time of a new fetch of (source, endpoint, partition).
+    """Number and start time of a new fetch of (source, endpoint, partition); the number is greater than `above`.
 
     The start time never goes back within an endpoint, whatever the clock does. Earlier fetches of the partition
     that never ended are given up here: the partition's lock is held by who asks.
@@ -144,25 +146,26 @@ def begin(
         [now, source, endpoint, partition],
     )
     last = connection.execute(
-        "SELECT max(fetch), max(started) FILTER (source = ? AND endpoint = ?) FROM w._ingest.fetches", [source, endpoint]
+        "SELECT max(_fetch), max(started) FILTER (source = ? AND endpoint = ?) FROM w._ingest.fetches",
+        [source, endpoint],
     ).fetchone()
     number, latest = last if last is not None else (None, None)
     started = max(now, latest + timedelta(microseconds=1)) if latest else now
     lower, upper = bounds or (None, None)
     connection.execute(
-        "INSERT INTO w._ingest.fetches (fetch, source, endpoint, partition, from_time, until_time, started, run) "
+        "INSERT INTO w._ingest.fetches (_fetch, source, endpoint, partition, from_time, until_time, started, run) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [(number or 0) + 1, source, endpoint, partition, lower, upper, started, run],
+        [fetch := max(number or 0, above) + 1, source, endpoint, partition, lower, upper, started, run],
     )
-    return (number or 0) + 1, started
+    return fetch, started
 
 
 def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
     """Write down how a walk ended, as its snapshot tells; also of a fetch that this warehouse has not numbered."""
-    there = connection.execute("SELECT ended FROM w._ingest.fetches WHERE fetch = ?", [manifest.fetch]).fetchone()
+    there = connection.execute("SELECT ended FROM w._ingest.fetches WHERE _fetch = ?", [manifest.fetch]).fetchone()
     if there is None:
         connection.execute(
-            "INSERT INTO w._ingest.fetches (fetch, source, endpoint, partition, started, run) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO w._ingest.fetches (_fetch, source, endpoint, partition, started, run) VALUES (?, ?, ?, ?, ?, ?)",
             [manifest.fetch, manifest.source, manifest.endpoint, manifest.partition, manifest.started, manifest.run],
         )
     end = manifest.ended
@@ -185,15 +188,15 @@ def quarantine(
 
     `closes_former` closes the open entries of the partition's earlier fetches: their records were told anew.
     """
-    connection.execute("DELETE FROM w._ingest.quarantine WHERE fetch = ?", [fetch])
+    connection.execute("DELETE FROM w._ingest.quarantine WHERE _fetch = ?", [fetch])
     if closes_former:
         connection.execute(
-            "UPDATE w._ingest.quarantine SET closed_by = ? WHERE fetch < ? AND closed_by IS NULL "
+            "UPDATE w._ingest.quarantine SET closed_by = ? WHERE _fetch < ? AND closed_by IS NULL "
             "AND source = ? AND endpoint = ? AND partition IS NOT DISTINCT FROM ?",
             [fetch, fetch, *key],
         )
     connection.execute(
-        f"INSERT INTO w._ingest.quarantine SELECT ?, page, position, ?, ?, ?, reason, \"column\", value, record, NULL FROM {staged}",  # noqa: S608 -- ours
+        f'INSERT INTO w._ingest.quarantine SELECT ?, _page, _position, ?, ?, ?, reason, "column", value, record, NULL FROM {staged}',
         [fetch, *key],
     )
 
@@ -201,15 +204,13 @@ def quarantine(
 def update(connection: duckdb.DuckDBPyConnection, fetch: int, values: Mapping[str, Any]) -> None:
     """Set columns of one fetch."""
     assignments = ", ".join(f'"{name}" = ?' for name in values)
-    connection.execute(f"UPDATE w._ingest.fetches SET {assignments} WHERE fetch = ?", [*values.values(), fetch])  # noqa: S608 -- names are ours
+    connection.execute(f"UPDATE w._ingest.fetches SET {assignments} WHERE _fetch = ?", [*values.values(), fetch])
 
 
-def fetches(
-    connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *, database: str = "w"
-) -> list[Fetch]:
+def fetches(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *, database: str = "w") -> list[Fetch]:
     """All fetches of an endpoint in their order."""
     rows = connection.execute(
-        f"SELECT {_FETCH_COLUMNS} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? ORDER BY fetch",  # noqa: S608 -- both are ours
+        f"SELECT {_FETCH_COLUMNS} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? ORDER BY _fetch",
         [source, endpoint],
     ).fetchall()
     return [Fetch(*row) for row in rows]
@@ -218,7 +219,8 @@ def fetches(
 def registry(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> tuple[int, str, str] | None:
     """Version, layout and text of an endpoint's registry, or None before its first load."""
     row = connection.execute(
-        "SELECT version, layout, registry FROM w._ingest.registries WHERE source = ? AND endpoint = ?", [source, endpoint]
+        "SELECT version, layout, registry FROM w._ingest.registries WHERE source = ? AND endpoint = ?",
+        [source, endpoint],
     ).fetchone()
     return None if row is None else (row[0], row[1], row[2])
 
@@ -232,17 +234,17 @@ def register(connection: duckdb.DuckDBPyConnection, key: tuple[str, str], versio
 def report(connection: duckdb.DuckDBPyConnection, loads: Iterable[tuple[int, datetime]]) -> None:
     """Remember that Dagster has been told of these loads, each a fetch and the time it was loaded."""
     for fetch, loaded in loads:
-        connection.execute("DELETE FROM w._ingest.reported WHERE fetch = ?", [fetch])
+        connection.execute("DELETE FROM w._ingest.reported WHERE _fetch = ?", [fetch])
         connection.execute("INSERT INTO w._ingest.reported VALUES (?, ?)", [fetch, loaded])
 
 
 def unreported(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> list[Fetch]:
     """Loads that Dagster has not been told of, in order."""
-    columns = ", ".join(f"f.{field.name}" for field in fields(Fetch))
+    columns = ", ".join(f"f.{name}" for name in _FETCH_COLUMNS.split(", "))
     rows = connection.execute(
-        f"SELECT {columns} FROM w._ingest.fetches AS f LEFT JOIN w._ingest.reported AS r USING (fetch) "  # noqa: S608 -- names are ours
+        f"SELECT {columns} FROM w._ingest.fetches AS f LEFT JOIN w._ingest.reported AS r USING (_fetch) "
         "WHERE f.source = ? AND f.endpoint = ? AND f.loaded IS NOT NULL AND r.loaded IS DISTINCT FROM f.loaded "
-        "ORDER BY f.fetch",
+        "ORDER BY f._fetch",
         [source, endpoint],
     ).fetchall()
     return [Fetch(*row) for row in rows]

@@ -39,11 +39,11 @@ class Loaded:
     account: Account
 
 
-class _MovedOn(Exception):  # noqa: N818 -- a signal between two functions of this file
+class _MovedOn(Exception):
     """Another process committed something that this load was staged without."""
 
 
-class _NeedsRebuild(Exception):  # noqa: N818 -- a signal between two functions of this file
+class _NeedsRebuild(Exception):
     """A column has to change in a way that only a rebuild gives exactly."""
 
 
@@ -113,7 +113,9 @@ class Loader:
     def _known(self, connection: duckdb.DuckDBPyConnection) -> _Known:
         row = ledger.registry(connection, self.work.source, self.work.endpoint)
         fetches = tuple(ledger.fetches(connection, self.work.source, self.work.endpoint))
-        return _Known(*row[:2], Registry.from_json(row[2]), fetches) if row else _Known(0, None, Registry.empty(), fetches)
+        return (
+            _Known(*row[:2], Registry.from_json(row[2]), fetches) if row else _Known(0, None, Registry.empty(), fetches)
+        )
 
     def _plan(self, known: _Known, partition: str | None, *, replay: bool, rebuild: bool) -> _Plan:
         stored = self.kept(partition)
@@ -192,7 +194,9 @@ class Loader:
             replaced = [fetch.fetch for fetch in known.loaded_of(one.partition)]
             accounts.append(merge(connection, one, contract, target, replaced))
             if not accounts[-1].adds_up:
-                raise ContractBroken(f"fetch {one.fetch}: its account does not add up: {accounts[-1]}; nothing is written")
+                raise ContractBroken(
+                    f"fetch {one.fetch}: its account does not add up: {accounts[-1]}; nothing is written"
+                )
         return accounts
 
     def _swap(self, connection: duckdb.DuckDBPyConnection, target: Target, staged: Sequence[Staged]) -> None:

@@ -1,19 +1,21 @@
 """Stored pages into typed rows, in a staging database and outside the lock."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 import pyarrow as pa
 
 from ingest_assets.contract import Contract
-
 from ingest_assets.load.merge import Staged, rank
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined, Widened
 from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Endpoint
+
+_ROOT = {"_row": "BIGINT", "_page": "BIGINT", "_position": "BIGINT", "_hash": "UUID", "_deleted": "BOOLEAN"}
+
 
 @dataclass(frozen=True)
 class Work:
@@ -43,9 +45,10 @@ def stage(
             break
         except Widened as wider:
             registry = wider.registry
-    specs = registry.tables(work.endpoint, work.contract)
+    specs = _held(registry.tables(work.endpoint, work.contract))
     staged = [
-        Staged(s.manifest.fetch, s.manifest.partition, specs, *count) for s, count in zip(snapshots, counts, strict=True)
+        Staged(s.manifest.fetch, s.manifest.partition, specs, *count)
+        for s, count in zip(snapshots, counts, strict=True)
     ]
     for one in staged:
         _ensure_all(connection, f"f{one.fetch}", specs)
@@ -72,13 +75,14 @@ def _rows_of(
     connection.execute(f"CREATE SCHEMA {quoted(schema)}")
     connection.execute(
         f"CREATE TABLE {quoted(schema)}._quarantine "
-        '(page BIGINT, position BIGINT, reason VARCHAR, "column" VARCHAR, value VARCHAR, record BLOB)'
+        '(_page BIGINT, _position BIGINT, reason VARCHAR, "column" VARCHAR, value VARCHAR, record BLOB)'
     )
     normalizer = Normalizer(work.endpoint, work.contract, registry)
     received = quarantined = 0
     for batch in _batches(work, snapshot, normalizer):
-        _ensure_all(connection, schema, normalizer.specs)
-        for spec in normalizer.specs:
+        specs = _held(normalizer.specs)
+        _ensure_all(connection, schema, specs)
+        for spec in specs:
             if spec.name in batch.tables:
                 _append(connection, schema, spec, batch.tables[spec.name])
         _set_aside(connection, schema, batch.quarantined)
@@ -97,10 +101,10 @@ def _batches(work: Work, snapshot: Snapshot, normalizer: Normalizer) -> Iterator
 def _set_aside(connection: duckdb.DuckDBPyConnection, schema: str, records: Sequence[Quarantined]) -> None:
     if not records:
         return
-    names = ("page", "position", "reason", "column", "value", "record")
-    types = (pa.int64(), pa.int64(), pa.string(), pa.string(), pa.string(), pa.binary())
-    columns = [pa.array([getattr(r, name) for r in records], kind) for name, kind in zip(names, types, strict=True)]
-    connection.register("arrived", pa.table(columns, names=list(names)))
+    texts = ("reason", "column", "value")
+    columns = {"_page": pa.array([r.page for r in records]), "_position": pa.array([r.position for r in records])}
+    columns |= {name: pa.array([getattr(r, name) for r in records], pa.string()) for name in texts}
+    connection.register("arrived", pa.table(columns | {"record": pa.array([r.record for r in records], pa.binary())}))
     connection.execute(f"INSERT INTO {quoted(schema)}._quarantine BY NAME FROM arrived")
     connection.unregister("arrived")
 
@@ -113,7 +117,7 @@ def _append(connection: duckdb.DuckDBPyConnection, schema: str, spec: TableSpec,
     # Numbered, since DuckDB finds Arrow columns by name without regard to case.
     connection.register("arrived", rows.rename_columns([f"c{number}" for number in range(len(names))]))
     select = ", ".join(f"{_cast(f'c{number}', name, types)} AS {quoted(name)}" for number, name in enumerate(names))
-    connection.execute(f"INSERT INTO {quoted(schema)}.{quoted(spec.name)} BY NAME SELECT {select} FROM arrived")  # noqa: S608 -- quoted
+    connection.execute(f"INSERT INTO {quoted(schema)}.{quoted(spec.name)} BY NAME SELECT {select} FROM arrived")
     connection.unregister("arrived")
 
 
@@ -121,6 +125,11 @@ def _cast(column: str, name: str, types: dict[str, str]) -> str:
     if name == "_hash":
         return f"CAST({column} AS UUID)"
     return f"CAST({column} AS {types[name]})" if types.get(name) in ("json", "hugeint", "uuid") else column
+
+
+def _held(specs: Sequence[TableSpec]) -> tuple[TableSpec, ...]:
+    """The tables without columns that held only null so far: these may still become anything, also several columns."""
+    return tuple(replace(spec, columns=tuple(c for c in spec.columns if not c.empty)) for spec in specs)
 
 
 def _ensure_all(connection: duckdb.DuckDBPyConnection, schema: str, specs: Sequence[TableSpec]) -> None:
@@ -141,8 +150,8 @@ def _ensure_all(connection: duckdb.DuckDBPyConnection, schema: str, specs: Seque
 
 
 def _columns(spec: TableSpec, specs: Sequence[TableSpec]) -> dict[str, str]:
-    columns = {column.name: column.type.upper() for column in spec.columns} | {"_row": "BIGINT", "_position": "BIGINT"}
+    columns = {column.name: column.type.upper() for column in spec.columns}
     if spec.parent is not None:
-        return columns | {"_parent_row": "BIGINT", "_root_row": "BIGINT"}
-    lists = {child.present: "BOOLEAN" for child in specs if child.parent == spec.name}
-    return columns | {"_page": "BIGINT", "_hash": "UUID", "_deleted": "BOOLEAN"} | lists
+        return columns | {"_row": "BIGINT", "_position": "BIGINT", "_parent_row": "BIGINT", "_root_row": "BIGINT"}
+    lists = {child.present or "": "BOOLEAN DEFAULT false" for child in specs if child.parent == spec.name}
+    return columns | _ROOT | lists

@@ -65,7 +65,7 @@ def prepare(
     if newest_type is not None:
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {target.versions} "
-            f"(_id UUID, part VARCHAR, newest {newest_type}, fetch BIGINT, page BIGINT, position BIGINT, deleted BOOLEAN)"
+            f"(_id UUID, part VARCHAR, newest {newest_type}, _fetch BIGINT, _page BIGINT, _position BIGINT, deleted BOOLEAN)"
         )
 
 
@@ -85,7 +85,9 @@ def _changes(connection: duckdb.DuckDBPyConnection, target: Target, spec: TableS
     if any(name not in wanted and name not in system for name in present):
         return True
     changed = [(n, present[n], kind) for n, kind in wanted.items() if present.get(n, kind) != kind]
-    return any(name in key or not _alters(connection, target, spec.name, *change) for change in changed for name in change[:1])
+    return any(
+        name in key or not _alters(connection, target, spec.name, *change) for change in changed for name in change[:1]
+    )
 
 
 def cited(connection: duckdb.DuckDBPyConnection, target: Target, specs: Sequence[TableSpec]) -> set[int]:
@@ -93,7 +95,7 @@ def cited(connection: duckdb.DuckDBPyConnection, target: Target, specs: Sequence
     there = set(_tables(connection, target, specs[0].name))
     found: set[int] = set()
     for name in there:
-        rows = connection.execute(f"SELECT DISTINCT _fetch FROM {target.table(name)}").fetchall()  # noqa: S608 -- quoted
+        rows = connection.execute(f"SELECT DISTINCT _fetch FROM {target.table(name)}").fetchall()
         found |= {row[0] for row in rows}
     return found
 
@@ -108,9 +110,9 @@ def drop(connection: duckdb.DuckDBPyConnection, target: Target, root: str) -> No
 def _alters(
     connection: duckdb.DuckDBPyConnection, target: Target, table: str, column: str, former: str, wanted: str
 ) -> bool:
-    if (former.split("(")[0], wanted.split("(")[0]) in _EXACT:
+    if (former.split("(", maxsplit=1)[0], wanted.split("(", maxsplit=1)[0]) in _EXACT:
         return True
-    held = connection.execute(f"SELECT count({quoted(column)}) FROM {target.table(table)}").fetchone()  # noqa: S608 -- quoted
+    held = connection.execute(f"SELECT count({quoted(column)}) FROM {target.table(table)}").fetchone()
     return held == (0,)
 
 

@@ -111,7 +111,9 @@ class Warehouse:
                 os.utime(fresh, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
                 fresh.replace(self.reader)
             except OSError as error:
-                raise StorageFailed(f"{self.reader}: the reader's copy could not be written: {error.strerror}") from error
+                raise StorageFailed(
+                    f"{self.reader}: the reader's copy could not be written: {error.strerror}"
+                ) from error
             finally:
                 fresh.unlink(missing_ok=True)
 
@@ -131,7 +133,11 @@ class Warehouse:
         return self.reader.exists() and self.reader.stat().st_mtime_ns == self.writer.stat().st_mtime_ns
 
     def _connect(self, file: Path | str, spill: Path) -> duckdb.DuckDBPyConnection:
-        config = {"memory_limit": self.memory_limit, "temp_directory": str(spill), "preserve_insertion_order": "false"}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "memory_limit": self.memory_limit,
+            "temp_directory": str(spill),
+            "preserve_insertion_order": False,
+        }
         connection = duckdb.connect(str(file), config=config)
         _settle(connection)
         return connection

@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 _DRAFT = ".new"
+_LAST = ".last_fetch"
 
 
 class _Any(Enum):
@@ -107,6 +108,25 @@ class Snapshots:
         if not folder.is_dir():
             raise StorageFailed(f"{folder}: the stored pages of fetch {fetch} are missing; restore them from a backup")
         return Snapshot(folder)
+
+    def last_number(self) -> int:
+        """The greatest number of a fetch that was ever issued for this folder; 0 before the first.
+
+        Kept apart from the warehouse: one that was restored from a backup must not issue a number again.
+        """
+        try:
+            return int((self.folder / _LAST).read_text())
+        except (FileNotFoundError, ValueError):
+            return max(
+                (s.fetch for source, endpoint in self.endpoints() for s in self.fetches(source, endpoint)), default=0
+            )
+
+    def issued(self, fetch: int) -> None:
+        """Remember that a fetch has this number, durably; the caller holds the warehouse's lock."""
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        with disk.writing(self.folder):
+            disk.make_folder(self.folder)
+            disk.write_file(self.folder / _LAST, str(fetch).encode())
 
     def endpoints(self) -> Iterator[tuple[str, str]]:
         """Source and endpoint of all that is stored, also of sources whose file is gone."""
