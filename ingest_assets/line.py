@@ -8,11 +8,12 @@ Without Dagster, so that it can be used as a library; `ingest_assets.assets` cal
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError
@@ -25,6 +26,7 @@ from ingest_assets.http.secrets import Secrets
 from ingest_assets.load import ledger
 from ingest_assets.load.load import LOADABLE, Loaded, Loader
 from ingest_assets.load.stage import Work
+from ingest_assets.load.summary import Summary, summary
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.locks import held
 from ingest_assets.raw.paths import encoded
@@ -44,6 +46,32 @@ class Pace:
     read_timeout_seconds: float = 60.0
 
 
+class Watcher(Protocol):
+    """Is told how a line gets on."""
+
+    def page(self, progress: Progress) -> None:
+        """A page was stored, or a walk goes on from stored ones."""
+
+    def wait(self, label: str, wait: Wait) -> None:
+        """A wait begins."""
+
+    def loaded(self, label: str) -> None:
+        """A partition is in the warehouse."""
+
+
+class Unwatched:
+    """Nobody looks."""
+
+    def page(self, progress: Progress) -> None:
+        """See `Watcher`."""
+
+    def wait(self, label: str, wait: Wait) -> None:
+        """See `Watcher`."""
+
+    def loaded(self, label: str) -> None:
+        """See `Watcher`."""
+
+
 def limits_folder() -> Path:
     """Where the grants of rate limits are kept: one folder a user, for all projects on the machine (XDG)."""
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
@@ -59,8 +87,8 @@ class Line:
     secrets: Secrets = field(default_factory=Secrets)
     run: str = ""
     pace: Pace = field(default_factory=Pace)
-    show: Callable[[Progress], None] = lambda _: None
-    wait: Callable[[str, Wait], None] = lambda _label, _wait: None
+    warehouse_folder: Path | None = None
+    watcher: Watcher = field(default_factory=Unwatched)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @cached_property
@@ -70,8 +98,8 @@ class Line:
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        """The warehouse of the data folder."""
-        return Warehouse(self.data)
+        """The warehouse, in the data folder unless it has one of its own."""
+        return Warehouse(self.warehouse_folder or self.data)
 
     @cached_property
     def snapshots(self) -> Snapshots:
@@ -79,12 +107,17 @@ class Line:
         return Snapshots(self.data / "raw")
 
     @contextlib.contextmanager
-    def partition(self, endpoint: str, partition: str | None) -> Iterator[None]:
+    def partition(
+        self, endpoint: str, partition: str | None, *, wait_seconds: float = _PARTITION_WAIT_SECONDS
+    ) -> Iterator[None]:
         """Hold a partition's lock: its fetches and loads are one after another, over all processes."""
         file = self.data / "locks" / self.source.name / endpoint / f"{encoded(partition)}.lock"
-        label = Walk(self.source, endpoint, partition).label
-        with held(file, f"run {self.run}, {label}", _PARTITION_WAIT_SECONDS):
+        with held(file, f"run {self.run}, {self.label(endpoint, partition)}", wait_seconds):
             yield
+
+    def label(self, endpoint: str, partition: str | None) -> str:
+        """How messages name a partition."""
+        return Walk(self.source, endpoint, partition).label
 
     def fetch(self, endpoint: str, partition: str | None, since: datetime | None = None) -> Snapshot:
         """Walk a partition to its end, or what is left of an unfinished walk; inside the partition's lock.
@@ -95,7 +128,7 @@ class Line:
         walk = Walk(self.settled, endpoint, partition, self._position(endpoint, since))
         try:
             with self._client(endpoint, walk.label) as client:
-                return Puller(client, self.snapshots, self._begin, self.run, self.show, self.now).fetch(walk)
+                return Puller(client, self.snapshots, self._begin, self.run, self.watcher.page, self.now).fetch(walk)
         finally:
             self._write_down(endpoint, partition)
 
@@ -103,14 +136,18 @@ class Line:
         """Load what is stored and not loaded; `replay` goes through all kept fetches again. Sends no request."""
         return self._loader(endpoint).load(partition, replay=replay)
 
+    def done(self, endpoint: str, partition: str | None) -> Snapshot | None:
+        """What this very run has fetched already: a step that is retried starts again at its first partition."""
+        newest = self.stored(endpoint, partition)
+        return newest if newest and self.run and newest.manifest.run == self.run else None
+
     def pending(self, endpoint: str, partition: str | None) -> Snapshot | None:
-        """The newest fetch that is finished and not loaded."""
-        loader = self._loader(endpoint)
-        kept = loader.kept(partition)
-        if not kept:
+        """The newest fetch, where it is finished, not loaded, and young enough to stand for a new one."""
+        newest = self.stored(endpoint, partition)
+        if newest is None or self.now() - newest.manifest.started > self.source.resume_within:
             return None
         loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
-        return kept[-1] if kept[-1].manifest.fetch not in loaded else None
+        return newest if newest.fetch not in loaded else None
 
     def fetches(self, endpoint: str) -> list[ledger.Fetch]:
         """What the warehouse knows of an endpoint's fetches, in order."""
@@ -121,6 +158,22 @@ class Line:
         """The newest stored fetch that counts, or None."""
         kept = self._loader(endpoint).kept(partition)
         return kept[-1] if kept else None
+
+    def summary(self, endpoint: str, fetch: int) -> Summary:
+        """What the warehouse says of a loaded fetch."""
+        with self.warehouse.session(f"reading about fetch {fetch}") as connection:
+            told = next(f for f in ledger.fetches(connection, self.source.name, endpoint) if f.fetch == fetch)
+            return summary(connection, told, self.source.endpoints[endpoint].contract)
+
+    def unreported(self, endpoint: str) -> list[ledger.Fetch]:
+        """Loads that Dagster has not been told of."""
+        with self.warehouse.session(f"reading what is not reported of {self.source.name}.{endpoint}") as connection:
+            return ledger.unreported(connection, self.source.name, endpoint)
+
+    def reported(self, loads: Iterable[tuple[int, datetime]]) -> None:
+        """Remember that Dagster has been told of these loads, each a fetch and the time it was loaded."""
+        with self.warehouse.session("noting what is reported") as connection:
+            ledger.report(connection, loads)
 
     def publish(self) -> None:
         """Bring the reader's copy up to date."""
@@ -187,7 +240,7 @@ class Line:
             connect_timeout_seconds=self.pace.connect_timeout_seconds,
             read_timeout_seconds=self.pace.read_timeout_seconds,
             error_message=self.settled.error_message,
-            on_wait=lambda wait: self.wait(label, wait),
+            on_wait=lambda wait: self.watcher.wait(label, wait),
         )
 
 

@@ -1,8 +1,16 @@
-"""What the parts of an endpoint are called in Dagster."""
+"""What the parts of an endpoint are called in Dagster, and when Dagster calls them out of date."""
+
+import hashlib
 
 import dagster as dg
 
-from ingest_assets.source import Endpoint
+from ingest_assets.source import Endpoint, Source
+
+# The parts of an endpoint that decide what is asked for; the rest says what is made of the answers.
+_ASKED = {
+    "path", "base_url", "method", "params", "headers", "body", "body_as", "decoder", "records", "paginator",
+    "window", "feed", "time_zone",
+}  # fmt: skip
 
 
 def raw_key(source: str, endpoint: str) -> dg.AssetKey:
@@ -13,6 +21,12 @@ def raw_key(source: str, endpoint: str) -> dg.AssetKey:
 def table_key(source: str, endpoint: str) -> dg.AssetKey:
     """The asset of an endpoint's table."""
     return dg.AssetKey([source, endpoint])
+
+
+def raw_version(source: Source, endpoint: Endpoint) -> str:
+    """Sixteen hex digits that change where something else is asked for: the raw asset's code version."""
+    text = f"{source.base_url} {source.headers} {endpoint.model_dump_json(include=_ASKED)}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def partitions_of(endpoint: Endpoint) -> dg.DailyPartitionsDefinition | None:

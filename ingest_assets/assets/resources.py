@@ -1,7 +1,8 @@
 """The two resources that all assets share, and that a person's own assets can take as parameters."""
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,14 +11,14 @@ import dagster as dg
 from pydantic import Field
 
 from ingest_assets import catalog
-from ingest_assets.extract.pull import Progress
 from ingest_assets.http.secrets import Secrets
-from ingest_assets.line import Line, Pace
+from ingest_assets.line import Line, Pace, Unwatched, Watcher
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.source import Source
 
 if TYPE_CHECKING:
+    import duckdb
     import pandas as pd
 
 
@@ -29,18 +30,27 @@ def data_folder(given: str = "") -> Path:
 class Api(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own generic takes no part here
     """How APIs are asked: credentials, limits, patience, and where source files and data are."""
 
-    data: str = Field("", description="folder of warehouse and snapshots; empty: INGEST_DATA, else ./data")
-    sources: str = Field("", description="folder whose source files are read instead at run time; empty: as loaded")
+    data: str = Field(default="", description="folder of stored responses; empty: INGEST_DATA, else ./data")
+    sources: str = Field(
+        default="", description="folder whose source files are read instead at run time; empty: as loaded"
+    )
     secrets: dict[str, str] = Field(
         default_factory=dict, description="values by the name that source files use, instead of the environment's"
     )
-    rate_limit_share: float = Field(1.0, gt=0, le=1, description="the share of each source's limits this run may use")
-    max_wait_seconds: float = Field(0, ge=0, description="longest single wait for an API; 0: as the source file says")
-    connect_timeout_seconds: float = Field(10.0, gt=0)
-    read_timeout_seconds: float = Field(60.0, gt=0)
+    rate_limit_share: float = Field(
+        default=1.0, gt=0, le=1, description="the share of each source's limits this run may use"
+    )
+    max_wait_seconds: float = Field(
+        default=0, ge=0, description="longest single wait for an API; 0: as the source file says"
+    )
+    connect_timeout_seconds: float = Field(default=10.0, gt=0)
+    read_timeout_seconds: float = Field(default=60.0, gt=0)
 
-    def line(self, source: Source, run: str, show: Callable[[Progress], None] = lambda _: None) -> Line:
-        """The line of one source for one run."""
+    def line(self, source: Source, run: str, warehouse: Path | None = None, watcher: Watcher | None = None) -> Line:
+        """The line of one source for one run.
+
+        `warehouse` is the folder of the warehouse where it is another one; `watcher` is told how the line gets on.
+        """
         if self.sources:
             folder = Path(self.sources).expanduser()
             source = catalog.load(folder / f"{source.name}.yaml", [folder, catalog.SHIPPED])
@@ -49,16 +59,28 @@ class Api(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own g
             source=source,
             data=data_folder(self.data),
             secrets=Secrets(self.secrets),
+            warehouse_folder=warehouse,
             run=run,
             pace=Pace(self.rate_limit_share, wait, self.connect_timeout_seconds, self.read_timeout_seconds),
-            show=show,
+            watcher=watcher or Unwatched(),
         )
 
 
 class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own generic takes no part here
     """The tables, as last published."""
 
-    data: str = Field("", description="folder of warehouse and snapshots; empty: INGEST_DATA, else ./data")
+    data: str = Field(default="", description="folder of the warehouse; empty: INGEST_DATA, else ./data")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the warehouse."""
+        return data_folder(self.data)
+
+    @contextlib.contextmanager
+    def reading(self) -> "Iterator[duckdb.DuckDBPyConnection]":
+        """A read-only connection to the reader's copy; StorageFailed where nothing is published yet."""
+        with DuckDB(self.folder).reading() as connection:
+            yield connection
 
     def read(self, table: str, partition: str | None = None) -> "pd.DataFrame":
         """A table (`source.endpoint`, or `source.endpoint__list`) as a DataFrame, or the rows of one partition of it.
@@ -67,8 +89,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's
         """
         schema, _, name = table.partition(".")
         query = f"SELECT t.* FROM {quoted(schema)}.{quoted(name)} AS t"  # noqa: S608 -- quoted
-        with DuckDB(data_folder(self.data)).reading() as connection:
-            if partition is None:
-                return connection.execute(query).df()
-            query += " JOIN _ingest.fetches AS f ON f.fetch = t._fetch WHERE f.partition = ?"
-            return connection.execute(query, [partition]).df()
+        if partition is not None:
+            query += " JOIN _ingest.fetches AS f USING (_fetch) WHERE f.partition = $partition"
+        with self.reading() as connection:
+            return connection.execute(query, {"partition": partition} if partition is not None else None).df()

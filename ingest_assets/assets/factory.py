@@ -1,0 +1,109 @@
+"""A source's endpoints as Dagster assets: two each, made by one step of which either may be selected."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, time
+
+import dagster as dg
+from pydantic import Field
+
+from ingest_assets.assets.names import partitions_of, raw_key, raw_version, table_key
+from ingest_assets.assets.progress import Watchers
+from ingest_assets.assets.report import Reporter
+from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.assets.step import Step
+from ingest_assets.source import Endpoint, SeenByFeed, Source
+
+
+class StepConfig(dg.Config):
+    """What a run may be told at launch."""
+
+    since: str = Field(
+        default="", description="feeds by time only: begin again at this date (2026-01-31) or time, ISO 8601"
+    )
+
+    @property
+    def moment(self) -> datetime | None:
+        """The time it names; a date is its UTC midnight."""
+        if not self.since:
+            return None
+        try:
+            if len(self.since) == len("2026-01-31"):
+                return datetime.combine(date.fromisoformat(self.since), time(), UTC)
+            told = datetime.fromisoformat(self.since)
+        except ValueError:
+            raise dg.Failure(
+                f"since: {self.since!r} is no date or time; expected such as 2026-01-31", allow_retries=False
+            ) from None
+        return told if told.tzinfo else told.replace(tzinfo=UTC)
+
+
+def assets_of(source: Source) -> list[dg.AssetsDefinition]:
+    """One step an endpoint, in the order of the file."""
+    return [_step_of(source, name) for name in source.endpoints]
+
+
+def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
+    @dg.multi_asset(
+        name=f"{source.name}__{name}",
+        specs=_specs(source, name),
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+    )
+    def step(
+        context: dg.AssetExecutionContext, config: StepConfig, api: Api, warehouse: Warehouse
+    ) -> Iterator[dg.Output[None]]:
+        run = context.run.root_run_id or context.run_id
+        line = api.line(source, run, warehouse.folder, Watchers.here(context.log.info))
+        report = Reporter(line, name, _versions(line.source, name), context.instance)
+        yield from Step(context, line, name, report, config.moment).outputs()
+
+    return step
+
+
+def _versions(source: Source, name: str) -> dict[dg.AssetKey, str]:
+    endpoint = source.endpoints[name]
+    return {
+        raw_key(source.name, name): raw_version(source, endpoint),
+        table_key(source.name, name): endpoint.contract.version,
+    }
+
+
+def _specs(source: Source, name: str) -> list[dg.AssetSpec]:
+    endpoint, partitions = source.endpoints[name], partitions_of(source.endpoints[name])
+    raw, table = raw_key(source.name, name), table_key(source.name, name)
+    versions, fresh = _versions(source, name), endpoint.fresh_within
+    return [
+        dg.AssetSpec(
+            raw,
+            description=f"What the API answered, as it came: {endpoint.method} {endpoint.path}",
+            group_name=source.name,
+            kinds={"api"},
+            code_version=versions[raw],
+            partitions_def=partitions,
+            skippable=True,
+            # On the raw asset: a replay of the table says nothing about when the API was asked.
+            freshness_policy=dg.FreshnessPolicy.time_window(fail_window=fresh) if fresh else None,
+        ),
+        dg.AssetSpec(
+            table,
+            deps=[raw],
+            description=_description(source, endpoint),
+            group_name=source.name,
+            kinds={"duckdb"},
+            code_version=versions[table],
+            partitions_def=partitions,
+            skippable=True,
+            metadata={"dagster/table_name": f"{source.name}.{name}", "write": endpoint.write},
+        ),
+    ]
+
+
+def _description(source: Source, endpoint: Endpoint) -> str:
+    text = endpoint.description or f"Records of {source.name}{endpoint.path}"
+    match endpoint.changes:
+        case SeenByFeed(feed=feed):
+            return f"{text}. What changes after its day is told by the feed {feed!r}."
+        case "unseen" | None if endpoint.window:
+            return f"{text}. What changes after its day is not seen."
+        case _:
+            return f"{text}."

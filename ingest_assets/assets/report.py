@@ -1,0 +1,134 @@
+"""What Dagster is told of a fetch and of a load.
+
+Each is an event of its own, logged when it happened, with its own numbers: a run that dies later leaves it there.
+The tags make Dagster see what a table was made from, and under which contract.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from ingest_assets.assets.names import raw_key, table_key
+from ingest_assets.line import Line, data_version
+from ingest_assets.load.summary import Summary
+from ingest_assets.raw.snapshots import Snapshot
+
+FETCH_TAG = "ingest/fetch"
+_ACCOUNT_SHOWN = ("received", "inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates")
+_MOST_COLUMNS_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Makes the events of one endpoint. `versions` are the code versions of its two assets."""
+
+    line: Line
+    endpoint: str
+    versions: Mapping[dg.AssetKey, str]
+    instance: dg.DagsterInstance
+
+    @property
+    def raw(self) -> dg.AssetKey:
+        """The raw asset."""
+        return raw_key(self.line.source.name, self.endpoint)
+
+    @property
+    def table(self) -> dg.AssetKey:
+        """The table's asset."""
+        return table_key(self.line.source.name, self.endpoint)
+
+    def fetched(self, snapshot: Snapshot) -> dg.AssetMaterialization:
+        """The event of a fetch that counts."""
+        return self._event(self.raw, snapshot, _fetch_metadata(snapshot), data_version(snapshot))
+
+    def loaded(self, snapshot: Snapshot, told: Summary) -> dg.AssetMaterialization:
+        """The event of a load; made from the raw asset's newest event of the partition."""
+        version = f"{data_version(snapshot)}-{told.fetch.contract}"
+        source = self.instance.get_latest_data_version_record(self.raw, False, snapshot.manifest.partition)
+        tags = (source.event_log_entry.tags if source else None) or {}
+        inputs = {
+            f"dagster/input_data_version/{self.raw.to_user_string()}": tags.get("dagster/data_version", "INITIAL"),
+            f"dagster/input_event_pointer/{self.raw.to_user_string()}": str(source.storage_id) if source else "NULL",
+        }
+        return self._event(self.table, snapshot, _load_metadata(told), version, inputs)
+
+    def _event(
+        self,
+        key: dg.AssetKey,
+        snapshot: Snapshot,
+        metadata: Mapping[str, Any],
+        version: str,
+        tags: Mapping[str, str] | None = None,
+    ) -> dg.AssetMaterialization:
+        return dg.AssetMaterialization(
+            key,
+            partition=snapshot.manifest.partition,
+            metadata=dict(metadata),
+            tags={
+                "dagster/code_version": self.versions[key],
+                "dagster/data_version": version,
+                FETCH_TAG: str(snapshot.fetch),
+                **(tags or {}),
+            },
+        )
+
+
+def _fetch_metadata(snapshot: Snapshot) -> dict[str, Any]:
+    end = snapshot.manifest.ended
+    if end is None:
+        return {}
+    traffic = {
+        "requests": int(end.traffic.get("requests", 0)),
+        "retries": int(end.traffic.get("retries", 0)),
+        "waited for the limit (s)": float(end.traffic.get("limit_wait_seconds", 0)),
+        "waited to retry (s)": float(end.traffic.get("retry_wait_seconds", 0)),
+    }
+    expected = {} if end.expected is None else {"expected records": end.expected}
+    return {
+        "fetch": snapshot.fetch,
+        "verdict": end.verdict,
+        "reason": end.reason,
+        "pages": end.pages,
+        "records": end.records,
+        "bytes": end.bytes,
+        "seconds": round((end.at - snapshot.manifest.started).total_seconds(), 3),
+        **traffic,
+        **expected,
+        "snapshot": dg.MetadataValue.path(str(snapshot.folder)),
+    }
+
+
+def _load_metadata(told: Summary) -> dict[str, Any]:
+    name, *children = told.rows
+    columns = [
+        dg.TableColumn(column.name, column.type, column.description, tags={"sensitive": ""} if column.sensitive else {})
+        for column in told.columns
+    ]
+    account = {name: told.account[name] or 0 for name in _ACCOUNT_SHOWN}
+    return {
+        "dagster/row_count": told.rows[name],
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "fetch": told.fetch.fetch,
+        "verdict": told.fetch.verdict,
+        "contract": told.fetch.contract,
+        **account,
+        "removed": told.account["removed"] or 0,
+        "child rows": told.account["child_rows"] or 0,
+        "child tables": dg.MetadataValue.json({child: told.rows[child] for child in children}),
+        "load seconds": round(told.account["load_seconds"] or 0, 3),
+        **({"preview": dg.MetadataValue.md(_markdown(told.preview))} if told.preview else {}),
+    }
+
+
+def _markdown(rows: tuple[dict[str, str], ...]) -> str:
+    """Rows as a table; columns that are null in all of them are left out."""
+    names = [name for name in rows[0] if any(row[name] is not None for row in rows)][:_MOST_COLUMNS_SHOWN]
+    lines = ["|".join(names), "|".join("---" for _ in names)]
+    lines += ["|".join(_cell(row[name]) for name in names) for row in rows]
+    return "\n".join(f"|{line}|" for line in lines)
+
+
+def _cell(value: str | None) -> str:
+    return "" if value is None else value.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,190 @@
+"""What is wrong with a table, looked at in all its partitions: the worst is named, with what to do.
+
+unique_key   no two rows of a key
+required     no row without a value that the contract wants
+complete     the newest fetch of each partition reached its end
+quarantine   the share of records that did not fit
+contract     partitions that were loaded under another contract
+fresh        partitions, or the last look, that are late
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from ingest_assets.load.warehouse import quoted
+from ingest_assets.source import Endpoint, day_bounds
+
+_NAMED = 10
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found: nothing wrong where `problem` is empty. `serious` is what may mean wrong or missing rows."""
+
+    problem: str = ""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    serious: bool = True
+
+
+@dataclass(frozen=True)
+class Looked:
+    """The endpoint that is looked at, and when; `connection` is to the reader's copy."""
+
+    connection: duckdb.DuckDBPyConnection
+    source: str
+    name: str
+    endpoint: Endpoint
+    now: datetime
+
+    @property
+    def table(self) -> str:
+        """The table's full name, quoted."""
+        return f"{quoted(self.source)}.{quoted(self.name)}"
+
+    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """All rows of a query."""
+        return self.connection.execute(query, list(values)).fetchall()
+
+    def newest(self, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
+        """These columns of the newest fetch of each partition that meets a condition."""
+        return self.rows(
+            f"SELECT {columns} FROM _ingest.fetches WHERE source = ? AND endpoint = ? AND {where} "
+            "QUALIFY row_number() OVER (PARTITION BY partition ORDER BY _fetch DESC) = 1 ORDER BY partition",
+            self.source,
+            self.name,
+        )
+
+
+def unique_key(at: Looked) -> Found:
+    """No two rows of a key."""
+    key = ", ".join(quoted(name) for name in at.endpoint.primary_key)
+    twins = at.rows(f"SELECT {key}, count(*) FROM {at.table} GROUP BY ALL HAVING count(*) > 1 LIMIT {_NAMED + 1}")
+    # Keys may be what the file calls sensitive, so they are counted and not shown.
+    return Found(f"{_some(len(twins))} keys have more than one row" if twins else "")
+
+
+def required(at: Looked) -> Found:
+    """No row without a value that the contract wants."""
+    wanted = [n for n, column in at.endpoint.columns.items() if column.required or n in at.endpoint.primary_key]
+    counts = ", ".join(f"count(*) - count({quoted(name)})" for name in wanted)
+    found = at.rows(f"SELECT {counts} FROM {at.table}")[0]
+    missing = [f"{name}: {count:,}" for name, count in zip(wanted, found, strict=True) if count]
+    return Found(f"rows without a required value: {', '.join(missing)}" if missing else "")
+
+
+def complete(at: Looked) -> Found:
+    """The newest fetch of each partition reached its end."""
+    ended = at.newest("partition, verdict, reason, _fetch", "ended IS NOT NULL AND verdict <> 'given_up'")
+    bad = [(p, f"{verdict}: {reason}") for p, verdict, reason, _ in ended if verdict != "complete"]
+    again = f"ingest run {at.source}.{at.name}" + (f" --partition {bad[0][0]} --again" if bad and bad[0][0] else "")
+    problem = f"{_partitions([p for p, _ in bad])} {bad[0][1]}. Next: {again}" if bad else ""
+    return Found(problem, {"partitions": len(ended), "not complete": len(bad)})
+
+
+def quarantine(at: Looked) -> Found:
+    """The share of records that did not fit, over what is loaded now."""
+    total, aside = at.rows(
+        "SELECT coalesce(sum(received), 0), (SELECT count(*) FROM _ingest.quarantine WHERE source = $1 AND endpoint = $2 "
+        "AND closed_by IS NULL) FROM _ingest.fetches WHERE source = $1 AND endpoint = $2 AND loaded IS NOT NULL",
+        at.source,
+        at.name,
+    )[0]
+    reasons = at.rows(
+        "SELECT reason, count(*), min(_fetch) FROM _ingest.quarantine WHERE source = ? AND endpoint = ? "
+        f"AND closed_by IS NULL GROUP BY reason ORDER BY 2 DESC LIMIT {_NAMED}",
+        at.source,
+        at.name,
+    )
+    share = aside / total if total else 0.0
+    shown = {reason: count for reason, count, _ in reasons}
+    problem = ""
+    if share > at.endpoint.max_quarantined:
+        problem = (
+            f"{aside:,} records are in quarantine, mostly: {reasons[0][0]} (fetch {reasons[0][2]}). A newer version of "
+            f"a row may be among them. Mend the contract, then: ingest replay {at.source}.{at.name}"
+        )
+    return Found(problem, {"quarantined": aside, "share": share, "reasons": shown})
+
+
+def contract(at: Looked) -> Found:
+    """Partitions that were loaded under another contract."""
+    version = at.endpoint.contract.version
+    loaded = at.newest("partition, contract", "loaded IS NOT NULL")
+    stale = [partition for partition, under in loaded if under != version]
+    problem = ""
+    if stale:
+        problem = (
+            f"{_partitions(stale)} loaded under another contract. Next: ingest replay {at.source}.{at.name} "
+            "(or materialize the table alone); it sends no request"
+        )
+    return Found(problem, {"contract": version, "out of date": len(stale)}, serious=False)
+
+
+def fresh(at: Looked) -> Found:
+    """Closed partitions that are late, or how long ago the API was last asked to its end."""
+    within = at.endpoint.fresh_within or timedelta(0)
+    done = at.newest("partition, ended", "loaded IS NOT NULL AND verdict = 'complete'")
+    if at.endpoint.partitions is None:
+        age = at.now - done[0][1] if done else None
+        late = age is None or age > within
+        told = "never" if age is None else f"{_hours(age)} ago"
+        problem = f"the last complete look was {told}, expected within {_hours(within)}" if late else ""
+        return Found(problem, {"last complete look": told}, serious=False)
+    missing = _missing({partition for partition, _ in done}, at.endpoint, at.now - within)
+    problem = f"{_partitions(missing)} late. Next: ingest run {at.source}.{at.name}" if missing else ""
+    return Found(problem, {"late partitions": len(missing)}, serious=False)
+
+
+def _missing(done: set[str], endpoint: Endpoint, due: datetime) -> list[str]:
+    """Days between the first one that is there and the last one that ended before `due` which are not there."""
+    if not done:
+        return ["all"]
+    day, missing = datetime.fromisoformat(min(done)).date(), []
+    while day_bounds(day.isoformat(), endpoint.time_zone)[1] <= due:
+        if day.isoformat() not in done:
+            missing.append(day.isoformat())
+        day += timedelta(days=1)
+    return missing
+
+
+def _partitions(names: Sequence[str | None]) -> str:
+    told = [name for name in names if name is not None]
+    if not told:
+        return "it is"
+    if len(told) == 1:
+        return f"partition {told[0]} is"
+    more = f" and {len(told) - _NAMED:,} more" if len(told) > _NAMED else ""
+    return f"{len(told):,} partitions ({', '.join(told[:_NAMED])}{more}) are"
+
+
+def _some(count: int) -> str:
+    return f"{_NAMED} or more" if count > _NAMED else str(count)
+
+
+def _hours(age: timedelta) -> str:
+    return f"{age.total_seconds() / 3600:.1f} h"
+
+
+def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
+    """What can be asked of this endpoint's table, by name; `look` asks."""
+    wanted = any(column.required or name in endpoint.primary_key for name, column in endpoint.columns.items())
+    return {
+        **({"unique_key": unique_key} if endpoint.primary_key else {}),
+        **({"required": required} if wanted else {}),
+        "complete": complete,
+        "quarantine": quarantine,
+        "contract": contract,
+        **({"fresh": fresh} if endpoint.fresh_within else {}),
+    }
+
+
+def look(name: str, at: Looked) -> Found:
+    """What one of `looks` finds; that the table is not there is a finding too."""
+    try:
+        return looks(at.endpoint)[name](at)
+    except duckdb.CatalogException:
+        return Found("the table is not there yet: materialize it first")

@@ -1,0 +1,64 @@
+"""What the warehouse says of a load: its account, its tables, and five rows to look at."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from ingest_assets.contract import Contract
+from ingest_assets.load import ledger
+from ingest_assets.load.tables import in_warehouse
+from ingest_assets.load.warehouse import quoted
+from ingest_assets.normalize.registry import ColumnSpec, Registry
+
+_PREVIEW_ROWS = 5
+_LONGEST_VALUE = 80
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A load as people are shown it. `rows` counts by table, parents first; `preview` leaves sensitive columns out."""
+
+    fetch: ledger.Fetch
+    account: dict[str, Any]
+    columns: tuple[ColumnSpec, ...]
+    rows: dict[str, int]
+    preview: tuple[dict[str, str], ...]
+
+
+def summary(connection: duckdb.DuckDBPyConnection, fetch: ledger.Fetch, contract: Contract) -> Summary:
+    """What is known of a loaded fetch; `connection` has the warehouse attached as `w`."""
+    told = ledger.registry(connection, fetch.source, fetch.endpoint)
+    registry = Registry.from_json(told[2]) if told else Registry.empty()
+    specs = registry.tables(fetch.endpoint, contract)
+    target = in_warehouse(fetch.source, fetch.endpoint)
+    columns = tuple(column for column in specs[0].columns if not column.empty)
+    rows = {spec.name: _count(connection, target.table(spec.name)) for spec in specs}
+    shown = [column.name for column in columns if not column.sensitive]
+    preview = _preview(connection, target.table(fetch.endpoint), shown, fetch.fetch)
+    return Summary(fetch, _account(connection, fetch.fetch), columns, rows, preview)
+
+
+def _account(connection: duckdb.DuckDBPyConnection, fetch: int) -> dict[str, Any]:
+    found = connection.execute("SELECT * FROM w._ingest.fetches WHERE _fetch = ?", [fetch])
+    names = [column[0] for column in found.description or ()]
+    return dict(zip(names, found.fetchall()[0], strict=True))
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _preview(
+    connection: duckdb.DuckDBPyConnection, table: str, columns: list[str], fetch: int
+) -> tuple[dict[str, str], ...]:
+    """Five rows that the fetch brought, or of the table where it brought none."""
+    chosen = ", ".join(f"left(CAST({quoted(name)} AS VARCHAR), {_LONGEST_VALUE}) AS {quoted(name)}" for name in columns)
+    if not chosen:
+        return ()
+    for place in (f"WHERE _fetch = {fetch}", ""):
+        found = connection.execute(f"SELECT {chosen} FROM {table} {place} LIMIT {_PREVIEW_ROWS}").fetchall()
+        if found:
+            return tuple(dict(zip(columns, row, strict=True)) for row in found)
+    return ()
