@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Protocol
 
 from ingest_assets import catalog
-from ingest_assets.errors import ConfigError
+from ingest_assets.errors import ConfigError, IngestError
+from ingest_assets.extract.peek import Peek, peek
 from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.client import Client, Wait
@@ -58,6 +59,9 @@ class Watcher(Protocol):
     def loaded(self, label: str) -> None:
         """A partition is in the warehouse."""
 
+    def failed(self, label: str, error: IngestError) -> None:
+        """A partition could not be fetched or loaded."""
+
 
 class Unwatched:
     """Nobody looks."""
@@ -69,6 +73,9 @@ class Unwatched:
         """See `Watcher`."""
 
     def loaded(self, label: str) -> None:
+        """See `Watcher`."""
+
+    def failed(self, label: str, error: IngestError) -> None:
         """See `Watcher`."""
 
 
@@ -131,6 +138,12 @@ class Line:
                 return Puller(client, self.snapshots, self._begin, self.run, self.watcher.page, self.now).fetch(walk)
         finally:
             self._write_down(endpoint, partition)
+
+    def peek(self, endpoint: str, partition: str | None) -> Peek:
+        """The first page of a partition, to look at; nothing is written."""
+        walk = Walk(self.settled, endpoint, partition)
+        with self._client(endpoint, walk.label) as client:
+            return peek(client, walk)
 
     def load(self, endpoint: str, partition: str | None, *, replay: bool = False) -> list[Loaded]:
         """Load what is stored and not loaded; `replay` goes through all kept fetches again. Sends no request."""

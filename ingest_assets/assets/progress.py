@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from ingest_assets.errors import IngestError
 from ingest_assets.extract.pull import Progress
 from ingest_assets.http.client import Wait
 from ingest_assets.line import Watcher
@@ -42,6 +43,9 @@ class LogWatcher:
 
     def loaded(self, label: str) -> None:
         """See `Watcher`; Dagster shows the event itself."""
+
+    def failed(self, label: str, error: IngestError) -> None:
+        """See `Watcher`; the step says it at its end."""
 
 
 _terminal: contextvars.ContextVar[Watcher | None] = contextvars.ContextVar("terminal", default=None)
@@ -83,3 +87,8 @@ class Watchers:
         """See `Watcher`."""
         for watcher in self.all:
             watcher.loaded(label)
+
+    def failed(self, label: str, error: IngestError) -> None:
+        """See `Watcher`."""
+        for watcher in self.all:
+            watcher.failed(label, error)

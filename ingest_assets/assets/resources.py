@@ -13,6 +13,7 @@ from pydantic import Field
 from ingest_assets import catalog
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.line import Line, Pace, Unwatched, Watcher
+from ingest_assets.load import ledger
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.source import Source
@@ -81,6 +82,11 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's
         """A read-only connection to the reader's copy; StorageFailed where nothing is published yet."""
         with DuckDB(self.folder).reading() as connection:
             yield connection
+
+    def accept(self, source: str) -> None:
+        """Forget whose rows a source's are: its next fetch says it anew."""
+        with DuckDB(self.folder).session(f"accepting {source}") as connection:
+            ledger.accept(connection, source)
 
     def read(self, table: str, partition: str | None = None) -> "pd.DataFrame":
         """A table (`source.endpoint`, or `source.endpoint__list`) as a DataFrame, or the rows of one partition of it.

@@ -13,6 +13,7 @@ and the warehouse, never from what Dagster knows.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NoReturn
 
 import dagster as dg
 
@@ -46,24 +47,31 @@ class Step:
         for a pause that is too long to wait in a request.
         """
         self._reported = self._already_reported()
-        failures: dict[str, IngestError] = {}
         try:
             self._reconcile()
-            for partition in self._partitions():
-                try:
-                    self._partition(partition)
-                except (WalkIncomplete, ContractBroken) as error:
-                    failures[partition or self.endpoint] = error
-                    self.context.log.error(str(error))  # noqa: TRY400 -- the message says it all; a traceback would hide it
-        except IngestError as error:
-            self._stop(error, failures)
+            failures = self._work()
         finally:
             self._publish()
         if failures:
-            raise _failure(list(failures.values()), "the other partitions are done")
+            raise _failure(failures, "the other partitions are done")
         for key in self._selected():
             name = self.context.assets_def.get_output_name_for_asset_key(key)
             yield dg.Output(None, output_name=name, metadata=NO_EVENTS)
+
+    def _work(self) -> list[IngestError]:
+        """Each partition in turn; the failures that concern one partition only."""
+        failures: list[IngestError] = []
+        for partition in self._partitions():
+            try:
+                self._partition(partition)
+            except IngestError as error:
+                failures.append(error)
+                self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
+                if not isinstance(error, WalkIncomplete | ContractBroken):
+                    self._stop(failures)
+                # The message says it all; a traceback would hide it.
+                self.context.log.error(str(error))  # noqa: TRY400
+        return failures
 
     def _selected(self) -> list[dg.AssetKey]:
         return [key for key in (self.report.raw, self.report.table) if key in self.context.selected_asset_keys]
@@ -128,10 +136,14 @@ class Step:
                 with self.line.partition(self.endpoint, fetch.partition, wait_seconds=0):
                     snapshot = self.line.snapshots.find(fetch.source, fetch.endpoint, fetch.partition, fetch.fetch)
                     told = self.line.summary(self.endpoint, fetch.fetch)
-                    for event in (self.report.fetched(snapshot), self.report.loaded(snapshot, told)):
-                        self.context.instance.report_runless_asset_event(event)
+                    self.context.instance.report_runless_asset_event(self.report.fetched(snapshot))
+                    # Made after the raw event is stored: it points to it.
+                    self.context.instance.report_runless_asset_event(self.report.loaded(snapshot, told))
             except Locked:
                 continue  # its process lives, and reports for itself
+            except StorageFailed as error:
+                self.context.log.warning("Dagster is not told of fetch %s: %s", fetch.fetch, error)
+                continue
             if fetch.loaded is not None:
                 self._loads.append((fetch.fetch, fetch.loaded))
 
@@ -142,18 +154,19 @@ class Step:
         return any((record.event_log_entry.tags or {}).get(FETCH_TAG) == str(fetch) for record in found)
 
     def _publish(self) -> None:
-        if self._loads:
-            self.line.reported(self._loads)
         try:
+            if self._loads:
+                self.line.reported(self._loads)
             self.line.publish()
         except (Locked, StorageFailed) as error:
-            self.context.log.warning("The tables are loaded, and the reader's copy is still the former one: %s", error)
+            self.context.log.warning("The tables are loaded; the reader's copy is still the former one: %s", error)
 
-    def _stop(self, error: IngestError, failures: dict[str, IngestError]) -> None:
+    def _stop(self, failures: Sequence[IngestError]) -> NoReturn:
+        error = failures[-1]
         if isinstance(error, TransientFailure) and error.wait_seconds and error.wait_seconds <= _LONGEST_RETRY_SECONDS:
             self.context.log.warning("%s. Goes on in %.0f s; what is done stays done", error, error.wait_seconds)
             raise dg.RetryRequested(max_retries=_MOST_RETRIES, seconds_to_wait=error.wait_seconds) from error
-        raise _failure([*failures.values(), error], "partitions before it are done") from error
+        raise _failure(failures, "partitions before it are done") from error
 
 
 def _failure(errors: Sequence[IngestError], done: str) -> dg.Failure:

@@ -1,0 +1,130 @@
+"""What a person at a terminal sees: a line an endpoint while it works, and tables."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ingest_assets.errors import IngestError
+from ingest_assets.extract.pull import Progress
+from ingest_assets.http.client import Wait
+
+_LINE_EVERY_SECONDS = 5.0
+
+
+@dataclass
+class _Endpoint:
+    """How far one endpoint is, over all partitions of the command."""
+
+    began: float
+    last: float
+    partitions: int = 0
+    pages: int = 0
+    records: int = 0
+    state: str = ""
+    now: dict[str, Progress] = field(default_factory=dict)
+
+    def line(self, name: str) -> str:
+        """The line; its rate is that of the time in which something came."""
+        pages = self.pages + sum(p.pages for p in self.now.values())
+        records = self.records + sum(p.records for p in self.now.values())
+        rate = records / max(self.last - self.began, 0.001)
+        done = f"{self.partitions} done" if self.partitions else ""
+        return f"{name:<20} {done:>7} {pages:>5,} pages {records:>9,} records {rate:>7,.0f}/s  {self.state}"
+
+
+@dataclass
+class TerminalWatcher:
+    """A line an endpoint: pages, records, rate, what it waits for. Where there is no terminal, lines now and then."""
+
+    console: Console
+    clock: Callable[[], float] = time.monotonic
+    failures: list[IngestError] = field(default_factory=list)
+    _endpoints: dict[str, _Endpoint] = field(default_factory=dict)
+    _live: Live | None = None
+    _last: float = 0.0
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, get_renderable=self._shown, refresh_per_second=5)
+            self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.update(self._shown(), refresh=True)
+            self._live.__exit__(None, None, None)
+        else:
+            self.console.print(self._shown(), soft_wrap=True)
+
+    def page(self, progress: Progress) -> None:
+        """See `Watcher`."""
+        at = self._at(progress.label)
+        at.now[progress.label] = progress
+        at.state = f"goes on after page {progress.pages - 1}" if progress.resumed else _partition(progress.label)
+        self._print_now_and_then(progress.label)
+
+    def wait(self, label: str, wait: Wait) -> None:
+        """See `Watcher`."""
+        self._at(label).state = f"waits {wait.seconds:.1f} s: {wait.why}"
+        self._print_now_and_then(label)
+
+    def loaded(self, label: str) -> None:
+        """See `Watcher`."""
+        at = self._at(label)
+        at.partitions += 1
+        at.state = "done"
+        if progress := at.now.pop(label, None):
+            at.pages, at.records = at.pages + progress.pages, at.records + progress.records
+
+    def failed(self, label: str, error: IngestError) -> None:
+        """See `Watcher`."""
+        self.failures.append(error)
+        self._at(label).state = "failed"
+
+    def _at(self, label: str) -> _Endpoint:
+        now = self.clock()
+        at = self._endpoints.setdefault(label.partition("[")[0], _Endpoint(now, now))
+        at.last = now
+        return at
+
+    def _shown(self) -> Text:
+        lines = [at.line(name) for name, at in self._endpoints.items()]
+        return Text("\n".join(lines), no_wrap=True, overflow="ellipsis")
+
+    def _print_now_and_then(self, label: str) -> None:
+        now = self.clock()
+        if self._live is None and now - self._last >= _LINE_EVERY_SECONDS:
+            self._last = now
+            name = label.partition("[")[0]
+            self.console.print(self._endpoints[name].line(name), markup=False, soft_wrap=True)
+
+
+def _partition(label: str) -> str:
+    return label.partition("[")[2].removesuffix("]")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+    """Rows as a table: numbers to the right, everything else to the left; null as nothing."""
+    shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    for number, name in enumerate(columns):
+        numeric = any(isinstance(row[number], int | float) for row in rows)
+        shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+    for row in rows:
+        shown.add_row(*(Text(_cell(value)) for value in row))
+    return shown
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

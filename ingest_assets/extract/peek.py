@@ -1,0 +1,57 @@
+"""The first page of a walk, for people to look at: nothing is stored, and nothing counts."""
+
+import tempfile
+from dataclasses import dataclass
+from typing import BinaryIO, cast
+
+from ingest_assets.extract.request import Walk, first_request
+from ingest_assets.http.client import Client, Response
+from ingest_assets.http.decoders import Block
+from ingest_assets.http.page import Page, dig
+
+_SPILL_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Peek:
+    """A first page: where it came from, how many records it holds, the first block of them, and what is odd."""
+
+    url: str
+    bytes: int
+    records: int
+    first: Block | None
+    oddities: tuple[str, ...]
+
+
+def peek(client: Client, walk: Walk) -> Peek:
+    """Ask for the first page as a fetch would; raises what a fetch would raise."""
+    request = first_request(walk)
+
+    def receive(response: Response) -> Peek:
+        with tempfile.SpooledTemporaryFile(max_size=_SPILL_BYTES) as body:
+            for chunk in response.chunks():
+                body.write(chunk)
+            size = body.tell()
+            body.seek(0)
+            decoded = walk.endpoint.decoder.decode(cast("BinaryIO", body), walk.endpoint.records)
+            first: Block | None = None
+            for block in decoded:
+                first = first or block
+            page = Page(
+                0, request, response.status, response.headers, decoded.envelope, decoded.records, decoded.last_record
+            )
+        return Peek(response.url, size, decoded.records, first, tuple(_oddities(walk, page)))
+
+    return client.fetch(request, receive)
+
+
+def _oddities(walk: Walk, page: Page) -> list[str]:
+    """What a person should know before the first real fetch."""
+    endpoint, odd = walk.endpoint, list[str]()
+    if not page.records:
+        odd.append("the first page holds no records: is that so, or does `records` point elsewhere?")
+    if endpoint.errors is not None and dig(page.envelope, endpoint.errors):
+        odd.append(f"the answer tells an error at {endpoint.errors!r}")
+    if endpoint.window and endpoint.changes in (None, "unseen"):
+        odd.append("changes: what changes after its window is not seen; say `lookback`, `feed` or `immutable`")
+    return odd
