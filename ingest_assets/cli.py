@@ -6,11 +6,11 @@ Exit codes: 0 done; 1 something failed, or is wrong with the data; 2 mend a file
 
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 from rich.console import Console
@@ -18,6 +18,9 @@ from rich.console import Console
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 from ingest_assets.source import Source
+
+if TYPE_CHECKING:
+    from ingest_assets.commands.run import Outcome
 
 FAILED, MEND, LATER, INTERRUPTED = 1, 2, 75, 130
 
@@ -81,22 +84,20 @@ def run(
     ingest run stripe --from 2026-01-01 --to 2026-01-31
     ingest run stripe.charges --partition 2026-01-07 --again
     """
+    from ingest_assets.assets.plan import Wanted, chosen, plan
     from ingest_assets.commands import environment
-    from ingest_assets.commands.plan import Wanted, chosen, plan
-    from ingest_assets.commands.run import fetches, materialize, results
+    from ingest_assets.commands import run as running
 
     if partition is not None and (first is not None or last is not None):
         raise click.UsageError("--partition names one day, --from and --to a range: say one of them")
     console, folder, sources = Console(highlight=False), environment.settle(data), catalog.sources()
     wanted = chosen(sources, names)
     days = Wanted(partition or first, partition or last, again)
-    ranges = plan(sources, wanted, days, lambda name: fetches(folder, sources, name), datetime.now(UTC))
+    ranges = plan(sources, wanted, days, lambda name: running.fetches(folder, sources, name), datetime.now(UTC))
     if not ranges:
         console.print("Nothing is due: all closed days are complete. Fetch them anyway by --again")
         return
-    done = materialize(sources, ranges, folder, console, since=since)
-    results(folder, done.runs, wanted, console)
-    _end(console, done.failures, succeeded=done.succeeded)
+    _end(running.run(sources, ranges, folder, console, since=since))
 
 
 @main.command()
@@ -110,10 +111,10 @@ def replay(data: str, name: str, partition: date | None, every: bool) -> None:
     \b
     ingest replay stripe.charges
     """
+    from ingest_assets.assets.plan import one
     from ingest_assets.commands import environment
-    from ingest_assets.commands.plan import one
+    from ingest_assets.commands import run as running
     from ingest_assets.commands.replay import ranges_to_replay
-    from ingest_assets.commands.run import materialize, results
 
     console, folder, sources = Console(highlight=False), environment.settle(data), catalog.sources()
     wanted = one(sources, name)
@@ -121,9 +122,7 @@ def replay(data: str, name: str, partition: date | None, every: bool) -> None:
     if not ranges:
         console.print("Nothing is out of date or in quarantine. Replay all that is stored by --all")
         return
-    done = materialize(sources, ranges, folder, console, tables_only=True)
-    results(folder, done.runs, [wanted], console)
-    _end(console, done.failures, succeeded=done.succeeded)
+    _end(running.run(sources, ranges, folder, console, tables_only=True))
 
 
 @main.command()
@@ -135,8 +134,8 @@ def status(data: str, names: tuple[str, ...]) -> None:
     \b
     ingest status stripe
     """
+    from ingest_assets.assets.plan import chosen
     from ingest_assets.commands import environment, status
-    from ingest_assets.commands.plan import chosen
 
     sources = catalog.sources()
     if not status.status(sources, chosen(sources, names), environment.settle(data), Console(highlight=False)):
@@ -194,8 +193,8 @@ def preview(name: str, rows: int, partition: date | None) -> None:
     \b
     ingest preview stripe.charges --rows 5
     """
+    from ingest_assets.assets.plan import one
     from ingest_assets.commands.check import preview
-    from ingest_assets.commands.plan import one
 
     sources = catalog.sources()
     wanted = one(sources, name)
@@ -297,15 +296,14 @@ def _source(name: str) -> Source:
     return catalog.load(files[name])
 
 
-def _end(console: Console, failures: Sequence[IngestError], *, succeeded: bool) -> None:
-    """Say what failed, and end with the code that says what to do."""
-    for failure in failures:
-        console.print(f"✗ {failure}", markup=False, soft_wrap=True, style="red")
+def _end(outcome: "Outcome") -> None:
+    """End with the code that says what to do."""
+    failures = outcome.failures
     if failures and all(isinstance(failure, TransientFailure) for failure in failures):
         sys.exit(LATER)
     if any(isinstance(failure, ConfigError) for failure in failures):
         sys.exit(MEND)
-    if failures or not succeeded:
+    if not outcome.succeeded:
         sys.exit(FAILED)
 
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 from rich.console import Console
 
 from ingest_assets import catalog
+from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api
-from ingest_assets.commands.plan import Name
 from ingest_assets.contract import Contract
 from ingest_assets.errors import IngestError
 from ingest_assets.extract.peek import Peek

@@ -13,10 +13,11 @@ from pathlib import Path
 from rich.console import Console
 
 from ingest_assets import catalog
+from ingest_assets.assets.launch import start_instance
+from ingest_assets.assets.plan import Name, Wanted, chosen, plan
 from ingest_assets.commands.environment import settle
-from ingest_assets.commands.plan import Name, Wanted, chosen, plan
-from ingest_assets.commands.run import materialize, results
-from ingest_assets.commands.ui import served, start_instance
+from ingest_assets.commands.run import run
+from ingest_assets.commands.ui import served
 from ingest_assets.load.ledger import Fetch
 from ingest_assets.sandbox.credentials import ENVIRONMENT
 from ingest_assets.sandbox.process import Sandbox
@@ -136,12 +137,7 @@ def _ingest(data: Path, now: str, console: Console) -> bool:
     windows = plan(sources, [n for n in names if sources[n[0]].endpoints[n[1]].partitions], days, _none, moment)
     rest = plan(sources, [n for n in names if not sources[n[0]].endpoints[n[1]].partitions], Wanted(), _none, moment)
     console.print(f"Ingesting the last {DAYS} closed days, {days.first} to {days.last}, through Dagster\n")
-    done = materialize(sources, [*windows, *rest], data, console)
-    console.print()
-    results(data, done.runs, names, console)
-    for error in done.failures:
-        console.print(f"✗ {error}", markup=False, highlight=False, soft_wrap=True)
-    return done.succeeded
+    return run(sources, [*windows, *rest], data, console).succeeded
 
 
 def _none(_: Name) -> list[Fetch]:
@@ -156,9 +152,7 @@ def _look(data: Path, port: int, sandbox: str, console: Console, ending: ExitSta
     sources = {name: source for name, source in catalog.sources().items() if name == "dagster"}
     names = chosen(sources, [])
     ranges = plan(sources, names, Wanted(), _none, datetime.now(UTC))
-    done = materialize(sources, ranges, data, console)
-    for error in done.failures:
-        console.print(f"✗ {error}", markup=False, highlight=False, soft_wrap=True)
+    run(sources, ranges, data, console)
     console.print(
         f"\nDagster: {url}\nSandbox: {sandbox} (it stays up: materialize and backfill more)\nCtrl-C ends both."
     )

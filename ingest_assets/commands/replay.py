@@ -3,8 +3,8 @@
 from datetime import date
 from pathlib import Path
 
+from ingest_assets.assets.plan import Name, Range, in_ranges
 from ingest_assets.assets.resources import Api, Warehouse
-from ingest_assets.commands.plan import Name, Range, in_ranges
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.load import LOADABLE
 from ingest_assets.source import Source

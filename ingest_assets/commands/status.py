@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
+from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Warehouse
-from ingest_assets.commands.plan import Name
 from ingest_assets.commands.terminal import table
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load.health import Looked, look, looks

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 
+from ingest_assets.assets.launch import start_instance
 from ingest_assets.errors import TransientFailure
 
 _START_SECONDS = 120
@@ -38,14 +39,6 @@ def command(host: str, port: int) -> list[str]:
     """What starts the UI and the daemon."""
     dagster = [sys.executable, "-m", "dagster", "dev", "--module-name", "ingest_assets.definitions"]
     return [*dagster, "--host", host, "--port", str(port), "--log-level", "warning"]
-
-
-def start_instance() -> None:
-    """Make the instance's files: two processes that find none race for them."""
-    import dagster as dg
-
-    with dg.DagsterInstance.get():
-        pass
 
 
 def serve(host: str, port: int) -> None:

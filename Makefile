@@ -1,0 +1,51 @@
+# make run        three APIs into DuckDB, then Dagster's UI      (make run UI=0 ends after the table)
+# make test       every test                                      (make test-long: the long forms too)
+# make check      format, lint, types, import layers, tests
+# make lock       renew the locks                                 make clean-demo   remove data/demo
+
+PYTHON ?= python3
+UI ?= 1
+PORT ?= 3000
+BIN := .venv/bin
+
+.PHONY: run test test-long check lock clean-demo
+.DELETE_ON_ERROR:
+
+run: .venv/ready
+	@$(BIN)/ingest demo --port $(PORT) $(if $(filter 0,$(UI)),--no-ui)
+
+test: .venv/dev
+	$(BIN)/pytest
+
+test-long: .venv/dev
+	INGEST_LONG=1 $(BIN)/pytest
+
+check: .venv/dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest
+
+lock: .venv/dev
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCKED) --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --constraint requirements.lock $(LOCKED) --extra dev --output-file requirements-dev.lock pyproject.toml
+
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+clean-demo:
+	rm -rf data/demo
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or later is needed; name one by: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@echo "Installing into .venv …"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+.venv/dev: .venv/ready requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@

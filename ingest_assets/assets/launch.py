@@ -1,0 +1,113 @@
+"""Materializes endpoints through the Dagster instance, in this process, a run at a time."""
+
+import contextlib
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ingest_assets.assets.names import raw_key, table_key
+from ingest_assets.assets.plan import Range
+from ingest_assets.assets.progress import watched
+from ingest_assets.assets.project import definitions
+from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.errors import Locked
+from ingest_assets.line import Watcher
+from ingest_assets.locks import held
+from ingest_assets.source import Source
+
+_PROCESS_TAG = "ingest/process"
+_QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True)
+class Done:
+    """The ids of the runs, and whether each succeeded."""
+
+    runs: tuple[str, ...]
+    succeeded: bool
+
+
+def materialize(
+    sources: Mapping[str, Source],
+    ranges: Sequence[Range],
+    data: Path,
+    watcher: Watcher,
+    *,
+    since: str = "",
+    tables_only: bool = False,
+) -> Done:
+    """Materialize these ranges; each is a run of its own in Dagster, and `watcher` is told how it gets on.
+
+    `tables_only` replays what is stored, and sends no request.
+    """
+    known = definitions(sources.values(), Api(data=str(data)), Warehouse(data=str(data)))
+    job = known.resolve_implicit_global_asset_job_def()
+    runs, succeeded = list[str](), True
+    with dg.DagsterInstance.get() as instance, _process(instance, data) as process, watched(watcher):
+        for wanted in ranges:
+            result = job.execute_in_process(
+                instance=instance,
+                asset_selection=_keys(wanted, tables_only=tables_only),
+                run_config=_QUIET | _config(wanted, since),
+                tags={_PROCESS_TAG: process} | _days(wanted),
+                raise_on_error=False,
+            )
+            runs.append(result.run_id)
+            succeeded = succeeded and result.success
+    return Done(tuple(runs), succeeded)
+
+
+def _keys(wanted: Range, *, tables_only: bool) -> list[dg.AssetKey]:
+    kinds = (table_key,) if tables_only else (raw_key, table_key)
+    return [kind(*name) for name in wanted.endpoints for kind in kinds]
+
+
+def _config(wanted: Range, since: str) -> dict[str, Any]:
+    steps = [f"{source}__{endpoint}" for source, endpoint in wanted.endpoints]
+    return {"ops": {step: {"config": {"since": since}} for step in steps}} if since else {}
+
+
+def _days(wanted: Range) -> dict[str, str]:
+    if wanted.first is None or wanted.last is None:
+        return {}
+    return {
+        "dagster/asset_partition_range_start": wanted.first,
+        "dagster/asset_partition_range_end": wanted.last,
+    }
+
+
+@contextlib.contextmanager
+def _process(instance: dg.DagsterInstance, data: Path) -> Iterator[str]:
+    """A name for this process that others can see to be alive; runs of dead ones are told to Dagster as failed.
+
+    A lock that is held stands for life: the kernel gives it back at any death, and a process id may come again.
+    """
+    folder = data / "locks" / "processes"
+    _bury(instance, folder)
+    name = uuid.uuid4().hex
+    with held(folder / f"{name}.lock", "ingest run", 0):
+        try:
+            yield name
+        finally:
+            (folder / f"{name}.lock").unlink(missing_ok=True)
+
+
+def _bury(instance: dg.DagsterInstance, folder: Path) -> None:
+    going = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+    for run in instance.get_runs(going):
+        if (name := run.tags.get(_PROCESS_TAG)) is None:
+            continue
+        lock = folder / f"{name}.lock"
+        with contextlib.suppress(Locked), held(lock, "looking for the dead", 0):
+            instance.report_run_failed(run, "Its process died. What it has loaded stays; run again for the rest")
+            lock.unlink(missing_ok=True)
+
+
+def start_instance() -> None:
+    """Make the instance's files: two processes that find none race for them."""
+    with dg.DagsterInstance.get():
+        pass
