@@ -30,7 +30,9 @@ _DDL = f"""
 CREATE SCHEMA IF NOT EXISTS w._ingest;
 CREATE TABLE IF NOT EXISTS w._ingest.meta (format INTEGER NOT NULL);
 INSERT INTO w._ingest.meta SELECT {FORMAT} WHERE NOT EXISTS (FROM w._ingest.meta);
-CREATE TABLE IF NOT EXISTS w._ingest.sources (source VARCHAR NOT NULL, origin VARCHAR NOT NULL, account VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS w._ingest.sources (
+    source VARCHAR NOT NULL, origin VARCHAR NOT NULL, account VARCHAR NOT NULL
+);
 CREATE TABLE IF NOT EXISTS w._ingest.fetches (
     _fetch BIGINT NOT NULL, source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, partition VARCHAR,
     from_time TIMESTAMPTZ, until_time TIMESTAMPTZ, started TIMESTAMPTZ NOT NULL, run VARCHAR,
@@ -151,12 +153,8 @@ def begin(
     ).fetchone()
     number, latest = last if last is not None else (None, None)
     started = max(now, latest + timedelta(microseconds=1)) if latest else now
-    lower, upper = bounds or (None, None)
-    connection.execute(
-        "INSERT INTO w._ingest.fetches (_fetch, source, endpoint, partition, from_time, until_time, started, run) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [fetch := max(number or 0, above) + 1, source, endpoint, partition, lower, upper, started, run],
-    )
+    fetch = max(number or 0, above) + 1
+    _insert(connection, fetch, key, bounds or (None, None), started, run)
     return fetch, started
 
 
@@ -164,16 +162,34 @@ def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
     """Write down how a walk ended, as its snapshot tells; also of a fetch that this warehouse has not numbered."""
     there = connection.execute("SELECT ended FROM w._ingest.fetches WHERE _fetch = ?", [manifest.fetch]).fetchone()
     if there is None:
-        connection.execute(
-            "INSERT INTO w._ingest.fetches (_fetch, source, endpoint, partition, started, run) VALUES (?, ?, ?, ?, ?, ?)",
-            [manifest.fetch, manifest.source, manifest.endpoint, manifest.partition, manifest.started, manifest.run],
-        )
+        _number(connection, manifest)
     end = manifest.ended
     if end is None or (there is not None and there[0] is not None):
         return
     told = {"ended": end.at, "verdict": end.verdict, "reason": end.reason, "position": json.dumps(end.position)}
     counts = {"expected": end.expected, "pages": end.pages, "records": end.records, "bytes": end.bytes}
     update(connection, manifest.fetch, told | counts | {name: end.traffic.get(name) for name in _TRAFFIC})
+
+
+def _number(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
+    key = (manifest.source, manifest.endpoint, manifest.partition)
+    bounds = (manifest.bounds.from_, manifest.bounds.until) if manifest.bounds else (None, None)
+    _insert(connection, manifest.fetch, key, bounds, manifest.started, manifest.run)
+
+
+def _insert(
+    connection: duckdb.DuckDBPyConnection,
+    fetch: int,
+    key: tuple[str, str, str | None],
+    bounds: tuple[datetime | None, datetime | None],
+    started: datetime,
+    run: str | None,
+) -> None:
+    connection.execute(
+        "INSERT INTO w._ingest.fetches (_fetch, source, endpoint, partition, from_time, until_time, started, run) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [fetch, *key, *bounds, started, run],
+    )
 
 
 def quarantine(
@@ -196,7 +212,8 @@ def quarantine(
             [fetch, fetch, *key],
         )
     connection.execute(
-        f'INSERT INTO w._ingest.quarantine SELECT ?, _page, _position, ?, ?, ?, reason, "column", value, record, NULL FROM {staged}',
+        "INSERT INTO w._ingest.quarantine "
+        f'SELECT ?, _page, _position, ?, ?, ?, reason, "column", value, record, NULL FROM {staged}',
         [fetch, *key],
     )
 

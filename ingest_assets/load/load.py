@@ -10,24 +10,26 @@ ways to bring it up to date, and all of them end in the same table:
 A replay is enough where a key lives in one partition and no column changes its type; else it is a rebuild.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import duckdb
 
 from ingest_assets.errors import ContractBroken, StorageFailed
-from ingest_assets.load import ledger
+from ingest_assets.load import ledger, tables
 from ingest_assets.load.merge import Account, Staged, forget, merge
 from ingest_assets.load.stage import Work, stage
-from ingest_assets.load.tables import Target, cited, drop, in_warehouse, needs_rebuild, prepare
-from ingest_assets.load.warehouse import Warehouse, quoted
+from ingest_assets.load.tables import Target, in_stage, in_warehouse
+from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.registry import Registry
+from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 LOADABLE = ("complete", "incomplete")
-_BUILD = Target("stage", "build", 'stage.build."the versions"')
+_PATIENCE = 3  # after so many loads that were staged in vain, the next one keeps all others out until it is done
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,30 @@ class _Known:
     fetches: tuple[ledger.Fetch, ...]
 
     @property
-    def loads(self) -> list[tuple[int, datetime]]:
-        return [(fetch.fetch, fetch.loaded) for fetch in self.fetches if fetch.loaded]
+    def loaded(self) -> list[ledger.Fetch]:
+        return [fetch for fetch in self.fetches if fetch.loaded]
 
     def loaded_of(self, partition: str | None) -> list[ledger.Fetch]:
-        return [fetch for fetch in self.fetches if fetch.loaded and fetch.partition == partition]
+        return [fetch for fetch in self.loaded if fetch.partition == partition]
 
 
 @dataclass(frozen=True)
 class _Plan:
+    """What to load. `forget` are the fetches whose rows are taken out first, `missing` loaded ones that are not stored.
+
+    `partition` is what the load is about; a rebuild is about all.
+    """
+
+    partition: str | None
     snapshots: tuple[Snapshot, ...]
     forget: tuple[int, ...] = ()
     rebuild: bool = False
+    missing: tuple[ledger.Fetch, ...] = ()
+
+    @property
+    def stored_bytes(self) -> int:
+        """About how much the load will write."""
+        return sum(s.manifest.ended.bytes for s in self.snapshots if s.manifest.ended)
 
 
 @dataclass(frozen=True)
@@ -85,137 +99,222 @@ class Loader:
         """Bring a partition up to date with its stored fetches; the caller holds the partition's lock.
 
         Loads what is pending; `replay` goes through all kept fetches again, and so does a changed contract. Returns
-        what was loaded in fetch order, also of other partitions where the table was rebuilt.
+        what was loaded in fetch order, also of other partitions where the table was rebuilt. StorageFailed where
+        rows of the table came from a fetch that is not stored any more and would be lost.
         """
-        rebuild = False
+        rebuild, in_vain = False, 0
         while True:
-            known = self._read()
-            plan = self._plan(known, partition, replay=replay, rebuild=rebuild)
-            if not plan.snapshots:
-                return []
             try:
-                return self._carry_out(plan, known)
+                with self._alone() if in_vain >= _PATIENCE else contextlib.nullcontext():
+                    return self._attempt(partition, replay=replay, rebuild=rebuild, alone=in_vain >= _PATIENCE)
             except _MovedOn:
-                continue
+                in_vain += 1
             except _NeedsRebuild:
                 rebuild = True
 
     def kept(self, partition: str | None) -> list[Snapshot]:
         """The stored fetches of a partition that count, in order; of a replaced table, the newest complete one."""
-        stored = self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
-        counting = [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
-        return counting if self.work.contract.write == "merge" else counting[-1:]
+        stored = [s for s in self._stored(partition) if s.manifest.ended]
+        if self.work.contract.write == "merge":
+            return stored
+        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict == "complete"][-1:]
 
-    def _read(self) -> _Known:
-        with self.warehouse.session(f"reading what is loaded of {self.work.source}.{self.work.endpoint}") as connection:
-            return self._known(connection)
+    def _stored(self, partition: str | None) -> list[Snapshot]:
+        stored = self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
+        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
+
+    @property
+    def _label(self) -> str:
+        return f"{self.work.source}.{self.work.endpoint}"
+
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        return self.warehouse.alone(f"loading {self._label}")
+
+    @contextlib.contextmanager
+    def _transaction(self, connection: duckdb.DuckDBPyConnection, *, alone: bool) -> Iterator[None]:
+        with contextlib.nullcontext() if alone else self._alone(), self.warehouse.transaction(connection):
+            yield
+
+    def _attempt(self, partition: str | None, *, replay: bool, rebuild: bool, alone: bool) -> list[Loaded]:
+        """Read what is loaded, stage outside the lock, commit inside it; `alone` where the lock is held already."""
+        began = time.monotonic()
+        with self.warehouse.connection() as connection:
+            with self._transaction(connection, alone=alone):
+                known = self._known(connection)
+            plan = self._plan(known, partition, replay=replay, rebuild=rebuild)
+            self._refuse_replaced(plan)
+            if not plan.snapshots:
+                return []
+            with self.warehouse.stage(connection, plan.stored_bytes):
+                staged, registry = stage(connection, self.work, plan.snapshots, known.registry)
+                if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
+                    raise _NeedsRebuild
+                accounts = self._build(connection, staged) if plan.rebuild else []
+                with self._transaction(connection, alone=alone):
+                    self._check_same(self._known(connection), known, plan)
+                    self._refuse_lost(connection, known, plan, staged)
+                    if plan.rebuild:
+                        self._swap(connection, known, staged)
+                    else:
+                        accounts = self._add(connection, known, plan, staged, registry)
+                    self._record(connection, known, registry, plan, staged, accounts, time.monotonic() - began)
+        return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
 
     def _known(self, connection: duckdb.DuckDBPyConnection) -> _Known:
         row = ledger.registry(connection, self.work.source, self.work.endpoint)
         fetches = tuple(ledger.fetches(connection, self.work.source, self.work.endpoint))
-        return (
-            _Known(*row[:2], Registry.from_json(row[2]), fetches) if row else _Known(0, None, Registry.empty(), fetches)
-        )
+        if row is None:
+            return _Known(0, None, Registry.empty(), fetches)
+        version, layout, text = row
+        return _Known(version, layout, Registry.from_json(text), fetches)
 
     def _plan(self, known: _Known, partition: str | None, *, replay: bool, rebuild: bool) -> _Plan:
-        stored = self.kept(partition)
+        contract, stored = self.work.contract, self.kept(partition)
         mine = {fetch.fetch: fetch for fetch in known.loaded_of(partition)}
-        contract = self.work.contract
-        stale = any(mine[n].contract != contract.version for s in stored if (n := s.manifest.fetch) in mine)
+        newest = max(mine, default=0)
+        pending = [s for s in stored if s.fetch not in mine]
+        late = False
+        if contract.write != "merge":
+            pending = [s for s in pending if s.fetch > newest]
+        elif contract.newest_by is None:  # only their order says which version is newer
+            late = any(s.fetch < newest for s in pending)
         moved = known.layout is not None and known.layout != contract.layout
-        if not (moved or replay or stale or rebuild):
-            return _Plan(tuple(s for s in stored if s.manifest.fetch not in mine))
+        if not (replay or rebuild or moved or late or self._is_stale(stored, mine)):
+            return _Plan(partition, tuple(pending))
         if moved or rebuild or self.work.model.partitions is None or contract.newest_by is not None:
             return self._everything(known, partition)
-        return _Plan(tuple(stored), forget=tuple(mine))
+        return _Plan(partition, tuple(stored), forget=tuple(mine), missing=self._missing(known, [partition]))
+
+    def _is_stale(self, stored: Sequence[Snapshot], mine: dict[int, ledger.Fetch]) -> bool:
+        """Whether the partition was loaded under another contract, as its newest load tells."""
+        loads = [mine[s.fetch] for s in stored if s.fetch in mine] or list(mine.values())
+        return bool(loads) and loads[-1].contract != self.work.contract.version
 
     def _everything(self, known: _Known, partition: str | None) -> _Plan:
-        partitions = dict.fromkeys([*(fetch.partition for fetch in known.fetches if fetch.loaded), partition])
-        kept = [snapshot for key in partitions for snapshot in self.kept(key)]
-        return _Plan(tuple(sorted(kept, key=lambda s: s.manifest.fetch)), rebuild=True)
+        partitions = list(dict.fromkeys([*(fetch.partition for fetch in known.loaded), partition]))
+        kept = sorted((s for key in partitions for s in self.kept(key)), key=lambda s: s.fetch)
+        return _Plan(partition, tuple(kept), rebuild=True, missing=self._missing(known, partitions))
 
-    def _carry_out(self, plan: _Plan, known: _Known) -> list[Loaded]:
-        """Stage outside the lock, commit inside it."""
-        began = time.monotonic()
-        with self.warehouse.stage() as connection:
-            staged, registry = stage(connection, self.work, plan.snapshots, known.registry)
-            accounts = self._write(connection, _BUILD, plan, known, staged) if plan.rebuild else []
-            with self.warehouse.writing(connection, f"loading {self.work.source}.{self.work.endpoint}"):
-                self._check_same(self._known(connection), known, plan)
-                target = in_warehouse(self.work.source, self.work.endpoint)
-                self._check_kept(connection, target, plan, staged)
-                if plan.rebuild:
-                    self._swap(connection, target, staged)
-                elif needs_rebuild(connection, target, staged[0].specs, self.work.contract.primary_key):
-                    raise _NeedsRebuild
-                else:
-                    accounts = self._write(connection, target, plan, known, staged)
-                self._register(connection, registry, known)
-                seconds = (time.monotonic() - began) / len(staged)
-                for snapshot, one, account in zip(plan.snapshots, staged, accounts, strict=True):
-                    self._record(connection, snapshot, one, account, seconds)
-        return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
+    def _missing(self, known: _Known, partitions: Sequence[str | None]) -> tuple[ledger.Fetch, ...]:
+        stored = {s.fetch for partition in partitions for s in self._stored(partition)}
+        return tuple(f for f in known.loaded if f.partition in partitions and f.fetch not in stored)
+
+    def _refuse_replaced(self, plan: _Plan) -> None:
+        """Refuse to go back to an older fetch of a partition, or to nothing, where the newest is not stored."""
+        if self.work.contract.write == "merge" and plan.snapshots:
+            return
+        newest: dict[str | None, int] = {s.manifest.partition: s.fetch for s in plan.snapshots}
+        for fetch in plan.missing:
+            if fetch.fetch > newest.get(fetch.partition, 0):
+                raise self._lost(fetch.fetch)
+
+    def _refuse_lost(
+        self, connection: duckdb.DuckDBPyConnection, known: _Known, plan: _Plan, staged: Sequence[Staged]
+    ) -> None:
+        """Refuse to take out versions whose stored pages are gone, unless a later fetch brought them again."""
+        if self.work.contract.write != "merge" or not plan.missing:
+            return
+        target, names = in_warehouse(self.work.source, self.work.endpoint), known.registry.names.values()
+        citing = [target.table(name) for name in tables.present(connection, target, list(names))]
+        citing += [name for name in [target.versions] if tables.exists(connection, name)]
+        brought = " UNION ALL ".join(f"SELECT _hash, {one.fetch} AS _fetch FROM {one.ranked}" for one in staged)
+        missing = [fetch.fetch for fetch in plan.missing]
+        for table in citing:
+            row = connection.execute(
+                f"SELECT min(t._fetch) FROM {table} AS t WHERE list_contains(?, t._fetch) AND NOT EXISTS "
+                f"(SELECT 1 FROM ({brought}) AS b WHERE b._hash = t._hash AND b._fetch > t._fetch)",
+                [missing],
+            ).fetchone()
+            if row and row[0] is not None:
+                raise self._lost(row[0])
+
+    def _lost(self, fetch: int) -> StorageFailed:
+        return StorageFailed(
+            f"{self._label}: the stored pages of fetch {fetch} are missing, and rows of the table came from them; the "
+            "table is left as it is. Restore the folder from a backup, or fetch the partition again"
+        )
 
     def _check_same(self, current: _Known, known: _Known, plan: _Plan) -> None:
         same = (current.version, current.layout) == (known.version, known.layout)
-        if not same or (plan.rebuild and current.loads != known.loads):
+        if plan.rebuild:
+            same = same and current.loaded == known.loaded
+        else:
+            same = same and current.loaded_of(plan.partition) == known.loaded_of(plan.partition)
+        if not same:
             raise _MovedOn
 
-    def _check_kept(
-        self, connection: duckdb.DuckDBPyConnection, target: Target, plan: _Plan, staged: Sequence[Staged]
-    ) -> None:
-        """Refuse to take out rows whose stored pages are gone: they could not be brought back."""
-        if self.work.contract.write != "merge" or not (plan.rebuild or plan.forget):
-            return
-        gone = cited(connection, target, staged[0].specs) - {one.fetch for one in staged}
-        if plan.forget:
-            gone &= set(plan.forget)
-        if gone:
-            raise StorageFailed(
-                f"{self.work.source}.{self.work.endpoint}: the stored pages of fetch {min(gone)} are missing, and rows "
-                "of the table came from them; the table is left as it is. Restore the folder, or fetch again"
-            )
+    def _build(self, connection: duckdb.DuckDBPyConnection, staged: Sequence[Staged]) -> list[Account]:
+        """The tables anew, beside the staged rows."""
+        target = in_stage(connection)
+        tables.create(connection, target, staged[0].specs, self.work.contract)
+        return [self._merged(connection, target, one, ()) for one in staged]
 
-    def _write(
+    def _swap(self, connection: duckdb.DuckDBPyConnection, known: _Known, staged: Sequence[Staged]) -> None:
+        """The tables that were built anew in place of the former ones."""
+        built, target = in_stage(connection), in_warehouse(self.work.source, self.work.endpoint)
+        names, former = [spec.name for spec in staged[0].specs], list(known.registry.names.values())
+        there = tables.present(connection, target, [*names, *former])
+        tables.refuse_foreign(target, there, former)
+        for name in there:
+            connection.execute(f"DROP TABLE {target.table(name)}")
+        connection.execute(f"DROP TABLE IF EXISTS {target.versions}")
+        tables.make_schema(connection, target)
+        for name in names:
+            connection.execute(f"CREATE TABLE {target.table(name)} AS FROM {built.table(name)}")
+        if tables.versioned(self.work.contract):
+            connection.execute(f"CREATE TABLE {target.versions} AS FROM {built.versions}")
+
+    def _add(
         self,
         connection: duckdb.DuckDBPyConnection,
-        target: Target,
-        plan: _Plan,
         known: _Known,
+        plan: _Plan,
         staged: Sequence[Staged],
+        registry: Registry,
     ) -> list[Account]:
-        contract, specs = self.work.contract, staged[0].specs
-        newest = contract.columns[contract.newest_by].type if contract.newest_by else None
-        prepare(connection, target, specs, newest)
+        """The staged rows on top of what is there."""
+        target, contract, specs = (
+            in_warehouse(self.work.source, self.work.endpoint),
+            self.work.contract,
+            staged[0].specs,
+        )
+        # Tables are committed with the registry and the layout that they were made for.
+        if (registry, contract.layout) != (known.registry, known.layout) and not tables.adapt(
+            connection, target, specs, contract, known.registry.names.values()
+        ):
+            raise _NeedsRebuild
         if plan.forget:
-            forget(connection, target, specs, plan.forget)
-        accounts = []
-        for one in staged:
-            replaced = [fetch.fetch for fetch in known.loaded_of(one.partition)]
-            accounts.append(merge(connection, one, contract, target, replaced))
-            if not accounts[-1].adds_up:
-                raise ContractBroken(
-                    f"fetch {one.fetch}: its account does not add up: {accounts[-1]}; nothing is written"
-                )
-        return accounts
+            forget(connection, target, specs, contract, plan.forget)
+        replaced = [fetch.fetch for fetch in known.loaded_of(plan.partition)]
+        return [self._merged(connection, target, one, replaced) for one in staged]
 
-    def _swap(self, connection: duckdb.DuckDBPyConnection, target: Target, staged: Sequence[Staged]) -> None:
-        """The tables that were built anew in place of the former ones."""
-        drop(connection, target, self.work.endpoint)
-        connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(target.database)}.{quoted(target.schema)}")
-        names = [(_BUILD.table(spec.name), target.table(spec.name)) for spec in staged[0].specs]
-        if self.work.contract.newest_by:
-            names.append((_BUILD.versions, target.versions))
-        for built, name in names:
-            connection.execute(f"CREATE OR REPLACE TABLE {name} AS FROM {built}")
+    def _merged(
+        self, connection: duckdb.DuckDBPyConnection, target: Target, staged: Staged, replaced: Sequence[int]
+    ) -> Account:
+        account = merge(connection, staged, self.work.contract, target, replaced)
+        if not account.adds_up:
+            raise ContractBroken(f"fetch {staged.fetch}: its account does not add up: {account}; nothing is written")
+        return account
 
-    def _register(self, connection: duckdb.DuckDBPyConnection, registry: Registry, known: _Known) -> None:
+    def _record(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        known: _Known,
+        registry: Registry,
+        plan: _Plan,
+        staged: Sequence[Staged],
+        accounts: Sequence[Account],
+        seconds: float,
+    ) -> None:
+        """What these fetches became, with names and shapes, in the same transaction."""
         layout = self.work.contract.layout
         if (registry, layout) != (known.registry, known.layout):
             key = (self.work.source, self.work.endpoint)
             ledger.register(connection, key, known.version + 1, layout, registry.to_json())
+        for snapshot, one, account in zip(plan.snapshots, staged, accounts, strict=True):
+            self._record_one(connection, snapshot, one, account, seconds / len(staged))
 
-    def _record(
+    def _record_one(
         self,
         connection: duckdb.DuckDBPyConnection,
         snapshot: Snapshot,
@@ -225,22 +324,14 @@ class Loader:
     ) -> None:
         """The fetch's account, and its quarantine in place of that of an earlier load."""
         ledger.ended(connection, snapshot.manifest)
-        ledger.update(
-            connection,
-            staged.fetch,
-            {
-                "loaded": self.now(),
-                "loaded_run": self.run,
-                "contract": self.work.contract.version,
-                "load_seconds": seconds,
-                **asdict(account),
-            },
-        )
-        # A listing or a window that was read again has told all its records anew; a feed has not.
+        told = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
+        ledger.update(connection, staged.fetch, told | {"load_seconds": seconds} | asdict(account))
+        end = snapshot.manifest.ended
+        # A listing or a window that was read again to its end has told all its records anew; a feed has not.
         ledger.quarantine(
             connection,
             staged.fetch,
             (self.work.source, self.work.endpoint, staged.partition),
             staged.table("_quarantine"),
-            closes_former=self.work.model.feed is None,
+            closes_former=self.work.model.feed is None and end is not None and end.verdict == "complete",
         )

@@ -4,16 +4,16 @@ For each record there is one fate, decided before anything is written:
 
     quarantined   did not fit (decided while staging)
     duplicates    another record of the same fetch has the same key and is newer
-    outdated      the table holds a newer version
+    outdated      a newer version was loaded before
     deleted       a tombstone
     inserted      the key was not there
     updated       the key was there with another record
     unchanged     the key was there with this very record: nothing is written
 
 Child rows follow the newest version that has their list: an absent list leaves them, an empty one removes
-them, and a tombstone counts as having every list empty. With `newest_by`, the target's versions table holds
-the newest version of each row and of each of its lists, so that load order decides nothing; without it, a
-partition's fetches come in their order, and a higher fetch number is newer.
+them, and a tombstone counts as having every list empty, also lists that were never seen until after it. Where
+loads may come in another order than versions, the versions table decides (see `ingest_assets.load.tables`);
+else a partition's fetches come in their order, and a higher fetch number is newer.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import duckdb
 
 from ingest_assets.contract import Contract
-from ingest_assets.load.tables import Target
-from ingest_assets.load.warehouse import quoted
+from ingest_assets.load.tables import ROOT, TOMBSTONE, Target, versioned
+from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
 
 _ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
@@ -31,17 +31,32 @@ _ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
 
 @dataclass(frozen=True)
 class Staged:
-    """A staged fetch: its tables are in schema `f<fetch>` of the staging database."""
+    """A staged fetch: its tables are in schema `f<fetch>` of the staging database. `filled` are those with rows."""
 
     fetch: int
     partition: str | None
     specs: tuple[TableSpec, ...]
     received: int
     quarantined: int
+    filled: frozenset[str]
 
     def table(self, name: str) -> str:
         """The full name of one of its tables."""
         return f"{quoted(f'f{self.fetch}')}.{quoted(name)}"
+
+    @property
+    def root(self) -> TableSpec:
+        """The endpoint's own table."""
+        return self.specs[0]
+
+    @property
+    def ranked(self) -> str:
+        """The full name of the table that `rank` makes."""
+        return self.table("_ranked")
+
+    def below(self, name: str) -> list[TableSpec]:
+        """The tables of the lists in the records of one of its tables."""
+        return [spec for spec in self.specs if spec.parent == name]
 
 
 @dataclass(frozen=True)
@@ -67,28 +82,55 @@ class Account:
         return self.received == sum(parts) + self.quarantined + self.duplicates + self.filtered
 
 
+@dataclass(frozen=True)
+class _Merge:
+    """One fetch on its way into a target."""
+
+    connection: duckdb.DuckDBPyConnection
+    staged: Staged
+    contract: Contract
+    target: Target
+
+    def run(self, statement: str, *values: object) -> int:
+        """How many rows a statement changed."""
+        row = self.connection.execute(statement, list(values)).fetchone()
+        return int(row[0]) if row else 0
+
+
 def rank(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract) -> None:
     """Give every staged row its id, and its rank among the versions of its key (1 is the newest).
 
     A row's id is a hash of its primary key; where there is none, of its content and how often that came. Tables
     that are replaced by partition have the partition in it, so that partitions can't take each other's rows.
     """
-    root = staged.specs[0]
-    newest = quoted(contract.newest_by) if contract.newest_by else "NULL"
-    place = "" if contract.write == "merge" else _literal(staged.partition or "")
+    newest = quoted(contract.newest_by) if contract.newest_by else "NULL::BIGINT"
+    lists = "".join(f", {_has_list(spec, contract)} AS {quoted(spec.name)}" for spec in staged.below(staged.root.name))
+    connection.execute(f"""
+        CREATE TABLE {staged.ranked} AS
+        SELECT *, row_number() OVER (PARTITION BY _id ORDER BY {_ORDER}) AS _rank
+        FROM (
+            SELECT _row, CAST(md5({_identity(staged, contract)}) AS UUID) AS _id, {newest} AS _newest,
+                _page, _position, _hash, _deleted{lists}
+            FROM {staged.table(staged.root.name)}
+        )""")
+
+
+def _identity(staged: Staged, contract: Contract) -> str:
+    """SQL: the text that makes a row this one and no other."""
     if contract.primary_key:
-        there = {column.name for column in root.columns}  # a key not seen yet has no column, and no row has it
+        there = {column.name for column in staged.root.columns}  # a key not seen yet has no column, and no row has it
         parts = [f"CAST({quoted(n) if n in there else 'NULL'} AS VARCHAR)" for n in contract.primary_key]
-        key = ", ".join(f"length({part}), ':', {part}" for part in parts)
+        texts = [f"length({part}), ':', {part}" for part in parts]
     else:
-        key = "_hash, ':', row_number() OVER (PARTITION BY _hash ORDER BY _page, _position)"
-    name = f"concat({place}, '/', {key})" if place else f"concat({key})"
-    lists = "".join(f", {_present(spec, contract)} AS {quoted(spec.name)}" for spec in _lists(staged))
-    connection.execute(
-        f"CREATE TABLE {staged.table('_ranked')} AS SELECT *, row_number() OVER (PARTITION BY _id ORDER BY {_ORDER}) AS _rank "
-        f"FROM (SELECT _row, CAST(md5({name}) AS UUID) AS _id, {newest} AS _newest, _page, _position, _hash, _deleted"
-        f"{lists} FROM {staged.table(root.name)})"
-    )
+        texts = ["_hash", "':'", "row_number() OVER (PARTITION BY _hash ORDER BY _page, _position)"]
+    if contract.write != "merge":
+        texts = [literal(staged.partition or ""), "'/'", *texts]
+    return f"concat({', '.join(texts)})"
+
+
+def _has_list(spec: TableSpec, contract: Contract) -> str:
+    # A replaced table knows its newest fetch only, so there a list that is absent is as good as empty.
+    return f"({quoted(spec.present or '')} OR _deleted)" if contract.write == "merge" else "true"
 
 
 def merge(
@@ -99,182 +141,170 @@ def merge(
     `replaced` are the fetches whose rows a table that is replaced as a whole or by partition gives up: those of the
     same partition. Runs inside the caller's transaction.
     """
-    _decide(connection, staged, contract, target)
-    removed = 0
-    if contract.write != "merge":
-        removed = _remove_vanished(connection, staged, target, replaced)
-    child_rows = 0
-    for spec in _lists(staged):
-        child_rows += _merge_children(connection, staged, contract, target, spec)
-    _write_rows(connection, staged, contract, target)
-    fates = dict(connection.execute("SELECT fate, count(*) FROM decided GROUP BY fate").fetchall())
-    ranked = connection.execute(f"SELECT count(*) FROM {staged.table('_ranked')} WHERE _rank > 1").fetchone()
-    connection.execute("DROP TABLE decided")
-    return Account(
-        staged.received, **fates, quarantined=staged.quarantined, duplicates=ranked[0] if ranked else 0,
-        removed=removed, child_rows=child_rows,
-    )  # fmt: skip
+    at = _Merge(connection, staged, contract, target)
+    fates = _decide(at)
+    if versioned(contract):
+        _remember(at, ROOT, "FROM decided WHERE fate <> 'outdated'")
+        _remember(at, TOMBSTONE, f"FROM ({_candidates(at, '_deleted', (TOMBSTONE,))})")
+    removed = _remove_vanished(at, replaced) if contract.write != "merge" else 0
+    child_rows = sum(_merge_list(at, spec) for spec in staged.below(staged.root.name))
+    if fates.get("deleted"):
+        at.run(f"DELETE FROM {_root(at)} WHERE _id IN (SELECT _id FROM decided WHERE fate = 'deleted')")
+    if fates.get("inserted") or fates.get("updated"):
+        _write_rows(at)
+    return Account(staged.received, **fates, quarantined=staged.quarantined, removed=removed, child_rows=child_rows)
 
 
 def forget(
-    connection: duckdb.DuckDBPyConnection, target: Target, specs: Sequence[TableSpec], fetches: Sequence[int]
+    connection: duckdb.DuckDBPyConnection,
+    target: Target,
+    specs: Sequence[TableSpec],
+    contract: Contract,
+    fetches: Sequence[int],
 ) -> None:
-    """Take all rows out of the target that cite one of these fetches."""
-    for spec in specs:
-        connection.execute(f"DELETE FROM {target.table(spec.name)} WHERE _fetch IN (SELECT unnest(?))", [list(fetches)])
+    """Take all rows and versions out of the target that cite one of these fetches."""
+    tables = [target.table(spec.name) for spec in specs] + [target.versions] * versioned(contract)
+    for table in tables:
+        connection.execute(f"DELETE FROM {table} WHERE list_contains(?, _fetch)", [list(fetches)])
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _root(at: _Merge) -> str:
+    return at.target.table(at.staged.root.name)
 
 
-def _lists(staged: Staged) -> list[TableSpec]:
-    """The child tables of the rows themselves; theirs come with them."""
-    root = staged.specs[0].name
-    return [spec for spec in staged.specs[1:] if spec.parent == root]
-
-
-def _present(spec: TableSpec, contract: Contract) -> str:
-    # A replaced table knows its newest fetch only, so there a list that is absent is as good as empty.
-    return f"({quoted(spec.present or '')} OR _deleted)" if contract.write == "merge" else "true"
-
-
-def _newer(mine: str, theirs: str, fetch: int) -> str:
-    """SQL: version `theirs` (of the versions table) is greater than the staged version `mine`."""
+def _newer(at: _Merge, theirs: str) -> str:
+    """SQL: version `theirs` (of the versions table) is greater than the staged version `r`."""
     return (
-        f"({theirs}.newest IS NOT NULL AND ({mine}._newest IS NULL OR {theirs}.newest > {mine}._newest)) OR "
-        f"({theirs}.newest IS NOT DISTINCT FROM {mine}._newest AND "
-        f"({theirs}._fetch, {theirs}._page, {theirs}._position) > ({fetch}, {mine}._page, {mine}._position))"
+        f"(({theirs}.newest IS NOT NULL AND (r._newest IS NULL OR {theirs}.newest > r._newest)) OR "
+        f"({theirs}.newest IS NOT DISTINCT FROM r._newest AND "
+        f"({theirs}._fetch, {theirs}._page, {theirs}._position) > ({at.staged.fetch}, r._page, r._position)))"
     )
 
 
-def _decide(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract, target: Target) -> None:
-    versions = ""
-    outdated = f"t._fetch > {staged.fetch}"
-    if contract.newest_by:
-        versions = f"LEFT JOIN {target.versions} AS v ON v._id = r._id AND v.part = ''"
-        outdated = _newer("r", "v", staged.fetch)
-    connection.execute(
-        f"CREATE TEMP TABLE decided AS SELECT r._row, r._id, r._newest, r._page, r._position, r._hash, r._deleted, CASE "
-        f"WHEN {outdated} THEN 'outdated' WHEN r._deleted THEN 'deleted' WHEN t._id IS NULL THEN 'inserted' "
-        f"WHEN t._hash = r._hash THEN 'unchanged' ELSE 'updated' END AS fate "
-        f"FROM {staged.table('_ranked')} AS r LEFT JOIN {target.table(staged.specs[0].name)} AS t ON t._id = r._id {versions} "
-        f"WHERE r._rank = 1"
+def _candidates(at: _Merge, which: str, parts: Sequence[str]) -> str:
+    """SQL: of each id the newest version in this fetch that is `which`, where no version of `parts` is newer."""
+    names = ", ".join(map(literal, parts))
+    return f"""
+        SELECT r.* FROM (
+            SELECT * FROM {at.staged.ranked} WHERE {which}
+            QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {_ORDER}) = 1
+        ) AS r
+        WHERE NOT EXISTS (
+            SELECT 1 FROM {at.target.versions} AS v WHERE v._id = r._id AND v.part IN ({names}) AND {_newer(at, "v")}
+        )"""
+
+
+def _decide(at: _Merge) -> dict[str, int]:
+    """The fate of every record that fits; in table `decided`, but for duplicates."""
+    versions, outdated = "", f"t._fetch > {at.staged.fetch}"
+    if versioned(at.contract):
+        versions = f"LEFT JOIN {at.target.versions} AS v ON v._id = r._id AND v.part = {literal(ROOT)}"
+        outdated = _newer(at, "v")
+    at.run(f"""
+        CREATE OR REPLACE TEMP TABLE decided AS
+        SELECT r._row, r._id, r._newest, r._page, r._position, r._hash, CASE
+                WHEN {outdated} THEN 'outdated'
+                WHEN r._deleted THEN 'deleted'
+                WHEN t._id IS NULL THEN 'inserted'
+                WHEN t._hash = r._hash THEN 'unchanged'
+                ELSE 'updated'
+            END AS fate
+        FROM {at.staged.ranked} AS r
+        LEFT JOIN {_root(at)} AS t ON t._id = r._id {versions}
+        WHERE r._rank = 1""")
+    found = at.connection.execute(f"""
+        SELECT fate, count(*) FROM decided GROUP BY fate
+        UNION ALL SELECT 'duplicates', count(*) FROM {at.staged.ranked} WHERE _rank > 1""")
+    return dict(found.fetchall())
+
+
+def _remember(at: _Merge, part: str, which: str) -> None:
+    """Put the versions of `which` into the versions table, in place of the former ones of this part."""
+    fetch = at.staged.fetch
+    at.run(f"""
+        MERGE INTO {at.target.versions} AS v
+        USING (SELECT _id, _newest, _page, _position, _hash {which}) AS s
+        ON v._id = s._id AND v.part = {literal(part)}
+        WHEN MATCHED THEN UPDATE SET
+            newest = s._newest, _fetch = {fetch}, _page = s._page, _position = s._position, _hash = s._hash
+        WHEN NOT MATCHED THEN INSERT VALUES
+            (s._id, {literal(part)}, s._newest, {fetch}, s._page, s._position, s._hash)""")
+
+
+def _remove_vanished(at: _Merge, replaced: Sequence[int]) -> int:
+    """Rows of the partition's former fetches that did not come again, with their children; how many rows."""
+    at.run(
+        f"CREATE OR REPLACE TEMP TABLE vanished AS SELECT _id FROM {_root(at)} "
+        "WHERE list_contains(?, _fetch) AND _id NOT IN (SELECT _id FROM decided)",
+        list(replaced),
     )
-    if contract.newest_by:
-        _remember(connection, target, "", staged.fetch, "FROM decided WHERE fate <> 'outdated'")
+    count = at.run(f"DELETE FROM {_root(at)} WHERE _id IN (FROM vanished)")
+    if count:
+        for spec in at.staged.below(at.staged.root.name):
+            _delete_children(at, spec, "FROM vanished")
+    return count
 
 
-def _remember(connection: duckdb.DuckDBPyConnection, target: Target, part: str, fetch: int, which: str) -> None:
-    """Put the versions of `which` (rows of _id, _newest, _page, _position, _deleted) into the versions table."""
-    connection.execute(
-        f"MERGE INTO {target.versions} AS v USING (SELECT _id, _newest, _page, _position, _deleted {which}) AS s "
-        f"ON v._id = s._id AND v.part = {_literal(part)} "
-        f"WHEN MATCHED THEN UPDATE SET newest = s._newest, _fetch = {fetch}, _page = s._page, _position = s._position, deleted = s._deleted "
-        f"WHEN NOT MATCHED THEN INSERT VALUES (s._id, {_literal(part)}, s._newest, {fetch}, s._page, s._position, s._deleted)"
-    )
+def _write_rows(at: _Merge) -> None:
+    columns = [quoted(column.name) for column in at.staged.root.columns]
+    names = [*columns, "_id", "_fetch", "_page", "_position", "_hash"]
+    values = [f"s.{name}" for name in columns]
+    values += ["d._id", f"CAST({at.staged.fetch} AS BIGINT)", "d._page", "d._position", "d._hash"]
+    select = ", ".join(f"{value} AS {name}" for value, name in zip(values, names, strict=True))
+    at.run(f"""
+        MERGE INTO {_root(at)} AS t
+        USING (
+            SELECT {select} FROM decided AS d JOIN {at.staged.table(at.staged.root.name)} AS s USING (_row)
+            WHERE d.fate IN ('inserted', 'updated')
+        ) AS s
+        ON t._id = s._id
+        WHEN MATCHED THEN UPDATE SET {", ".join(f"{name} = s.{name}" for name in names if name != "_id")}
+        WHEN NOT MATCHED THEN INSERT ({", ".join(names)}) VALUES ({", ".join(f"s.{name}" for name in names)})""")
 
 
-def _remove_vanished(
-    connection: duckdb.DuckDBPyConnection, staged: Staged, target: Target, replaced: Sequence[int]
-) -> int:
-    """Rows of the partition's former fetches that did not come again, with their children."""
-    root = target.table(staged.specs[0].name)
-    connection.execute(
-        f"CREATE TEMP TABLE vanished AS SELECT t._id FROM {root} AS t ANTI JOIN decided AS d ON d._id = t._id "
-        f"WHERE t._fetch IN (SELECT unnest(?))",
-        [list(replaced)],
-    )
-    for spec in _lists(staged):
-        _delete_children(connection, staged, target, spec, "vanished")
-    connection.execute(f"DELETE FROM {root} WHERE _id IN (FROM vanished)")
-    count = connection.execute("SELECT count(*) FROM vanished").fetchone()
-    connection.execute("DROP TABLE vanished")
-    return count[0] if count else 0
-
-
-def _write_rows(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract, target: Target) -> None:
-    root = staged.specs[0]
-    columns = [quoted(column.name) for column in root.columns]
-    system = ["_id", "_fetch", "_page", "_position", "_hash"]
-    values = [*(f"s.{name}" for name in columns), "d._id", str(staged.fetch), "d._page", "d._position", "d._hash"]
-    table = target.table(root.name)
-    changed = f"FROM decided AS d JOIN {staged.table(root.name)} AS s USING (_row)"
-    select = ", ".join(f"{value} AS {name}" for value, name in zip(values, [*columns, *system], strict=True))
-    if contract.write != "merge" or contract.deleted is not None:
-        connection.execute(f"DELETE FROM {table} WHERE _id IN (SELECT _id FROM decided WHERE fate = 'deleted')")
-    connection.execute(
-        f"MERGE INTO {table} AS t USING (SELECT {select} {changed} WHERE d.fate IN ('inserted', 'updated')) AS s "
-        f"ON t._id = s._id "
-        f"WHEN MATCHED THEN UPDATE SET {', '.join(f'{name} = s.{name}' for name in [*columns, *system[1:]])} "
-        f"WHEN NOT MATCHED THEN INSERT ({', '.join([*columns, *system])}) "
-        f"VALUES ({', '.join(f's.{name}' for name in [*columns, *system])})"
-    )
-
-
-def _merge_children(
-    connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract, target: Target, spec: TableSpec
-) -> int:
-    """Bring one list of all rows to its newest version; how many child rows were written, theirs included."""
-    table = target.table(spec.name)
-    older = f"EXISTS (SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._fetch > {staged.fetch})"
-    if contract.newest_by:
-        newer = _newer("r", "v", staged.fetch)
-        older = f"EXISTS (SELECT 1 FROM {target.versions} AS v WHERE v._id = r._id AND v.part = {_literal(spec.name)} AND ({newer}))"
-    connection.execute(
-        f"CREATE TEMP TABLE listed AS SELECT * FROM (SELECT r.* FROM {staged.table('_ranked')} AS r WHERE r.{quoted(spec.name)} "
-        f"QUALIFY row_number() OVER (PARTITION BY r._id ORDER BY {_ORDER}) = 1) AS r WHERE NOT ({older})"
-    )
-    if contract.newest_by:
-        _remember(connection, target, spec.name, staged.fetch, "FROM listed")
+def _merge_list(at: _Merge, spec: TableSpec) -> int:
+    """Bring one list of all rows to its newest version; how many child rows were written, those below included."""
+    table, has_list = at.target.table(spec.name), quoted(spec.name)
+    found = f"""
+        SELECT * FROM {at.staged.ranked} WHERE {has_list}
+        QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {_ORDER}) = 1"""
+    if versioned(at.contract):
+        found = _candidates(at, has_list, (spec.name, TOMBSTONE))
     # The same record has the same child rows: they are not written again.
-    connection.execute(
-        f"DELETE FROM listed AS r WHERE NOT r._deleted AND EXISTS "
-        f"(SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._hash = r._hash)"
-    )
-    _delete_children(connection, staged, target, spec, "listed")
-    connection.execute("DELETE FROM listed WHERE _deleted")
-    written = _insert_children(connection, staged, target, spec, "listed", "_row", "_root_row")
-    connection.execute("DROP TABLE listed")
-    return written
+    at.run(f"""
+        CREATE OR REPLACE TEMP TABLE listed AS
+        SELECT r._row, r._id, r._newest, r._page, r._position, r._hash, r._deleted, NOT r._deleted AND
+            EXISTS (SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._hash = r._hash) AS same
+        FROM ({found}) AS r""")
+    if versioned(at.contract):
+        _remember(at, spec.name, "FROM listed")
+    _delete_children(at, spec, "SELECT _id FROM listed WHERE NOT same")
+    return _insert_children(at, spec, "(FROM listed WHERE NOT same AND NOT _deleted)", "_root_row")
 
 
-def _delete_children(
-    connection: duckdb.DuckDBPyConnection, staged: Staged, target: Target, spec: TableSpec, parents: str
-) -> None:
-    """Delete the child rows of the ids in `parents`, the deepest first."""
-    table = target.table(spec.name)
-    below = [inner for inner in staged.specs if inner.parent == spec.name]
-    if below:
-        ids = quoted(f"ids of {spec.name}")
-        connection.execute(
-            f"CREATE TEMP TABLE {ids} AS SELECT _id FROM {table} WHERE _parent IN (SELECT _id FROM {parents})"
-        )
-        for inner in below:
-            _delete_children(connection, staged, target, inner, ids)
-        connection.execute(f"DROP TABLE {ids}")
-    connection.execute(f"DELETE FROM {table} WHERE _parent IN (SELECT _id FROM {parents})")
+def _delete_children(at: _Merge, spec: TableSpec, parents: str) -> None:
+    """Delete the child rows of the ids that the query `parents` gives, the deepest first."""
+    theirs = f"{at.target.table(spec.name)} WHERE _parent IN ({parents})"
+    for inner in at.staged.below(spec.name):
+        _delete_children(at, inner, f"SELECT _id FROM {theirs}")
+    at.run(f"DELETE FROM {theirs}")
 
 
-def _insert_children(
-    connection: duckdb.DuckDBPyConnection, staged: Staged, target: Target, spec: TableSpec,
-    parents: str, parent_row: str, link: str,
-) -> int:  # fmt: skip
-    """Insert the staged child rows whose `link` is the `parent_row` of one of `parents`, and theirs below them."""
-    written = quoted(f"rows of {spec.name}")
-    connection.execute(
-        f"CREATE TEMP TABLE {written} AS SELECT c._row, CAST(md5(concat(p._id, '/', {_literal(spec.name)}, '/', c._position)) AS UUID) AS _id, "
-        f"p._id AS _parent, p._page, c._position, p._hash FROM {staged.table(spec.name)} AS c JOIN {parents} AS p ON p.{parent_row} = c.{link}"
-    )
-    columns = [quoted(column.name) for column in spec.columns]
-    connection.execute(
-        f"INSERT INTO {target.table(spec.name)} BY NAME SELECT {''.join(f's.{name}, ' for name in columns)}"
-        f"w._id, w._parent, CAST({staged.fetch} AS BIGINT) AS _fetch, w._page, w._position, w._hash "
-        f"FROM {written} AS w JOIN {staged.table(spec.name)} AS s USING (_row)"
-    )
-    row = connection.execute(f"SELECT count(*) FROM {written}").fetchone()
-    count = row[0] if row else 0
-    for inner in (inner for inner in staged.specs if inner.parent == spec.name):
-        count += _insert_children(connection, staged, target, inner, written, "_row", "_parent_row")
-    connection.execute(f"DROP TABLE {written}")
-    return int(count)
+def _insert_children(at: _Merge, spec: TableSpec, parents: str, link: str) -> int:
+    """Insert the staged child rows whose `link` is the _row of one of `parents`, and theirs below them; how many."""
+    if spec.name not in at.staged.filled:
+        return 0
+    joined = f"{at.staged.table(spec.name)} AS c JOIN {parents} AS p ON p._row = c.{link}"
+    identity = f"CAST(md5(concat(p._id, '/', {literal(spec.name)}, '/', c._position)) AS UUID) AS _id"
+    columns = "".join(f"c.{quoted(column.name)}, " for column in spec.columns)
+    count = at.run(f"""
+        INSERT INTO {at.target.table(spec.name)} BY NAME
+        SELECT {columns}{identity}, p._id AS _parent, CAST({at.staged.fetch} AS BIGINT) AS _fetch, p._page,
+            c._position, p._hash
+        FROM {joined}""")
+    inner = [below for below in at.staged.below(spec.name) if below.name in at.staged.filled]
+    if inner and count:
+        written = quoted(f"rows of {spec.name}")
+        at.run(f"CREATE OR REPLACE TEMP TABLE {written} AS SELECT c._row, {identity}, p._page, p._hash FROM {joined}")
+        count += sum(_insert_children(at, below, written, "_parent_row") for below in inner)
+    return count

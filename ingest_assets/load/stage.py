@@ -1,7 +1,7 @@
 """Stored pages into typed rows, in a staging database and outside the lock."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +15,7 @@ from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Endpoint
 
 _ROOT = {"_row": "BIGINT", "_page": "BIGINT", "_position": "BIGINT", "_hash": "UUID", "_deleted": "BOOLEAN"}
+_CHILD = {"_row": "BIGINT", "_position": "BIGINT", "_parent_row": "BIGINT", "_root_row": "BIGINT"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,25 @@ class Work:
         return self.model.contract
 
 
+@dataclass
+class _Sheets:
+    """The staged tables of one fetch, in a schema of their own; `columns` are those made so far, by table."""
+
+    connection: duckdb.DuckDBPyConnection
+    snapshot: Snapshot
+    columns: dict[str, dict[str, str]] = field(default_factory=dict)
+    filled: set[str] = field(default_factory=set)
+    received: int = 0
+    quarantined: int = 0
+
+    @property
+    def schema(self) -> str:
+        return f"f{self.snapshot.manifest.fetch}"
+
+    def table(self, name: str) -> str:
+        return f"{quoted(self.schema)}.{quoted(name)}"
+
+
 def stage(
     connection: duckdb.DuckDBPyConnection, work: Work, snapshots: Sequence[Snapshot], registry: Registry
 ) -> tuple[list[Staged], Registry]:
@@ -41,54 +61,50 @@ def stage(
     """
     while True:
         try:
-            counts, registry = _rows_of_all(connection, work, snapshots, registry)
+            sheets, registry = _filled(connection, work, snapshots, registry)
             break
         except Widened as wider:
             registry = wider.registry
     specs = _held(registry.tables(work.endpoint, work.contract))
-    staged = [
-        Staged(s.manifest.fetch, s.manifest.partition, specs, *count)
-        for s, count in zip(snapshots, counts, strict=True)
-    ]
-    for one in staged:
-        _ensure_all(connection, f"f{one.fetch}", specs)
+    staged = []
+    for sheet in sheets:
+        _ensure_all(sheet, specs)
+        told = sheet.snapshot.manifest
+        tables = frozenset(sheet.filled)
+        one = Staged(told.fetch, told.partition, specs, sheet.received, sheet.quarantined, tables)
         rank(connection, one, work.contract)
+        staged.append(one)
     return staged, registry
 
 
-def _rows_of_all(
+def _filled(
     connection: duckdb.DuckDBPyConnection, work: Work, snapshots: Sequence[Snapshot], registry: Registry
-) -> tuple[list[tuple[int, int]], Registry]:
-    counts = []
-    for snapshot in snapshots:
-        count, registry = _rows_of(connection, work, snapshot, registry)
-        counts.append(count)
-    return counts, registry
+) -> tuple[list[_Sheets], Registry]:
+    sheets = [_Sheets(connection, snapshot) for snapshot in snapshots]
+    for sheet in sheets:
+        registry = _fill(sheet, work, registry)
+    return sheets, registry
 
 
-def _rows_of(
-    connection: duckdb.DuckDBPyConnection, work: Work, snapshot: Snapshot, registry: Registry
-) -> tuple[tuple[int, int], Registry]:
-    """How many records were received and how many quarantined; their rows are in the fetch's schema."""
-    schema = f"f{snapshot.manifest.fetch}"
-    connection.execute(f"DROP SCHEMA IF EXISTS {quoted(schema)} CASCADE")
-    connection.execute(f"CREATE SCHEMA {quoted(schema)}")
+def _fill(sheet: _Sheets, work: Work, registry: Registry) -> Registry:
+    """Put a fetch's rows and its quarantined records into its tables; gives the registry that knows them."""
+    connection, schema = sheet.connection, quoted(sheet.schema)
+    connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    connection.execute(f"CREATE SCHEMA {schema}")
     connection.execute(
-        f"CREATE TABLE {quoted(schema)}._quarantine "
+        f"CREATE TABLE {schema}._quarantine "
         '(_page BIGINT, _position BIGINT, reason VARCHAR, "column" VARCHAR, value VARCHAR, record BLOB)'
     )
     normalizer = Normalizer(work.endpoint, work.contract, registry)
-    received = quarantined = 0
-    for batch in _batches(work, snapshot, normalizer):
+    for batch in _batches(work, sheet.snapshot, normalizer):
         specs = _held(normalizer.specs)
-        _ensure_all(connection, schema, specs)
+        _ensure_all(sheet, specs)
         for spec in specs:
             if spec.name in batch.tables:
-                _append(connection, schema, spec, batch.tables[spec.name])
-        _set_aside(connection, schema, batch.quarantined)
-        received += batch.received
-        quarantined += len(batch.quarantined)
-    return (received, quarantined), normalizer.registry
+                _append(sheet, spec, batch.tables[spec.name])
+        _set_aside(sheet, batch.quarantined)
+        sheet.received += batch.received
+    return normalizer.registry
 
 
 def _batches(work: Work, snapshot: Snapshot, normalizer: Normalizer) -> Iterator[Batch]:
@@ -98,30 +114,38 @@ def _batches(work: Work, snapshot: Snapshot, normalizer: Normalizer) -> Iterator
                 yield normalizer.batch(block, entry.number)
 
 
-def _set_aside(connection: duckdb.DuckDBPyConnection, schema: str, records: Sequence[Quarantined]) -> None:
+def _set_aside(sheet: _Sheets, records: Sequence[Quarantined]) -> None:
     if not records:
         return
     texts = ("reason", "column", "value")
     columns = {"_page": pa.array([r.page for r in records]), "_position": pa.array([r.position for r in records])}
     columns |= {name: pa.array([getattr(r, name) for r in records], pa.string()) for name in texts}
-    connection.register("arrived", pa.table(columns | {"record": pa.array([r.record for r in records], pa.binary())}))
-    connection.execute(f"INSERT INTO {quoted(schema)}._quarantine BY NAME FROM arrived")
-    connection.unregister("arrived")
+    columns["record"] = pa.array([r.record for r in records], pa.binary())
+    _insert(sheet, "_quarantine", pa.table(columns), "*")
+    sheet.quarantined += len(records)
 
 
-def _append(connection: duckdb.DuckDBPyConnection, schema: str, spec: TableSpec, rows: pa.Table) -> None:
+def _append(sheet: _Sheets, spec: TableSpec, rows: pa.Table) -> None:
     if not rows.num_rows:
         return
     types = {column.name: column.type for column in spec.columns}
     names = rows.column_names
     # Numbered, since DuckDB finds Arrow columns by name without regard to case.
-    connection.register("arrived", rows.rename_columns([f"c{number}" for number in range(len(names))]))
+    numbered = rows.rename_columns([f"c{number}" for number in range(len(names))])
     select = ", ".join(f"{_cast(f'c{number}', name, types)} AS {quoted(name)}" for number, name in enumerate(names))
-    connection.execute(f"INSERT INTO {quoted(schema)}.{quoted(spec.name)} BY NAME SELECT {select} FROM arrived")
-    connection.unregister("arrived")
+    _insert(sheet, spec.name, numbered, select)
+    sheet.filled.add(spec.name)
 
 
-def _cast(column: str, name: str, types: dict[str, str]) -> str:
+def _insert(sheet: _Sheets, name: str, rows: pa.Table, select: str) -> None:
+    sheet.connection.register("arrived", rows)
+    try:
+        sheet.connection.execute(f"INSERT INTO {sheet.table(name)} BY NAME SELECT {select} FROM arrived")
+    finally:
+        sheet.connection.unregister("arrived")
+
+
+def _cast(column: str, name: str, types: Mapping[str, str]) -> str:
     if name == "_hash":
         return f"CAST({column} AS UUID)"
     return f"CAST({column} AS {types[name]})" if types.get(name) in ("json", "hugeint", "uuid") else column
@@ -132,26 +156,23 @@ def _held(specs: Sequence[TableSpec]) -> tuple[TableSpec, ...]:
     return tuple(replace(spec, columns=tuple(c for c in spec.columns if not c.empty)) for spec in specs)
 
 
-def _ensure_all(connection: duckdb.DuckDBPyConnection, schema: str, specs: Sequence[TableSpec]) -> None:
+def _ensure_all(sheet: _Sheets, specs: Sequence[TableSpec]) -> None:
     """Make the staged tables have the columns of the specs; what is there keeps its type."""
-    rows = connection.execute(
-        "SELECT table_name, column_name FROM duckdb_columns() WHERE schema_name = ? AND database_name = current_database()",
-        [schema],
-    ).fetchall()
     for spec in specs:
-        present = {column for table, column in rows if table == spec.name}
-        wanted = _columns(spec, specs)
-        name = f"{quoted(schema)}.{quoted(spec.name)}"
-        if not present:
-            connection.execute(f"CREATE TABLE {name} ({', '.join(f'{quoted(n)} {t}' for n, t in wanted.items())})")
+        wanted, name = _columns(spec, specs), sheet.table(spec.name)
+        there = sheet.columns.setdefault(spec.name, {})
+        if not there:
+            definition = ", ".join(f"{quoted(column)} {kind}" for column, kind in wanted.items())
+            sheet.connection.execute(f"CREATE TABLE {name} ({definition})")
         else:
-            for column in wanted.keys() - present:
-                connection.execute(f"ALTER TABLE {name} ADD COLUMN {quoted(column)} {wanted[column]}")
+            for column in wanted.keys() - there.keys():
+                sheet.connection.execute(f"ALTER TABLE {name} ADD COLUMN {quoted(column)} {wanted[column]}")
+        there.update(wanted)
 
 
 def _columns(spec: TableSpec, specs: Sequence[TableSpec]) -> dict[str, str]:
     columns = {column.name: column.type.upper() for column in spec.columns}
     if spec.parent is not None:
-        return columns | {"_row": "BIGINT", "_position": "BIGINT", "_parent_row": "BIGINT", "_root_row": "BIGINT"}
+        return columns | _CHILD
     lists = {child.present or "": "BOOLEAN DEFAULT false" for child in specs if child.parent == spec.name}
     return columns | _ROOT | lists

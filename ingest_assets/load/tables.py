@@ -4,16 +4,21 @@ A target is the set of tables of one endpoint, in the warehouse or in a database
 
     <schema>.<endpoint>            rows:        columns of the contract, then _id _fetch _page _position _hash
     <schema>.<endpoint>__<list>    child rows:  columns of the contract, then _id _parent _fetch _page _position _hash
-    <versions>                     newest version of each key, where `newest_by` orders them (tombstones included)
+    <versions>                     where the order of loads must not decide: the newest version of each row (part ''),
+                                   of each of its lists (part: the list's table), and its newest tombstone (_deleted)
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
 
+from ingest_assets.contract import Contract
+from ingest_assets.errors import ConfigError
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import TableSpec
+
+ROOT, TOMBSTONE = "", "_deleted"
 
 _ROOT_COLUMNS = {"_id": "UUID", "_fetch": "BIGINT", "_page": "BIGINT", "_position": "BIGINT", "_hash": "UUID"}
 _CHILD_COLUMNS = {"_id": "UUID", "_parent": "UUID", **{k: v for k, v in _ROOT_COLUMNS.items() if k != "_id"}}
@@ -46,96 +51,140 @@ def in_warehouse(source: str, endpoint: str) -> Target:
     return Target("w", source, f"w._ingest.{quoted(f'versions:{source}.{endpoint}')}")
 
 
-def prepare(
-    connection: duckdb.DuckDBPyConnection, target: Target, specs: Sequence[TableSpec], newest_type: str | None
+def in_stage(connection: duckdb.DuckDBPyConnection) -> Target:
+    """The tables of an endpoint while they are built anew in the connection's own database."""
+    row = connection.execute("SELECT current_database()").fetchone()
+    database = row[0] if row else ""
+    return Target(database, "build", f'{quoted(database)}.build."the versions"')
+
+
+def versioned(contract: Contract) -> bool:
+    """Whether versions are remembered: `newest_by` may order them otherwise than loads, and tombstones leave no row."""
+    return contract.write == "merge" and (contract.newest_by is not None or contract.deleted is not None)
+
+
+def present(connection: duckdb.DuckDBPyConnection, target: Target, names: Collection[str]) -> dict[str, dict[str, str]]:
+    """Of these tables, those that are there: the type of each column by name."""
+    rows = connection.execute(
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = ? AND schema_name = ? AND list_contains(?, table_name) ORDER BY column_index",
+        [target.database, target.schema, list(names)],
+    ).fetchall()
+    tables: dict[str, dict[str, str]] = {}
+    for table, column, kind in rows:
+        tables.setdefault(table, {})[column] = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}.get(kind, kind)
+    return tables
+
+
+def exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether there is a table of this full name, quoted."""
+    try:
+        connection.execute(f"FROM {table} LIMIT 0").fetchall()
+    except duckdb.CatalogException:
+        return False
+    return True
+
+
+def create(
+    connection: duckdb.DuckDBPyConnection, target: Target, specs: Sequence[TableSpec], contract: Contract
 ) -> None:
-    """Make the target's tables have the columns of `specs`; the change must not need a rebuild."""
-    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(target.database)}.{quoted(target.schema)}")
+    """Make all tables of a target that has none."""
+    make_schema(connection, target)
     for spec in specs:
-        present = _columns(connection, target, spec.name)
-        if not present:
-            connection.execute(f"CREATE TABLE {target.table(spec.name)} ({_definition(spec)})")
+        connection.execute(f"CREATE TABLE {target.table(spec.name)} ({_definition(spec)})")
+    _create_versions(connection, target, contract)
+
+
+def adapt(
+    connection: duckdb.DuckDBPyConnection,
+    target: Target,
+    specs: Sequence[TableSpec],
+    contract: Contract,
+    known: Collection[str],
+) -> bool:
+    """Give the target the tables and columns of `specs`; False, and nothing done, where only a rebuild gives them.
+
+    `known` are the names of the tables that are the endpoint's own so far. ConfigError where another table has the
+    name of one of `specs`.
+    """
+    names = {spec.name for spec in specs}
+    there = present(connection, target, names | set(known))
+    refuse_foreign(target, there, known)
+    if there.keys() - names:
+        return False
+    statements: list[str] = []
+    for spec in specs:
+        if spec.name not in there:
+            statements.append(f"CREATE TABLE {target.table(spec.name)} ({_definition(spec)})")
             continue
-        for column in spec.columns:
-            wanted = column.type.upper()
-            if column.name not in present:
-                connection.execute(f"ALTER TABLE {target.table(spec.name)} ADD COLUMN {quoted(column.name)} {wanted}")
-            elif present[column.name] != wanted:
-                connection.execute(f"ALTER TABLE {target.table(spec.name)} ALTER {quoted(column.name)} TYPE {wanted}")
-    if newest_type is not None:
-        connection.execute(
-            f"CREATE TABLE IF NOT EXISTS {target.versions} "
-            f"(_id UUID, part VARCHAR, newest {newest_type}, _fetch BIGINT, _page BIGINT, _position BIGINT, deleted BOOLEAN)"
+        changes = _changes(connection, target, spec, there[spec.name], contract.primary_key)
+        if changes is None:
+            return False
+        statements += changes
+    make_schema(connection, target)
+    for statement in statements:
+        connection.execute(statement)
+    _create_versions(connection, target, contract)
+    return True
+
+
+def refuse_foreign(target: Target, there: Collection[str], known: Collection[str]) -> None:
+    """ConfigError where a table is there that is not among the endpoint's `known` ones."""
+    if foreign := sorted(set(there) - set(known)):
+        raise ConfigError(
+            f"table {target.schema}.{foreign[0]} is there already and belongs to another endpoint: a list's table is "
+            "named <endpoint>__<list>. Give one of the two endpoints another name"
         )
 
 
-def needs_rebuild(
-    connection: duckdb.DuckDBPyConnection, target: Target, specs: Sequence[TableSpec], key: Sequence[str]
-) -> bool:
-    """Whether the columns of `specs` can't be given to the target's tables in place, with what a rebuild would give."""
-    if set(_tables(connection, target, specs[0].name)) - {spec.name for spec in specs}:
-        return True
-    return any(_changes(connection, target, spec, key) for spec in specs)
+def make_schema(connection: duckdb.DuckDBPyConnection, target: Target) -> None:
+    """Make the target's schema where it is missing."""
+    connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(target.database)}.{quoted(target.schema)}")
 
 
-def _changes(connection: duckdb.DuckDBPyConnection, target: Target, spec: TableSpec, key: Sequence[str]) -> bool:
-    present = _columns(connection, target, spec.name)
-    wanted = {column.name: column.type.upper() for column in spec.columns}
-    system = _ROOT_COLUMNS if spec.parent is None else _CHILD_COLUMNS
-    if any(name not in wanted and name not in system for name in present):
-        return True
-    changed = [(n, present[n], kind) for n, kind in wanted.items() if present.get(n, kind) != kind]
-    return any(
-        name in key or not _alters(connection, target, spec.name, *change) for change in changed for name in change[:1]
-    )
+def _create_versions(connection: duckdb.DuckDBPyConnection, target: Target, contract: Contract) -> None:
+    if versioned(contract):
+        newest = contract.columns[contract.newest_by].type if contract.newest_by else "bigint"
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {target.versions} (_id UUID, part VARCHAR, newest {newest}, "
+            "_fetch BIGINT, _page BIGINT, _position BIGINT, _hash UUID)"
+        )
 
 
-def cited(connection: duckdb.DuckDBPyConnection, target: Target, specs: Sequence[TableSpec]) -> set[int]:
-    """The fetches that rows of the target cite."""
-    there = set(_tables(connection, target, specs[0].name))
-    found: set[int] = set()
-    for name in there:
-        rows = connection.execute(f"SELECT DISTINCT _fetch FROM {target.table(name)}").fetchall()
-        found |= {row[0] for row in rows}
-    return found
+def _changes(
+    connection: duckdb.DuckDBPyConnection,
+    target: Target,
+    spec: TableSpec,
+    there: Mapping[str, str],
+    key: Collection[str],
+) -> list[str] | None:
+    """What gives a table the columns of its spec, or None where it takes a rebuild."""
+    wanted = _columns(spec)
+    if there.keys() - wanted.keys():
+        return None
+    table = target.table(spec.name)
+    statements = []
+    for name, kind in wanted.items():
+        if name not in there:
+            statements.append(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
+        elif there[name] != kind:
+            # A row's id is a hash of its key, and 1 and 1.0 are different texts.
+            if (spec.parent is None and name in key) or not _alters(connection, table, name, there[name], kind):
+                return None
+            statements.append(f"ALTER TABLE {table} ALTER {quoted(name)} TYPE {kind}")
+    return statements
 
 
-def drop(connection: duckdb.DuckDBPyConnection, target: Target, root: str) -> None:
-    """Drop the tables of an endpoint."""
-    for name in _tables(connection, target, root):
-        connection.execute(f"DROP TABLE {target.table(name)}")
-    connection.execute(f"DROP TABLE IF EXISTS {target.versions}")
-
-
-def _alters(
-    connection: duckdb.DuckDBPyConnection, target: Target, table: str, column: str, former: str, wanted: str
-) -> bool:
+def _alters(connection: duckdb.DuckDBPyConnection, table: str, column: str, former: str, wanted: str) -> bool:
     if (former.split("(", maxsplit=1)[0], wanted.split("(", maxsplit=1)[0]) in _EXACT:
         return True
-    held = connection.execute(f"SELECT count({quoted(column)}) FROM {target.table(table)}").fetchone()
-    return held == (0,)
-
-
-def _tables(connection: duckdb.DuckDBPyConnection, target: Target, root: str) -> list[str]:
-    rows = connection.execute(
-        "SELECT table_name FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? "
-        "AND (table_name = ? OR starts_with(table_name, ?))",
-        [target.database, target.schema, root, f"{root}__"],
-    ).fetchall()
-    return [row[0] for row in rows]
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, target: Target, table: str) -> dict[str, str]:
-    rows = connection.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() "
-        "WHERE database_name = ? AND schema_name = ? AND table_name = ? ORDER BY column_index",
-        [target.database, target.schema, table],
-    ).fetchall()
-    aliases = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
-    return {name: aliases.get(kind, kind) for name, kind in rows}
+    return connection.execute(f"SELECT count({quoted(column)}) FROM {table}").fetchone() == (0,)
 
 
 def _definition(spec: TableSpec) -> str:
+    return ", ".join(f"{quoted(name)} {kind}" for name, kind in _columns(spec).items())
+
+
+def _columns(spec: TableSpec) -> dict[str, str]:
     columns = {column.name: column.type.upper() for column in spec.columns}
-    columns |= _ROOT_COLUMNS if spec.parent is None else _CHILD_COLUMNS
-    return ", ".join(f"{quoted(name)} {kind}" for name, kind in columns.items())
+    return columns | (_ROOT_COLUMNS if spec.parent is None else _CHILD_COLUMNS)

@@ -3,15 +3,15 @@
     <data>/warehouse.duckdb          the reader's copy: replaced as a whole, may be opened at any time
     <data>/warehouse/writer.duckdb   opened only under the lock, by whoever writes
     <data>/warehouse/writer.lock     the lock: a file of its own (see `ingest_assets.locks`)
-    <data>/staging/                  one database file a load, removed after it
+    <data>/staging/                  what does not fit into memory while it is staged
 
 A reader of DuckDB blocks its writer and a writer its readers, so nobody reads the writer's file.
 """
 
 import contextlib
+import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from ingest_assets.locks import held
 # DuckDB 1.5 opens files of this storage version too, and so do the tools built on it.
 _STORAGE = "v1.0.0"
 _RESERVE_BYTES = 100_000_000
+_STORAGE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException)
 
 
 def quoted(name: str) -> str:
@@ -35,42 +36,86 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """A text as an SQL literal.
+
+    >>> literal("it's")
+    "'it''s'"
+    """
+    return "'" + text.replace("'", "''") + "'"
+
+
 class Warehouse:
     """The DuckDB warehouse below a data folder.
 
-    `wait_seconds` is how long to wait for another writer; `memory_limit` is DuckDB's own, a load.
+    `wait_seconds` is how long to wait for another writer, `memory_limit` DuckDB's own for all that goes on here at
+    once, `reserve_bytes` what stays free on the disk.
     """
 
-    def __init__(self, data: Path, *, wait_seconds: float = 120, memory_limit: str = "256MB") -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        wait_seconds: float = 120,
+        memory_limit: str = "256MB",
+        reserve_bytes: int = _RESERVE_BYTES,
+    ) -> None:
         self.reader = data / "warehouse.duckdb"
         self.writer = data / "warehouse" / "writer.duckdb"
         self.lock = data / "warehouse" / "writer.lock"
         self.staging = data / "staging"
         self.wait_seconds = wait_seconds
         self.memory_limit = memory_limit
+        self.reserve_bytes = reserve_bytes
+        self._numbers = itertools.count()
+        self._instance: tuple[int, duckdb.DuckDBPyConnection] | None = None
 
     @contextlib.contextmanager
-    def stage(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A connection to a new staging database, which is removed at the end."""
-        self.staging.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._check_space()
-        with tempfile.TemporaryDirectory(dir=self.staging, prefix=f"{os.getpid()}-") as folder:
-            connection = self._connect(Path(folder) / "stage.duckdb", Path(folder))
-            try:
-                yield connection
-            finally:
-                connection.close()
+    def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A connection of its own to this process's DuckDB; starting one takes longer than a small load."""
+        if self._instance is None or self._instance[0] != os.getpid():
+            self._instance = (os.getpid(), self._started())
+        connection = self._instance[1].cursor()
+        try:
+            _settle(connection)
+            yield connection
+        finally:
+            connection.close()
 
     @contextlib.contextmanager
-    def writing(self, connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[None]:
-        """The writer's file attached as `w` in one transaction, under the lock.
+    def stage(self, connection: duckdb.DuckDBPyConnection, needed_bytes: int = 0) -> Iterator[None]:
+        """Give a connection a database of its own, in memory or spilled to disk, which is gone at the end.
 
-        Committed at the end, rolled back where the block raises. `what` is shown to those who wait.
+        StorageFailed where less than `needed_bytes` and the reserve are free.
         """
+        self._check_space(needed_bytes)
+        name = f"stage{next(self._numbers)}"
+        connection.execute(f"ATTACH ':memory:' AS {name}")
+        try:
+            connection.execute(f"USE {name}")
+            with self._translated():
+                yield
+        finally:
+            with contextlib.suppress(duckdb.Error):
+                connection.execute("USE memory")
+                connection.execute(f"DETACH {name}")
+
+    @contextlib.contextmanager
+    def alone(self, what: str) -> Iterator[None]:
+        """Be the only writer inside; `what` is shown to those who wait."""
         self.writer.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with held(self.lock, what, self.wait_seconds):
-            self._check_space()
-            connection.execute(f"ATTACH '{_text(self.writer)}' AS w (STORAGE_VERSION '{_STORAGE}')")
+            yield
+
+    @contextlib.contextmanager
+    def transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """The writer's file attached as `w` in one transaction, for who is `alone`.
+
+        Committed at the end, rolled back where the block raises.
+        """
+        self._check_space()
+        with self._translated():
+            connection.execute(f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}')")
             try:
                 connection.execute("BEGIN")
                 ledger.create(connection)
@@ -82,73 +127,118 @@ class Warehouse:
                     connection.execute("ROLLBACK")
                 raise
             finally:
-                with contextlib.suppress(duckdb.Error):
-                    connection.execute("DETACH w")
+                self._detach(connection)
+
+    @contextlib.contextmanager
+    def writing(self, connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[None]:
+        """A transaction on the writer's file, attached as `w`, as the only writer."""
+        with self.alone(what), self.transaction(connection):
+            yield
 
     @contextlib.contextmanager
     def session(self, what: str) -> Iterator[duckdb.DuckDBPyConnection]:
         """A short transaction on the writer's file, attached as `w`."""
-        connection = self._connect(":memory:", self.staging)
-        try:
-            with self.writing(connection, what):
-                yield connection
-        finally:
-            connection.close()
+        with self.connection() as connection, self.writing(connection, what):
+            yield connection
 
     def publish(self) -> None:
         """Put a copy of the writer's file, as last committed, in the reader's place; a no-op where nothing is new."""
         if not self.writer.exists() or self._is_current():
             return
-        with held(self.lock, "publishing the reader's copy", self.wait_seconds):
+        with self.alone("publishing the reader's copy"):
+            if self._log.exists():
+                self._fold_in()
             self._check_space(self.writer.stat().st_size)
-            fresh = self.reader.with_suffix(f".{os.getpid()}.new")
+            for left in self.reader.parent.glob(f"{self.reader.stem}.*.new"):
+                left.unlink()  # of a process that died while it published: who publishes is alone
             try:
-                shutil.copyfile(self.writer, fresh)
-                with fresh.open("rb") as copy:
-                    os.fsync(copy.fileno())
-                # The writer's time marks the copy, so that it is seen whether anything was committed since.
-                stat = self.writer.stat()
-                os.utime(fresh, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
-                fresh.replace(self.reader)
+                self._copy(self.reader.with_suffix(f".{os.getpid()}.new"))
             except OSError as error:
                 raise StorageFailed(
-                    f"{self.reader}: the reader's copy could not be written: {error.strerror}"
+                    f"{self.reader}: the reader's copy could not be written: {error.strerror}; the former one stays. "
+                    "Mend that, then run again"
                 ) from error
-            finally:
-                fresh.unlink(missing_ok=True)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A read-only connection to the reader's copy; StorageFailed where there is none yet."""
         if not self.reader.exists():
             raise StorageFailed(f"{self.reader}: there is no warehouse yet; materialize something first")
-        connection = duckdb.connect(str(self.reader), read_only=True)
+        # Opened by its path, it would be the former copy where this process has that one open still.
+        connection = duckdb.connect(":memory:")
         try:
             _settle(connection)
+            connection.execute(f"ATTACH {literal(str(self.reader))} AS warehouse (READ_ONLY)")
+            connection.execute("USE warehouse")
             yield connection
         finally:
             connection.close()
 
-    def _is_current(self) -> bool:
-        return self.reader.exists() and self.reader.stat().st_mtime_ns == self.writer.stat().st_mtime_ns
+    @property
+    def _log(self) -> Path:
+        return self.writer.with_name(f"{self.writer.name}.wal")
 
-    def _connect(self, file: Path | str, spill: Path) -> duckdb.DuckDBPyConnection:
+    def _is_current(self) -> bool:
+        if self._log.exists() or not self.reader.exists():
+            return False
+        return self.reader.stat().st_mtime_ns == self.writer.stat().st_mtime_ns
+
+    def _fold_in(self) -> None:
+        """What a process committed that died before it wrote it into the file: opening does that."""
+        with self.connection() as connection, self.transaction(connection):
+            pass
+
+    def _copy(self, fresh: Path) -> None:
+        try:
+            shutil.copyfile(self.writer, fresh)
+            with fresh.open("rb") as copy:
+                os.fsync(copy.fileno())
+            # The writer's time marks the copy, so that it is seen whether anything was committed since.
+            stat = self.writer.stat()
+            os.utime(fresh, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+            fresh.replace(self.reader)
+        finally:
+            fresh.unlink(missing_ok=True)
+
+    def _started(self) -> duckdb.DuckDBPyConnection:
+        self.staging.mkdir(parents=True, exist_ok=True, mode=0o700)
         config: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": self.memory_limit,
-            "temp_directory": str(spill),
+            "temp_directory": str(self.staging),
             "preserve_insertion_order": False,
         }
-        connection = duckdb.connect(str(file), config=config)
-        _settle(connection)
-        return connection
+        return duckdb.connect(":memory:", config=config)
+
+    def _detach(self, connection: duckdb.DuckDBPyConnection) -> None:
+        try:
+            connection.execute("DETACH w")
+        except duckdb.Error:
+            # After a fatal error the file stays attached for as long as DuckDB runs: the next one begins anew.
+            connection.close()
+            if self._instance is not None:
+                self._instance[1].close()
+                self._instance = None
+
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except _STORAGE_ERRORS as error:
+            told = str(error).splitlines()[0]
+            raise StorageFailed(
+                f"{self.writer}: {told}; {self._free_bytes() / 1e6:,.0f} MB are free. What is loaded and fetched stays "
+                "as it is; mend that and run again"
+            ) from error
+
+    def _free_bytes(self) -> int:
+        return shutil.disk_usage(next(f for f in self.writer.parents if f.exists())).free
 
     def _check_space(self, needed: int = 0) -> None:
-        folder = self.writer.parent if self.writer.parent.exists() else self.staging
-        free = shutil.disk_usage(folder).free
-        if free < needed + _RESERVE_BYTES:
+        free = self._free_bytes()
+        if free < needed + self.reserve_bytes:
             raise StorageFailed(
-                f"{folder}: {free / 1e6:.0f} MB free, {(needed + _RESERVE_BYTES) / 1e6:.0f} MB needed. "
-                "What is loaded and fetched stays as it is; free some space and run again"
+                f"{self.writer.parent}: {free / 1e6:,.0f} MB free, {(needed + self.reserve_bytes) / 1e6:,.0f} MB "
+                "needed. What is loaded and fetched stays as it is; free some space and run again"
             )
 
 
@@ -156,7 +246,3 @@ def _settle(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("SET TimeZone = 'UTC'")
     # Without this, a Python variable can stand in for a table that is missing.
     connection.execute("SET python_enable_replacements = false")
-
-
-def _text(path: Path) -> str:
-    return str(path).replace("'", "''")
