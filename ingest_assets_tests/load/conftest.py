@@ -86,7 +86,8 @@ class Lab:
 
     def tables(self) -> list[str]:
         rows = self.rows(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'w' AND schema_name = ? ORDER BY 1", self.source
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'w' AND schema_name = ? ORDER BY 1",
+            self.source,
         )
         return [row[0] for row in rows]
 
@@ -122,7 +123,8 @@ class Lab:
         """The stored account of each loaded fetch, but for zeros."""
         names = "received inserted updated unchanged outdated deleted quarantined duplicates filtered".split()
         rows = self.rows(
-            f"SELECT _fetch, {', '.join(names)} FROM w._ingest.fetches WHERE loaded IS NOT NULL AND endpoint = ?", self.name
+            f"SELECT _fetch, {', '.join(names)} FROM w._ingest.fetches WHERE loaded IS NOT NULL AND endpoint = ?",
+            self.name,
         )
         return {row[0]: {n: v for n, v in zip(names, row[1:], strict=True) if v} for row in rows}
 

@@ -97,6 +97,15 @@ def test_a_version_without_newest_by_is_older_than_any_with_one(lab):
     assert things.values("at") == [-5]
 
 
+def test_the_first_version_of_a_key_is_inserted_also_without_newest_by(lab):
+    things = lab(newest_by="at", columns={"at": {"type": "bigint"}})
+    things.store(1, None, [{"id": 1, "at": None}])
+
+    things.load()
+
+    assert things.accounts() == {1: {"received": 1, "inserted": 1}}
+
+
 def test_a_key_of_several_columns_has_no_false_twins(lab):
     things = lab(primary_key=["a", "b"])
     things.store(1, None, [{"a": "1", "b": "2:3"}, {"a": "1:2", "b": "3"}, {"a": "12", "b": "3"}])
