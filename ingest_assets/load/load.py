@@ -279,9 +279,8 @@ class Loader:
             staged[0].specs,
         )
         # Tables are committed with the registry and the layout that they were made for.
-        if (registry, contract.layout) != (known.registry, known.layout) and not tables.adapt(
-            connection, target, specs, contract, known.registry.names.values()
-        ):
+        same = known.loaded and (registry, contract.layout) == (known.registry, known.layout)
+        if not same and not tables.adapt(connection, target, specs, contract, known.registry.names.values()):
             raise _NeedsRebuild
         if plan.forget:
             forget(connection, target, specs, contract, plan.forget)

@@ -176,9 +176,10 @@ def _newer(at: _Merge, theirs: str) -> str:
     """SQL: version `theirs` (of the versions table) is greater than the staged version `r`."""
     # Where nothing was joined, all of theirs is null, and null is the greatest in a comparison of tuples.
     return (
-        f"{theirs}._id IS NOT NULL AND (({theirs}.newest IS NOT NULL AND (r._newest IS NULL OR {theirs}.newest > r._newest)) OR "
-        f"({theirs}.newest IS NOT DISTINCT FROM r._newest AND "
-        f"({theirs}._fetch, {theirs}._page, {theirs}._position) > ({at.staged.fetch}, r._page, r._position)))"
+        f"{theirs}._id IS NOT NULL AND ("
+        f"{theirs}.newest IS NOT NULL AND (r._newest IS NULL OR {theirs}.newest > r._newest) OR "
+        f"{theirs}.newest IS NOT DISTINCT FROM r._newest AND "
+        f"({theirs}._fetch, {theirs}._page, {theirs}._position) > ({at.staged.fetch}, r._page, r._position))"
     )
 
 

@@ -1,7 +1,9 @@
 """A data folder with snapshots and a warehouse: store fetches, load them, look at the tables."""
 
+# ruff: noqa: S608 -- the names in these queries are the tests' own
+
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from ingest_assets.http.page import PageRequest
+from ingest_assets.load import ledger
 from ingest_assets.load.load import Loaded, Loader
 from ingest_assets.load.stage import Work
 from ingest_assets.load.warehouse import Warehouse
@@ -115,13 +118,14 @@ class Lab:
     def quarantined(self) -> list[tuple[Any, ...]]:
         """Fetch, page, position, reason and who closed it, of all quarantined records."""
         return self.rows(
-            "SELECT _fetch, _page, _position, reason, closed_by FROM w._ingest.quarantine WHERE endpoint = ? ORDER BY ALL",
+            "SELECT _fetch, _page, _position, reason, closed_by FROM w._ingest.quarantine WHERE endpoint = ? "
+            "ORDER BY ALL",
             self.name,
         )
 
     def accounts(self) -> dict[int, dict[str, int]]:
         """The stored account of each loaded fetch, but for zeros."""
-        names = "received inserted updated unchanged outdated deleted quarantined duplicates filtered".split()
+        names = ["received", *ledger.FATES]
         rows = self.rows(
             f"SELECT _fetch, {', '.join(names)} FROM w._ingest.fetches WHERE loaded IS NOT NULL AND endpoint = ?",
             self.name,
@@ -132,6 +136,12 @@ class Lab:
 def text(record: Any) -> bytes:
     """A record as an API writes it."""
     return record if isinstance(record, bytes) else json.dumps(record).encode()
+
+
+@pytest.fixture(scope="session")
+def lab_at() -> Callable[[Path, Endpoint], Lab]:
+    """Make the lab of an endpoint in a folder: for tests that need many."""
+    return Lab
 
 
 @pytest.fixture
@@ -145,22 +155,25 @@ def lab(tmp_path: Path) -> Callable[..., Lab]:
     return make
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def daily() -> dict[str, Any]:
     """What makes an endpoint a window by day."""
     return DAILY
 
 
-@pytest.fixture
-def rebuilt(tmp_path: Path) -> Callable[[Lab], Iterator[Lab]]:
-    """The same snapshots in a fresh warehouse, loaded fetch by fetch in their order."""
-    numbers = iter(range(10_000))
-
-    def rebuild(lab: Lab) -> Lab:
-        fresh = Lab(tmp_path / f"rebuilt{next(numbers)}", lab.model, lab.source, lab.name)
-        fresh.raw = lab.raw
-        for partition in dict.fromkeys(s.manifest.partition for s in lab.snapshots.fetches(lab.source, lab.name)):
-            fresh.load(partition)
-        return fresh
-
+@pytest.fixture(scope="session")
+def rebuilt() -> Callable[[Lab], Lab]:
+    """The same snapshots in a fresh warehouse, with the same registry if it is said so."""
     return rebuild
+
+
+def rebuild(lab: Lab, *, with_registry: bool = False) -> Lab:
+    """Load all snapshots of a lab into a fresh warehouse, which lies beside the lab's own."""
+    fresh = Lab(lab.data / f"rebuilt{len(list(lab.data.glob('rebuilt*')))}", lab.model, lab.source, lab.name)
+    fresh.raw = lab.raw
+    if with_registry:
+        (known,) = lab.rows("FROM w._ingest.registries WHERE endpoint = ?", lab.name)
+        fresh.rows("INSERT INTO w._ingest.registries VALUES (?, ?, ?, ?, ?)", *known)
+    for partition in dict.fromkeys(s.manifest.partition for s in lab.snapshots.fetches(lab.source, lab.name)):
+        fresh.load(partition)
+    return fresh
