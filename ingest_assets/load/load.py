@@ -214,12 +214,10 @@ class Loader:
         """Refuse to take out versions whose stored pages are gone, unless a later fetch brought them again."""
         if self.work.contract.write != "merge" or not plan.missing:
             return
-        target, names = in_warehouse(self.work.source, self.work.endpoint), known.registry.names.values()
-        citing = [target.table(name) for name in tables.present(connection, target, list(names))]
-        citing += [name for name in [target.versions] if tables.exists(connection, name)]
+        target = in_warehouse(self.work.source, self.work.endpoint)
         brought = " UNION ALL ".join(f"SELECT _hash, {one.fetch} AS _fetch FROM {one.ranked}" for one in staged)
         missing = [fetch.fetch for fetch in plan.missing]
-        for table in citing:
+        for table in tables.citing(connection, target, known.registry.names.values()):
             row = connection.execute(
                 f"SELECT min(t._fetch) FROM {table} AS t WHERE list_contains(?, t._fetch) AND NOT EXISTS "
                 f"(SELECT 1 FROM ({brought}) AS b WHERE b._hash = t._hash AND b._fetch > t._fetch)",

@@ -35,27 +35,32 @@ _EXACT = {
 
 @dataclass(frozen=True)
 class Target:
-    """Where the tables of one endpoint are: `database`, its `schema`, and the full name of the versions table."""
+    """Where the tables of one endpoint are: `database` and its `schema`; and schema and name of the versions table."""
 
     database: str
     schema: str
-    versions: str
+    versions_at: tuple[str, str]
 
     def table(self, name: str) -> str:
         """The full name of a table."""
         return f"{quoted(self.database)}.{quoted(self.schema)}.{quoted(name)}"
 
+    @property
+    def versions(self) -> str:
+        """The full name of the versions table."""
+        schema, name = self.versions_at
+        return f"{quoted(self.database)}.{quoted(schema)}.{quoted(name)}"
+
 
 def in_warehouse(source: str, endpoint: str) -> Target:
     """The tables of an endpoint in the warehouse attached as `w`."""
-    return Target("w", source, f"w._ingest.{quoted(f'versions:{source}.{endpoint}')}")
+    return Target("w", source, ("_ingest", f"versions:{source}.{endpoint}"))
 
 
 def in_stage(connection: duckdb.DuckDBPyConnection) -> Target:
     """The tables of an endpoint while they are built anew in the connection's own database."""
     row = connection.execute("SELECT current_database()").fetchone()
-    database = row[0] if row else ""
-    return Target(database, "build", f'{quoted(database)}.build."the versions"')
+    return Target(row[0] if row else "", "build", ("build", "the versions"))
 
 
 def versioned(contract: Contract) -> bool:
@@ -76,13 +81,14 @@ def present(connection: duckdb.DuckDBPyConnection, target: Target, names: Collec
     return tables
 
 
-def exists(connection: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether there is a table of this full name, quoted."""
-    try:
-        connection.execute(f"FROM {table} LIMIT 0").fetchall()
-    except duckdb.CatalogException:
-        return False
-    return True
+def citing(connection: duckdb.DuckDBPyConnection, target: Target, names: Collection[str]) -> list[str]:
+    """The full names of those of these tables, and of the versions table, that are there."""
+    there = [target.table(name) for name in present(connection, target, names)]
+    found = connection.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        [target.database, *target.versions_at],
+    ).fetchone()
+    return there + [target.versions] * (found is not None)
 
 
 def create(

@@ -73,19 +73,21 @@ class Lab:
         with self.warehouse.session("looking") as connection:
             return connection.execute(query, list(values)).fetchall()
 
-    def columns(self, table: str = "things") -> dict[str, str]:
+    def columns(self, table: str | None = None) -> dict[str, str]:
         """Type by name of a table's columns, but for those of the system."""
         rows = self.rows(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = 'w' AND schema_name = ? "
             "AND table_name = ? AND NOT starts_with(column_name, '_') ORDER BY column_name",
             self.source,
-            table,
+            table or self.name,
         )
         return dict(rows)
 
-    def values(self, column: str, table: str = "things") -> list[Any]:
+    def values(self, column: str, table: str | None = None) -> list[Any]:
         """A column's values, in order of the rows' keys or places."""
-        return [row[0] for row in self.rows(f'SELECT "{column}" FROM w."{self.source}"."{table}" ORDER BY ALL')]
+        return [
+            row[0] for row in self.rows(f'SELECT "{column}" FROM w."{self.source}"."{table or self.name}" ORDER BY ALL')
+        ]
 
     def tables(self) -> list[str]:
         rows = self.rows(

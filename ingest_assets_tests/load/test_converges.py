@@ -3,6 +3,7 @@
 Beside that, they equal what the rules of the design say, told again here in a few lines of plain Python.
 """
 
+import contextlib
 import json
 import os
 import tempfile
@@ -83,10 +84,8 @@ def _live(things: Any, fetches: list[Any], steps: list[Any]) -> None:
         number, _, pages, verdict = waiting[partition].pop(0)
         things.store(number, partition, *pages, verdict=verdict)
         if then == "crash" and things.loader().kept(partition):
-            try:
+            with contextlib.suppress(_Interrupted):  # where nothing is pending, nothing is interrupted
                 things.loader(now=_interrupted).load(partition)
-            except _Interrupted:
-                pass
         if then in ("load", "twice", "replay"):
             for _ in range(2 if then == "twice" else 1):
                 things.load(partition, replay=then == "replay")
