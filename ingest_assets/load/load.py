@@ -128,7 +128,7 @@ class Loader:
         return f"{self.work.source}.{self.work.endpoint}"
 
     def _alone(self) -> contextlib.AbstractContextManager[None]:
-        return self.warehouse.alone(f"loading {self._label}")
+        return self.warehouse.alone(f"run {self.run}, loading {self._label}")
 
     @contextlib.contextmanager
     def _transaction(self, connection: duckdb.DuckDBPyConnection, *, alone: bool) -> Iterator[None]:

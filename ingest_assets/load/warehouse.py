@@ -24,6 +24,7 @@ from ingest_assets.locks import held
 # DuckDB 1.5 opens files of this storage version too, and so do the tools built on it.
 _STORAGE = "v1.0.0"
 _RESERVE_BYTES = 100_000_000
+_THREADS = 4  # each takes its share of the memory, so that more of them need a higher limit
 _STORAGE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException)
 
 
@@ -120,7 +121,7 @@ class Warehouse:
                 connection.execute("BEGIN")
                 ledger.create(connection)
                 yield
-                connection.execute("COMMIT")
+                self._commit(connection)
             except BaseException:
                 # A connection that a fatal error has ended cannot roll back; closing it does.
                 with contextlib.suppress(duckdb.Error):
@@ -206,6 +207,7 @@ class Warehouse:
             "memory_limit": self.memory_limit,
             "temp_directory": str(self.staging),
             "preserve_insertion_order": False,
+            "threads": min(_THREADS, os.cpu_count() or 1),
         }
         return duckdb.connect(":memory:", config=config)
 
@@ -219,16 +221,25 @@ class Warehouse:
                 self._instance[1].close()
                 self._instance = None
 
+    def _commit(self, connection: duckdb.DuckDBPyConnection) -> None:
+        try:
+            connection.execute("COMMIT")
+        except duckdb.TransactionException as error:  # nobody else writes, so it is the disk
+            raise self._failed(error) from error
+
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
         except _STORAGE_ERRORS as error:
-            told = str(error).splitlines()[0]
-            raise StorageFailed(
-                f"{self.writer}: {told}; {self._free_bytes() / 1e6:,.0f} MB are free. What is loaded and fetched stays "
-                "as it is; mend that and run again"
-            ) from error
+            raise self._failed(error) from error
+
+    def _failed(self, error: duckdb.Error) -> StorageFailed:
+        told = str(error).splitlines()[0]
+        return StorageFailed(
+            f"{self.writer}: {told}; {self._free_bytes() / 1e6:,.0f} MB are free. What is loaded and fetched stays as "
+            "it is; mend that and run again"
+        )
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(next(f for f in self.writer.parents if f.exists())).free

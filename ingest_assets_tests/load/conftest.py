@@ -15,7 +15,7 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.load import ledger
 from ingest_assets.load.load import Loaded, Loader
 from ingest_assets.load.stage import Work
-from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.load.warehouse import Warehouse, quoted
 from ingest_assets.raw.snapshots import Manifest, Snapshots
 from ingest_assets.source import Endpoint
 
@@ -84,10 +84,9 @@ class Lab:
         return dict(rows)
 
     def values(self, column: str, table: str | None = None) -> list[Any]:
-        """A column's values, in order of the rows' keys or places."""
-        return [
-            row[0] for row in self.rows(f'SELECT "{column}" FROM w."{self.source}"."{table or self.name}" ORDER BY ALL')
-        ]
+        """A column's values, in order."""
+        name = f"w.{quoted(self.source)}.{quoted(table or self.name)}"
+        return [row[0] for row in self.rows(f"SELECT {quoted(column)} FROM {name} ORDER BY ALL")]
 
     def tables(self) -> list[str]:
         rows = self.rows(
@@ -112,8 +111,10 @@ class Lab:
                 root = not any(row[:2] == (table, "_parent") for row in described)
                 where = {"_fetch", "_page"} | ({"_position"} if root else set())
                 kept = [row[1:] for row in described if row[0] == table and (lineage or row[1] not in where)]
-                names = ", ".join(f'CAST("{name}" AS VARCHAR)' for name, _ in kept)
-                rows = connection.execute(f'SELECT {names} FROM w."{self.source}"."{table}" ORDER BY ALL').fetchall()
+                names = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name, _ in kept)
+                rows = connection.execute(
+                    f"SELECT {names} FROM w.{quoted(self.source)}.{quoted(table)} ORDER BY ALL"
+                ).fetchall()
                 found[table] = (kept, rows)
         return found
 

@@ -1,0 +1,50 @@
+"""Promise 7: memory does not grow with the number of records."""
+
+import subprocess
+import sys
+from typing import Any
+
+_MEASURE = """
+import resource, sys
+from pathlib import Path
+from ingest_assets.load.load import Loader
+from ingest_assets.load.stage import Work
+from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.raw.snapshots import Snapshots
+from ingest_assets.source import Endpoint
+data = Path(sys.argv[1])
+model = Endpoint(path="/things", primary_key="id", newest_by="at", columns={"at": {"type": "bigint"}})
+warehouse = Warehouse(data, memory_limit="96MB", reserve_bytes=0)
+(loaded,) = Loader(warehouse, Snapshots(data / "raw"), Work("shop", "things", model), "r").load(None)
+unit = 1024 if sys.platform == "darwin" else 1
+print(loaded.account.inserted, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit)
+"""
+
+
+def _peak(things: Any) -> tuple[int, int]:
+    """Rows inserted by a process of its own, and its greatest size in kilobytes."""
+    run = subprocess.run([sys.executable, "-c", _MEASURE, str(things.data)], capture_output=True, text=True, check=True)
+    inserted, kilobytes = run.stdout.split()
+    return int(inserted), int(kilobytes)
+
+
+def _pages(count: int) -> list[list[bytes]]:
+    record = (
+        b'{"id":%d,"at":%d,"name":"customer number %d","tags":["a%d"],"address":{"city":"%d","text":"'
+        + b"x" * 60
+        + b'"}}'
+    )
+    return [[record % ((n,) * 5) for n in range(first, first + 10_000)] for first in range(0, count, 10_000)]
+
+
+def test_memory_is_bounded_while_300_000_rows_are_staged_and_merged(lab):
+    small, large = lab(at="small"), lab(at="large")
+    small.store(1, None, *_pages(30_000))
+    large.store(1, None, *_pages(300_000))
+
+    few, base = _peak(small)
+    many, peak = _peak(large)
+
+    assert (few, many) == (30_000, 300_000)
+    assert peak - base < 120_000
+    assert list((large.data / "staging").iterdir()) == []

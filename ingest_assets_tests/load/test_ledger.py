@@ -1,0 +1,105 @@
+"""What the warehouse remembers of sources and fetches."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingest_assets.errors import ConfigError, StorageFailed
+from ingest_assets.load import ledger
+from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.raw.snapshots import Bounds, Manifest
+
+NOW = datetime(2026, 1, 5, tzinfo=UTC)
+KEY = ("shop", "things", "2026-01-01")
+
+
+@pytest.fixture
+def warehouse(tmp_path) -> Warehouse:
+    """A new warehouse."""
+    return Warehouse(tmp_path, reserve_bytes=0)
+
+
+@pytest.fixture
+def connection(warehouse):
+    """A transaction on it."""
+    with warehouse.session("testing") as connection:
+        yield connection
+
+
+def test_a_source_s_rows_are_of_one_origin_and_account(connection):
+    ledger.identify(connection, "shop", "https://api.example.com:443", "acct_1")
+    ledger.identify(connection, "shop", "https://api.example.com:443", "acct_1")
+
+    for other in [("https://api.example.com:443", "acct_2"), ("https://sandbox.example.com:443", "acct_1")]:
+        with pytest.raises(ConfigError, match=r"holds rows of https://api\.example\.com:443 \(account acct_1\)"):
+            ledger.identify(connection, "shop", *other)
+
+
+def test_who_accepts_another_account_may_go_on_with_it(connection):
+    ledger.identify(connection, "shop", "https://one.example.com:443", "")
+
+    ledger.accept(connection, "shop")
+
+    ledger.identify(connection, "shop", "https://two.example.com:443", "")
+    with pytest.raises(ConfigError, match=r"two\.example\.com"):
+        ledger.identify(connection, "shop", "https://one.example.com:443", "")
+
+
+def test_the_port_of_a_loopback_address_does_not_matter_and_the_host_does(connection):
+    ledger.identify(connection, "shop", "http://127.0.0.1:4711", "")
+    ledger.identify(connection, "shop", "http://127.0.0.1:4712", "")
+
+    with pytest.raises(ConfigError, match="holds rows of loopback"):
+        ledger.identify(connection, "shop", "https://api.example.com:443", "")
+
+
+def test_a_warehouse_of_another_format_is_refused(warehouse):
+    with warehouse.session("making") as connection:
+        connection.execute("UPDATE w._ingest.meta SET format = 99")
+
+    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 1")
+    with refused, warehouse.session("reading"):
+        pass
+
+
+def test_start_times_never_go_back_and_numbers_always_rise(connection):
+    first = ledger.begin(connection, KEY, None, "r", NOW, above=41)
+    second = ledger.begin(connection, KEY, None, "r", NOW - timedelta(days=1), above=0)
+
+    assert first == (42, NOW)
+    assert second[0] == 43
+    assert second[1] > NOW
+
+
+def test_a_fetch_that_never_ended_is_given_up_when_the_next_begins(connection):
+    ledger.begin(connection, KEY, None, "r", NOW, above=0)
+    ledger.begin(connection, ("shop", "things", None), None, "r", NOW, above=0)
+
+    ledger.begin(connection, KEY, None, "r", NOW, above=0)
+
+    told = [(f.partition, f.verdict) for f in ledger.fetches(connection, "shop", "things")]
+    assert told == [("2026-01-01", "given_up"), (None, None), ("2026-01-01", None)]
+
+
+def test_a_fetch_that_another_warehouse_numbered_keeps_its_bounds(connection):
+    bounds = Bounds(NOW, NOW + timedelta(days=1))
+
+    ledger.ended(connection, Manifest(*KEY, 7, NOW, "f", bounds, "r7"))
+
+    (told,) = ledger.fetches(connection, "shop", "things")
+    assert (told.fetch, told.from_time, told.until_time, told.run) == (7, bounds.from_, bounds.until, "r7")
+
+
+def test_loads_stay_unreported_until_just_they_are_reported(lab):
+    things = lab()
+    things.store(1, None, [{"id": 1}])
+    things.load()
+    with things.warehouse.session("reporting") as connection:
+        (told,) = ledger.unreported(connection, "shop", "things")
+        ledger.report(connection, [(told.fetch, told.loaded)])
+        after = ledger.unreported(connection, "shop", "things")
+    things.load(replay=True)
+
+    with things.warehouse.session("looking") as connection:
+        again = ledger.unreported(connection, "shop", "things")
+    assert (after, [fetch.fetch for fetch in again]) == ([], [1])
