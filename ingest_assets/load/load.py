@@ -23,7 +23,7 @@ from ingest_assets.load import ledger, tables
 from ingest_assets.load.merge import Account, Staged, forget, merge
 from ingest_assets.load.stage import Work, stage
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
-from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.load.warehouse import TooLittleMemory, Warehouse
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
@@ -111,6 +111,9 @@ class Loader:
                 in_vain += 1
             except _NeedsRebuild:
                 rebuild = True
+            except TooLittleMemory:
+                if not self.warehouse.more_memory():
+                    raise
 
     def kept(self, partition: str | None) -> list[Snapshot]:
         """The stored fetches of a partition that count, in order; of a replaced table, the newest complete one."""

@@ -16,7 +16,7 @@ loads may come in another order than versions, the versions table decides (see `
 else a partition's fetches come in their order, and a higher fetch number is newer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -148,10 +148,7 @@ def merge(
         _remember(at, TOMBSTONE, f"FROM ({_candidates(at, '_deleted', (TOMBSTONE,))})")
     removed = _remove_vanished(at, replaced) if contract.write != "merge" else 0
     child_rows = sum(_merge_list(at, spec) for spec in staged.below(staged.root.name))
-    if fates.get("deleted"):
-        at.run(f"DELETE FROM {_root(at)} WHERE _id IN (SELECT _id FROM decided WHERE fate = 'deleted')")
-    if fates.get("inserted") or fates.get("updated"):
-        _write_rows(at)
+    _write_rows(at, fates)
     return Account(staged.received, **fates, quarantined=staged.quarantined, removed=removed, child_rows=child_rows)
 
 
@@ -247,21 +244,24 @@ def _remove_vanished(at: _Merge, replaced: Sequence[int]) -> int:
     return count
 
 
-def _write_rows(at: _Merge) -> None:
-    columns = [quoted(column.name) for column in at.staged.root.columns]
-    names = [*columns, "_id", "_fetch", "_page", "_position", "_hash"]
-    values = [f"s.{name}" for name in columns]
-    values += ["d._id", f"CAST({at.staged.fetch} AS BIGINT)", "d._page", "d._position", "d._hash"]
-    select = ", ".join(f"{value} AS {name}" for value, name in zip(values, names, strict=True))
-    at.run(f"""
-        MERGE INTO {_root(at)} AS t
-        USING (
-            SELECT {select} FROM decided AS d JOIN {at.staged.table(at.staged.root.name)} AS s USING (_row)
-            WHERE d.fate IN ('inserted', 'updated')
-        ) AS s
-        ON t._id = s._id
-        WHEN MATCHED THEN UPDATE SET {", ".join(f"{name} = s.{name}" for name in names if name != "_id")}
-        WHEN NOT MATCHED THEN INSERT ({", ".join(names)}) VALUES ({", ".join(f"s.{name}" for name in names)})""")
+def _write_rows(at: _Merge, fates: Mapping[str, int]) -> None:
+    if fates.get("deleted"):
+        at.run(f"DELETE FROM {_root(at)} WHERE _id IN (SELECT _id FROM decided WHERE fate = 'deleted')")
+    if fates.get("inserted"):
+        at.run(f"INSERT INTO {_root(at)} BY NAME {_rows(at, 'inserted')}")
+    if fates.get("updated"):
+        names = [quoted(column.name) for column in at.staged.root.columns] + ["_fetch", "_page", "_position", "_hash"]
+        changes = ", ".join(f"{name} = s.{name}" for name in names)
+        at.run(f"UPDATE {_root(at)} AS t SET {changes} FROM ({_rows(at, 'updated')}) AS s WHERE t._id = s._id")
+
+
+def _rows(at: _Merge, fate: str) -> str:
+    """SQL: the staged rows of this fate, with all columns of the table."""
+    columns = "".join(f"s.{quoted(column.name)}, " for column in at.staged.root.columns)
+    return f"""
+        SELECT {columns}d._id, CAST({at.staged.fetch} AS BIGINT) AS _fetch, d._page, d._position, d._hash
+        FROM decided AS d JOIN {at.staged.table(at.staged.root.name)} AS s USING (_row)
+        WHERE d.fate = '{fate}'"""
 
 
 def _merge_list(at: _Merge, spec: TableSpec) -> int:

@@ -24,8 +24,8 @@ from ingest_assets.locks import held
 # DuckDB 1.5 opens files of this storage version too, and so do the tools built on it.
 _STORAGE = "v1.0.0"
 _RESERVE_BYTES = 100_000_000
-_THREADS = 4  # each takes its share of the memory, so that more of them need a higher limit
-_STORAGE_ERRORS = (duckdb.IOException, duckdb.OutOfMemoryException, duckdb.FatalException)
+_UNTOUCHED = "What is loaded and fetched stays as it is"
+_THREADS = 2  # each takes its share of the memory, so that more of them need a higher limit
 
 
 def quoted(name: str) -> str:
@@ -46,11 +46,15 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+class TooLittleMemory(StorageFailed):
+    """A load that may do with more memory: see `Warehouse.more_memory`."""
+
+
 class Warehouse:
     """The DuckDB warehouse below a data folder.
 
-    `wait_seconds` is how long to wait for another writer, `memory_limit` DuckDB's own for all that goes on here at
-    once, `reserve_bytes` what stays free on the disk.
+    `wait_seconds` is how long to wait for another writer, `reserve_bytes` what stays free on the disk. DuckDB gets
+    `memory_mb` to begin with, and more where a load cannot do with that, up to `most_memory_mb`.
     """
 
     def __init__(
@@ -58,7 +62,8 @@ class Warehouse:
         data: Path,
         *,
         wait_seconds: float = 120,
-        memory_limit: str = "256MB",
+        memory_mb: int = 96,
+        most_memory_mb: int = 1024,
         reserve_bytes: int = _RESERVE_BYTES,
     ) -> None:
         self.reader = data / "warehouse.duckdb"
@@ -66,7 +71,8 @@ class Warehouse:
         self.lock = data / "warehouse" / "writer.lock"
         self.staging = data / "staging"
         self.wait_seconds = wait_seconds
-        self.memory_limit = memory_limit
+        self.memory_mb = memory_mb
+        self.most_memory_mb = most_memory_mb
         self.reserve_bytes = reserve_bytes
         self._numbers = itertools.count()
         self._instance: tuple[int, duckdb.DuckDBPyConnection] | None = None
@@ -97,9 +103,7 @@ class Warehouse:
             with self._translated():
                 yield
         finally:
-            with contextlib.suppress(duckdb.Error):
-                connection.execute("USE memory")
-                connection.execute(f"DETACH {name}")
+            self._detach(connection, name)
 
     @contextlib.contextmanager
     def alone(self, what: str) -> Iterator[None]:
@@ -121,14 +125,14 @@ class Warehouse:
                 connection.execute("BEGIN")
                 ledger.create(connection)
                 yield
-                self._commit(connection)
+                connection.execute("COMMIT")
             except BaseException:
                 # A connection that a fatal error has ended cannot roll back; closing it does.
                 with contextlib.suppress(duckdb.Error):
                     connection.execute("ROLLBACK")
                 raise
             finally:
-                self._detach(connection)
+                self._detach(connection, "w")
 
     @contextlib.contextmanager
     def writing(self, connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[None]:
@@ -204,42 +208,57 @@ class Warehouse:
     def _started(self) -> duckdb.DuckDBPyConnection:
         self.staging.mkdir(parents=True, exist_ok=True, mode=0o700)
         config: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": self.memory_limit,
+            "memory_limit": f"{self.memory_mb}MB",
             "temp_directory": str(self.staging),
             "preserve_insertion_order": False,
             "threads": min(_THREADS, os.cpu_count() or 1),
         }
         return duckdb.connect(":memory:", config=config)
 
-    def _detach(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def _detach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         try:
-            connection.execute("DETACH w")
+            if name != "w":
+                connection.execute("USE memory")
+            connection.execute(f"DETACH {name}")
         except duckdb.Error:
-            # After a fatal error the file stays attached for as long as DuckDB runs: the next one begins anew.
+            # After a fatal error a database stays attached for as long as DuckDB runs: the next one begins anew.
             connection.close()
-            if self._instance is not None:
-                self._instance[1].close()
-                self._instance = None
+            self._stop()
 
-    def _commit(self, connection: duckdb.DuckDBPyConnection) -> None:
-        try:
-            connection.execute("COMMIT")
-        except duckdb.TransactionException as error:  # nobody else writes, so it is the disk
-            raise self._failed(error) from error
+    def _stop(self) -> None:
+        if self._instance is not None:
+            self._instance[1].close()
+            self._instance = None
+
+    def more_memory(self) -> bool:
+        """Give DuckDB twice the memory from now on; False where that is more than it may have."""
+        if 2 * self.memory_mb > self.most_memory_mb:
+            return False
+        self.memory_mb *= 2
+        self._stop()
+        return True
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except _STORAGE_ERRORS as error:
-            raise self._failed(error) from error
+        except duckdb.Error as error:
+            if failure := self._failure(error):
+                raise failure from error
+            raise
 
-    def _failed(self, error: duckdb.Error) -> StorageFailed:
+    def _failure(self, error: duckdb.Error) -> StorageFailed | None:
+        """What it means that DuckDB failed so, or None where it is neither memory nor disk."""
         told = str(error).splitlines()[0]
-        return StorageFailed(
-            f"{self.writer}: {told}; {self._free_bytes() / 1e6:,.0f} MB are free. What is loaded and fetched stays as "
-            "it is; mend that and run again"
-        )
+        if isinstance(error, duckdb.OutOfMemoryException) or "allocate" in told:
+            return TooLittleMemory(
+                f"{self.writer}: DuckDB cannot do with {self.memory_mb} MB: {told}. {_UNTOUCHED}; give it more memory"
+            )
+        # Nobody else writes: where a commit fails, it is the disk.
+        if isinstance(error, duckdb.IOException | duckdb.FatalException) or "Failed to commit" in told:
+            free = f"{self._free_bytes() / 1e6:,.0f} MB are free"
+            return StorageFailed(f"{self.writer}: {told}; {free}. {_UNTOUCHED}; mend that and run again")
+        return None
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(next(f for f in self.writer.parents if f.exists())).free
@@ -249,7 +268,7 @@ class Warehouse:
         if free < needed + self.reserve_bytes:
             raise StorageFailed(
                 f"{self.writer.parent}: {free / 1e6:,.0f} MB free, {(needed + self.reserve_bytes) / 1e6:,.0f} MB "
-                "needed. What is loaded and fetched stays as it is; free some space and run again"
+                f"needed. {_UNTOUCHED}; free some space and run again"
             )
 
 

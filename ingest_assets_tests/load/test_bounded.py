@@ -1,8 +1,13 @@
-"""Promise 7: memory does not grow with the number of records."""
+"""Promise 7: memory does not grow with the number of records, and a load that needs more of it gets some."""
 
 import subprocess
 import sys
 from typing import Any
+
+import pytest
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.load.warehouse import Warehouse
 
 _MEASURE = """
 import resource, sys
@@ -14,7 +19,7 @@ from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Endpoint
 data = Path(sys.argv[1])
 model = Endpoint(path="/things", primary_key="id", newest_by="at", columns={"at": {"type": "bigint"}})
-warehouse = Warehouse(data, memory_limit="96MB", reserve_bytes=0)
+warehouse = Warehouse(data, memory_mb=96, most_memory_mb=96, reserve_bytes=0)
 (loaded,) = Loader(warehouse, Snapshots(data / "raw"), Work("shop", "things", model), "r").load(None)
 unit = 1024 if sys.platform == "darwin" else 1
 print(loaded.account.inserted, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit)
@@ -48,3 +53,29 @@ def test_memory_is_bounded_while_300_000_rows_are_staged_and_merged(lab):
     assert (few, many) == (30_000, 300_000)
     assert peak - base < 120_000
     assert list((large.data / "staging").iterdir()) == []
+
+
+def test_a_load_that_needs_more_memory_gets_twice_as_much(lab):
+    things = lab()
+    things.store(1, None, *_pages(20_000))
+    things.warehouse = Warehouse(things.data, memory_mb=4, reserve_bytes=0)
+
+    (loaded,) = things.load()
+
+    assert loaded.account.inserted == 20_000
+    assert 4 < things.warehouse.memory_mb <= 64
+
+
+def test_a_load_that_needs_more_memory_than_there_is_changes_nothing(lab):
+    things = lab()
+    things.store(1, None, [{"id": -1}])
+    things.load()
+    before = things.contents(lineage=True)
+    things.store(2, None, *_pages(20_000))
+    things.warehouse = Warehouse(things.data, memory_mb=4, most_memory_mb=7, reserve_bytes=0)
+
+    with pytest.raises(StorageFailed, match="DuckDB cannot do with 4 MB"):
+        things.load()
+
+    things.warehouse = Warehouse(things.data, reserve_bytes=0)
+    assert things.contents(lineage=True) == before
