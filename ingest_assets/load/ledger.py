@@ -84,16 +84,17 @@ class Fetch:
 _FETCH_COLUMNS = ", ".join("_fetch" if field.name == "fetch" else field.name for field in fields(Fetch))
 
 
-def create(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the schema where it is missing; StorageFailed where it is of another format."""
-    found = connection.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = 'w' AND schema_name = '_ingest' AND table_name = 'meta'"
-    ).fetchone()
-    if found is None:
-        for statement in _DDL.split(";\n"):
-            if statement.strip():
-                connection.execute(statement)
-    told = connection.execute("SELECT format FROM w._ingest.meta").fetchone()
+def begun(connection: duckdb.DuckDBPyConnection) -> None:
+    """Begin a transaction; make the schema where it is missing. StorageFailed where it is of another format."""
+    connection.execute("BEGIN")
+    try:
+        told = connection.execute("SELECT format FROM w._ingest.meta").fetchone()
+    except duckdb.CatalogException:
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN")
+        for statement in filter(str.strip, _DDL.split(";\n")):
+            connection.execute(statement)
+        return
     if told is None or told[0] != FORMAT:
         raise StorageFailed(
             f"the warehouse is of format {told and told[0]}, this version reads and writes format {FORMAT}; "
@@ -158,17 +159,21 @@ def begin(
     return fetch, started
 
 
-def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
-    """Write down how a walk ended, as its snapshot tells; also of a fetch that this warehouse has not numbered."""
+def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest, **more: Any) -> None:
+    """Write down how a walk ended, as its snapshot tells, and `more` columns of it.
+
+    Also of a fetch that this warehouse has not numbered. An end that is written down already stays.
+    """
     there = connection.execute("SELECT ended FROM w._ingest.fetches WHERE _fetch = ?", [manifest.fetch]).fetchone()
     if there is None:
         _number(connection, manifest)
     end = manifest.ended
-    if end is None or (there is not None and there[0] is not None):
-        return
-    told = {"ended": end.at, "verdict": end.verdict, "reason": end.reason, "position": json.dumps(end.position)}
-    counts = {"expected": end.expected, "pages": end.pages, "records": end.records, "bytes": end.bytes}
-    update(connection, manifest.fetch, told | counts | {name: end.traffic.get(name) for name in _TRAFFIC})
+    if end is not None and (there is None or there[0] is None):
+        told = {"ended": end.at, "verdict": end.verdict, "reason": end.reason, "position": json.dumps(end.position)}
+        counts = {"expected": end.expected, "pages": end.pages, "records": end.records, "bytes": end.bytes}
+        more |= told | counts | {name: end.traffic.get(name) for name in _TRAFFIC}
+    if more:
+        update(connection, manifest.fetch, more)
 
 
 def _number(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:
@@ -193,28 +198,24 @@ def _insert(
 
 
 def quarantine(
-    connection: duckdb.DuckDBPyConnection,
-    fetch: int,
-    key: tuple[str, str, str | None],
-    staged: str,
-    *,
-    closes_former: bool,
+    connection: duckdb.DuckDBPyConnection, fetch: int, key: tuple[str, str, str | None], staged: str | None
 ) -> None:
-    """Put a fetch's staged quarantine in place of that of an earlier load of it.
-
-    `closes_former` closes the open entries of the partition's earlier fetches: their records were told anew.
-    """
+    """Put a fetch's staged quarantine, if it has any, in place of that of an earlier load of it."""
     connection.execute("DELETE FROM w._ingest.quarantine WHERE _fetch = ?", [fetch])
-    if closes_former:
+    if staged is not None:
         connection.execute(
-            "UPDATE w._ingest.quarantine SET closed_by = ? WHERE _fetch < ? AND closed_by IS NULL "
-            "AND source = ? AND endpoint = ? AND partition IS NOT DISTINCT FROM ?",
-            [fetch, fetch, *key],
+            "INSERT INTO w._ingest.quarantine "
+            f'SELECT ?, _page, _position, ?, ?, ?, reason, "column", value, record, NULL FROM {staged}',
+            [fetch, *key],
         )
+
+
+def close_quarantine(connection: duckdb.DuckDBPyConnection, fetch: int, key: tuple[str, str, str | None]) -> None:
+    """Close the open entries of the partition's earlier fetches: this one told their records anew."""
     connection.execute(
-        "INSERT INTO w._ingest.quarantine "
-        f'SELECT ?, _page, _position, ?, ?, ?, reason, "column", value, record, NULL FROM {staged}',
-        [fetch, *key],
+        "UPDATE w._ingest.quarantine SET closed_by = ? WHERE _fetch < ? AND closed_by IS NULL "
+        "AND source = ? AND endpoint = ? AND partition IS NOT DISTINCT FROM ?",
+        [fetch, fetch, *key],
     )
 
 
@@ -231,6 +232,25 @@ def fetches(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *
         [source, endpoint],
     ).fetchall()
     return [Fetch(*row) for row in rows]
+
+
+def loads(
+    connection: duckdb.DuckDBPyConnection, source: str, endpoint: str
+) -> list[tuple[int, str | None, datetime | None]]:
+    """Number, partition and time of all loads of an endpoint, in order."""
+    return connection.execute(
+        "SELECT _fetch, partition, loaded FROM w._ingest.fetches "
+        "WHERE source = ? AND endpoint = ? AND loaded IS NOT NULL ORDER BY _fetch",
+        [source, endpoint],
+    ).fetchall()
+
+
+def version(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> tuple[int, str | None]:
+    """Version and layout of an endpoint's registry; 0 and None before its first load."""
+    row = connection.execute(
+        "SELECT version, layout FROM w._ingest.registries WHERE source = ? AND endpoint = ?", [source, endpoint]
+    ).fetchone()
+    return (0, None) if row is None else (row[0], row[1])
 
 
 def registry(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> tuple[int, str, str] | None:

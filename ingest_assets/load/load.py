@@ -154,7 +154,7 @@ class Loader:
                     raise _NeedsRebuild
                 accounts = self._build(connection, staged) if plan.rebuild else []
                 with self._transaction(connection, alone=alone):
-                    self._check_same(self._known(connection), known, plan)
+                    self._check_same(connection, known, plan)
                     self._refuse_lost(connection, known, plan, staged)
                     if plan.rebuild:
                         self._swap(connection, known, staged)
@@ -235,13 +235,14 @@ class Loader:
             "table is left as it is. Restore the folder from a backup, or fetch the partition again"
         )
 
-    def _check_same(self, current: _Known, known: _Known, plan: _Plan) -> None:
-        same = (current.version, current.layout) == (known.version, known.layout)
-        if plan.rebuild:
-            same = same and current.loaded == known.loaded
-        else:
-            same = same and current.loaded_of(plan.partition) == known.loaded_of(plan.partition)
-        if not same:
+    def _check_same(self, connection: duckdb.DuckDBPyConnection, known: _Known, plan: _Plan) -> None:
+        """Staged rows are good for the registry and the loads that they were staged with, and for no others."""
+        loads = ledger.loads(connection, self.work.source, self.work.endpoint)
+        before = [(fetch.fetch, fetch.partition, fetch.loaded) for fetch in known.loaded]
+        if not plan.rebuild:
+            loads, before = ([load for load in some if load[1] == plan.partition] for some in (loads, before))
+        version = ledger.version(connection, self.work.source, self.work.endpoint)
+        if version != (known.version, known.layout) or loads != before:
             raise _MovedOn
 
     def _build(self, connection: duckdb.DuckDBPyConnection, staged: Sequence[Staged]) -> list[Account]:
@@ -323,15 +324,11 @@ class Loader:
         seconds: float,
     ) -> None:
         """The fetch's account, and its quarantine in place of that of an earlier load."""
-        ledger.ended(connection, snapshot.manifest)
         told = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
-        ledger.update(connection, staged.fetch, told | {"load_seconds": seconds} | asdict(account))
-        end = snapshot.manifest.ended
+        ledger.ended(connection, snapshot.manifest, **told, load_seconds=seconds, **asdict(account))
+        key, end = (self.work.source, self.work.endpoint, staged.partition), snapshot.manifest.ended
+        aside = staged.table("_quarantine") if staged.quarantined else None
+        ledger.quarantine(connection, staged.fetch, key, aside)
         # A listing or a window that was read again to its end has told all its records anew; a feed has not.
-        ledger.quarantine(
-            connection,
-            staged.fetch,
-            (self.work.source, self.work.endpoint, staged.partition),
-            staged.table("_quarantine"),
-            closes_former=self.work.model.feed is None and end is not None and end.verdict == "complete",
-        )
+        if self.work.model.feed is None and end is not None and end.verdict == "complete":
+            ledger.close_quarantine(connection, staged.fetch, key)

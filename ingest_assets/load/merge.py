@@ -145,9 +145,10 @@ def merge(
     fates = _decide(at)
     if versioned(contract):
         _remember(at, ROOT, "FROM decided WHERE fate <> 'outdated'")
-        _remember(at, TOMBSTONE, f"FROM ({_candidates(at, '_deleted', (TOMBSTONE,))})")
+        if contract.deleted is not None:
+            _remember(at, TOMBSTONE, f"FROM ({_candidates(at, '_deleted', (TOMBSTONE,))})")
     removed = _remove_vanished(at, replaced) if contract.write != "merge" else 0
-    child_rows = sum(_merge_list(at, spec) for spec in staged.below(staged.root.name))
+    child_rows = sum(_merge_list(at, spec, fates) for spec in staged.below(staged.root.name))
     _write_rows(at, fates)
     return Account(staged.received, **fates, quarantined=staged.quarantined, removed=removed, child_rows=child_rows)
 
@@ -214,7 +215,7 @@ def _decide(at: _Merge) -> dict[str, int]:
     found = at.connection.execute(f"""
         SELECT fate, count(*) FROM decided GROUP BY fate
         UNION ALL SELECT 'duplicates', count(*) FROM {at.staged.ranked} WHERE _rank > 1""")
-    return dict(found.fetchall())
+    return {fate: count for fate, count in found.fetchall() if count}
 
 
 def _remember(at: _Merge, part: str, which: str) -> None:
@@ -264,8 +265,13 @@ def _rows(at: _Merge, fate: str) -> str:
         WHERE d.fate = '{fate}'"""
 
 
-def _merge_list(at: _Merge, spec: TableSpec) -> int:
+def _merge_list(at: _Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     """Bring one list of all rows to its newest version; how many child rows were written, those below included."""
+    if not versioned(at.contract) and not fates.get("duplicates"):
+        if not fates.keys() - {"unchanged"}:
+            return 0
+        if not fates.keys() - {"inserted"}:  # nothing is below a row that was not there
+            return _insert_children(at, spec, "decided", "_root_row")
     table, has_list = at.target.table(spec.name), quoted(spec.name)
     found = f"""
         SELECT * FROM {at.staged.ranked} WHERE {has_list}
@@ -280,7 +286,8 @@ def _merge_list(at: _Merge, spec: TableSpec) -> int:
         FROM ({found}) AS r""")
     if versioned(at.contract):
         _remember(at, spec.name, "FROM listed")
-    _delete_children(at, spec, "SELECT _id FROM listed WHERE NOT same")
+    if fates.keys() - {"inserted", "duplicates"}:
+        _delete_children(at, spec, "SELECT _id FROM listed WHERE NOT same")
     return _insert_children(at, spec, "(FROM listed WHERE NOT same AND NOT _deleted)", "_root_row")
 
 

@@ -139,10 +139,7 @@ def _append(sheet: _Sheets, spec: TableSpec, rows: pa.Table) -> None:
 
 def _insert(sheet: _Sheets, name: str, rows: pa.Table, select: str) -> None:
     sheet.connection.register("arrived", rows)
-    try:
-        sheet.connection.execute(f"INSERT INTO {sheet.table(name)} BY NAME SELECT {select} FROM arrived")
-    finally:
-        sheet.connection.unregister("arrived")
+    sheet.connection.execute(f"INSERT INTO {sheet.table(name)} BY NAME SELECT {select} FROM arrived")
 
 
 def _cast(column: str, name: str, types: Mapping[str, str]) -> str:

@@ -122,8 +122,7 @@ class Warehouse:
         with self._translated():
             connection.execute(f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}')")
             try:
-                connection.execute("BEGIN")
-                ledger.create(connection)
+                ledger.begun(connection)
                 yield
                 connection.execute("COMMIT")
             except BaseException:
