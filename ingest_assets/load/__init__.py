@@ -5,5 +5,6 @@ merge      staged rows → the table, its children and its tombstones: who wins,
 tables     the columns a table has, and what it takes to give it others
 ledger     the `_ingest` schema: fetches, accounts, names, quarantine
 warehouse  the writer's file, its lock, and the reader's copy
-load       the order of it all: pending fetches, replays, rebuilds
+plan       what is to be loaded: pending fetches, replays, rebuilds
+load       one load, from reading what is loaded to the commit
 """

@@ -1,13 +1,7 @@
-"""The order of loads: what is pending, what a replay goes through, and when a table is built anew.
+"""One load: read what is loaded, stage outside the lock, commit inside it.
 
-A table is a function of its kept fetches, its contract and its registry of names and shapes. There are three
-ways to bring it up to date, and all of them end in the same table:
-
-    pending   the fetches of a partition that are not loaded yet, in their order, on top of what is there
-    replay    all kept fetches of a partition, after its rows were taken out
-    rebuild   all kept fetches of the endpoint into new tables, which then take the place of the old ones
-
-A replay is enough where a key lives in one partition and no column changes its type; else it is a rebuild.
+A table is a function of its kept fetches, its contract and its registry of names and shapes. However a load is
+planned (see `ingest_assets.load.plan`), it ends in the table of a rebuild.
 """
 
 import contextlib
@@ -21,6 +15,7 @@ import duckdb
 from ingest_assets.errors import ContractBroken, StorageFailed
 from ingest_assets.load import ledger, tables
 from ingest_assets.load.merge import Account, Staged, forget, merge
+from ingest_assets.load.plan import LOADABLE, Known, Plan, Planner
 from ingest_assets.load.stage import Work, stage
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 from ingest_assets.load.warehouse import TooLittleMemory, Warehouse
@@ -28,7 +23,8 @@ from ingest_assets.normalize.registry import Registry
 from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
-LOADABLE = ("complete", "incomplete")
+__all__ = ["LOADABLE", "Loaded", "Loader"]
+
 _PATIENCE = 3  # after so many loads that were staged in vain, the next one keeps all others out until it is done
 
 
@@ -47,42 +43,6 @@ class _MovedOn(Exception):
 
 class _NeedsRebuild(Exception):
     """A column has to change in a way that only a rebuild gives exactly."""
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What the warehouse says of an endpoint at one moment."""
-
-    version: int
-    layout: str | None
-    registry: Registry
-    fetches: tuple[ledger.Fetch, ...]
-
-    @property
-    def loaded(self) -> list[ledger.Fetch]:
-        return [fetch for fetch in self.fetches if fetch.loaded]
-
-    def loaded_of(self, partition: str | None) -> list[ledger.Fetch]:
-        return [fetch for fetch in self.loaded if fetch.partition == partition]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What to load. `forget` are the fetches whose rows are taken out first, `missing` loaded ones that are not stored.
-
-    `partition` is what the load is about; a rebuild is about all.
-    """
-
-    partition: str | None
-    snapshots: tuple[Snapshot, ...]
-    forget: tuple[int, ...] = ()
-    rebuild: bool = False
-    missing: tuple[ledger.Fetch, ...] = ()
-
-    @property
-    def stored_bytes(self) -> int:
-        """About how much the load will write."""
-        return sum(s.manifest.ended.bytes for s in self.snapshots if s.manifest.ended)
 
 
 @dataclass(frozen=True)
@@ -117,14 +77,11 @@ class Loader:
 
     def kept(self, partition: str | None) -> list[Snapshot]:
         """The stored fetches of a partition that count, in order; of a replaced table, the newest complete one."""
-        stored = [s for s in self._stored(partition) if s.manifest.ended]
-        if self.work.contract.write == "merge":
-            return stored
-        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict == "complete"][-1:]
+        return self._planner.kept(partition)
 
-    def _stored(self, partition: str | None) -> list[Snapshot]:
-        stored = self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
-        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
+    @property
+    def _planner(self) -> Planner:
+        return Planner(self.snapshots, self.work)
 
     @property
     def _label(self) -> str:
@@ -144,7 +101,7 @@ class Loader:
         with self.warehouse.connection() as connection:
             with self._transaction(connection, alone=alone):
                 known = self._known(connection)
-            plan = self._plan(known, partition, replay=replay, rebuild=rebuild)
+            plan = self._planner.plan(known, partition, replay=replay, rebuild=rebuild)
             self._refuse_replaced(plan)
             if not plan.snapshots:
                 return []
@@ -163,56 +120,22 @@ class Loader:
                     self._record(connection, known, registry, plan, staged, accounts, time.monotonic() - began)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
 
-    def _known(self, connection: duckdb.DuckDBPyConnection) -> _Known:
+    def _known(self, connection: duckdb.DuckDBPyConnection) -> Known:
         row = ledger.registry(connection, self.work.source, self.work.endpoint)
         fetches = tuple(ledger.fetches(connection, self.work.source, self.work.endpoint))
         if row is None:
-            return _Known(0, None, Registry.empty(), fetches)
+            return Known(0, None, Registry.empty(), fetches)
         version, layout, text = row
-        return _Known(version, layout, Registry.from_json(text), fetches)
+        return Known(version, layout, Registry.from_json(text), fetches)
 
-    def _plan(self, known: _Known, partition: str | None, *, replay: bool, rebuild: bool) -> _Plan:
-        contract, stored = self.work.contract, self.kept(partition)
-        mine = {fetch.fetch: fetch for fetch in known.loaded_of(partition)}
-        newest = max(mine, default=0)
-        pending = [s for s in stored if s.fetch not in mine]
-        late = False
-        if contract.write != "merge":
-            pending = [s for s in pending if s.fetch > newest]
-        elif contract.newest_by is None:  # only their order says which version is newer
-            late = any(s.fetch < newest for s in pending)
-        moved = known.layout is not None and known.layout != contract.layout
-        if not (replay or rebuild or moved or late or self._is_stale(stored, mine)):
-            return _Plan(partition, tuple(pending))
-        if moved or rebuild or self.work.model.partitions is None or contract.newest_by is not None:
-            return self._everything(known, partition)
-        return _Plan(partition, tuple(stored), forget=tuple(mine), missing=self._missing(known, [partition]))
-
-    def _is_stale(self, stored: Sequence[Snapshot], mine: dict[int, ledger.Fetch]) -> bool:
-        """Whether the partition was loaded under another contract, as its newest load tells."""
-        loads = [mine[s.fetch] for s in stored if s.fetch in mine] or list(mine.values())
-        return bool(loads) and loads[-1].contract != self.work.contract.version
-
-    def _everything(self, known: _Known, partition: str | None) -> _Plan:
-        partitions = list(dict.fromkeys([*(fetch.partition for fetch in known.loaded), partition]))
-        kept = sorted((s for key in partitions for s in self.kept(key)), key=lambda s: s.fetch)
-        return _Plan(partition, tuple(kept), rebuild=True, missing=self._missing(known, partitions))
-
-    def _missing(self, known: _Known, partitions: Sequence[str | None]) -> tuple[ledger.Fetch, ...]:
-        stored = {s.fetch for partition in partitions for s in self._stored(partition)}
-        return tuple(f for f in known.loaded if f.partition in partitions and f.fetch not in stored)
-
-    def _refuse_replaced(self, plan: _Plan) -> None:
+    def _refuse_replaced(self, plan: Plan) -> None:
         """Refuse to go back to an older fetch of a partition, or to nothing, where the newest is not stored."""
-        if self.work.contract.write == "merge" and plan.snapshots:
-            return
-        newest: dict[str | None, int] = {s.manifest.partition: s.fetch for s in plan.snapshots}
-        for fetch in plan.missing:
-            if fetch.fetch > newest.get(fetch.partition, 0):
-                raise self._lost(fetch.fetch)
+        replaced = self.work.contract.write != "merge" or not plan.snapshots
+        if replaced and plan.given_up is not None:
+            raise self._lost(plan.given_up)
 
     def _refuse_lost(
-        self, connection: duckdb.DuckDBPyConnection, known: _Known, plan: _Plan, staged: Sequence[Staged]
+        self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, staged: Sequence[Staged]
     ) -> None:
         """Refuse to take out versions whose stored pages are gone, unless a later fetch brought them again."""
         if self.work.contract.write != "merge" or not plan.missing:
@@ -235,7 +158,7 @@ class Loader:
             "table is left as it is. Restore the folder from a backup, or fetch the partition again"
         )
 
-    def _check_same(self, connection: duckdb.DuckDBPyConnection, known: _Known, plan: _Plan) -> None:
+    def _check_same(self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan) -> None:
         """Staged rows are good for the registry and the loads that they were staged with, and for no others."""
         loads = ledger.loads(connection, self.work.source, self.work.endpoint)
         before = [(fetch.fetch, fetch.partition, fetch.loaded) for fetch in known.loaded]
@@ -251,7 +174,7 @@ class Loader:
         tables.create(connection, target, staged[0].specs, self.work.contract)
         return [self._merged(connection, target, one, ()) for one in staged]
 
-    def _swap(self, connection: duckdb.DuckDBPyConnection, known: _Known, staged: Sequence[Staged]) -> None:
+    def _swap(self, connection: duckdb.DuckDBPyConnection, known: Known, staged: Sequence[Staged]) -> None:
         """The tables that were built anew in place of the former ones."""
         built, target = in_stage(connection), in_warehouse(self.work.source, self.work.endpoint)
         names, former = [spec.name for spec in staged[0].specs], list(known.registry.names.values())
@@ -269,8 +192,8 @@ class Loader:
     def _add(
         self,
         connection: duckdb.DuckDBPyConnection,
-        known: _Known,
-        plan: _Plan,
+        known: Known,
+        plan: Plan,
         staged: Sequence[Staged],
         registry: Registry,
     ) -> list[Account]:
@@ -300,9 +223,9 @@ class Loader:
     def _record(
         self,
         connection: duckdb.DuckDBPyConnection,
-        known: _Known,
+        known: Known,
         registry: Registry,
-        plan: _Plan,
+        plan: Plan,
         staged: Sequence[Staged],
         accounts: Sequence[Account],
         seconds: float,

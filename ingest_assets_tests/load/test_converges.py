@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from ingest_assets.source import Endpoint
 
-_EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "5"))
+_EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "3"))
 _AT = {"at": {"type": "bigint"}}
 _GONE = {"path": "gone", "equals": True}
 _DAILY = {"window": {"from": "from", "until": "until"}, "partitions": {"every": "day", "start": "2026-01-01"}}

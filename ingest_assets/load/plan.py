@@ -1,0 +1,112 @@
+"""What is to be loaded: what is pending, what a replay goes through, and when a table is built anew.
+
+    pending   the fetches of a partition that are not loaded yet, in their order, on top of what is there
+    replay    all kept fetches of a partition, after its rows were taken out
+    rebuild   all kept fetches of the endpoint into new tables, which then take the place of the old ones
+
+A replay is enough where a key lives in one partition and no column changes its type; else it is a rebuild.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ingest_assets.load import ledger
+from ingest_assets.load.stage import Work
+from ingest_assets.normalize.registry import Registry
+from ingest_assets.raw.snapshots import Snapshot, Snapshots
+
+LOADABLE = ("complete", "incomplete")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the warehouse says of an endpoint at one moment."""
+
+    version: int
+    layout: str | None
+    registry: Registry
+    fetches: tuple[ledger.Fetch, ...]
+
+    @property
+    def loaded(self) -> list[ledger.Fetch]:
+        """The fetches that are loaded, in order."""
+        return [fetch for fetch in self.fetches if fetch.loaded]
+
+    def loaded_of(self, partition: str | None) -> list[ledger.Fetch]:
+        """Those of one partition."""
+        return [fetch for fetch in self.loaded if fetch.partition == partition]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to load. `partition` is what the load is about; a rebuild is about all.
+
+    `forget` are the fetches whose rows are taken out first, `missing` loaded ones that are not stored any more.
+    """
+
+    partition: str | None
+    snapshots: tuple[Snapshot, ...]
+    forget: tuple[int, ...] = ()
+    rebuild: bool = False
+    missing: tuple[ledger.Fetch, ...] = ()
+
+    @property
+    def stored_bytes(self) -> int:
+        """About how much the load will write."""
+        return sum(s.manifest.ended.bytes for s in self.snapshots if s.manifest.ended)
+
+    @property
+    def given_up(self) -> int | None:
+        """A missing fetch that is newer than all that is left of its partition; None where there is none."""
+        newest = {s.manifest.partition: s.fetch for s in self.snapshots}
+        return next((f.fetch for f in self.missing if f.fetch > newest.get(f.partition, 0)), None)
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Plans the loads of one endpoint from what is stored and what is loaded."""
+
+    snapshots: Snapshots
+    work: Work
+
+    def kept(self, partition: str | None) -> list[Snapshot]:
+        """The stored fetches of a partition that count, in order; of a replaced table, the newest complete one."""
+        stored = self._stored(partition)
+        if self.work.contract.write == "merge":
+            return stored
+        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict == "complete"][-1:]
+
+    def plan(self, known: Known, partition: str | None, *, replay: bool, rebuild: bool) -> Plan:
+        """What brings a partition up to date; `replay` and `rebuild` ask for more than is needed for that."""
+        contract, stored = self.work.contract, self.kept(partition)
+        mine = {fetch.fetch: fetch for fetch in known.loaded_of(partition)}
+        pending = [s for s in stored if s.fetch not in mine]
+        late = [s for s in pending if s.fetch < max(mine, default=0)]
+        moved = known.layout is not None and known.layout != contract.layout
+        if contract.write != "merge":
+            pending = [s for s in pending if s not in late]
+        # Where newest_by does not say which version is newer, the order of fetches does.
+        anew = replay or self._is_stale(stored, mine) or bool(late and contract.newest_by is None and pending)
+        if not (anew or rebuild or moved):
+            return Plan(partition, tuple(pending))
+        if moved or rebuild or self.work.model.partitions is None or contract.newest_by is not None:
+            return self._everything(known, partition)
+        return Plan(partition, tuple(stored), forget=tuple(mine), missing=self._missing(known, [partition]))
+
+    def _stored(self, partition: str | None) -> list[Snapshot]:
+        stored = self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
+        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
+
+    def _is_stale(self, stored: Sequence[Snapshot], mine: Mapping[int, ledger.Fetch]) -> bool:
+        """Whether the partition was loaded under another contract, as its newest load tells."""
+        loads = [mine[s.fetch] for s in stored if s.fetch in mine] or list(mine.values())
+        return bool(loads) and loads[-1].contract != self.work.contract.version
+
+    def _everything(self, known: Known, partition: str | None) -> Plan:
+        partitions = list(dict.fromkeys([*(fetch.partition for fetch in known.loaded), partition]))
+        kept = sorted((s for key in partitions for s in self.kept(key)), key=lambda s: s.fetch)
+        return Plan(partition, tuple(kept), rebuild=True, missing=self._missing(known, partitions))
+
+    def _missing(self, known: Known, partitions: Sequence[str | None]) -> tuple[ledger.Fetch, ...]:
+        stored = {s.fetch for partition in partitions for s in self._stored(partition)}
+        return tuple(f for f in known.loaded if f.partition in partitions and f.fetch not in stored)
