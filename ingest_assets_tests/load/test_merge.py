@@ -41,6 +41,16 @@ def test_an_absent_list_leaves_child_rows_and_an_empty_one_removes_them(lab):
     assert things.values("value", "things__l") == [1, 2, 4]
 
 
+@pytest.mark.parametrize("told", [{}, {"newest_by": "at", "columns": {"at": {"type": "bigint"}}}])
+def test_a_version_without_a_list_leaves_that_of_an_older_one_in_the_same_fetch(lab, told):
+    things = lab(**told)
+    things.store(1, None, [{"id": 1, "at": 1, "l": [1]}, {"id": 1, "at": 2}, {"id": 2, "at": 1, "l": [2]}])
+
+    things.load()
+
+    assert things.values("value", "things__l") == [1, 2]
+
+
 def test_a_tombstone_removes_a_row_and_all_rows_below_it(lab):
     things = lab(deleted={"path": "gone", "equals": True})
     things.store(1, None, [{"id": 1, "l": [{"m": [1, 2]}, {"m": [3]}]}, {"id": 2, "l": [{"m": [4]}]}])
