@@ -1,5 +1,7 @@
 """What becomes of each record, and of the rows below it."""
 
+import pytest
+
 
 def test_each_record_has_one_fate_and_the_account_adds_up(lab, daily):
     things = lab(**daily, newest_by="at", columns={"at": {"type": "bigint"}}, deleted={"path": "gone", "equals": True})
