@@ -149,18 +149,33 @@ class Line:
         """Load what is stored and not loaded; `replay` goes through all kept fetches again. Sends no request."""
         return self._loader(endpoint).load(partition, replay=replay)
 
-    def done(self, endpoint: str, partition: str | None) -> Snapshot | None:
-        """What this very run has fetched already: a step that is retried starts again at its first partition."""
+    def done(self, endpoint: str, partition: str | None, *, whatever_age: bool = False) -> Snapshot | None:
+        """What this very run has fetched already, young enough to stand for a new fetch.
+
+        A step that is retried starts again at its first partition; where that is the case, age is no matter.
+        """
         newest = self.stored(endpoint, partition)
-        return newest if newest and self.run and newest.manifest.run == self.run else None
+        if newest is None or not self.run or newest.manifest.run != self.run:
+            return None
+        return newest if whatever_age or self._is_young(newest) else None
 
     def pending(self, endpoint: str, partition: str | None) -> Snapshot | None:
         """The newest fetch, where it is finished, not loaded, and young enough to stand for a new one."""
         newest = self.stored(endpoint, partition)
-        if newest is None or self.now() - newest.manifest.started > self.source.resume_within:
+        if newest is None or not self._is_young(newest):
             return None
         loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
         return newest if newest.fetch not in loaded else None
+
+    def is_replayed(self, endpoint: str, newest: Snapshot) -> bool:
+        """Whether a partition needs no replay: its newest fetch was loaded by this very run, under this contract."""
+        told = next((fetch for fetch in self.fetches(endpoint) if fetch.fetch == newest.fetch), None)
+        if told is None or told.loaded is None or not self.run:
+            return False
+        return (told.loaded_run, told.contract) == (self.run, self.source.endpoints[endpoint].contract.version)
+
+    def _is_young(self, snapshot: Snapshot) -> bool:
+        return self.now() - snapshot.manifest.started <= self.source.resume_within
 
     def fetches(self, endpoint: str) -> list[ledger.Fetch]:
         """What the warehouse knows of an endpoint's fetches, in order."""

@@ -48,7 +48,6 @@ def _schedule(source: Source, group: _Group) -> dg.ScheduleDefinition:
     job = dg.define_asset_job(
         f"{source.name}_{group.name}",
         selection=dg.AssetSelection.assets(*keys),
-        partitions_def=group.partitions,
         description=f"{', '.join(group.endpoints)} of {source.name}",
     )
 

@@ -10,7 +10,7 @@ from ingest_assets.assets.names import partitions_of, raw_key, raw_version, tabl
 from ingest_assets.assets.progress import Watchers
 from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api, Warehouse
-from ingest_assets.assets.step import Step
+from ingest_assets.assets.step import Step, going_on
 from ingest_assets.source import Endpoint, SeenByFeed, Source
 
 
@@ -52,7 +52,7 @@ def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
     def step(
         context: dg.AssetExecutionContext, config: StepConfig, api: Api, warehouse: Warehouse
     ) -> Iterator[dg.Output[None]]:
-        run = context.run.root_run_id or context.run_id
+        run = going_on(context.run, context.instance)
         line = api.line(source, run, warehouse.folder, Watchers.here(context.log.info))
         report = Reporter(line, name, _versions(line.source, name), context.instance)
         yield from Step(context, line, name, report, config.moment).outputs()

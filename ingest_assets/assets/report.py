@@ -6,6 +6,7 @@ The tags make Dagster see what a table was made from, and under which contract.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,8 @@ from ingest_assets.load.summary import Summary
 from ingest_assets.raw.snapshots import Snapshot
 
 FETCH_TAG = "ingest/fetch"
+LOADED_TAG = "ingest/loaded"
+_TAG_TIME = "%Y-%m-%dT%H-%M-%S.%fZ"  # Dagster allows no colon in a tag
 _ACCOUNT_SHOWN = ("received", "inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates")
 _MOST_COLUMNS_SHOWN = 12
 
@@ -41,18 +44,35 @@ class Reporter:
 
     def fetched(self, snapshot: Snapshot) -> dg.AssetMaterialization:
         """The event of a fetch that counts."""
-        return self._event(self.raw, snapshot, _fetch_metadata(snapshot), data_version(snapshot))
+        return self._event(self.raw, snapshot, _fetch_metadata(snapshot), data_version(snapshot), {})
 
     def loaded(self, snapshot: Snapshot, told: Summary) -> dg.AssetMaterialization:
         """The event of a load; made from the raw asset's newest event of the partition."""
         version = f"{data_version(snapshot)}-{told.fetch.contract}"
         source = self.instance.get_latest_data_version_record(self.raw, False, snapshot.manifest.partition)
         tags = (source.event_log_entry.tags if source else None) or {}
-        inputs = {
-            f"dagster/input_data_version/{self.raw.to_user_string()}": tags.get("dagster/data_version", "INITIAL"),
-            f"dagster/input_event_pointer/{self.raw.to_user_string()}": str(source.storage_id) if source else "NULL",
+        name = self.raw.to_user_string()
+        more = {
+            f"dagster/input_data_version/{name}": tags.get("dagster/data_version", "INITIAL"),
+            f"dagster/input_event_pointer/{name}": str(source.storage_id) if source else "NULL",
+            LOADED_TAG: told.fetch.loaded.astimezone(UTC).strftime(_TAG_TIME) if told.fetch.loaded else "",
         }
-        return self._event(self.table, snapshot, _load_metadata(told), version, inputs)
+        return self._event(self.table, snapshot, _load_metadata(told), version, more)
+
+    def knows_fetch(self, snapshot: Snapshot) -> bool:
+        """Whether Dagster was told of this fetch, or of a later one of its partition."""
+        return int(self._newest(self.raw, snapshot.manifest.partition).get(FETCH_TAG, 0)) >= snapshot.fetch
+
+    def knows_load(self, event: dg.AssetMaterialization) -> bool:
+        """Whether the newest that Dagster was told of the partition is this very load."""
+        told = self._newest(event.asset_key, event.partition)
+        return [told.get(tag) for tag in (FETCH_TAG, LOADED_TAG)] == [identity(event)[2], identity(event)[3]]
+
+    def _newest(self, key: dg.AssetKey, partition: str | None) -> Mapping[str, str]:
+        """The tags of an asset's newest event of a partition."""
+        where = dg.AssetRecordsFilter(key, asset_partitions=None if partition is None else [partition])
+        records = self.instance.fetch_materializations(where, limit=1).records
+        return (records[0].asset_materialization.tags if records and records[0].asset_materialization else None) or {}
 
     def _event(
         self,
@@ -60,7 +80,7 @@ class Reporter:
         snapshot: Snapshot,
         metadata: Mapping[str, Any],
         version: str,
-        tags: Mapping[str, str] | None = None,
+        tags: Mapping[str, str],
     ) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
             key,
@@ -70,9 +90,15 @@ class Reporter:
                 "dagster/code_version": self.versions[key],
                 "dagster/data_version": version,
                 FETCH_TAG: str(snapshot.fetch),
-                **(tags or {}),
+                **tags,
             },
         )
+
+
+def identity(event: dg.AssetMaterialization) -> tuple[dg.AssetKey, str | None, str | None, str | None]:
+    """What an event is about: asset, partition, fetch and, of a table, the time of the load."""
+    tags = event.tags or {}
+    return event.asset_key, event.partition, tags.get(FETCH_TAG), tags.get(LOADED_TAG)
 
 
 def _fetch_metadata(snapshot: Snapshot) -> dict[str, Any]:

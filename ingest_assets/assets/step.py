@@ -17,14 +17,28 @@ from typing import NoReturn
 
 import dagster as dg
 
-from ingest_assets.assets.report import FETCH_TAG, Reporter
+from ingest_assets.assets.reconcile import Known, Reconciler
+from ingest_assets.assets.report import Reporter, identity
 from ingest_assets.errors import ContractBroken, IngestError, Locked, StorageFailed, TransientFailure, WalkIncomplete
 from ingest_assets.line import Line
+from ingest_assets.raw.snapshots import Snapshot
 
 # An output of this metadata counts as produced and adds no event: each partition has reported for itself.
 NO_EVENTS = {"__source_asset_observation__": True}
 _LONGEST_RETRY_SECONDS = 7200
 _MOST_RETRIES = 3
+
+
+def going_on(run: dg.DagsterRun, instance: dg.DagsterInstance) -> str:
+    """The id of the run whose work a run goes on with: itself, or the first of those that failed before it.
+
+    What is executed again after a success is meant to be fetched again.
+    """
+    while run.parent_run_id and (former := instance.get_run_by_id(run.parent_run_id)):
+        if former.is_success:
+            break
+        run = former
+    return run.run_id
 
 
 @dataclass
@@ -36,8 +50,9 @@ class Step:
     endpoint: str
     report: Reporter
     since: datetime | None = None
-    _loads: list[tuple[int, datetime]] = field(default_factory=list)
-    _reported: set[tuple[dg.AssetKey, str | None]] = field(default_factory=set)
+    _told: set[tuple[object, ...]] = field(default_factory=set)
+    _known: Known = field(default_factory=dict)
+    _others_loaded: bool = False
 
     def outputs(self) -> Iterator[dg.Output[None]]:
         """Does the work, then yields one output a selected asset, upstream first.
@@ -46,10 +61,12 @@ class Step:
         better stops the range, what concerns one partition lets the others go on. dg.RetryRequested where the API asks
         for a pause that is too long to wait in a request.
         """
-        self._reported = self._already_reported()
+        self._told = self._told_before()
         try:
-            self._reconcile()
+            self._known |= self._reconciler.reconcile(self._resumed())
             failures = self._work()
+            if self._others_loaded:
+                self._known |= self._reconciler.reconcile(self._partitions())
         finally:
             self._publish()
         if failures:
@@ -77,29 +94,44 @@ class Step:
         return [key for key in (self.report.raw, self.report.table) if key in self.context.selected_asset_keys]
 
     def _partitions(self) -> Sequence[str | None]:
-        one_or_more = self.context.has_partition_key or self.context.has_partition_key_range
-        return list(self.context.partition_keys) if one_or_more else [None]
+        # A run over days may hold feeds and listings too: its days are none of theirs.
+        if self.line.source.endpoints[self.endpoint].partitions is None:
+            return [None]
+        return list(self.context.partition_keys)
 
-    def _already_reported(self) -> set[tuple[dg.AssetKey, str | None]]:
+    @property
+    def _reconciler(self) -> Reconciler:
+        return Reconciler(self.report, self.context.log)
+
+    def _resumed(self) -> set[str | None]:
+        """Partitions that this run will report as its own: fetched by the run that it goes on with."""
+        if self.report.table not in self.context.selected_asset_keys:
+            return set()
+        done = {fetch.partition for fetch in self.line.unreported(self.endpoint) if fetch.run == self.line.run}
+        return done.intersection(self._partitions())
+
+    def _told_before(self) -> set[tuple[object, ...]]:
         """What earlier tries of this run have shown: a retried step starts again at its first partition."""
         if not self.context.retry_number:
             return set()
-        logs = self.context.instance.all_logs(self.context.run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
-        events = [log.dagster_event for log in logs if log.dagster_event]
-        return {(event.asset_key, event.partition) for event in events if event.asset_key}
+        run = self.context.run.run_id
+        logs = self.context.instance.all_logs(run, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
+        return {identity(log.asset_materialization) for log in logs if log.asset_materialization}
 
     def _partition(self, partition: str | None) -> None:
         raw, table = (key in self.context.selected_asset_keys for key in (self.report.raw, self.report.table))
         with self.line.partition(self.endpoint, partition):
             if raw:
-                snapshot = self.line.done(self.endpoint, partition)
-                if snapshot is None and table:
-                    snapshot = self.line.pending(self.endpoint, partition)
-                if snapshot is None:
-                    snapshot = self.line.fetch(self.endpoint, partition, self.since)
-                self._tell(self.report.fetched(snapshot))
+                self._tell(self.report.fetched(self._fetched(partition, loaded_next=table)))
             if table:
                 self._load(partition, replay=not raw)
+
+    def _fetched(self, partition: str | None, *, loaded_next: bool) -> Snapshot:
+        """What this run has fetched already, or what waits to be loaded, or a new fetch."""
+        stored = self.line.done(self.endpoint, partition, whatever_age=self.context.retry_number > 0)
+        if stored is None and loaded_next:
+            stored = self.line.pending(self.endpoint, partition)
+        return stored or self.line.fetch(self.endpoint, partition, self.since)
 
     def _load(self, partition: str | None, *, replay: bool) -> None:
         newest = self.line.stored(self.endpoint, partition)
@@ -108,55 +140,25 @@ class Step:
                 f"{self.line.label(self.endpoint, partition)}: nothing is stored to load; materialize "
                 f"{self.report.raw.to_user_string()} too"
             )
-        replay = replay and self.line.pending(self.endpoint, partition) is None
+        replay = replay and not self.line.is_replayed(self.endpoint, newest)
         loads = self.line.load(self.endpoint, partition, replay=replay)
-        told = {(load.partition, load.fetch) for load in loads} | {(partition, newest.fetch)}
-        for other in dict.fromkeys(key for key, _ in sorted(told, key=lambda load: load[1])):
-            self._tell_load(other, max(fetch for key, fetch in told if key == other))
+        self._others_loaded |= any(load.partition != partition for load in loads)
+        told = self.line.summary(self.endpoint, newest.fetch)
+        if not self.report.knows_fetch(newest):
+            self._tell(self.report.fetched(newest))
+        self._tell(self.report.loaded(newest, told))
+        if told.fetch.loaded is not None:
+            self._known[partition] = told.fetch.loaded
         self.line.watcher.loaded(self.line.label(self.endpoint, partition))
 
-    def _tell_load(self, partition: str | None, fetch: int) -> None:
-        snapshot = self.line.snapshots.find(self.line.source.name, self.endpoint, partition, fetch)
-        told = self.line.summary(self.endpoint, fetch)
-        self._tell(self.report.loaded(snapshot, told))
-        if told.fetch.loaded is not None:
-            self._loads.append((fetch, told.fetch.loaded))
-
     def _tell(self, event: dg.AssetMaterialization) -> None:
-        if (event.asset_key, event.partition) not in self._reported:
+        if identity(event) not in self._told:
             self.context.log_event(event)
-            self._reported.add((event.asset_key, event.partition))
-
-    def _reconcile(self) -> None:
-        """Tell Dagster of loads whose process died before it could: the warehouse is right, and Dagster follows."""
-        for fetch in self.line.unreported(self.endpoint):
-            if self._knows(fetch.partition, fetch.fetch):
-                continue
-            try:
-                with self.line.partition(self.endpoint, fetch.partition, wait_seconds=0):
-                    snapshot = self.line.snapshots.find(fetch.source, fetch.endpoint, fetch.partition, fetch.fetch)
-                    told = self.line.summary(self.endpoint, fetch.fetch)
-                    self.context.instance.report_runless_asset_event(self.report.fetched(snapshot))
-                    # Made after the raw event is stored: it points to it.
-                    self.context.instance.report_runless_asset_event(self.report.loaded(snapshot, told))
-            except Locked:
-                continue  # its process lives, and reports for itself
-            except StorageFailed as error:
-                self.context.log.warning("Dagster is not told of fetch %s: %s", fetch.fetch, error)
-                continue
-            if fetch.loaded is not None:
-                self._loads.append((fetch.fetch, fetch.loaded))
-
-    def _knows(self, partition: str | None, fetch: int) -> bool:
-        """Whether Dagster was told of this load: the process may have died between that and its note of it."""
-        where = dg.AssetRecordsFilter(self.report.table, asset_partitions=None if partition is None else [partition])
-        found = self.context.instance.fetch_materializations(where, limit=1).records
-        return any((record.event_log_entry.tags or {}).get(FETCH_TAG) == str(fetch) for record in found)
+            self._told.add(identity(event))
 
     def _publish(self) -> None:
         try:
-            if self._loads:
-                self.line.reported(self._loads)
+            self._reconciler.note(self._known)
             self.line.publish()
         except (Locked, StorageFailed) as error:
             self.context.log.warning("The tables are loaded; the reader's copy is still the former one: %s", error)
