@@ -144,6 +144,7 @@ def test_a_commit_of_a_process_that_died_at_once_is_published(lab):
     things = lab()
     things.store(1, None, [{"id": 1}])
     things.load()
+    things.warehouse.publish()
     script = (
         "import os, signal, sys\nfrom pathlib import Path\nfrom ingest_assets.load.warehouse import Warehouse\n"
         "with Warehouse(Path(sys.argv[1]), reserve_bytes=0).session('dying') as c:\n"
