@@ -15,6 +15,9 @@ from urllib.parse import parse_qs, urlsplit
 import dagster as dg
 import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run
+from dagster._core.execution.job_execution_result import JobExecutionResult
 from dagster._core.loader import LoadingContextForTest
 
 from ingest_assets import catalog
@@ -182,6 +185,7 @@ class Lab:
     instance: dg.DagsterInstance
     text: str
     more: list[Any] = field(default_factory=list)
+    chosen: list[dg.AssetKey] = field(default_factory=list)
 
     @property
     def data(self) -> Path:
@@ -217,8 +221,8 @@ class Lab:
     ) -> dg.ExecuteInProcessResult:
         """Materialize `keys`, by default both assets of orders, for a day or a range of days."""
         days = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last or first}
-        chosen = list(keys) or [self.raw(), self.table()]
-        selection = dg.AssetSelection.assets(*chosen)
+        self.chosen = list(keys) or [self.raw(), self.table()]
+        selection = dg.AssetSelection.assets(*self.chosen)
         if not checks:
             selection = selection.without_checks()
         result = self._job(selection, retries).execute_in_process(
@@ -230,6 +234,18 @@ class Lab:
         )
         assert result.success is not fails, failures(result)
         return result
+
+    def run_again(self, former: dg.DagsterRun) -> JobExecutionResult:
+        """Execute the last run again, as the button in the UI does: `former` is its parent."""
+        job = self._job(dg.AssetSelection.assets(*self.chosen).without_checks())
+        run = self.instance.create_run_for_job(
+            job,
+            run_config=QUIET,
+            tags=former.tags,
+            parent_run_id=former.run_id,
+            root_run_id=former.root_run_id or former.run_id,
+        )
+        return execute_run(InMemoryJob(job), run, self.instance)
 
     def _job(self, selection: dg.AssetSelection, retries: dg.RetryPolicy | None = None) -> dg.JobDefinition:
         job = dg.define_asset_job("chosen", selection, op_retry_policy=retries)
