@@ -204,7 +204,7 @@ def sources(environ: Mapping[str, str] = os.environ) -> dict[str, Source]:
 def settled(source: Source, environ: Mapping[str, str] = os.environ) -> Source:
     """The source with its settings in place of `{setting}` everywhere; ConfigError names a missing variable."""
     values = {name: _setting(source.name, name, setting, environ) for name, setting in source.settings.items()}
-    return Source.model_validate(_replaced(source.model_dump(by_alias=True), values)) if values else source
+    return Source.model_validate(_replaced(source.model_dump(by_alias=True, exclude_unset=True), values)) if values else source
 
 
 def _setting(source: str, name: str, setting: Setting | str, environ: Mapping[str, str]) -> str:
