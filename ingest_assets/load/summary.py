@@ -1,5 +1,6 @@
 """What the warehouse says of a load: its account, its tables, and five rows to look at."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from ingest_assets.contract import Contract
 from ingest_assets.load import ledger
 from ingest_assets.load.tables import in_warehouse
 from ingest_assets.load.warehouse import quoted
-from ingest_assets.normalize.registry import ColumnSpec, Registry
+from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec
 
 _PREVIEW_ROWS = 5
 _LONGEST_VALUE = 80
@@ -17,7 +18,7 @@ _LONGEST_VALUE = 80
 
 @dataclass(frozen=True)
 class Summary:
-    """A load as people are shown it. `rows` counts by table, parents first; `preview` leaves sensitive columns out."""
+    """A load as people are shown it. `rows` counts by table, parents first; `preview` leaves out what is sensitive."""
 
     fetch: ledger.Fetch
     account: dict[str, Any]
@@ -34,9 +35,15 @@ def summary(connection: duckdb.DuckDBPyConnection, fetch: ledger.Fetch, contract
     target = in_warehouse(fetch.source, fetch.endpoint)
     columns = tuple(column for column in specs[0].columns if not column.empty)
     rows = {spec.name: _count(connection, target.table(spec.name)) for spec in specs}
-    shown = [column.name for column in columns if not column.sensitive]
+    shown = [column.name for column in columns if not _holds_sensitive(column, specs)]
     preview = _preview(connection, target.table(fetch.endpoint), shown, fetch.fetch)
     return Summary(fetch, _account(connection, fetch.fetch), columns, rows, preview)
+
+
+def _holds_sensitive(column: ColumnSpec, specs: Sequence[TableSpec]) -> bool:
+    """Whether a column of the first table is sensitive, or is json around what is."""
+    hidden = [(*spec.path, *one.path) for spec in specs for one in spec.columns if one.sensitive]
+    return column.sensitive or any(path[: len(column.path)] == column.path for path in hidden)
 
 
 def _account(connection: duckdb.DuckDBPyConnection, fetch: int) -> dict[str, Any]:

@@ -1,0 +1,102 @@
+"""What Dagster shows of a fetch and of a load."""
+
+import pytest
+
+FIRST = "2026-01-01"
+
+
+@pytest.fixture
+def told(lab):
+    """The metadata of both assets after a day was fetched and loaded."""
+    lab.run(FIRST)
+    return lab.told(lab.raw(), FIRST), lab.told(lab.table(), FIRST)
+
+
+def test_a_fetch_shows_verdict_pages_traffic_and_where_it_is_stored(told, lab):
+    raw, _ = told
+
+    shown = {name: raw[name] for name in ("fetch", "verdict", "reason", "pages", "records", "requests", "retries")}
+    assert shown == {
+        "fetch": 1,
+        "verdict": "complete",
+        "reason": "has_more_false",
+        "pages": 1,
+        "records": 2,
+        "requests": 1,
+        "retries": 0,
+    }
+    assert raw["bytes"] > 100
+    assert raw["seconds"] >= 0
+    assert raw["snapshot"].startswith(str(lab.data / "raw"))
+
+
+def test_a_fetch_shows_what_it_waited_for(lab, shop, answer):
+    shop.instead[FIRST] = [answer(503, {}, {"Retry-After": "0.05"})]
+
+    lab.run(FIRST)
+
+    raw = lab.told(lab.raw(), FIRST)
+    assert (raw["requests"], raw["retries"], raw["waited to retry (s)"]) == (2, 1, 0.05)
+    assert raw["waited for the limit (s)"] >= 0
+
+
+def test_a_load_shows_its_account_and_the_rows_of_all_tables(told):
+    _, table = told
+
+    names = ("received", "inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates")
+    assert [table[name] for name in names] == [2, 2, 0, 0, 0, 0, 0, 0]
+    assert (table["dagster/row_count"], table["child rows"], table["child tables"]) == (2, 4, {"orders__lines": 4})
+    assert (table["fetch"], table["verdict"]) == (1, "complete")
+
+
+def test_the_column_schema_has_types_and_descriptions_and_marks_what_is_sensitive(lab):
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+
+    columns = {column.name: column for column in lab.told(lab.table("people"))["dagster/column_schema"].columns}
+    assert {name: column.type for name, column in columns.items()} == {
+        "id": "bigint",
+        "email": "varchar",
+        "city": "varchar",
+    }
+    assert columns["id"].description == "never given again"
+    assert columns["email"].tags == {"sensitive": ""}
+    assert columns["city"].tags == {}
+
+
+def test_the_preview_shows_five_rows_without_sensitive_columns(lab, shop):
+    shop.people = [{"id": n, "email": f"p{n}@private.example", "city": "a|b\nc"} for n in range(1, 9)]
+
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+
+    lines = lab.told(lab.table("people"))["preview"].splitlines()
+    assert lines[0] == "|id|city|"
+    assert len(lines) == 2 + 5
+    assert lines[2].endswith(r"|a\|b c|")
+
+
+def test_a_day_without_records_is_shown_as_such(lab, shop):
+    shop.orders[FIRST] = []
+
+    lab.run(FIRST)
+
+    table = lab.told(lab.table(), FIRST)
+    assert (table["received"], table["dagster/row_count"], table["verdict"]) == (0, 0, "complete")
+    assert "preview" not in table
+
+
+def test_a_table_of_sensitive_columns_alone_has_no_preview_of_them(lab, shop):
+    shop.people = [{"id": 1, "email": "ann@private.example"}]
+    lab.text = lab.text.replace("id: {type: bigint, required: true, desc", "id: {type: bigint, sensitive: true, desc")
+
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+
+    assert "preview" not in lab.told(lab.table("people"))
+
+
+def test_the_description_says_what_is_not_seen(lab):
+    lab.text = lab.text.replace("changes: immutable", "changes: unseen")
+
+    specs = {spec.key: spec.description for spec in lab.definitions().resolve_all_asset_specs()}
+
+    assert specs[lab.table()] == "Records of shop/orders. What changes after its day is not seen."
+    assert specs[lab.raw()] == "What the API answered, as it came: GET /orders"
