@@ -19,6 +19,7 @@ from ingest_assets.load.warehouse import quoted
 from ingest_assets.source import Endpoint, day_bounds
 
 _NAMED = 10
+_DIED = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,14 @@ class Looked:
         """All rows of a query."""
         return self.connection.execute(query, list(values)).fetchall()
 
-    def newest(self, columns: str, where: str = "true") -> list[tuple[Any, ...]]:
-        """These columns of the newest fetch of each partition that meets a condition."""
+    def newest(self, columns: str, where: str, *values: Any) -> list[tuple[Any, ...]]:
+        """These columns of the newest fetch of each partition that meets a condition; its values are $3 and on."""
         return self.rows(
-            f"SELECT {columns} FROM _ingest.fetches WHERE source = ? AND endpoint = ? AND {where} "
+            f"SELECT {columns} FROM _ingest.fetches WHERE source = $1 AND endpoint = $2 AND {where} "
             "QUALIFY row_number() OVER (PARTITION BY partition ORDER BY _fetch DESC) = 1 ORDER BY partition",
             self.source,
             self.name,
+            *values,
         )
 
 
@@ -64,7 +66,8 @@ def unique_key(at: Looked) -> Found:
     key = ", ".join(quoted(name) for name in at.endpoint.primary_key)
     twins = at.rows(f"SELECT {key}, count(*) FROM {at.table} GROUP BY ALL HAVING count(*) > 1 LIMIT {_NAMED + 1}")
     # Keys may be what the file calls sensitive, so they are counted and not shown.
-    return Found(f"{_some(len(twins))} keys have more than one row" if twins else "")
+    keys = "1 key has" if len(twins) == 1 else f"{_some(len(twins))} keys have"
+    return Found(f"{keys} more than one row. Next: {_replay(at)}" if twins else "")
 
 
 def required(at: Looked) -> Found:
@@ -73,14 +76,19 @@ def required(at: Looked) -> Found:
     counts = ", ".join(f"count(*) - count({quoted(name)})" for name in wanted)
     found = at.rows(f"SELECT {counts} FROM {at.table}")[0]
     missing = [f"{name}: {count:,}" for name, count in zip(wanted, found, strict=True) if count]
-    return Found(f"rows without a required value: {', '.join(missing)}" if missing else "")
+    return Found(f"rows without a required value: {', '.join(missing)}. Next: {_replay(at)}" if missing else "")
 
 
 def complete(at: Looked) -> Found:
     """The newest fetch of each partition reached its end."""
-    ended = at.newest("partition, verdict, reason, _fetch", "ended IS NOT NULL AND verdict <> 'given_up'")
-    bad = [(p, f"{verdict}: {reason}") for p, verdict, reason, _ in ended if verdict != "complete"]
-    again = f"ingest run {at.source}.{at.name}" + (f" --partition {bad[0][0]} --again" if bad and bad[0][0] else "")
+    # A walk that has not ended may be going on; one of yesterday died.
+    ended = at.newest(
+        "partition, coalesce(verdict, 'unfinished'), coalesce(reason, strftime(started, 'begun %Y-%m-%d %H:%M UTC'))",
+        "CASE WHEN ended IS NULL THEN started < $3 ELSE verdict <> 'given_up' END",
+        at.now - _DIED,
+    )
+    bad = [(partition, f"{verdict}: {reason}") for partition, verdict, reason in ended if verdict != "complete"]
+    again = _run(at) + (f" --partition {bad[0][0]} --again" if bad and bad[0][0] else "")
     problem = f"{_partitions([p for p, _ in bad])} {bad[0][1]}. Next: {again}" if bad else ""
     return Found(problem, {"partitions": len(ended), "not complete": len(bad)})
 
@@ -88,8 +96,8 @@ def complete(at: Looked) -> Found:
 def quarantine(at: Looked) -> Found:
     """The share of records that did not fit, over what is loaded now."""
     total, aside = at.rows(
-        "SELECT coalesce(sum(received), 0), (SELECT count(*) FROM _ingest.quarantine WHERE source = $1 AND endpoint = $2 "
-        "AND closed_by IS NULL) FROM _ingest.fetches WHERE source = $1 AND endpoint = $2 AND loaded IS NOT NULL",
+        "SELECT coalesce(sum(received), 0), "
+        "(SELECT count(*) FROM _ingest.quarantine WHERE source = $1 AND endpoint = $2 AND closed_by IS NULL) FROM _ingest.fetches WHERE source = $1 AND endpoint = $2 AND loaded IS NOT NULL",
         at.source,
         at.name,
     )[0]
@@ -105,7 +113,7 @@ def quarantine(at: Looked) -> Found:
     if share > at.endpoint.max_quarantined:
         problem = (
             f"{aside:,} records are in quarantine, mostly: {reasons[0][0]} (fetch {reasons[0][2]}). A newer version of "
-            f"a row may be among them. Mend the contract, then: ingest replay {at.source}.{at.name}"
+            f"a row may be among them. Mend the contract, then: {_replay(at)}"
         )
     return Found(problem, {"quarantined": aside, "share": share, "reasons": shown})
 
@@ -117,10 +125,7 @@ def contract(at: Looked) -> Found:
     stale = [partition for partition, under in loaded if under != version]
     problem = ""
     if stale:
-        problem = (
-            f"{_partitions(stale)} loaded under another contract. Next: ingest replay {at.source}.{at.name} "
-            "(or materialize the table alone); it sends no request"
-        )
+        problem = f"{_partitions(stale)} loaded under another contract. Next: {_replay(at)} (or materialize the table alone); it sends no request"
     return Found(problem, {"contract": version, "out of date": len(stale)}, serious=False)
 
 
@@ -132,17 +137,19 @@ def fresh(at: Looked) -> Found:
         age = at.now - done[0][1] if done else None
         late = age is None or age > within
         told = "never" if age is None else f"{_hours(age)} ago"
-        problem = f"the last complete look was {told}, expected within {_hours(within)}" if late else ""
+        problem = (
+            f"the last complete look was {told}, expected within {_hours(within)}. Next: {_run(at)}" if late else ""
+        )
         return Found(problem, {"last complete look": told}, serious=False)
+    if not done:
+        return Found(f"no partition is loaded yet. Next: {_run(at)}", serious=False)
     missing = _missing({partition for partition, _ in done}, at.endpoint, at.now - within)
-    problem = f"{_partitions(missing)} late. Next: ingest run {at.source}.{at.name}" if missing else ""
+    problem = f"{_partitions(missing)} late. Next: {_run(at)}" if missing else ""
     return Found(problem, {"late partitions": len(missing)}, serious=False)
 
 
 def _missing(done: set[str], endpoint: Endpoint, due: datetime) -> list[str]:
     """Days between the first one that is there and the last one that ended before `due` which are not there."""
-    if not done:
-        return ["all"]
     day, missing = datetime.fromisoformat(min(done)).date(), []
     while day_bounds(day.isoformat(), endpoint.time_zone)[1] <= due:
         if day.isoformat() not in done:
@@ -159,6 +166,14 @@ def _partitions(names: Sequence[str | None]) -> str:
         return f"partition {told[0]} is"
     more = f" and {len(told) - _NAMED:,} more" if len(told) > _NAMED else ""
     return f"{len(told):,} partitions ({', '.join(told[:_NAMED])}{more}) are"
+
+
+def _run(at: Looked) -> str:
+    return f"ingest run {at.source}.{at.name}"
+
+
+def _replay(at: Looked) -> str:
+    return f"ingest replay {at.source}.{at.name}"
 
 
 def _some(count: int) -> str:

@@ -1,0 +1,232 @@
+"""Each check fails when it should, over all partitions, and passes when it should."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingest_assets.load.warehouse import Warehouse
+
+FIRST, LAST = "2026-01-01", "2026-01-03"
+
+
+@pytest.fixture
+def today():
+    """The day on which a test begins; checks of freshness are made so that midnight may pass."""
+    return datetime.now(UTC).date()
+
+
+def spoil(lab, statement):
+    """Change the warehouse behind the project's back, and publish it."""
+    warehouse = Warehouse(lab.data)
+    with warehouse.session("spoiling") as connection:
+        connection.execute(statement)
+    warehouse.publish()
+
+
+def test_after_a_good_run_all_checks_pass_but_for_old_days(lab):
+    result = lab.run(FIRST, LAST, checks=True)
+
+    found = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
+    assert found == {
+        "unique_key": True,
+        "required": True,
+        "complete": True,
+        "quarantine": True,
+        "contract": True,
+        "fresh": False,
+    }
+
+
+def test_an_endpoint_has_the_checks_that_it_can_have(lab):
+    specs = lab.definitions().resolve_asset_graph().asset_check_keys
+
+    assert {key.name for key in specs if key.asset_key == lab.table("news")} == {
+        "unique_key",
+        "required",
+        "complete",
+        "quarantine",
+        "contract",
+    }
+
+
+def test_some_checks_can_be_run_alone(lab):
+    lab.run(FIRST)
+
+    assert lab.check("orders", "complete", "required").keys() == {"complete", "required"}
+
+
+def test_before_anything_is_published_checks_fail_and_say_what_to_do(lab):
+    found = lab.check("orders")
+
+    assert {one.passed for one in found.values()} == {False}
+    assert {one.description.split(": ")[-1] for one in found.values()} == {
+        "there is no warehouse yet; materialize something first"
+    }
+
+
+def test_checks_of_a_table_that_is_not_there_yet_say_so(lab):
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+
+    found = lab.check("orders", "unique_key")["unique_key"]
+
+    assert not found.passed
+    assert found.description == "the table is not there yet: materialize it first"
+
+
+def test_unique_key_fails_where_a_key_has_two_rows_in_any_partition(lab):
+    lab.run(FIRST, LAST)
+    assert lab.check("orders", "unique_key")["unique_key"].passed
+
+    spoil(lab, "INSERT INTO w.shop.orders FROM w.shop.orders WHERE id = 1")
+    lab.run("2026-01-04")
+
+    found = lab.check("orders", "unique_key")["unique_key"]
+    assert not found.passed
+    assert found.severity.name == "ERROR"
+    assert found.description == "1 key has more than one row. Next: ingest replay shop.orders"
+
+
+def test_required_fails_where_a_value_is_missing_and_names_the_column(lab):
+    lab.run(FIRST, LAST)
+    assert lab.check("orders", "required")["required"].passed
+    lab.text = lab.text.replace("email: {type: varchar,", "email: {type: varchar, required: true,", 1)
+
+    spoil(lab, "UPDATE w.shop.orders SET email = NULL WHERE id < 10")
+    lab.run("2026-01-04")
+
+    found = lab.check("orders", "required")["required"]
+    assert not found.passed
+    assert found.description == "rows without a required value: email: 2. Next: ingest replay shop.orders"
+
+
+def test_complete_names_the_partition_whose_walk_did_not_end_whatever_comes_after_it(lab, shop, holed):
+    shop.instead["2026-01-02"] = holed
+    lab.run(FIRST, LAST, fails=True)
+    lab.run("2026-01-04")
+
+    found = lab.check("orders", "complete")["complete"]
+
+    assert not found.passed
+    assert found.description.startswith("partition 2026-01-02 is failed: shop.orders[2026-01-02]: page 0 holds no rec")
+    assert found.description.endswith("Next: ingest run shop.orders --partition 2026-01-02 --again")
+    assert {name: value.value for name, value in found.metadata.items()} == {"partitions": 4, "not complete": 1}
+
+
+def test_complete_passes_once_the_partition_was_fetched_to_its_end(lab, shop, holed):
+    shop.instead["2026-01-02"] = [holed]
+    lab.run(FIRST, LAST, fails=True)
+
+    lab.run("2026-01-02")
+
+    assert lab.check("orders", "complete")["complete"].passed
+
+
+def test_complete_names_a_partition_whose_walk_died_and_was_left(lab, shop, down):
+    shop.instead["2026-01-02"] = down
+    lab.run(FIRST, "2026-01-02", fails=True)
+    assert lab.check("orders", "complete")["complete"].passed, "it may be going on"
+
+    spoil(lab, "UPDATE w._ingest.fetches SET started = '2026-01-05T06:00:00Z' WHERE ended IS NULL")
+
+    found = lab.check("orders", "complete")["complete"]
+    assert not found.passed
+    assert "partition 2026-01-02 is unfinished: begun 2026-01-05 06:00 UTC" in found.description
+
+
+def test_what_is_loaded_incomplete_with_a_warning_is_shown_and_fails_its_check(lab, shop, answer):
+    lab.text = lab.text.replace("path: /orders\n", "path: /orders\n    incomplete: warn\n")
+    shop.instead[FIRST] = [answer(200, {"data": shop.of(FIRST), "more": True, "next": "x"})]
+    shop.instead[FIRST].append(answer(200, {"data": [], "more": True, "next": "y"}))
+
+    lab.run(FIRST)
+
+    assert lab.told(lab.table(), FIRST)["verdict"] == lab.told(lab.raw(), FIRST)["verdict"] == "incomplete"
+    assert lab.told(lab.table(), FIRST)["inserted"] == 2
+    found = lab.check("orders", "complete")["complete"]
+    assert not found.passed
+    assert "partition 2026-01-01 is incomplete" in found.description
+
+
+def test_quarantine_names_the_reason_of_most_whatever_comes_after_it(lab, shop):
+    shop.orders["2026-01-01"] = [{"id": "x"}, {"id": "y"}, {"id": 1, "email": {}}, {"id": 2}]
+    lab.run(FIRST, LAST)
+
+    found = lab.check("orders", "quarantine")["quarantine"]
+
+    assert not found.passed
+    assert found.description.startswith("3 records are in quarantine, mostly: ")
+    assert "(fetch 1)" in found.description
+    assert found.description.endswith("Mend the contract, then: ingest replay shop.orders")
+    assert found.metadata["quarantined"].value == 3
+    assert found.metadata["share"].value == 3 / 11
+
+
+def test_quarantine_passes_below_the_share_that_the_file_allows(lab, shop):
+    lab.text = lab.text.replace("path: /orders\n", "path: /orders\n    max_quarantined: 0.3\n")
+    shop.orders["2026-01-01"] = [{"id": "x"}, {"id": 1}]
+    lab.run(FIRST, LAST)
+
+    assert lab.check("orders", "quarantine")["quarantine"].passed
+
+
+def test_quarantine_passes_once_the_records_came_right(lab, shop):
+    shop.people = [{"id": "x"}]
+    people = [lab.raw("people"), lab.table("people")]
+    lab.run(keys=people)
+    assert not lab.check("people", "quarantine")["quarantine"].passed
+
+    shop.people = [{"id": 1}]
+    lab.run(keys=people)
+
+    assert lab.check("people", "quarantine")["quarantine"].passed
+
+
+def test_fresh_names_the_day_that_is_missing_between_newer_ones(lab, today):
+    lab.run(str(today - timedelta(days=5)))
+    lab.run(str(today - timedelta(days=3)), str(today - timedelta(days=1)))
+
+    found = lab.check("orders", "fresh")["fresh"]
+
+    assert not found.passed
+    assert found.severity.name == "WARN"
+    assert found.description == f"partition {today - timedelta(days=4)} is late. Next: ingest run shop.orders"
+
+
+def test_fresh_passes_where_no_closed_day_is_missing(lab, today):
+    lab.run(str(today - timedelta(days=5)), str(today - timedelta(days=1)))
+
+    assert lab.check("orders", "fresh")["fresh"].passed
+
+
+def test_fresh_fails_where_no_day_was_ever_complete(lab, shop, holed):
+    shop.instead[FIRST] = holed
+    lab.run(FIRST, fails=True)
+
+    found = lab.check("orders", "fresh")["fresh"]
+
+    assert not found.passed
+    assert found.description == "no partition is loaded yet. Next: ingest run shop.orders"
+
+
+def test_fresh_looks_at_when_a_listing_was_last_read_to_its_end(lab):
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+    assert lab.check("people", "fresh")["fresh"].passed
+
+    spoil(lab, "UPDATE w._ingest.fetches SET ended = ended - INTERVAL 30 HOUR")
+
+    found = lab.check("people", "fresh")["fresh"]
+    assert not found.passed
+    assert found.description == (
+        "the last complete look was 30.0 h ago, expected within 26.0 h. Next: ingest run shop.people"
+    )
+
+
+def test_a_failed_look_does_not_make_a_listing_fresh(lab, shop, refused):
+    people = [lab.raw("people"), lab.table("people")]
+    lab.run(keys=people)
+    spoil(lab, "UPDATE w._ingest.fetches SET ended = ended - INTERVAL 30 HOUR")
+    shop.instead["/people"] = refused
+
+    lab.run(keys=people, fails=True)
+
+    assert not lab.check("people", "fresh")["fresh"].passed
