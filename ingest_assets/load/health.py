@@ -96,8 +96,12 @@ def complete(at: Looked) -> Found:
 def quarantine(at: Looked) -> Found:
     """The share of records that did not fit, over what is loaded now."""
     total, aside = at.rows(
-        "SELECT coalesce(sum(received), 0), "
-        "(SELECT count(*) FROM _ingest.quarantine WHERE source = $1 AND endpoint = $2 AND closed_by IS NULL) FROM _ingest.fetches WHERE source = $1 AND endpoint = $2 AND loaded IS NOT NULL",
+        """
+        SELECT
+            coalesce(sum(received), 0),
+            (SELECT count(*) FROM _ingest.quarantine WHERE source = $1 AND endpoint = $2 AND closed_by IS NULL)
+        FROM _ingest.fetches WHERE source = $1 AND endpoint = $2 AND loaded IS NOT NULL
+        """,
         at.source,
         at.name,
     )[0]
@@ -125,7 +129,8 @@ def contract(at: Looked) -> Found:
     stale = [partition for partition, under in loaded if under != version]
     problem = ""
     if stale:
-        problem = f"{_partitions(stale)} loaded under another contract. Next: {_replay(at)} (or materialize the table alone); it sends no request"
+        how = f"{_replay(at)} (or materialize the table alone); it sends no request"
+        problem = f"{_partitions(stale)} loaded under another contract. Next: {how}"
     return Found(problem, {"contract": version, "out of date": len(stale)}, serious=False)
 
 
