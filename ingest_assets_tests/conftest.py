@@ -1,0 +1,135 @@
+"""A sandbox, a folder with source files that lead to it, and the `ingest` command in processes of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from ingest_assets.sandbox import Sandbox
+from ingest_assets.sandbox.credentials import ENVIRONMENT
+
+NOW = "2026-11-20"
+_SOURCES = {
+    "stripe": """
+like: stripe
+base_url: "{url}/stripe/v1"
+rate_limit: {{requests: 25000, per: PT1S}}
+""",
+    "zendesk": """
+like: zendesk
+base_url: "{url}/zendesk/api/v2"
+rate_limit: {{requests: 200000, per: PT1M}}
+endpoints: {{tickets: {{rate_limit: {{requests: 10000, per: PT1M}}}}}}
+""",
+    "mixpanel": """
+like: mixpanel
+base_url: "{url}/mixpanel"
+endpoints:
+  events: {{rate_limit: {{requests: 3000, per: PT1S}}}}
+  profiles: {{base_url: "{url}/mixpanel/api/query", rate_limit: {{requests: 10000, per: PT1M}}}}
+""",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A data folder beside source files, and the environment in which `ingest` uses both."""
+
+    folder: Path
+    url: str
+    more: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def data(self) -> Path:
+        """Its data folder."""
+        return self.folder / "data"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `ingest` is started with: nothing of this process but what programs need."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        own = {
+            "INGEST_SOURCES": str(self.folder / "sources"),
+            "INGEST_ONLY": "stripe,zendesk,mixpanel",
+            "INGEST_DATA": str(self.data),
+            "INGEST_LIMITS": str(self.folder / "limits"),
+            "COLUMNS": "200",
+        }
+        return kept | ENVIRONMENT | own | dict(self.more)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """`ingest` in a process group of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "ingest_assets.cli", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def ingest(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """`ingest`, run to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "ingest_assets.cli", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            text=True,
+            capture_output=True,
+            timeout=300,
+            check=False,
+        )
+
+    def tables(self, *, lineage: bool = True) -> dict[str, tuple[object, ...]]:
+        """Number of rows and a hash of all columns of each table; without `_ingest`, and `_fetch` unless `lineage`."""
+        excluded = "" if lineage else " EXCLUDE (_fetch)"
+        with duckdb.connect(str(self.data / "warehouse.duckdb"), read_only=True) as reader:
+            names = reader.execute(
+                "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name <> '_ingest' ORDER BY ALL"
+            ).fetchall()
+            found = {}
+            for schema, name in names:
+                query = (
+                    f'SELECT count(*), sum(hash(t)::HUGEINT) FROM (SELECT *{excluded} FROM "{schema}"."{name}") AS t'  # noqa: S608 -- ours
+                )
+                found[f"{schema}.{name}"] = reader.execute(query).fetchall()[0]
+        return found
+
+    def ask(self, query: str) -> list[tuple[object, ...]]:
+        """Rows of a query on the reader's copy."""
+        with duckdb.connect(str(self.data / "warehouse.duckdb"), read_only=True) as reader:
+            return reader.execute(query).fetchall()
+
+
+def place(folder: Path, url: str, **more: str) -> Place:
+    """A place with source files that lead to this sandbox."""
+    sources = folder / "sources"
+    sources.mkdir(parents=True)
+    for name, text in _SOURCES.items():
+        (sources / f"{name}.yaml").write_text(text.format(url=url))
+    return Place(folder, url, more)
+
+
+@pytest.fixture(scope="module")
+def box() -> Iterator[Sandbox]:
+    """A sandbox of few records and wide limits."""
+    with Sandbox(now=NOW, scale=0.2, factor=1000.0) as running:
+        yield running
+
+
+@pytest.fixture
+def here(tmp_path: Path, box: Sandbox) -> Place:
+    """An empty place that leads to the sandbox."""
+    return place(tmp_path / "here", box.url)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, box: Sandbox) -> Place:
+    """Another one, to compare with."""
+    return place(tmp_path / "elsewhere", box.url)

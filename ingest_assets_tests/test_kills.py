@@ -1,0 +1,121 @@
+"""Killed at any moment and started again until it is done: everything is there, once, and Dagster shows it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from typing import Any
+
+import dagster as dg
+
+from ingest_assets.raw.snapshots import Snapshots
+from ingest_assets.sandbox import Sandbox
+
+LONG = bool(os.environ.get("INGEST_LONG"))
+KILLS = 100 if LONG else 6
+RUN = ("run", "stripe.charges", "stripe.invoices", "mixpanel.events", "--from", "2026-11-15", "--to", "2026-11-19")
+COMMANDS = (RUN, ("run", "zendesk", "stripe.customers"))
+
+
+def killed(process: "subprocess.Popen[str]", after_seconds: float) -> bool:
+    """Whether the process was killed, with all that it started, and not done before."""
+    try:
+        process.wait(after_seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    return process.returncode == -signal.SIGKILL
+
+
+def quiet_seconds(place: Any) -> float:
+    """How long the commands take undisturbed; the kills are spread over this."""
+    began = time.monotonic()
+    for command in COMMANDS:
+        done = place.ingest(*command)
+        assert done.returncode == 0, done.stderr + done.stdout
+    return time.monotonic() - began
+
+
+def test_after_kills_at_random_moments_all_is_as_after_one_quiet_run(here: Any, elsewhere: Any, box: Sandbox) -> None:
+    seconds = quiet_seconds(elsewhere) / 2
+    chance = random.Random(20261121)  # noqa: S311 -- moments, not secrets
+    kills = 0
+    box.forget_seen()
+
+    for command in COMMANDS:
+        share = KILLS // 2
+        while share:
+            was_killed = killed(here.start(*command), chance.uniform(0.2, max(seconds * 1.2, 1)))
+            share -= 1
+            kills += was_killed
+        done = here.ingest(*command)
+        assert done.returncode == 0, done.stderr + done.stdout
+
+    print(f"{kills} kills of {KILLS} tries")
+    assert kills >= KILLS // 3
+    assert here.tables(lineage=False) == elsewhere.tables(lineage=False)
+    assert_all_is_well(here, box)
+
+
+def assert_all_is_well(here: Any, box: Sandbox) -> None:
+    """The account adds up, no stored page was asked for again, Dagster shows it, and nothing is left over."""
+    wrong = here.ask(
+        "FROM _ingest.fetches WHERE loaded IS NOT NULL AND received <> "
+        "inserted + updated + unchanged + outdated + deleted + quarantined + duplicates + filtered"
+    )
+    assert wrong == []
+    assert here.ingest("verify").returncode == 0
+    assert_no_stored_page_was_asked_again(here, box.seen())
+    assert_dagster_shows_what_is_loaded(here)
+    assert list((here.data / "staging").iterdir()) == []
+    assert list(here.data.rglob("*.new")) == []
+
+
+def assert_no_stored_page_was_asked_again(here: Any, seen: list[Any]) -> None:
+    """A fetch that was resumed begins after its last stored page: no page of a fetch comes after a later one."""
+    snapshots = Snapshots(here.data / "raw")
+    stored = [
+        entry
+        for source, endpoint in snapshots.endpoints()
+        for snapshot in snapshots.fetches(source, endpoint)
+        for entry in snapshot.pages
+    ]
+    lost = len([one for one in seen if one["status"] == 200]) - len(stored)
+    # Each kill loses at most the one page that was on its way, or stored by nobody yet.
+    assert 0 <= lost <= KILLS, f"{lost} answered requests are not stored"
+
+
+def assert_dagster_shows_what_is_loaded(here: Any) -> None:
+    """Each loaded partition has the event of its newest load, and no run is left as if it were going on."""
+    loaded = here.ask(
+        "SELECT source, endpoint, partition, max(_fetch) FROM _ingest.fetches WHERE loaded IS NOT NULL GROUP BY ALL"
+    )
+    instance = dg.DagsterInstance.from_config(str(here.data / "dagster"))
+    with instance:
+        for source, endpoint, partition, fetch in loaded:
+            where = dg.AssetRecordsFilter(
+                dg.AssetKey([source, endpoint]), asset_partitions=[partition] if partition else None
+            )
+            newest = instance.fetch_materializations(where, limit=1).records
+            assert newest, f"{source}.{endpoint} {partition}: Dagster was not told"
+            tags = newest[0].event_log_entry.tags or {}
+            assert tags["ingest/fetch"] == str(fetch), f"{source}.{endpoint} {partition}: {json.dumps(dict(tags))}"
+        going = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
+        assert instance.get_runs(going) == []
+
+
+def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(here: Any) -> None:
+    process = here.start(*RUN)
+    until = time.monotonic() + 60
+    while not list((here.data / "raw").rglob("index.jsonl")) and time.monotonic() < until:
+        time.sleep(0.01)
+
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "stays" in told
+    assert "Traceback" not in told
+    assert here.ingest(*RUN).returncode == 0
