@@ -1,5 +1,6 @@
 """Schedules: one for each source and partitions definition, delivered stopped."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -58,7 +59,9 @@ def _schedule(source: Source, group: _Group) -> dg.ScheduleDefinition:
         days = group.partitions.get_partition_keys(current_time=context.scheduled_execution_time)
         if not days:
             return dg.SkipReason(f"no day of {job.name} is over yet")
-        return dg.RunRequest(tags=_PRIORITY | _range(days[-1 - min(group.lookback.days, len(days) - 1)], days[-1]))
+        # A begun day of looking back counts: a day is looked at once more after it can have changed for the last time.
+        back = math.ceil(group.lookback / timedelta(days=1))
+        return dg.RunRequest(tags=_PRIORITY | _range(days[-1 - min(back, len(days) - 1)], days[-1]))
 
     return schedule
 

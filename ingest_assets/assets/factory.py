@@ -11,6 +11,7 @@ from ingest_assets.assets.progress import Watchers
 from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.assets.step import Step, going_on
+from ingest_assets.errors import ConfigError
 from ingest_assets.source import Endpoint, SeenByFeed, Source
 
 
@@ -52,16 +53,23 @@ def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
     def step(
         context: dg.AssetExecutionContext, config: StepConfig, api: Api, warehouse: Warehouse
     ) -> Iterator[dg.Output[None]]:
-        run = going_on(context.run, context.instance)
-        line = api.line(source, run, warehouse.folder, Watchers.here(context.log.info))
-        report = Reporter(line, name, _versions(line.source, name), context.instance)
+        run, watchers = going_on(context.run, context.instance), Watchers.here(context.log.info)
+        try:
+            line = api.line(source, run, warehouse.folder, watchers)
+            report = Reporter(line, name, _versions(line.source, name), context.instance)
+        except ConfigError as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
         yield from Step(context, line, name, report, config.moment).outputs()
 
     return step
 
 
 def _versions(source: Source, name: str) -> dict[dg.AssetKey, str]:
-    endpoint = source.endpoints[name]
+    endpoint = source.endpoints.get(name)
+    if endpoint is None:
+        raise ConfigError(
+            f"api: sources: {source.name}.yaml has no endpoint {name!r} there; load Dagster with that file"
+        )
     return {
         raw_key(source.name, name): raw_version(source, endpoint),
         table_key(source.name, name): endpoint.contract.version,

@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from ingest_assets import catalog
+from ingest_assets.errors import ConfigError
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.line import Line, Pace, Unwatched, Watcher
 from ingest_assets.load import ledger
@@ -36,7 +37,9 @@ class Api(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own g
         default="", description="folder whose source files are read instead at run time; empty: as loaded"
     )
     secrets: dict[str, str] = Field(
-        default_factory=dict, description="values by the name that source files use, instead of the environment's"
+        default_factory=dict,
+        description="environment variable to read a secret from, by the name that source files use, where it is "
+        "another one. Never the secret itself: Dagster keeps and shows what stands here",
     )
     rate_limit_share: float = Field(
         default=1.0, gt=0, le=1, description="the share of each source's limits this run may use"
@@ -51,6 +54,7 @@ class Api(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own g
         """The line of one source for one run.
 
         `warehouse` is the folder of the warehouse where it is another one; `watcher` is told how the line gets on.
+        Raises ConfigError where `sources` or `secrets` lead to what is not there.
         """
         if self.sources:
             folder = Path(self.sources).expanduser()
@@ -59,12 +63,20 @@ class Api(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own g
         return Line(
             source=source,
             data=data_folder(self.data),
-            secrets=Secrets(self.secrets),
+            secrets=Secrets(self._values()),
             warehouse_folder=warehouse,
             run=run,
             pace=Pace(self.rate_limit_share, wait, self.connect_timeout_seconds, self.read_timeout_seconds),
             watcher=watcher or Unwatched(),
         )
+
+    def _values(self) -> dict[str, str]:
+        missing = [name for name, variable in self.secrets.items() if variable not in os.environ]
+        if missing:
+            raise ConfigError(  # without what stands there, which may be a secret that somebody put in the wrong place
+                f"api: secrets: {', '.join(missing)}: expected the name of an environment variable that is set"
+            )
+        return {name: os.environ[variable] for name, variable in self.secrets.items()}
 
 
 class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own generic takes no part here
@@ -91,9 +103,12 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's
     def read(self, table: str, partition: str | None = None) -> "pd.DataFrame":
         """A table (`source.endpoint`, or `source.endpoint__list`) as a DataFrame, or the rows of one partition of it.
 
-        Reads the reader's copy, so it never waits for a load. Raises StorageFailed where nothing is published yet.
+        Reads the reader's copy, so it never waits for a load. Raises StorageFailed where nothing is published yet, and
+        ConfigError where `table` is no such name.
         """
         schema, _, name = table.partition(".")
+        if not name:
+            raise ConfigError(f"{table!r} is no table; expected such as stripe.charges")
         query = f"SELECT t.* FROM {quoted(schema)}.{quoted(name)} AS t"  # noqa: S608 -- quoted
         if partition is not None:
             query += " JOIN _ingest.fetches AS f USING (_fetch) WHERE f.partition = $partition"

@@ -67,6 +67,8 @@ class Step:
             failures = self._work()
             if self._others_loaded:
                 self._known |= self._reconciler.reconcile(self._partitions())
+        except IngestError as error:
+            self._stop([error])
         finally:
             self._publish()
         if failures:

@@ -1,0 +1,76 @@
+"""What Dagster reads first: `ingest_assets.definitions`."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from ingest_assets import catalog
+from ingest_assets.assets.project import definitions
+from ingest_assets.assets.resources import Api, Warehouse
+
+
+@pytest.fixture
+def load(lab, tmp_path):
+    """Load the definitions in a process of their own, with the shop's file in INGEST_SOURCES."""
+
+    def load(text):
+        folder = tmp_path / "sources"
+        folder.mkdir(exist_ok=True)
+        (folder / "shop.yaml").write_text(text)
+        environment = os.environ | {"INGEST_SOURCES": str(folder), "INGEST_ONLY": "shop"}
+        look = "import ingest_assets.definitions as d; print(len(d.defs.resolve_asset_graph().get_all_asset_keys()))"
+        command = [sys.executable, "-W", "error::DeprecationWarning:ingest_assets", "-c", look]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+    return load
+
+
+def test_every_endpoint_becomes_two_assets(load, lab):
+    loaded = load(lab.text)
+
+    assert (loaded.returncode, loaded.stdout.strip()) == (0, "6"), loaded.stderr
+
+
+def test_a_wrong_source_file_is_told_by_file_line_and_field(load, lab):
+    loaded = load(
+        lab.text.replace("    primary_key: id\n    write: replace", "    primary_kee: id\n    write: replace")
+    )
+
+    assert loaded.returncode != 0
+    line = lab.text.splitlines().index("  people:") + 4
+    assert f"shop.yaml:{line}: endpoints.people.primary_kee: unknown key 'primary_kee'" in loaded.stderr
+    assert "did you mean 'primary_key'?" in loaded.stderr
+    assert "ingest_assets.errors.ConfigError" in loaded.stderr
+
+
+def test_a_secret_in_a_source_file_is_refused_and_not_repeated(load, lab):
+    loaded = load(lab.text.replace("{env: SHOP_TOKEN}", "sk_live_12345678"))
+
+    assert loaded.returncode != 0
+    assert "shop.yaml:2: auth" in loaded.stderr
+    assert "sk_live_12345678" not in loaded.stderr
+
+
+def test_all_shipped_sources_make_valid_definitions():
+    known = definitions(catalog.sources({}).values(), Api(), Warehouse())
+
+    graph = known.resolve_asset_graph()
+    for source in catalog.sources({}).values():
+        for name in source.endpoints:
+            raw, table = (key for key in sorted(graph.get_all_asset_keys()) if key.path[-2:] == [source.name, name])
+            assert {raw.path[0], table.path[0]} == {"raw", source.name}
+    assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == set(catalog.sources({}))
+
+
+def test_runs_use_one_process(lab):
+    assert lab.definitions().executor.name == "in_process"
+
+
+def test_each_asset_says_what_it_is(lab):
+    specs = {spec.key: spec for spec in lab.definitions().resolve_all_asset_specs()}
+
+    assert (specs[lab.raw()].kinds, specs[lab.table()].kinds) == ({"api"}, {"duckdb"})
+    assert specs[lab.table()].metadata["dagster/table_name"] == "shop.orders"
+    assert [dep.asset_key for dep in specs[lab.table()].deps] == [lab.raw()]
