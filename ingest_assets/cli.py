@@ -58,7 +58,7 @@ def main(context: click.Context, data: str) -> None:
     context.obj = data
 
 
-@main.command()
+@main.command(short_help="Fetch and load what is due.")
 @click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
 @click.option("--partition", type=_DAY, help="One day.")
 @click.option("--from", "first", type=_DAY, help="First day.")
@@ -100,7 +100,7 @@ def run(
     _end(running.run(sources, ranges, folder, console, since=since))
 
 
-@main.command()
+@main.command(short_help="Load again what is stored.")
 @click.argument("name", metavar="SOURCE.ENDPOINT")
 @click.option("--partition", type=_DAY, help="One day.")
 @click.option("--all", "every", is_flag=True, help="All that is stored, not only what is out of date.")
@@ -125,7 +125,7 @@ def replay(data: str, name: str, partition: date | None, every: bool) -> None:
     _end(running.run(sources, ranges, folder, console, tables_only=True))
 
 
-@main.command()
+@main.command(short_help="What is wrong, and what to do.")
 @click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
 @click.pass_obj
 def status(data: str, names: tuple[str, ...]) -> None:
@@ -142,7 +142,7 @@ def status(data: str, names: tuple[str, ...]) -> None:
         sys.exit(FAILED)
 
 
-@main.command()
+@main.command(short_help="List sources and endpoints.")
 def sources() -> None:
     """The sources that there are, with their endpoints and files.
 
@@ -166,7 +166,7 @@ def sources() -> None:
     Console(highlight=False).print(table(("endpoint", "changes come as", "write", "key", "file"), rows))
 
 
-@main.command()
+@main.command(short_help="Is a source file right? One page an endpoint.")
 @click.argument("source")
 def check(source: str) -> None:
     """Is the file right, are the secrets there, does the API answer? One page an endpoint; nothing is written.
@@ -183,7 +183,7 @@ def check(source: str) -> None:
         sys.exit(FAILED)
 
 
-@main.command()
+@main.command(short_help="The first records as rows, with types to declare.")
 @click.argument("name", metavar="SOURCE.ENDPOINT")
 @click.option("--rows", default=3, show_default=True, help="How many records to show.")
 @click.option("--partition", type=_DAY, help="The day to ask for; by default the last closed one.")
@@ -202,7 +202,7 @@ def preview(name: str, rows: int, partition: date | None) -> None:
     preview(sources[wanted[0]], wanted, rows, Console(highlight=False), day)
 
 
-@main.command()
+@main.command(short_help="Dagster's UI on this data.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=3000, show_default=True, help="This one, or the next that is free.")
 @click.pass_obj
@@ -220,7 +220,7 @@ def ui(data: str, host: str, port: int) -> None:
     serve(host, port)
 
 
-@main.command()
+@main.command(short_help="Compare stored responses with their hashes.")
 @click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
 @click.pass_obj
 def verify(data: str, names: tuple[str, ...]) -> None:
@@ -236,7 +236,7 @@ def verify(data: str, names: tuple[str, ...]) -> None:
         sys.exit(FAILED)
 
 
-@main.command()
+@main.command(short_help="Take a source's new address for the same data.")
 @click.argument("source")
 @click.pass_obj
 def accept(data: str, source: str) -> None:
@@ -252,7 +252,7 @@ def accept(data: str, source: str) -> None:
     Console(highlight=False).print(f"{source}: the next fetch says anew whose rows these are")
 
 
-@main.command()
+@main.command(short_help="Three APIs on this machine to try things on.")
 @click.option("--port", default=8765, show_default=True)
 @click.option("--now", type=_DAY, help="Its midnight, UTC; by default the last one.")
 @click.option("--scale", default=1.0, show_default=True, help="A factor on how much of everything there is.")
@@ -271,7 +271,7 @@ def sandbox(port: int, now: date | None, scale: float, factor: float) -> None:
     run(port=port, now=now, scale=scale, factor=factor)
 
 
-@main.command()
+@main.command(short_help="From nothing to the UI, with three APIs.")
 @click.option("--ui/--no-ui", default=True, help="Whether Dagster's UI follows.")
 @click.option("--port", default=3000, show_default=True, help="Of the UI: this one, or the next that is free.")
 @click.option("--folder", default="data/demo", show_default=True, type=click.Path(path_type=Path))
@@ -327,7 +327,10 @@ def guarded(command: Callable[[], object]) -> int:
     except IngestError as error:
         click.echo(f"✗ {error}", err=True)
         return FAILED
-    except KeyboardInterrupt:
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted. What is fetched and loaded stays; run again for the rest", err=True)
         return INTERRUPTED
     return 0
@@ -335,7 +338,7 @@ def guarded(command: Callable[[], object]) -> int:
 
 def entry() -> None:
     """Where the installed command begins."""
-    sys.exit(guarded(lambda: main(standalone_mode=True)))
+    sys.exit(guarded(lambda: main(standalone_mode=False)))
 
 
 if __name__ == "__main__":

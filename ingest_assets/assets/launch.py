@@ -1,13 +1,15 @@
 """Materializes endpoints through the Dagster instance, in this process, a run at a time."""
 
 import contextlib
+import os
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.instance.ref import InstanceRef
 
 from ingest_assets.assets.names import raw_key, table_key
 from ingest_assets.assets.plan import Range
@@ -36,19 +38,22 @@ def materialize(
     ranges: Sequence[Range],
     data: Path,
     watcher: Watcher,
+    stop: Callable[[], None] = lambda: None,
     *,
     since: str = "",
     tables_only: bool = False,
 ) -> Done:
     """Materialize these ranges; each is a run of its own in Dagster, and `watcher` is told how it gets on.
 
-    `tables_only` replays what is stored, and sends no request.
+    `stop` is called between runs, and raises where there shall be no more of them. `tables_only` replays what is
+    stored, and sends no request.
     """
     known = definitions(sources.values(), Api(data=str(data)), Warehouse(data=str(data)))
     job = known.resolve_implicit_global_asset_job_def()
     runs, succeeded = list[str](), True
-    with dg.DagsterInstance.get() as instance, _process(instance, data) as process, watched(watcher):
+    with _instance() as instance, _process(instance, data) as process, watched(watcher):
         for wanted in ranges:
+            stop()
             result = job.execute_in_process(
                 instance=instance,
                 asset_selection=_keys(wanted, tables_only=tables_only),
@@ -105,6 +110,21 @@ def _bury(instance: dg.DagsterInstance, folder: Path) -> None:
         with contextlib.suppress(Locked), held(lock, "looking for the dead", 0):
             instance.report_run_failed(run, "Its process died. What it has loaded stays; run again for the rest")
             lock.unlink(missing_ok=True)
+
+
+def _instance() -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME, but that prints stay in this terminal.
+
+    To capture them, Dagster starts two processes a step, which cost time and speak up when Ctrl-C reaches them.
+    """
+    prints = {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+        "config": {},
+    }
+    return dg.DagsterInstance.from_ref(
+        InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides={"compute_logs": prints})
+    )
 
 
 def start_instance() -> None:

@@ -1,11 +1,13 @@
 """What the `ingest` command does, a file a question.
 
 environment  where data and Dagster's own state are
-plan         which endpoints and partitions a command means, as few range runs
-run          materializes through the Dagster instance
+run          runs with a person watching, and what they came to
+replay       which stored partitions are to be loaded again
 terminal     progress lines and tables
+interrupts   whether the user asked to stop
 status       one screen on all that is loaded
 check        a source file against its API: one page an endpoint, nothing written
+verify       whether every stored response is what was written
 ui           Dagster's UI on this data
 demo         three APIs on this machine, from nothing to the UI
 """

@@ -43,11 +43,14 @@ def run(
     `tables_only` replays what is stored, and sends no request.
     """
     with TerminalWatcher(console) as watcher:
-        done = materialize(sources, ranges, data, watcher, since=since, tables_only=tables_only)
+        done = materialize(
+            sources, ranges, data, watcher, watcher.interrupts.check, since=since, tables_only=tables_only
+        )
     console.print()
     _print_results(data, done.runs, list(dict.fromkeys(n for wanted in ranges for n in wanted.endpoints)), console)
     for failure in watcher.failures:
         console.print(f"✗ {failure}", markup=False, highlight=False, soft_wrap=True, style="red")
+    watcher.interrupts.check()
     return Outcome(done.succeeded, tuple(watcher.failures))
 
 

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ingest_assets.commands.interrupts import Interrupts
 from ingest_assets.errors import IngestError
 from ingest_assets.extract.pull import Progress
 from ingest_assets.http.client import Wait
@@ -44,10 +45,14 @@ class TerminalWatcher:
 
     console: Console
     clock: Callable[[], float] = time.monotonic
+    interrupts: Interrupts = field(default_factory=Interrupts)
     failures: list[IngestError] = field(default_factory=list)
     _endpoints: dict[str, _Endpoint] = field(default_factory=dict)
     _live: Live | None = None
-    _last: float = 0.0
+    _last: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._last = self.clock()
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -64,6 +69,7 @@ class TerminalWatcher:
 
     def page(self, progress: Progress) -> None:
         """See `Watcher`."""
+        self.interrupts.check()
         at = self._at(progress.label)
         at.now[progress.label] = progress
         at.state = f"goes on after page {progress.pages - 1}" if progress.resumed else _partition(progress.label)
@@ -76,6 +82,7 @@ class TerminalWatcher:
 
     def loaded(self, label: str) -> None:
         """See `Watcher`."""
+        self.interrupts.check()
         at = self._at(label)
         at.partitions += 1
         at.state = "done"
