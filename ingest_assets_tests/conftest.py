@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -42,7 +42,7 @@ class Place:
 
     folder: Path
     url: str
-    more: Mapping[str, str] = field(default_factory=dict)
+    more: dict[str, str] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -60,7 +60,7 @@ class Place:
             "INGEST_LIMITS": str(self.folder / "limits"),
             "COLUMNS": "200",
         }
-        return kept | ENVIRONMENT | own | dict(self.more)
+        return kept | ENVIRONMENT | own | self.more
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         """`ingest` in a process group of its own."""

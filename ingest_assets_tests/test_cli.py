@@ -1,0 +1,266 @@
+"""The `ingest` command as a person at a terminal meets it: real processes, real exit codes."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from ingest_assets.assets.plan import Range, Wanted, plan
+from ingest_assets.catalog import SHIPPED, load
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+COMMANDS = ("accept", "check", "demo", "preview", "replay", "run", "sandbox", "sources", "status", "ui", "verify")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help_with_an_example(here: Any, command: str) -> None:
+    told = here.ingest(command, "--help")
+
+    assert told.returncode == 0
+    assert "ingest " in told.stdout.replace(f"Usage: ingest {command}", "").replace("Usage: python -m", "")
+
+
+def test_a_run_loads_and_a_second_one_has_nothing_to_do(here: Any) -> None:
+    first = here.ingest("run", "stripe.charges", "--from", "2026-11-18", "--to", "2026-11-19")
+    before = here.tables()
+    second = here.ingest("run", "stripe.charges", "--from", "2026-11-18", "--to", "2026-11-19")
+
+    assert first.returncode == 0, first.stderr
+    assert "stripe.charges" in first.stdout
+    assert "complete" in first.stdout
+    assert second.returncode == 0
+    assert "Nothing is due" in second.stdout
+    assert here.tables() == before
+
+
+def test_again_fetches_complete_days_and_changes_no_table(here: Any, box: Any) -> None:
+    here.ingest("run", "mixpanel.events", "--partition", "2026-11-18")
+    before = here.tables()
+    box.forget_seen()
+
+    again = here.ingest("run", "mixpanel.events", "--partition", "2026-11-18", "--again")
+
+    assert again.returncode == 0, again.stderr
+    assert len(box.seen()) == 1
+    assert here.tables() == before
+
+
+def test_a_replay_sends_no_request(here: Any, box: Any) -> None:
+    here.ingest("run", "stripe.customers")
+    before = here.tables()
+    box.forget_seen()
+
+    told = here.ingest("replay", "stripe.customers", "--all")
+
+    assert told.returncode == 0, told.stderr
+    assert box.seen() == []
+    assert here.tables() == before
+
+
+def test_a_replay_of_what_is_current_has_nothing_to_do(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+
+    told = here.ingest("replay", "stripe.customers")
+
+    assert told.returncode == 0
+    assert "Nothing is out of date" in told.stdout
+
+
+def test_status_before_the_first_load_says_what_to_do(here: Any) -> None:
+    told = here.ingest("status")
+
+    assert told.returncode == 1
+    assert "ingest run" in told.stdout
+
+
+def test_status_names_what_is_not_loaded_yet(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+
+    told = here.ingest("status", "stripe")
+
+    assert told.returncode == 1
+    assert "stripe.charges: nothing is loaded. Next: ingest run stripe.charges" in told.stdout
+    assert "! stripe.customers" not in told.stdout
+
+
+def test_verify_names_a_damaged_file(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+    good = here.ingest("verify")
+    segment = next((here.data / "raw").rglob("pages.zst"))
+    segment.write_bytes(b"\0" + segment.read_bytes()[1:])
+
+    bad = here.ingest("verify", "stripe")
+
+    assert good.returncode == 0
+    assert "1 fetches of 1 endpoints, 0 damaged" in good.stdout
+    assert bad.returncode == 1
+    assert str(segment) in bad.stdout
+    assert "ingest run stripe.customers --again" in bad.stdout
+
+
+def test_check_asks_for_one_page_an_endpoint_and_writes_nothing(here: Any, box: Any) -> None:
+    box.forget_seen()
+
+    told = here.ingest("check", "stripe")
+
+    assert told.returncode == 0, told.stdout
+    assert len(box.seen()) == 4
+    assert not here.data.exists()
+    assert "STRIPE_API_KEY" in told.stdout
+
+
+def test_check_says_that_a_secret_is_missing(here: Any) -> None:
+    here.more["STRIPE_API_KEY"] = ""
+
+    told = here.ingest("check", "stripe")
+
+    assert told.returncode == 1
+    assert "environment variable STRIPE_API_KEY is empty" in told.stdout
+
+
+def test_preview_shows_rows_and_proposes_types_but_no_sensitive_value(here: Any, box: Any) -> None:
+    told = here.ingest("preview", "zendesk.users", "--rows", "2")
+
+    assert told.returncode == 0, told.stderr
+    assert "zendesk.users" in told.stdout
+    assert "(sensitive)" in told.stdout
+    emails = [user["email"] for user in box.truth("zendesk", "users") if user.get("email")]
+    assert not [email for email in emails if email in told.stdout]
+    assert not here.data.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["run", "strip"], "'strip' is no source; there are"),
+        (["run", "stripe.charge"], "'stripe' has no endpoint 'charge'; it has customers, charges"),
+        (["run", "stripe.charges", "--partition", "2019-01-01"], "its partitions begin on 2024-01-01"),
+        (["run", "stripe.charges", "--from", "2999-01-01"], "is before --from"),
+        (["run", "stripe.charges", "--partition", "2999-01-01"], "is not over yet"),
+        (["run", "stripe.charges", "--partition", "yesterday"], "is no day; expected such as 2026-01-31"),
+        (["run", "--partition", "2026-01-01", "--to", "2026-01-02"], "say one of them"),
+        (["preview", "stripe"], "expected one endpoint, such as stripe.customers"),
+        (["check", "nothing"], "'nothing' is no source"),
+        (["replay", "stripe.charges", "--partition", "2026-11-18"], "nothing is stored of 2026-11-18"),
+    ],
+)
+def test_a_wrong_command_line_ends_with_2_and_says_what_was_expected(
+    here: Any, arguments: list[str], expected: str
+) -> None:
+    told = here.ingest(*arguments)
+
+    assert told.returncode == 2, told.stdout + told.stderr
+    assert expected in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_a_wrong_source_file_is_told_with_its_line(here: Any) -> None:
+    file = here.folder / "sources" / "stripe.yaml"
+    file.write_text(file.read_text() + "endpoints: {charges: {pathh: /x}}\n")
+
+    told = here.ingest("run", "stripe")
+
+    assert told.returncode == 2
+    assert f"{file}:5" in told.stderr
+    assert "'pathh'" in told.stderr
+
+
+def test_a_refused_key_fails_with_1_and_names_the_secret_without_its_value(here: Any) -> None:
+    here.more["STRIPE_API_KEY"] = "sk_test_wrong_and_long_enough"
+
+    told = here.ingest("run", "stripe.customers")
+
+    assert told.returncode == 1, told.stdout + told.stderr
+    assert "HTTP 401" in told.stdout
+    assert "STRIPE_API_KEY" in told.stdout
+    assert "sk_test_wrong" not in told.stdout + told.stderr
+
+
+def test_an_api_that_is_down_ends_with_75_and_the_next_run_goes_on(here: Any, box: Any) -> None:
+    source = here.folder / "sources" / "stripe.yaml"
+    source.write_text(source.read_text() + "max_wait: PT0.1S\n")
+    source.write_text(source.read_text().replace(box.url, "http://127.0.0.1:9"))
+
+    down = here.ingest("run", "stripe.customers")
+    source.write_text(source.read_text().replace("http://127.0.0.1:9", box.url))
+    up = here.ingest("run", "stripe.customers")
+
+    assert down.returncode == 75, down.stdout + down.stderr
+    assert up.returncode == 0, up.stdout + up.stderr
+
+
+def test_rows_of_another_account_are_refused_until_they_are_accepted(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+    source = here.folder / "sources" / "stripe.yaml"
+    source.write_text(source.read_text() + "account: acme-europe\n")
+
+    refused = here.ingest("run", "stripe.customers")
+    accepted = here.ingest("accept", "stripe")
+    then = here.ingest("run", "stripe.customers")
+
+    assert refused.returncode == 2
+    assert "this warehouse holds rows of" in refused.stdout
+    assert accepted.returncode == 0
+    assert then.returncode == 0, then.stdout
+
+
+def test_days_that_need_the_same_endpoints_become_one_range() -> None:
+    sources = {"stripe": load(SHIPPED / "stripe.yaml")}
+    names = [("stripe", "charges"), ("stripe", "invoices"), ("stripe", "customers")]
+
+    runs = plan(sources, names, Wanted(), lambda _: [], NOW)
+
+    assert runs == [
+        Range((("stripe", "charges"), ("stripe", "invoices")), "2026-11-13", "2026-11-19"),
+        Range((("stripe", "customers"),)),
+    ]
+
+
+def test_named_days_leave_out_what_has_no_days() -> None:
+    sources = {"stripe": load(SHIPPED / "stripe.yaml")}
+    last = (NOW - timedelta(days=1)).date()
+
+    runs = plan(sources, [("stripe", "customers"), ("stripe", "charges")], Wanted(last, last), lambda _: [], NOW)
+
+    assert runs == [Range((("stripe", "charges"),), "2026-11-19", "2026-11-19")]
+
+
+def demo(folder: Path) -> "subprocess.CompletedProcess[str]":
+    """The demo without its UI, started by a user with a key and a warehouse of their own."""
+    return subprocess.run(
+        [sys.executable, "-m", "ingest_assets.cli", "demo", "--no-ui", "--folder", str(folder / "demo")],
+        env=os.environ | {"STRIPE_API_KEY": "sk_live_of_the_user", "INGEST_DATA": str(folder / "real")},
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def contents(folder: Path) -> list[tuple[object, ...]]:
+    """A hash of each table of the demo's warehouse, all columns."""
+    with duckdb.connect(str(folder / "demo" / "warehouse.duckdb"), read_only=True) as reader:
+        names = reader.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name <> '_ingest' ORDER BY ALL"
+        ).fetchall()
+        query = 'SELECT count(*), sum(hash(t)::HUGEINT) FROM "{}"."{}" AS t'
+        return [(*name, *reader.execute(query.format(*name)).fetchall()[0]) for name in names]
+
+
+def test_the_demo_is_apart_from_the_users_data_and_changes_no_table_when_repeated(tmp_path: Path) -> None:
+    first = demo(tmp_path)
+    before = contents(tmp_path)
+    second = demo(tmp_path)
+
+    assert (first.returncode, second.returncode) == (0, 0), first.stdout + first.stderr
+    assert "Traceback" not in first.stderr + second.stderr
+    assert first.stdout.count("complete") == 8
+    assert not (tmp_path / "real").exists()
+    assert len(before) > 8
+    assert contents(tmp_path) == before
