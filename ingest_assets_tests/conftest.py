@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -133,3 +133,9 @@ def here(tmp_path: Path, box: Sandbox) -> Place:
 def elsewhere(tmp_path: Path, box: Sandbox) -> Place:
     """Another one, to compare with."""
     return place(tmp_path / "elsewhere", box.url)
+
+
+@pytest.fixture
+def places(box: Sandbox) -> Callable[[Path], Place]:
+    """More of them, by their folder."""
+    return lambda folder: place(folder, box.url)
