@@ -156,18 +156,40 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = self.close_connection or answer.cut
 
 
-@pytest.fixture(scope="session")
-def running_shop() -> Iterator[Shop]:
+@contextlib.contextmanager
+def opened_shop() -> Iterator[Shop]:
+    """A shop on a free loopback port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     server.shop = Shop()
     server.shop.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
-    yield server.shop
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    try:
+        yield server.shop
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def running_shop() -> Iterator[Shop]:
+    with opened_shop() as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def own_shop() -> Iterator[Shop]:
+    """A shop for a module that leaves it open from test to test."""
+    with opened_shop() as shop:
+        yield shop
+
+
+@pytest.fixture(scope="session")
+def shop_file() -> tuple[str, str]:
+    """The text of the shop's source file, to be formatted with its URL, and its token."""
+    return SHOP, TOKEN
 
 
 @pytest.fixture
