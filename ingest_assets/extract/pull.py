@@ -8,7 +8,6 @@ says that this is to be loaded with a warning.
 """
 
 import json
-from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
+import xxhash
 
 from ingest_assets.errors import ConfigError, RequestFailed, WalkIncomplete
 from ingest_assets.extract.request import Walk, fingerprint, first_request, request_key
@@ -57,12 +57,13 @@ class Puller:
         """Walk the partition to its end, from where an unfinished walk of the same request stopped.
 
         The snapshot's verdict is complete, or incomplete where the source file allows it. Anything else is raised:
-        WalkIncomplete and RequestFailed end the fetch as failed; after a TransientFailure or a crash the walk can go on.
+        WalkIncomplete and RequestFailed end the fetch as failed; after a TransientFailure or a crash it can go on.
         """
         first = first_request(walk)
         opened = self._unfinished(walk, first) or self._new(walk, first)
         try:
             reason = self._walk(walk, first, opened)
+            position = _position(walk, opened)
         except WalkIncomplete as error:
             if walk.endpoint.incomplete == "fail":
                 self._end(opened, walk, "failed", str(error))
@@ -71,7 +72,7 @@ class Puller:
         except (RequestFailed, ConfigError) as error:
             self._end(opened, walk, "failed", str(error))
             raise
-        return self._end(opened, walk, "complete", reason)
+        return self._end(opened, walk, "complete", reason, position)
 
     def _unfinished(self, walk: Walk, first: PageRequest) -> OpenSnapshot | None:
         opened = self.snapshots.unfinished(walk.source.name, walk.name, walk.partition)
@@ -148,9 +149,14 @@ class Puller:
                     writer.write(chunk)
                 with writer.read() as body:
                     decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
-                    position = _greatest_position(walk, decoded, opened.manifest.started)
+                    position, told = _read(walk, decoded, opened.manifest.started)
                 headers = {name: response.headers[name] for name in _HEADERS_KEPT if name in response.headers}
-                note = {"envelope": decoded.envelope, "last_record": decoded.last_record, "position": position}
+                note = {
+                    "envelope": decoded.envelope,
+                    "last_record": decoded.last_record,
+                    "position": position,
+                    "told": told,
+                }
                 # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
                 plain = json.loads(json.dumps(note, default=str))
                 return writer.commit(response.status, headers, decoded.records, plain)
@@ -158,12 +164,17 @@ class Puller:
         return self.client.fetch(request, receive)
 
     def _end(
-        self, opened: OpenSnapshot, walk: Walk, verdict: Literal["complete", "incomplete", "failed"], reason: str
+        self,
+        opened: OpenSnapshot,
+        walk: Walk,
+        verdict: Literal["complete", "incomplete", "failed"],
+        reason: str,
+        position: str | None = None,
     ) -> Snapshot:
         return opened.end(
             verdict,
             reason,
-            position=_position(walk, opened) if verdict == "complete" else None,
+            position=position,
             expected=_expected(walk, opened),
             traffic=asdict(self.client.traffic),
         )
@@ -193,9 +204,11 @@ class _Trail:
         """Count a page; raise WalkIncomplete where one with records is the same as an earlier one."""
         self.pages, self.records, self.bytes = self.pages + 1, self.records + page.records, self.bytes + entry.bytes
         self._asked[request_key(page.request)] = page.number
-        former = self._told.setdefault(entry.sha256, page.number)
+        former = self._told.setdefault(entry.note["told"], page.number)
         if page.records and former != page.number:
-            raise WalkIncomplete(f"{self.label}: page {page.number} is the same as page {former}: the walk is circular")
+            raise WalkIncomplete(
+                f"{self.label}: page {page.number} holds the very records of page {former}: the walk goes in circles"
+            )
 
     def with_page(self, page: Page, entry: IndexEntry) -> "_Trail":
         """Itself, with one more page."""
@@ -260,26 +273,38 @@ def _position(walk: Walk, opened: OpenSnapshot) -> str | None:
         return None
     if feed.cursor is not None:
         told = dig(opened.pages[-1].note["envelope"], feed.cursor.path)
-        if not isinstance(told, str) or not told:
+        if isinstance(told, bool) or not isinstance(told, str | int) or told == "":
             raise WalkIncomplete(f"{walk.label}: the last page holds no cursor at {feed.cursor.path!r} to go on from")
-        return told
+        return str(told)
     times = [entry.note["position"] for entry in opened.pages if entry.note["position"] is not None]
     return max([*times, *([walk.position] if walk.position else [])], key=datetime.fromisoformat, default=None)
 
 
-def _greatest_position(walk: Walk, decoded: Decoded, latest: datetime) -> str | None:
-    """The greatest time of a page's records where the feed goes on by it; reads the page to its end in any case.
+def _read(walk: Walk, decoded: Decoded, latest: datetime) -> tuple[str | None, str]:
+    """A page read to its end: the greatest time of its records where the feed goes on by it, and a hash of them.
+
+    The hash leaves the envelope out: a cursor that changes must not hide that the same records come again.
+    """
+    feed = walk.endpoint.feed
+    path = feed.position if feed is not None else None
+    told, times = xxhash.xxh3_128(), list[datetime]()
+    for block in decoded:
+        told.update(block.text)
+        if path is not None:
+            times += filter(None, (_moment(walk, path, record) for record in block.records()))
+    return _greatest(walk, times, decoded.records, latest), told.hexdigest()
+
+
+def _greatest(walk: Walk, times: list[datetime], records: int, latest: datetime) -> str | None:
+    """The greatest of a page's times.
 
     A time after `latest`, when the fetch began, counts as that: one wrong record must not move the feed past what
     is still to come. Records without a time are left to quarantine; a page of nothing else is a wrong `position`.
     """
     feed = walk.endpoint.feed
     if feed is None or feed.position is None:
-        deque(decoded, maxlen=0)
         return None
-    texts = [record for block in decoded for record in block.records()]
-    times = [moment for text in texts if (moment := _moment(walk, feed.position, text)) is not None]
-    if texts and not times:
+    if records and not times:
         raise WalkIncomplete(f"{walk.label}: feed: position {feed.position!r} holds a time in none of a page's records")
     return min(max(times), latest).isoformat() if times else None
 
@@ -290,7 +315,8 @@ def _moment(walk: Walk, path: str, record: Any) -> datetime | None:
         value = dig(msgspec.json.decode(record), path)
         if isinstance(value, str) and not value.isdecimal():
             moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(walk.endpoint.time_zone))
+            zoned = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(walk.endpoint.time_zone))
+            return zoned.astimezone(UTC)
         scale = 1000 if walk.endpoint.feed is not None and walk.endpoint.feed.format == "unix_ms" else 1
         return datetime.fromtimestamp(float(value) / scale, UTC)
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from ingest_assets.http.page import PageRequest
 from ingest_assets.source import Endpoint, Feed, Source, Window, day_bounds, written
@@ -80,21 +81,27 @@ def _bounds_asked(walk: Walk) -> dict[str, str]:
     endpoint = walk.endpoint
     if endpoint.window is not None and walk.bounds is not None:
         return _window_asked(endpoint.window, *walk.bounds)
-    return _feed_asked(endpoint.feed, walk.position) if endpoint.feed is not None else {}
+    return _feed_asked(endpoint, endpoint.feed, walk.position) if endpoint.feed is not None else {}
 
 
 def _window_asked(window: Window, lower: datetime, upper: datetime) -> dict[str, str]:
     if window.inclusive:
-        # The last moment of the partition in the API's own grain: a day, or a second.
-        upper -= timedelta(days=1) if window.format == "date" else timedelta(seconds=1)
+        upper -= _grain(window.format)
     return {window.from_: written(lower, window.format), window.until: written(upper, window.format)}
 
 
-def _feed_asked(feed: Feed, position: str | None) -> dict[str, str]:
+def _grain(form: str) -> timedelta:
+    """The shortest step that a bound written so can tell: an inclusive upper bound is the next one less this."""
+    steps = {"date": timedelta(days=1), "unix_ms": timedelta(milliseconds=1)}
+    return steps.get(form, timedelta(microseconds=1) if "%f" in form else timedelta(seconds=1))
+
+
+def _feed_asked(endpoint: Endpoint, feed: Feed, position: str | None) -> dict[str, str]:
     if position is not None and feed.cursor is not None:
         return {feed.cursor.param: position}
     lower = feed.start if position is None else datetime.fromisoformat(position) - feed.overlap
-    return {feed.from_: written(lower, feed.format)}
+    # A date, or a time without offset, is read by the API in its own zone.
+    return {feed.from_: written(lower.astimezone(ZoneInfo(endpoint.time_zone)), feed.format)}
 
 
 def _filled(text: str, walk: Walk) -> str:

@@ -1,0 +1,191 @@
+"""An API on loopback that answers as a test says, and walks through it into real snapshots."""
+
+import contextlib
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from ingest_assets.extract.pull import Puller
+from ingest_assets.extract.request import Walk
+from ingest_assets.http.client import Client
+from ingest_assets.http.limits import Limiter
+from ingest_assets.http.retry import RetryPolicy
+from ingest_assets.raw.snapshots import Snapshot, Snapshots
+from ingest_assets.source import Source
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+@dataclass
+class Answer:
+    """One answer: a body that is written as JSON, or bytes; `cut` sends half of it."""
+
+    body: Any = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    cut: bool = False
+
+
+@dataclass
+class Api:
+    """Asks `answer` for what to send, and remembers the parameters that it was asked with."""
+
+    url: str = ""
+    answer: Callable[[dict[str, str]], Answer] = lambda _: Answer({"data": []})
+    asked: list[dict[str, str]] = field(default_factory=list)
+
+    def pages(self, *pages: Any) -> None:
+        """Give these bodies or answers by the parameter `cursor`, a number; without it the first."""
+
+        def answer(query: dict[str, str]) -> Answer:
+            page = pages[int(query.get("cursor", 0))]
+            return page if isinstance(page, Answer) else Answer(page)
+
+        self.answer = answer
+
+    def in_turn(self, *answers: Any) -> None:
+        """Give these bodies or answers one after another, whatever is asked."""
+        left = iter(answers)
+
+        def answer(_: dict[str, str]) -> Answer:
+            page = next(left)
+            return page if isinstance(page, Answer) else Answer(page)
+
+        self.answer = answer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        query = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
+        api = self.server.api
+        api.asked.append(query)
+        answer = api.answer(query)
+        body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
+        with contextlib.suppress(ConnectionError):
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2] if answer.cut else body)
+        self.close_connection = self.close_connection or answer.cut
+
+
+@pytest.fixture(scope="session")
+def running_api() -> Iterator[Api]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.api = Api(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server.api
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def api(running_api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """The API, as if it had just begun."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    running_api.asked = []
+    return running_api
+
+
+@dataclass
+class Lab:
+    """A data folder, a clock that stands still, and walks of the endpoint `things`."""
+
+    api: Api
+    folder: Path
+    now: datetime = NOW
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    slept: list[float] = field(default_factory=list)
+    progress: list[Any] = field(default_factory=list)
+
+    @property
+    def snapshots(self) -> Snapshots:
+        return Snapshots(self.folder / "raw", now=lambda: self.now)
+
+    def source(self, endpoint: Mapping[str, Any], **more: Any) -> Source:
+        """A source with one endpoint, by default a listing that goes on by `cursor`."""
+        told = {
+            "path": "/things",
+            "records": "data",
+            "paginator": {"type": "cursor", "path": "next", "param": "cursor"},
+            "primary_key": "id",
+        }
+        things = {name: value for name, value in {**told, **endpoint}.items() if value is not None}
+        return Source.model_validate({"name": "shop", "base_url": self.api.url, "endpoints": {"things": things}} | more)
+
+    def walk(
+        self, endpoint: Mapping[str, Any] | None = None, *, partition: str | None = None, position: str | None = None
+    ) -> Walk:
+        """A walk of it."""
+        return Walk(self.source(endpoint or {}), "things", partition, position)
+
+    def fetch(self, walk: Walk, *, attempts: int = 3, max_wait_seconds: float = 900.0) -> Snapshot:
+        """Fetch it; waits are noted, and take no time."""
+        limiter = Limiter(self.folder / "limits", "shop", max_wait_seconds=max_wait_seconds)
+        retry = RetryPolicy(attempts=attempts, first_wait_seconds=0.0)
+        with Client(walk.source.base_url, limiters=[limiter], retry=retry, sleep=self.slept.append) as client:
+            return Puller(client, self.snapshots, self._begin, "run-1", self.progress.append, lambda: self.now).fetch(
+                walk
+            )
+
+    def _begin(self, _: Walk) -> tuple[int, datetime]:
+        return next(self.numbers), self.now
+
+    def later(self, **time: float) -> None:
+        """Let time go by."""
+        self.now += timedelta(**time)
+
+    def stored(self) -> list[Snapshot]:
+        """All fetches of the endpoint, in order."""
+        return self.snapshots.fetches("shop", "things")
+
+    def verdicts(self) -> list[str | None]:
+        """Their verdicts; None where a walk has not ended."""
+        return [s.manifest.ended.verdict if s.manifest.ended else None for s in self.stored()]
+
+    def positions(self) -> list[Any]:
+        """Where each left the feed."""
+        return [s.manifest.ended.position if s.manifest.ended else None for s in self.stored()]
+
+    def records(self, snapshot: Snapshot, path: str = "data") -> list[Any]:
+        """The records as they were stored."""
+        found = []
+        for entry in snapshot.pages:
+            with snapshot.body(entry) as body:
+                found += json.load(body)[path]
+        return found
+
+
+@pytest.fixture
+def lab(api: Api, tmp_path: Path) -> Lab:
+    return Lab(api, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def answer() -> type[Answer]:
+    return Answer
+
+
+@pytest.fixture(scope="session")
+def lab_of() -> type[Lab]:
+    return Lab

@@ -1,0 +1,121 @@
+"""What a walk asks for first, and by what a request is known again."""
+
+import pytest
+
+from ingest_assets.extract.request import Walk, fingerprint, first_request, request_key
+from ingest_assets.http.page import PageRequest
+from ingest_assets.source import Source
+
+WINDOW = {"path": "/things", "partitions": {"every": "day", "start": "2026-01-01"}, "primary_key": "id"}
+
+
+def walk(endpoint, partition=None, position=None, **source):
+    told = {"name": "shop", "base_url": "https://x.example/v1/", "endpoints": {"things": endpoint}} | source
+    return Walk(Source.model_validate(told), "things", partition, position)
+
+
+def asked(window, partition, zone="UTC"):
+    bounds = {"from": "from", "until": "until"} | window
+    return dict(first_request(walk({**WINDOW, "window": bounds, "time_zone": zone}, partition)).params)
+
+
+@pytest.mark.parametrize(
+    ("window", "from_", "until"),
+    [
+        ({"format": "date"}, "2026-02-28", "2026-03-01"),
+        ({"format": "date", "inclusive": True}, "2026-02-28", "2026-02-28"),
+        ({"format": "iso"}, "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"),
+        ({"format": "iso", "inclusive": True}, "2026-02-28T00:00:00Z", "2026-02-28T23:59:59Z"),
+        ({"format": "unix"}, "1772236800", "1772323200"),
+        ({"format": "unix", "inclusive": True}, "1772236800", "1772323199"),
+        ({"format": "unix_ms"}, "1772236800000", "1772323200000"),
+        ({"format": "unix_ms", "inclusive": True}, "1772236800000", "1772323199999"),
+        ({"format": "%d.%m.%Y"}, "28.02.2026", "01.03.2026"),
+        ({"format": "%d.%m.%Y", "inclusive": True}, "28.02.2026", "28.02.2026"),
+    ],
+)
+def test_a_day_is_asked_for_by_its_bounds(window, from_, until):
+    assert asked(window, "2026-02-28") == {"from": from_, "until": until}
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)])
+def test_a_day_of_a_zone_is_as_long_as_it_is_there(day, hours):
+    found = asked({"format": "unix"}, day, "Europe/Amsterdam")
+
+    assert (int(found["until"]) - int(found["from"])) / 3600 == hours
+
+
+@pytest.mark.parametrize("zone", ["Europe/Amsterdam", "America/Sao_Paulo", "Australia/Lord_Howe"])
+def test_days_follow_each_other_without_gap_or_overlap(zone):
+    days = [f"2026-{month:02}-{day:02}" for month in (3, 4, 10, 11) for day in range(1, 31)]
+
+    found = [asked({"format": "unix"}, day, zone) for day in days]
+
+    breaks = [n for n in range(1, len(days)) if found[n]["from"] != found[n - 1]["until"]]
+    assert [days[n] for n in breaks] in ([], ["2026-04-01", "2026-10-01", "2026-11-01"], ["2026-04-01", "2026-10-01"])
+
+
+def test_an_inclusive_last_moment_of_the_longest_day_is_its_last_second():
+    found = asked({"format": "iso", "inclusive": True}, "2026-10-25", "Europe/Amsterdam")
+
+    assert found == {"from": "2026-10-25T00:00:00+02:00", "until": "2026-10-25T23:59:59+01:00"}
+
+
+def test_the_partition_and_its_bounds_can_stand_in_path_and_params():
+    window = {"from": "a", "until": "b", "format": "date"}
+    endpoint = {**WINDOW, "window": window, "path": "/days/{partition}", "params": {"q": "{from}..{until}"}}
+
+    request = first_request(walk(endpoint, "2026-02-28"))
+
+    assert request.url == "https://x.example/v1/days/2026-02-28"
+    assert dict(request.params)["q"] == "2026-02-28..2026-03-01"
+
+
+def test_truth_values_are_written_small():
+    request = first_request(walk({"path": "/things", "params": {"all": True, "n": 1.5}, "primary_key": "id"}))
+
+    assert request.params == (("all", "true"), ("n", "1.5"))
+
+
+def test_a_form_carries_the_bounds_in_its_body():
+    window = {"from": "from", "until": "until", "format": "date"}
+    endpoint = {**WINDOW, "window": window, "method": "POST", "body": {"project": "1"}, "body_as": "form"}
+
+    request = first_request(walk(endpoint, "2026-02-28"))
+
+    assert request.body == {"project": "1", "from": "2026-02-28", "until": "2026-03-01"}
+    assert request.params == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"path": "/others"},
+        {"params": {"limit": 50}},
+        {"headers": {"Accept": "text/plain"}},
+        {"records": "items"},
+        {"decoder": {"type": "jsonl"}},
+        {"paginator": {"type": "next_url", "path": "next"}},
+    ],
+)
+def test_a_walk_is_another_one_where_its_request_or_its_reading_changed(change):
+    endpoint = {"path": "/things", "primary_key": "id"}
+    before, after = walk(endpoint), walk(endpoint | change)
+
+    assert fingerprint(before, first_request(before)) != fingerprint(after, first_request(after))
+
+
+def test_a_walk_is_the_same_where_only_its_table_changed():
+    endpoint = {"path": "/things", "primary_key": "id"}
+    before, after = walk(endpoint), walk(endpoint | {"columns": {"id": {"type": "bigint"}}, "description": "x"})
+
+    assert fingerprint(before, first_request(before)) == fingerprint(after, first_request(after))
+
+
+def test_a_request_is_known_again_whatever_the_order_of_its_parameters():
+    one, other = (
+        PageRequest("https://x.example", params) for params in [(("a", "1"), ("b", "2")), (("b", "2"), ("a", "1"))]
+    )
+
+    assert request_key(one) == request_key(other)
+    assert request_key(one) != request_key(PageRequest("https://x.example", (("a", "1"), ("b", "3"))))
