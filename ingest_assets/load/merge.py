@@ -249,7 +249,10 @@ def _write_rows(at: _Merge, fates: Mapping[str, int]) -> None:
     if fates.get("deleted"):
         at.run(f"DELETE FROM {_root(at)} WHERE _id IN (SELECT _id FROM decided WHERE fate = 'deleted')")
     if fates.get("inserted"):
+        # The staged rows have to pass by, and the narrow table of fates to be held: not what DuckDB chooses here.
+        at.run("SET disabled_optimizers = 'join_order,build_side_probe_side'")
         at.run(f"INSERT INTO {_root(at)} BY NAME {_rows(at, 'inserted')}")
+        at.run("RESET disabled_optimizers")
     if fates.get("updated"):
         names = [quoted(column.name) for column in at.staged.root.columns] + ["_fetch", "_page", "_position", "_hash"]
         changes = ", ".join(f"{name} = s.{name}" for name in names)
@@ -261,8 +264,8 @@ def _rows(at: _Merge, fate: str) -> str:
     columns = "".join(f"s.{quoted(column.name)}, " for column in at.staged.root.columns)
     return f"""
         SELECT {columns}d._id, CAST({at.staged.fetch} AS BIGINT) AS _fetch, d._page, d._position, d._hash
-        FROM decided AS d JOIN {at.staged.table(at.staged.root.name)} AS s USING (_row)
-        WHERE d.fate = '{fate}'"""
+        FROM {at.staged.table(at.staged.root.name)} AS s
+        JOIN (SELECT * FROM decided WHERE fate = '{fate}') AS d USING (_row)"""
 
 
 def _merge_list(at: _Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:

@@ -25,6 +25,7 @@ from ingest_assets.locks import held
 _STORAGE = "v1.0.0"
 _RESERVE_BYTES = 100_000_000
 _UNTOUCHED = "What is loaded and fetched stays as it is"
+_ROW_GROUP = 30_720  # rows that are held in memory until they are written; a quarter of what is usual
 _THREADS = 2  # each takes its share of the memory, so that more of them need a higher limit
 
 
@@ -120,7 +121,7 @@ class Warehouse:
         """
         self._check_space()
         with self._translated():
-            connection.execute(f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}')")
+            connection.execute(f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}', ROW_GROUP_SIZE {_ROW_GROUP})")
             try:
                 ledger.begun(connection)
                 yield
