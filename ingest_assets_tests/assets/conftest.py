@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -324,21 +325,34 @@ def failures(result: dg.ExecuteInProcessResult) -> list[str]:
     return [one.to_string() for one in errors]
 
 
+@pytest.fixture(scope="session")
+def in_memory() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
 @pytest.fixture
-def lab(tmp_path: Path, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
-    """The shop's source in a folder of its own, with an instance in memory."""
+def lab(tmp_path: Path, shop: Shop, in_memory: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The shop's source in a folder of its own, with an instance in memory that knows nothing."""
     monkeypatch.setenv("SHOP_TOKEN", TOKEN)
     monkeypatch.setenv("INGEST_LIMITS", str(tmp_path / "limits"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield Lab(tmp_path, instance, SHOP.format(url=shop.url))
+    in_memory.wipe()
+    return Lab(tmp_path, in_memory, SHOP.format(url=shop.url))
+
+
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of an instance that knows nothing; making them takes longer than a run."""
+    home = tmp_path_factory.mktemp("home")
+    with dg.instance_for_test(temp_dir=str(home)):
+        return home
 
 
 @pytest.fixture
-def kept_lab(lab: Lab) -> Iterator[Lab]:
+def kept_lab(lab: Lab, empty_home: Path) -> Iterator[Lab]:
     """The same with an instance on disk, as `dagster dev` has it."""
-    home = lab.folder / "dagster"
-    home.mkdir()
+    home = shutil.copytree(empty_home, lab.folder / "dagster")
     with dg.instance_for_test(temp_dir=str(home)) as instance:
         lab.instance = instance
         yield lab

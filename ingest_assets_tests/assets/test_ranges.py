@@ -26,8 +26,7 @@ def test_an_api_that_dies_on_day_4_leaves_days_1_to_3_with_their_own_numbers(kep
     assert shop.counted.keys() == {*DONE, "2026-01-04"}
 
 
-def test_executing_the_run_again_does_the_rest_only(kept_lab, shop, down):
-    lab = kept_lab
+def test_executing_the_run_again_does_the_rest_only(lab, shop, down):
     shop.instead["2026-01-04"] = down
     failed = lab.run(FIRST, LAST, fails=True)
     shop.reset()
@@ -47,8 +46,7 @@ def test_executing_a_good_run_again_fetches_again(lab, shop):
     assert shop.counted == {"/people": 2}
 
 
-def test_a_day_whose_walk_is_incomplete_does_not_stop_the_others(kept_lab, shop, holed):
-    lab = kept_lab
+def test_a_day_whose_walk_is_incomplete_does_not_stop_the_others(lab, shop, holed):
     shop.instead["2026-01-02"] = holed
 
     result = lab.run(FIRST, "2026-01-04", fails=True)
@@ -116,8 +114,7 @@ def test_executing_again_what_failed_again_goes_on_from_all_of_it(lab, shop, dow
     assert shop.counted == {"2026-01-03": 1}
 
 
-def test_ctrl_c_leaves_a_state_that_the_next_run_goes_on_from(kept_lab, shop):
-    lab = kept_lab
+def test_ctrl_c_leaves_a_state_that_the_next_run_goes_on_from(lab, shop):
     shop.hooks["2026-01-03"] = lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     result = lab.run(FIRST, "2026-01-04", fails=True)
