@@ -88,7 +88,9 @@ def _with_like(file: Path, folders: list[Path], seen: tuple[Path, ...] = ()) -> 
     if like is None:
         return read
     where = "{}:{}".format(*read.places[("like",)])
-    found = next((f for f in (folder / f"{like}.yaml" for folder in folders) if f.exists() and f not in (*seen, file)), None)
+    found = next(
+        (f for f in (folder / f"{like}.yaml" for folder in folders) if f.exists() and f not in (*seen, file)), None
+    )
     if found is None:
         known = sorted({f.stem for folder in folders for f in folder.glob("*.yaml")} - {file.stem})
         raise ConfigError(f"{where}: like: {like!r} is no source; there are {', '.join(known)}")
@@ -120,7 +122,12 @@ def _problem(read: _Read, file: Path, error: Mapping[str, Any]) -> str:
     if error["type"] == "missing":
         return f"{where}: {shown}: {last!r} is missing"
     found = error["input"]
-    if path and path[-1] in error.get("said", path) and not _UNSAID & set(path) and isinstance(found, str | int | float):
+    if (
+        path
+        and path[-1] in error.get("said", path)
+        and not _UNSAID & set(path)
+        and isinstance(found, str | int | float)
+    ):
         return f"{where}: {shown}: {message}; found {found!r}"
     return f"{where}: {shown}: {message}"
 
@@ -168,7 +175,9 @@ def load(file: Path, folders: list[Path] | None = None) -> Source:
     try:
         return Source.model_validate({**read.data, "name": file.stem})
     except ValidationError as error:
-        problems = [{**e, "known": _known_keys(e["loc"])} if e["type"] == "extra_forbidden" else e for e in error.errors()]
+        problems = [
+            {**e, "known": _known_keys(e["loc"])} if e["type"] == "extra_forbidden" else e for e in error.errors()
+        ]
         raise ConfigError("\n".join(dict.fromkeys(_problem(read, file, p) for p in problems))) from None
 
 
@@ -204,7 +213,11 @@ def sources(environ: Mapping[str, str] = os.environ) -> dict[str, Source]:
 def settled(source: Source, environ: Mapping[str, str] = os.environ) -> Source:
     """The source with its settings in place of `{setting}` everywhere; ConfigError names a missing variable."""
     values = {name: _setting(source.name, name, setting, environ) for name, setting in source.settings.items()}
-    return Source.model_validate(_replaced(source.model_dump(by_alias=True, exclude_unset=True), values)) if values else source
+    return (
+        Source.model_validate(_replaced(source.model_dump(by_alias=True, exclude_unset=True), values))
+        if values
+        else source
+    )
 
 
 def _setting(source: str, name: str, setting: Setting | str, environ: Mapping[str, str]) -> str:
@@ -236,9 +249,11 @@ def json_schema() -> dict[str, Any]:
     strict = Source.model_json_schema(by_alias=True)
     definitions = strict.pop("$defs")
     for part in ("properties", "required"):
-        strict[part] = {k: v for k, v in strict[part].items() if k != "name"} if part == "properties" else [
-            key for key in strict[part] if key != "name"
-        ]
+        strict[part] = (
+            {k: v for k, v in strict[part].items() if k != "name"}
+            if part == "properties"
+            else [key for key in strict[part] if key != "name"]
+        )
     loose = _renamed(_without_required(strict), "Override")
     loose["properties"]["like"] = {"type": "string", "description": "another source whose file this one overrides"}
     overrides = {f"{name}Override": _renamed(_without_required(one), "Override") for name, one in definitions.items()}

@@ -84,6 +84,7 @@ def run(
     ingest run stripe --from 2026-01-01 --to 2026-01-31
     ingest run stripe.charges --partition 2026-01-07 --again
     """
+    from ingest_assets.assets.launch import catch_up
     from ingest_assets.assets.plan import Wanted, chosen, plan
     from ingest_assets.commands import environment
     from ingest_assets.commands import run as running
@@ -93,6 +94,7 @@ def run(
     console, folder, sources = Console(highlight=False), environment.settle(data), catalog.sources()
     wanted = chosen(sources, names)
     days = Wanted(partition or first, partition or last, again)
+    catch_up(sources, wanted, folder)
     ranges = plan(sources, wanted, days, lambda name: running.fetches(folder, sources, name), datetime.now(UTC))
     if not ranges:
         console.print("Nothing is due: all closed days are complete. Fetch them anyway by --again")

@@ -67,7 +67,9 @@ class Feed(_Model):
     start: datetime = Field(description="where the very first fetch begins")
     format: str = Field("iso", description="how the lower bound is written: iso, date, unix, unix_ms, or strftime")
     cursor: FeedCursor | None = Field(None, description="an opaque cursor to go on with")
-    position: str | None = Field(None, description="the records' own time, whose greatest value is the next lower bound")
+    position: str | None = Field(
+        None, description="the records' own time, whose greatest value is the next lower bound"
+    )
     overlap: timedelta = Field(timedelta(0), description="how far before the position the next fetch begins")
     keeps: timedelta | None = Field(None, description="how long the API keeps what it tells; a longer gap is an error")
 
@@ -115,7 +117,9 @@ class Endpoint(_Model):
 
     path: str = Field(description="added to base_url")
     description: str | None = None
-    base_url: str | None = Field(None, description="where this endpoint is elsewhere than the source; credentials go there")
+    base_url: str | None = Field(
+        None, description="where this endpoint is elsewhere than the source; credentials go there"
+    )
     method: Literal["GET", "POST"] = "GET"
     params: dict[str, str | int | float | bool] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
@@ -125,9 +129,15 @@ class Endpoint(_Model):
     records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
     paginator: Paginator = Field(default_factory=SinglePage)
     total: str | None = Field(None, description="where the first page says how many records there are in all")
-    errors: str | None = Field(None, description="where an answer of status 200 tells errors; anything there is a failure")
-    empty_page: Literal["fail", "continue"] = Field("fail", description="what a page without records in the middle means")
-    incomplete: Literal["fail", "warn"] = Field("fail", description="whether an incomplete walk is loaded with a warning")
+    errors: str | None = Field(
+        None, description="where an answer of status 200 tells errors; anything there is a failure"
+    )
+    empty_page: Literal["fail", "continue"] = Field(
+        "fail", description="what a page without records in the middle means"
+    )
+    incomplete: Literal["fail", "warn"] = Field(
+        "fail", description="whether an incomplete walk is loaded with a warning"
+    )
     rate_limit: Annotated[tuple[RateLimit, ...], BeforeValidator(_tuple)] = Field(
         (), description="limits of this endpoint alone, beside the source's"
     )
@@ -168,7 +178,9 @@ class Endpoint(_Model):
         if self.window and self.feed:
             raise ValueError("an endpoint is a window, a feed or a listing; this one says both window and feed")
         if self.partitions and not self.window:
-            raise ValueError("time partitions need a window: without one, a backfill would store today's list as the past")
+            raise ValueError(
+                "time partitions need a window: without one, a backfill would store today's list as the past"
+            )
         if self.window and not self.partitions:
             raise ValueError("a window needs partitions, such as {every: day, start: 2026-01-01}")
         if self.changes is not None and not self.window:
@@ -244,7 +256,12 @@ class Source(_Model):
         known = _BUILT_IN | set(self.settings)
         texts = [self.base_url, self.account, *self.headers.values()]
         for endpoint in self.endpoints.values():
-            texts += [endpoint.path, endpoint.base_url or "", *endpoint.headers.values(), *map(str, endpoint.params.values())]
+            texts += [
+                endpoint.path,
+                endpoint.base_url or "",
+                *endpoint.headers.values(),
+                *map(str, endpoint.params.values()),
+            ]
         for text in texts:
             for found in PLACEHOLDER.findall(text):
                 if found not in known:

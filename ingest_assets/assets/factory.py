@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time
 import dagster as dg
 from pydantic import Field
 
-from ingest_assets.assets.names import partitions_of, raw_key, raw_version, table_key
+from ingest_assets.assets.names import partitions_of, raw_key, table_key, versions
 from ingest_assets.assets.progress import Watchers
 from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api, Warehouse
@@ -56,7 +56,7 @@ def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
         run, watchers = going_on(context.run, context.instance), Watchers.here(context.log.info)
         try:
             line = api.line(source, run, warehouse.folder, watchers)
-            report = Reporter(line, name, _versions(line.source, name), context.instance)
+            report = Reporter(line, name, versions(line.source, name), context.instance)
         except ConfigError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         yield from Step(context, line, name, report, config.moment).outputs()
@@ -64,29 +64,17 @@ def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
     return step
 
 
-def _versions(source: Source, name: str) -> dict[dg.AssetKey, str]:
-    endpoint = source.endpoints.get(name)
-    if endpoint is None:
-        raise ConfigError(
-            f"api: sources: {source.name}.yaml has no endpoint {name!r} there; load Dagster with that file"
-        )
-    return {
-        raw_key(source.name, name): raw_version(source, endpoint),
-        table_key(source.name, name): endpoint.contract.version,
-    }
-
-
 def _specs(source: Source, name: str) -> list[dg.AssetSpec]:
     endpoint, partitions = source.endpoints[name], partitions_of(source.endpoints[name])
     raw, table = raw_key(source.name, name), table_key(source.name, name)
-    versions, fresh = _versions(source, name), endpoint.fresh_within
+    code, fresh = versions(source, name), endpoint.fresh_within
     return [
         dg.AssetSpec(
             raw,
             description=f"What the API answered, as it came: {endpoint.method} {endpoint.path}",
             group_name=source.name,
             kinds={"api"},
-            code_version=versions[raw],
+            code_version=code[raw],
             partitions_def=partitions,
             skippable=True,
             # On the raw asset: a replay of the table says nothing about when the API was asked.
@@ -98,7 +86,7 @@ def _specs(source: Source, name: str) -> list[dg.AssetSpec]:
             description=_description(source, endpoint),
             group_name=source.name,
             kinds={"duckdb"},
-            code_version=versions[table],
+            code_version=code[table],
             partitions_def=partitions,
             skippable=True,
             metadata={"dagster/table_name": f"{source.name}.{name}", "write": endpoint.write},

@@ -1,6 +1,7 @@
 """Materializes endpoints through the Dagster instance, in this process, a run at a time."""
 
 import contextlib
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,10 +12,12 @@ from typing import Any
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
-from ingest_assets.assets.names import raw_key, table_key
-from ingest_assets.assets.plan import Range
+from ingest_assets.assets.names import raw_key, table_key, versions
+from ingest_assets.assets.plan import Name, Range
 from ingest_assets.assets.progress import watched
 from ingest_assets.assets.project import definitions
+from ingest_assets.assets.reconcile import Reconciler
+from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.errors import Locked
 from ingest_assets.line import Watcher
@@ -64,6 +67,19 @@ def materialize(
             runs.append(result.run_id)
             succeeded = succeeded and result.success
     return Done(tuple(runs), succeeded)
+
+
+def catch_up(sources: Mapping[str, Source], names: Sequence[Name], data: Path) -> None:
+    """Tell Dagster what the warehouse has of these endpoints and it does not know: a process died between the two."""
+    behind = [name for name in names if Api(data=str(data)).line(sources[name[0]], "").unreported(name[1])]
+    if not behind:
+        return
+    with _instance() as instance:
+        for source, endpoint in behind:
+            line = Api(data=str(data)).line(sources[source], "")
+            reporter = Reporter(line, endpoint, versions(line.source, endpoint), instance)
+            reconciler = Reconciler(reporter, logging.getLogger(__name__))
+            reconciler.note(reconciler.reconcile())
 
 
 def _keys(wanted: Range, *, tables_only: bool) -> list[dg.AssetKey]:

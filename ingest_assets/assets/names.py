@@ -4,6 +4,7 @@ import hashlib
 
 import dagster as dg
 
+from ingest_assets.errors import ConfigError
 from ingest_assets.source import Endpoint, Source
 
 # The parts of an endpoint that decide what is asked for; the rest says what is made of the answers.
@@ -27,6 +28,19 @@ def raw_version(source: Source, endpoint: Endpoint) -> str:
     """Sixteen hex digits that change where something else is asked for: the raw asset's code version."""
     text = f"{source.base_url} {source.headers} {endpoint.model_dump_json(include=_ASKED)}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def versions(source: Source, name: str) -> dict[dg.AssetKey, str]:
+    """The code versions of an endpoint's two assets; ConfigError where the source has no such endpoint."""
+    endpoint = source.endpoints.get(name)
+    if endpoint is None:
+        raise ConfigError(
+            f"api: sources: {source.name}.yaml has no endpoint {name!r} there; load Dagster with that file"
+        )
+    return {
+        raw_key(source.name, name): raw_version(source, endpoint),
+        table_key(source.name, name): endpoint.contract.version,
+    }
 
 
 def partitions_of(endpoint: Endpoint) -> dg.DailyPartitionsDefinition | None:

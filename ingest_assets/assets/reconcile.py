@@ -1,5 +1,6 @@
 """What the warehouse has and Dagster was not told of: a process died between the two, or a table was built anew."""
 
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +19,7 @@ class Reconciler:
     """Tells Dagster what the warehouse has of one endpoint: the warehouse is right, and Dagster follows."""
 
     report: Reporter
-    log: dg.DagsterLogManager
+    log: dg.DagsterLogManager | logging.Logger
 
     def reconcile(self, reporting: Collection[str | None] = ()) -> Known:
         """Tell the newest load of each partition that Dagster does not know, but for those that report for themselves.
