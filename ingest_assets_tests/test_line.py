@@ -19,7 +19,7 @@ import pytest
 
 from ingest_assets import catalog
 from ingest_assets.contract import Column
-from ingest_assets.errors import IngestError, RequestFailed, WalkIncomplete
+from ingest_assets.errors import ConfigError, IngestError, RequestFailed, WalkIncomplete
 from ingest_assets.line import Line
 from ingest_assets.load.ledger import FATES
 from ingest_assets.sandbox import Sandbox
@@ -369,10 +369,10 @@ def test_under_faults_the_tables_are_those_of_a_quiet_day(lab: Lab, source: str)
 def test_under_any_mix_of_faults_the_tables_are_those_of_a_quiet_day(lab: Lab, seed: int) -> None:
     days = tuple(f"2026-11-{day:02}" for day in range(12, 20))
     lab.box.fault("all_faults", seed=seed, seconds=0.005)
-    lab.box.fault("repeated_cursor", every=29)
+    lab.box.fault("repeated_cursor", every=89)
     # An empty export is a day without events: nothing in it tells that it should not be.
-    lab.box.fault("empty_page", every=31, path="/stripe")
-    lab.box.fault("expired_token", every=37)
+    lab.box.fault("empty_page", every=97, path="/stripe")
+    lab.box.fault("expired_token", every=101)
 
     for source, endpoint in ENDPOINTS:
         lab.ingest(source, endpoint, days, patiently=True)
@@ -457,6 +457,61 @@ def test_a_feed_asks_only_for_what_is_new(own_lab: Lab) -> None:
     assert second["deleted"] > 0
 
 
+def test_a_feed_by_time_asks_again_for_its_overlap_only(lab: Lab) -> None:
+    lab.ingest("stripe", "events")
+    lab.box.forget_seen()
+
+    lab.ingest("stripe", "events", run="run-2")
+
+    position = max(row["created"] for row in lab.rows("stripe", "events"))
+    asked = lab.box.seen()[0]["query"]["created[gte]"]
+    assert int(asked) == int((position - timedelta(minutes=5)).timestamp())
+
+
+def test_a_feed_by_time_can_be_moved_back(lab: Lab) -> None:
+    lab.ingest("stripe", "events")
+    lab.box.forget_seen()
+    line = lab.line("stripe", "run-2")
+
+    with line.partition("events", None):
+        line.fetch("events", None, since=datetime(2026, 11, 1, tzinfo=UTC))
+        line.load("events", None)
+
+    assert int(lab.box.seen()[0]["query"]["created[gte]"]) <= unix("2026-11-01")
+    lab.close()
+    assert difference(lab.rows("stripe", "events"), lab.truth("stripe", "events")) == {}
+
+
+def test_a_feed_by_cursor_cannot_be_moved_by_a_time(lab: Lab) -> None:
+    line = lab.line("zendesk")
+
+    with pytest.raises(ConfigError, match="--since"), line.partition("tickets", None):
+        line.fetch("tickets", None, since=datetime(2026, 11, 1, tzinfo=UTC))
+
+
+def test_a_look_at_the_first_page_writes_nothing(lab: Lab) -> None:
+    peek = lab.line("stripe").peek("invoices", DAYS[0])
+
+    assert peek.records == 5
+    assert peek.first is not None
+    assert not (lab.folder / "data").exists()
+
+
+def test_tables_can_be_made_again_with_no_request(lab: Lab) -> None:
+    lab.ingest("stripe", "invoices")
+    before = lab.hashes("stripe")
+    lab.box.forget_seen()
+    line = lab.line("stripe", "run-2")
+
+    for day in DAYS:
+        with line.partition("invoices", day):
+            line.load("invoices", day, replay=True)
+
+    lab.close()
+    assert lab.box.seen() == []
+    assert lab.hashes("stripe") == before
+
+
 INGEST = """\
 import sys
 from pathlib import Path
@@ -475,11 +530,11 @@ for day in sys.argv[3:]:
 def test_processes_that_ingest_at_once_keep_the_limit_and_make_the_tables_of_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    days = [f"2026-11-{day:02}" for day in range(8, 20)]
-    with Sandbox(now="2026-11-20", scale=0.2, factor=0.8) as box:
+    days = [f"2026-11-{day:02}" for day in range(16, 20)]
+    with Sandbox(now="2026-11-20", scale=0.2, factor=0.4) as box:
         lab = settled(box, tmp_path, monkeypatch)
         file = tmp_path / "sources" / "stripe.yaml"
-        text = file.read_text().replace("250000", "20").replace("{limit: 7}", "{limit: 4}")
+        text = file.read_text().replace("250000", "10").replace("{limit: 7}", "{limit: 1}")
         file.write_text(text)
 
         processes = [
@@ -500,6 +555,6 @@ def test_processes_that_ingest_at_once_keep_the_limit_and_make_the_tables_of_one
         assert difference(lab.rows("stripe", "charges"), lab.truth("stripe", "charges", tuple(days))) == {}
         assert sum(fetch["limit_wait_seconds"] for fetch in lab.fetches()) > 0, "the limit did not bind"
         bucket = next(one for one in box.limits().values() if one["requests"])
-        assert bucket["worst"] <= bucket["limit"] == 20
+        assert bucket["worst"] <= bucket["limit"] == 10
         assert bucket["refused"] == 0
         lab.close()

@@ -94,9 +94,7 @@ class Things:
         return json.dumps(body).encode()
 
 
-@settings(
-    max_examples=2000 if LONG else 120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=2000 if LONG else 60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(sorted(PAGINATORS)),
     records=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=12),
@@ -114,9 +112,7 @@ def test_faults_that_pass_lose_and_repeat_nothing(api, answer, lab_of, kind, rec
     assert found == things.records
 
 
-@settings(
-    max_examples=2000 if LONG else 120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=2000 if LONG else 60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(sorted(PAGINATORS)),
     records=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=12),
