@@ -66,7 +66,8 @@ class Step:
             self._known |= self._reconciler.reconcile(self._resumed())
             failures = self._work()
             if self._others_loaded:
-                self._known |= self._reconciler.reconcile(self._partitions())
+                # But for those that failed: what is there of them is shown by the next start, the failure now.
+                self._known |= self._reconciler.reconcile(set(self._partitions()) - self._known.keys())
         except IngestError as error:
             self._stop([error])
         finally:

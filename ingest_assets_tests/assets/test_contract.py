@@ -90,3 +90,25 @@ def test_a_replay_of_several_fetches_of_a_feed_ends_with_the_newest(lab, shop):
     assert [event.metadata["fetch"].value for event in lab.events(lab.table("news"))] == [1, 2, 2, 2]
     assert [event.metadata["fetch"].value for event in lab.events(lab.raw("news"))] == [1, 2]
     assert lab.stale(lab.table("news")) == []
+
+
+@pytest.mark.parametrize("retried", [False, True])
+def test_a_day_that_a_later_day_of_its_run_loads_anew_is_shown_as_it_stands(lab, shop, answer, retried):
+    shop.of(DAYS[0])[0]["size"], shop.of(DAYS[1])[0]["size"] = 1, "large"
+    shop.instead[DAYS[2]] = [answer(429, {}, {"Retry-After": "0.2"})] if retried else []
+
+    lab.run(DAYS[0], DAYS[2])
+
+    stand = lab.rows("SELECT strftime(loaded, '%Y-%m-%dT%H-%M-%S.%fZ') FROM _ingest.fetches ORDER BY _fetch")
+    told = [lab.events(lab.table(), day) for day in DAYS]
+    assert [len(events) for events in told] == [2, 1, 1]
+    assert [(events[-1].tags["ingest/loaded"],) for events in told] == stand
+    assert lab.rows("SELECT count(*) FROM _ingest.fetches ANTI JOIN _ingest.reported USING (_fetch, loaded)") == [(0,)]
+
+
+def test_a_day_that_failed_is_not_shown_as_done_because_it_was_rebuilt(changed, shop, holed):
+    shop.instead[DAYS[2]] = holed
+
+    changed.run(DAYS[0], DAYS[2], fails=True)
+
+    assert list(changed.statuses(changed.table(), *DAYS).values()) == ["MATERIALIZED", "MATERIALIZED", "FAILED"]

@@ -77,6 +77,18 @@ def test_what_was_just_loaded_is_fresh(lab):
     assert lab.stale(lab.table(), FIRST) == []
 
 
+def test_the_tags_name_code_data_and_what_the_table_was_made_from(lab):
+    lab.run(FIRST)
+
+    (raw,), (table,) = lab.events(lab.raw(), FIRST), lab.events(lab.table(), FIRST)
+    record = lab.instance.get_latest_data_version_record(lab.raw(), False, FIRST)
+    of_dagster = {name: value for name, value in table.tags.items() if name.startswith("dagster/")}
+    assert {"dagster/code_version", "dagster/data_version"} <= raw.tags.keys()
+    assert of_dagster.keys() >= {"dagster/code_version", "dagster/data_version"}
+    assert of_dagster["dagster/input_data_version/raw/shop/orders"] == raw.tags["dagster/data_version"]
+    assert of_dagster["dagster/input_event_pointer/raw/shop/orders"] == str(record.storage_id)
+
+
 def test_a_changed_contract_makes_the_table_stale_and_not_the_raw_asset(lab):
     lab.run(FIRST)
 
