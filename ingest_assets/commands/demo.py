@@ -121,7 +121,7 @@ def _surroundings(folder: Path) -> None:
         | {
             "INGEST_DATA": str(folder),
             "INGEST_SOURCES": str(sources),
-            "INGEST_ONLY": "stripe,zendesk,mixpanel",
+            "INGEST_ONLY": "stripe,zendesk,mixpanel,dagster",
             "INGEST_LIMITS": str(folder / "limits"),
             "DAGSTER_HOME": str(folder / "dagster"),
         }

@@ -36,9 +36,10 @@ def _binds(probe: socket.socket, host: str, port: int) -> bool:
 
 
 def command(host: str, port: int) -> list[str]:
-    """What starts the UI and the daemon."""
+    """What starts the UI and the daemon, without Dagster's advice to start them by another command."""
+    os.environ["PYTHONWARNINGS"] = "ignore:Function `dev_command` is superseded"
     dagster = [sys.executable, "-m", "dagster", "dev", "--module-name", "ingest_assets.definitions"]
-    return [*dagster, "--host", host, "--port", str(port), "--log-level", "warning"]
+    return [*dagster, "--host", host, "--port", str(port), "--log-level", "error"]
 
 
 def serve(host: str, port: int) -> None:
