@@ -15,17 +15,17 @@ run: .venv/ready
 	@$(BIN)/ingest demo --port $(PORT) $(if $(filter 0,$(UI)),--no-ui)
 
 test: .venv/dev
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 test-long: .venv/dev
-	INGEST_LONG=1 $(BIN)/pytest
+	INGEST_LONG=1 $(BIN)/pytest --numprocesses 2
 
 check: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2
 
 lock: .venv/dev
 	$(BIN)/python -m pip install --quiet uv

@@ -85,12 +85,33 @@ class Column(BaseModel):
         return self
 
 
+def _column_name(name: str) -> str:
+    if name.startswith("_"):
+        raise ValueError(f"column {name!r}: names that begin with _ are the project's own; choose another, with path:")
+    return name
+
+
+def _one_spelling(columns: Mapping[str, Column]) -> Mapping[str, Column]:
+    spelled: dict[str, str] = {}
+    for name in columns:
+        other = spelled.setdefault(name.lower(), name)
+        if other != name:
+            raise ValueError(
+                f"columns {other!r} and {name!r} differ by case only, and a table knows no case: rename one"
+            )
+    return columns
+
+
+ColumnName = Annotated[str, AfterValidator(_column_name)]
+Columns = Annotated[dict[ColumnName, Column], AfterValidator(_one_spelling)]
+
+
 class Children(BaseModel):
     """What is declared of the child table of one nested list."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    columns: dict[str, Column] = Field(default_factory=dict)
+    columns: Columns = Field(default_factory=dict)
 
 
 class Tombstone(BaseModel):
@@ -115,7 +136,7 @@ class Contract(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    columns: Mapping[str, Column] = Field(default_factory=dict)
+    columns: Columns = Field(default_factory=dict)
     children: Mapping[str, Children] = Field(default_factory=dict, description="by the list's path in the record")
     primary_key: Names = ()
     newest_by: str | None = None

@@ -10,14 +10,28 @@ Models only: reading files is `ingest_assets.catalog`, and what each part does s
 `ingest_assets.http`.
 """
 
+import itertools
 import re
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
-from ingest_assets.contract import TIME_TYPES, Children, Column, Contract, Names, Tombstone, Write
+from ingest_assets.contract import TIME_TYPES, Children, Columns, Contract, Names, Tombstone, Write
 from ingest_assets.http.auth import Auth, NoAuth
 from ingest_assets.http.decoders import Decoder, Json, Selector
 from ingest_assets.http.limits import RateLimit
@@ -26,7 +40,18 @@ from ingest_assets.http.paginators import Paginator, SinglePage
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_.]*)\}")
 _BUILT_IN = {"from", "until", "partition"}
-_DIRECTIONS = ("window", "feed")
+_CREDENTIAL_HEADERS = {"authorization", "proxy-authorization", "cookie"}
+RESERVED_NAMES = {"pg_catalog", "information_schema", "main", "temp", "system", "_ingest"}
+_NO_NAME = "is not a name: small letters, digits and _, a letter first, 40 characters at most"
+_CRON = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 7))
+_CRON_NAMES = {
+    "month": dict(zip("jan feb mar apr may jun jul aug sep oct nov dec".split(), range(1, 13), strict=True)),
+    "day of the week": dict(zip("sun mon tue wed thu fri sat".split(), range(7), strict=True)),
+}
+_SHORT_DURATION = re.compile(r"(\d+) ?([smhd])[a-z]*", re.IGNORECASE)
+
+Problem = tuple[tuple[str, ...], str]
+"""Where in the file, as keys from the model that tells it, and what is wrong there."""
 
 
 class _Model(BaseModel):
@@ -37,6 +62,71 @@ def _tuple(value: Any) -> Any:
     return (value,) if isinstance(value, str | dict | RateLimit) else value
 
 
+def _refuse(problems: list[Problem]) -> None:
+    """All broken rules at once; `ingest_assets.catalog` finds the line of each."""
+    if problems:
+        message = "; ".join(message for _, message in problems)
+        raise PydanticCustomError("rules", "{message}", {"message": message, "problems": problems})
+
+
+def _duration(value: Any) -> Any:
+    if isinstance(value, timedelta) or (isinstance(value, str) and value.lstrip("+").startswith("P")):
+        return value
+    short = _SHORT_DURATION.fullmatch(str(value))
+    if short is None:
+        raise ValueError("expected a duration such as PT26H (26 hours) or P28D (28 days)")
+    unit = short[2].upper()
+    raise ValueError(f"expected a duration such as PT26H: write {'P' if unit == 'D' else 'PT'}{short[1]}{unit}")
+
+
+def _day_first(value: Any) -> Any:
+    """pydantic would read 2024 as seconds since 1970."""
+    if isinstance(value, date) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value)):
+        return value
+    raise ValueError("expected a date such as 2026-01-01")
+
+
+def _time_format(value: str) -> str:
+    if value in ("iso", "date", "unix", "unix_ms") or "%" in value:
+        return value
+    raise ValueError("expected iso, date, unix, unix_ms or a strftime pattern such as %d.%m.%Y")
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration)]
+TimeFormat = Annotated[str, AfterValidator(_time_format)]
+RateLimits = Annotated[
+    tuple[RateLimit, ...], BeforeValidator(_tuple, json_schema_input_type=RateLimit | tuple[RateLimit, ...])
+]
+Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple, json_schema_input_type=str | tuple[str, ...])]
+Key = Annotated[Names, WithJsonSchema({"anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]})]
+
+
+def cron(text: str) -> str:
+    """The schedule itself, or a ValueError that names the field which cron would not understand.
+
+    >>> cron("*/15 6-22 * * mon-fri")
+    '*/15 6-22 * * mon-fri'
+    """
+    fields = text.split()
+    if len(fields) != len(_CRON):
+        raise ValueError("expected five fields of cron (minute, hour, day, month, day of the week), such as 30 2 * * *")
+    for field, (name, low, high) in zip(fields, _CRON, strict=True):
+        if not all(_is_cron_item(item, name, low, high) for item in field.lower().split(",")):
+            raise ValueError(f"{field!r} is no {name} of cron: *, */2, or numbers from {low} to {high} such as 1,3-5")
+    return text
+
+
+def _is_cron_item(item: str, name: str, low: int, high: int) -> bool:
+    span, slash, step = item.partition("/")
+    if slash and not (step.isdecimal() and int(step) > 0):
+        return False
+    if span == "*":
+        return True
+    names = _CRON_NAMES.get(name, {})
+    ends = [names.get(end, int(end) if end.isdecimal() else -1) for end in span.split("-")]
+    return len(ends) <= 2 and all(low <= end <= high for end in ends) and ends == sorted(ends)
+
+
 class Setting(_Model):
     """A value that differs from account to account, read from the environment; it is no secret."""
 
@@ -44,12 +134,32 @@ class Setting(_Model):
     default: str | None = Field(None, description="used where the variable is not set")
 
 
+def _kind_of_setting(given: Any) -> str | None:
+    if isinstance(given, str):
+        return "a text"
+    return "a setting" if isinstance(given, dict | Setting) else None
+
+
+SettingOrText = Annotated[
+    Annotated[Setting, Tag("a setting")] | Annotated[str, Tag("a text")],
+    Discriminator(
+        _kind_of_setting, custom_error_type="setting", custom_error_message="expected text in quotes, or {{env: NAME}}"
+    ),
+]
+
+
+def _without_format(schema: dict[str, Any]) -> None:
+    schema.pop("format")  # a day is enough, and JSON Schema's date-time is not
+
+
 class Window(_Model):
     """A collection that can be asked for a lower and an upper bound."""
 
     from_: str = Field(alias="from", description="the parameter of the lower bound, such as created[gte]")
     until: str = Field(description="the parameter of the upper bound, such as created[lt]")
-    format: str = Field("iso", description="how bounds are written: iso, date, unix, unix_ms, or a strftime pattern")
+    format: TimeFormat = Field(
+        "iso", description="how bounds are written: iso, date, unix, unix_ms, or a strftime pattern"
+    )
     inclusive: bool = Field(False, description="the upper bound itself is part of the answer (days: the last day)")
 
 
@@ -64,14 +174,18 @@ class Feed(_Model):
     """A collection that can be asked only for what came after a point; each fetch begins where the last ended."""
 
     from_: str = Field(alias="from", description="the parameter of the lower bound, such as start_time")
-    start: datetime = Field(description="where the very first fetch begins")
-    format: str = Field("iso", description="how the lower bound is written: iso, date, unix, unix_ms, or strftime")
+    start: Annotated[datetime, BeforeValidator(_day_first)] = Field(
+        description="where the very first fetch begins", json_schema_extra=_without_format
+    )
+    format: TimeFormat = Field(
+        "iso", description="how the lower bound is written: iso, date, unix, unix_ms, or strftime"
+    )
     cursor: FeedCursor | None = Field(None, description="an opaque cursor to go on with")
     position: str | None = Field(
         None, description="the records' own time, whose greatest value is the next lower bound"
     )
-    overlap: timedelta = Field(timedelta(0), description="how far before the position the next fetch begins")
-    keeps: timedelta | None = Field(None, description="how long the API keeps what it tells; a longer gap is an error")
+    overlap: Duration = Field(timedelta(0), description="how far before the position the next fetch begins")
+    keeps: Duration | None = Field(None, description="how long the API keeps what it tells; a longer gap is an error")
 
     @model_validator(mode="after")
     def _goes_on_somehow(self) -> "Feed":
@@ -94,13 +208,13 @@ class Partitions(_Model):
     """The slices of a windowed endpoint."""
 
     every: Literal["day"] = "day"
-    start: date = Field(description="the first day")
+    start: Annotated[date, BeforeValidator(_day_first)] = Field(description="the first day")
 
 
 class Lookback(_Model):
     """Records change for some time after their window: it is fetched again that long."""
 
-    lookback: timedelta
+    lookback: Duration
 
 
 class SeenByFeed(_Model):
@@ -109,7 +223,25 @@ class SeenByFeed(_Model):
     feed: str
 
 
-Changes = Literal["immutable", "window", "unseen"] | Lookback | SeenByFeed
+def _kind_of_changes(given: Any) -> str | None:
+    if isinstance(given, str):
+        return "word" if given in ("immutable", "window", "unseen") else None
+    for tag, kind in (("lookback", Lookback), ("feed", SeenByFeed)):
+        if isinstance(given, kind) or (isinstance(given, dict) and tag in given):
+            return f"by {tag}"
+    return None
+
+
+Changes = Annotated[
+    Annotated[Literal["immutable", "window", "unseen"], Tag("word")]
+    | Annotated[Lookback, Tag("by lookback")]
+    | Annotated[SeenByFeed, Tag("by feed")],
+    Discriminator(
+        _kind_of_changes,
+        custom_error_type="changes",
+        custom_error_message="expected immutable, window, unseen, {{lookback: P28D}} or {{feed: ENDPOINT}}",
+    ),
+]
 
 
 class Endpoint(_Model):
@@ -138,21 +270,19 @@ class Endpoint(_Model):
     incomplete: Literal["fail", "warn"] = Field(
         "fail", description="whether an incomplete walk is loaded with a warning"
     )
-    rate_limit: Annotated[tuple[RateLimit, ...], BeforeValidator(_tuple)] = Field(
-        (), description="limits of this endpoint alone, beside the source's"
-    )
+    rate_limit: RateLimits = Field((), description="limits of this endpoint alone, beside the source's")
     window: Window | None = None
     feed: Feed | None = None
     partitions: Partitions | None = None
     changes: Changes | None = Field(None, description="what a window misses; `unseen` where nothing is said")
     time_zone: str = Field("UTC", description="of the days, and of times written without an offset")
-    primary_key: Names = ()
+    primary_key: Key = ()
     newest_by: str | None = Field(None, description="the column that says which version of a key is newer")
     write: Write = "merge"
     deleted: Tombstone | None = None
-    columns: dict[str, Column] = Field(default_factory=dict)
+    columns: Columns = Field(default_factory=dict)
     children: dict[str, Children] = Field(default_factory=dict, description="columns of child tables, by list path")
-    fresh_within: timedelta | None = Field(None, description="older than this, the data is late")
+    fresh_within: Duration | None = Field(None, description="older than this, the data is late")
     max_quarantined: float = Field(0.0, ge=0, le=1, description="the share of quarantined records that is fine")
 
     @property
@@ -174,48 +304,88 @@ class Endpoint(_Model):
         return value
 
     @model_validator(mode="after")
-    def _one_shape(self) -> "Endpoint":
-        if self.window and self.feed:
-            raise ValueError("an endpoint is a window, a feed or a listing; this one says both window and feed")
-        if self.partitions and not self.window:
-            raise ValueError(
-                "time partitions need a window: without one, a backfill would store today's list as the past"
+    def _rules_hold(self) -> "Endpoint":
+        _refuse([*_shape_problems(self), *_key_problems(self), *_write_problems(self), *_request_problems(self)])
+        return self
+
+
+def _shape_problems(endpoint: Endpoint) -> Iterator[Problem]:
+    window, partitions = endpoint.window is not None, endpoint.partitions is not None
+    if window and endpoint.feed:
+        yield ("feed",), "an endpoint is a window, a feed or a listing; this one says both window and feed"
+    elif partitions and not window:
+        yield (
+            ("partitions",),
+            "time partitions need a window: without one, a backfill would store today's list as the past",
+        )
+    elif window and not partitions:
+        yield ("window",), "a window needs partitions, such as {every: day, start: 2026-01-01}"
+    if endpoint.changes is not None and not window:
+        yield ("changes",), "changes says what a window misses, and this endpoint has no window"
+
+
+def _key_problems(endpoint: Endpoint) -> Iterator[Problem]:
+    if endpoint.write == "merge" and not endpoint.primary_key:
+        yield (), "write: merge needs a primary_key; without one use replace or replace_partition"
+    if endpoint.keys_cross_partitions and endpoint.newest_by is None:
+        yield (
+            ("changes",),
+            "changes: window lets a key come in several partitions: newest_by must say which version is newer",
+        )
+    if endpoint.newest_by is None:
+        return
+    column = endpoint.columns.get(endpoint.newest_by)
+    if column is None:
+        yield ("newest_by",), f"newest_by {endpoint.newest_by!r} is not a column: declare it with its type"
+    elif column.type not in (*TIME_TYPES, "bigint", "double"):
+        yield ("newest_by",), f"newest_by {endpoint.newest_by!r} has to be a time or a number, not {column.type}"
+
+
+def _write_problems(endpoint: Endpoint) -> Iterator[Problem]:
+    write = endpoint.write
+    if write != "merge":
+        for field in ("newest_by", "deleted"):
+            if getattr(endpoint, field) is not None:
+                yield (field,), f"{field} is for write: merge, and this is write: {write}"
+        if endpoint.incomplete == "warn":
+            yield (
+                ("incomplete",),
+                f"incomplete: warn with write: {write} would delete what the walk did not reach: use fail",
             )
-        if self.window and not self.partitions:
-            raise ValueError("a window needs partitions, such as {every: day, start: 2026-01-01}")
-        if self.changes is not None and not self.window:
-            raise ValueError("changes says what a window misses, and this endpoint has no window")
-        return self
+    if write == "replace_partition" and not endpoint.partitions:
+        yield ("write",), "write: replace_partition needs partitions; without them use replace"
+    if write == "replace_partition" and endpoint.changes == "window":
+        yield ("write",), "a window by update time moves records between partitions: use write: merge"
+    if write == "replace" and endpoint.partitions:
+        yield ("write",), "write: replace would keep one partition only: use replace_partition"
+    if write == "replace" and endpoint.feed:
+        yield ("write",), "a feed tells changes only: use write: merge"
 
-    @model_validator(mode="after")
-    def _keys_suffice(self) -> "Endpoint":
-        if self.write == "merge" and not self.primary_key:
-            raise ValueError("write: merge needs a primary_key; without one use replace or replace_partition")
-        if self.keys_cross_partitions and self.newest_by is None:
-            raise ValueError("changes: window lets a key come in several partitions: newest_by must say which is newer")
-        if self.newest_by is not None and self.newest_by not in self.columns:
-            raise ValueError(f"newest_by {self.newest_by!r} is not a column: declare it with its type")
-        if self.newest_by is not None and self.columns[self.newest_by].type not in (*TIME_TYPES, "bigint", "double"):
-            raise ValueError(f"newest_by {self.newest_by!r} has to be a time or a number")
-        if self.newest_by is not None and self.write != "merge":
-            raise ValueError("newest_by is for write: merge")
-        if self.deleted is not None and self.write != "merge":
-            raise ValueError("deleted is for write: merge")
-        return self
 
-    @model_validator(mode="after")
-    def _write_fits(self) -> "Endpoint":
-        if self.write == "replace_partition" and not self.partitions:
-            raise ValueError("write: replace_partition needs partitions; without them use replace")
-        if self.write == "replace_partition" and self.changes == "window":
-            raise ValueError("a window by update time moves records between partitions: use write: merge")
-        if self.write == "replace" and self.partitions:
-            raise ValueError("write: replace would keep one partition only: use replace_partition")
-        if self.write == "replace" and self.feed:
-            raise ValueError("a feed tells changes only: use write: merge")
-        if self.incomplete == "warn" and self.write != "merge":
-            raise ValueError(f"incomplete: warn with write: {self.write} would delete what the walk did not reach")
-        return self
+def _request_problems(endpoint: Endpoint) -> Iterator[Problem]:
+    if endpoint.base_url is not None:
+        yield from _url_problems(endpoint.base_url)
+    yield from _header_problems(endpoint.headers)
+    if endpoint.body is not None and endpoint.method == "GET":
+        yield ("body",), "a body is sent with method: POST, and this is GET"
+
+
+def _url_problems(url: str) -> Iterator[Problem]:
+    if not re.match(r"https?://[^/?#]|\{", url):  # a setting may hold the scheme
+        yield ("base_url",), "base_url begins with https:// or http:// and a host"
+    elif "@" in url.split("://", 1)[-1].split("/", 1)[0]:
+        yield ("base_url",), "base_url holds a user or password: name them under auth: instead"
+    elif "?" in url or "#" in url:
+        yield ("base_url",), "base_url ends before ? and #: write parameters under params:"
+
+
+def _header_problems(headers: Mapping[str, str]) -> Iterator[Problem]:
+    for name in headers:
+        if name.lower() in _CREDENTIAL_HEADERS:
+            yield (
+                ("headers", name),
+                "a header of credentials: name the secret under auth:, so that it is kept out of logs",
+            )
 
 
 class Source(_Model):
@@ -225,48 +395,87 @@ class Source(_Model):
     description: str | None = None
     base_url: str = Field(description="with scheme; {setting} is replaced")
     account: str = Field("", description="whose data it is; the warehouse refuses rows of another")
-    settings: dict[str, Setting | str] = Field(default_factory=dict)
+    settings: dict[str, SettingOrText] = Field(default_factory=dict)
     auth: Auth = Field(default_factory=NoAuth)
     headers: dict[str, str] = Field(default_factory=dict)
-    rate_limit: Annotated[tuple[RateLimit, ...], BeforeValidator(_tuple)] = ()
-    max_wait: timedelta = Field(timedelta(minutes=15), description="the longest single wait for a limit or Retry-After")
-    resume_within: timedelta = Field(timedelta(days=1), description="how old an unfinished walk may be to go on")
-    error_message: Annotated[tuple[str, ...], BeforeValidator(_tuple)] = Field(
+    rate_limit: RateLimits = ()
+    max_wait: Duration = Field(timedelta(minutes=15), description="the longest single wait for a limit or Retry-After")
+    resume_within: Duration = Field(timedelta(days=1), description="how old an unfinished walk may be to go on")
+    error_message: Texts = Field(
         (), description="where an error body holds text that may be quoted, such as error.message"
     )
     schedule: str = Field("30 2 * * *", description="cron, UTC; schedules are delivered stopped")
     endpoints: dict[str, Endpoint]
 
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, value: str) -> str:
+        return cron(value)
+
     @model_validator(mode="after")
-    def _names_are_names(self) -> "Source":
-        for name in (self.name, *self.endpoints, *self.settings):
+    def _rules_hold(self) -> "Source":
+        _refuse([*_name_problems(self), *_source_problems(self), *_placeholder_problems(self)])
+        return self
+
+
+def _name_problems(source: Source) -> Iterator[Problem]:
+    if source.name in RESERVED_NAMES:
+        yield (), f"{source.name!r} is a schema of the database's own: rename the file"
+    elif not NAME.fullmatch(source.name):
+        yield (), f"the file's name {source.name!r} {_NO_NAME}"
+    for part, names in (("endpoints", [*source.endpoints]), ("settings", [*source.settings])):
+        for name in names:
             if not NAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a name: small letters, digits and _, a letter first, 40 at most")
-        return self
+                yield (part, name), f"{name!r} {_NO_NAME}"
+    for name in sorted(_BUILT_IN & set(source.settings)):
+        yield ("settings", name), f"{{{name}}} is a part of the partition: name the setting otherwise"
+    for name, other in itertools.permutations(source.endpoints, 2):
+        if name.startswith(f"{other}__"):
+            yield (
+                ("endpoints", name),
+                f"a table {name!r} would also hold a list of endpoint {other!r}: rename one of them",
+            )
 
-    @model_validator(mode="after")
-    def _feeds_exist(self) -> "Source":
-        for name, endpoint in self.endpoints.items():
-            if isinstance(endpoint.changes, SeenByFeed) and endpoint.changes.feed not in self.endpoints:
-                raise ValueError(f"endpoint {name!r}: changes: feed {endpoint.changes.feed!r} is not an endpoint here")
-        return self
 
-    @model_validator(mode="after")
-    def _placeholders_are_known(self) -> "Source":
-        known = _BUILT_IN | set(self.settings)
-        texts = [self.base_url, self.account, *self.headers.values()]
-        for endpoint in self.endpoints.values():
-            texts += [
-                endpoint.path,
-                endpoint.base_url or "",
-                *endpoint.headers.values(),
-                *map(str, endpoint.params.values()),
-            ]
-        for text in texts:
-            for found in PLACEHOLDER.findall(text):
-                if found not in known:
-                    raise ValueError(f"{{{found}}} is neither a setting nor one of {', '.join(sorted(_BUILT_IN))}")
-        return self
+def _source_problems(source: Source) -> Iterator[Problem]:
+    yield from _url_problems(source.base_url)
+    yield from _header_problems(source.headers)
+    if not source.endpoints:
+        yield ("endpoints",), "a source has at least one endpoint"
+    for name, endpoint in source.endpoints.items():
+        changes = endpoint.changes
+        if isinstance(changes, SeenByFeed) and (changes.feed == name or changes.feed not in source.endpoints):
+            others = ", ".join(other for other in source.endpoints if other != name)
+            yield (
+                ("endpoints", name, "changes", "feed"),
+                f"{changes.feed!r} is not another endpoint of this source; there are {others or 'none'}",
+            )
+
+
+def _placeholder_problems(source: Source) -> Iterator[Problem]:
+    """A placeholder that nothing replaces would be sent as it stands."""
+    everywhere = set(source.settings)
+    yield from _unknown(source.model_dump(include={"base_url", "account", "headers", "auth"}), everywhere)
+    for name, endpoint in source.endpoints.items():
+        known = (
+            everywhere
+            | ({"from", "until"} if endpoint.window else set())
+            | ({"partition"} if endpoint.partitions else set())
+        )
+        inside: tuple[str, ...] = ("endpoints", name)
+        yield from _unknown(endpoint.model_dump(include={"path", "base_url", "params"}), known, inside)
+        yield from _unknown(endpoint.model_dump(include={"headers"}), everywhere, inside)
+
+
+def _unknown(value: Any, known: set[str], path: tuple[str, ...] = ()) -> Iterator[Problem]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _unknown(inner, known, (*path, key))
+    if isinstance(value, str):
+        for found in dict.fromkeys(PLACEHOLDER.findall(value)):
+            if found not in known:
+                told = ", ".join(f"{{{name}}}" for name in sorted(known)) or "nothing"
+                yield path, f"{{{found}}} is replaced by nothing; known here: {told}"
 
 
 def written(moment: datetime, form: str) -> str:

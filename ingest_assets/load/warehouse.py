@@ -121,7 +121,9 @@ class Warehouse:
         """
         self._check_space()
         with self._translated():
-            connection.execute(f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}', ROW_GROUP_SIZE {_ROW_GROUP})")
+            connection.execute(
+                f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}', ROW_GROUP_SIZE {_ROW_GROUP})"
+            )
             try:
                 ledger.begun(connection)
                 yield
