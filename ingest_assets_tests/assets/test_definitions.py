@@ -74,3 +74,11 @@ def test_each_asset_says_what_it_is(lab):
     assert (specs[lab.raw()].kinds, specs[lab.table()].kinds) == ({"api"}, {"duckdb"})
     assert specs[lab.table()].metadata["dagster/table_name"] == "shop.orders"
     assert [dep.asset_key for dep in specs[lab.table()].deps] == [lab.raw()]
+
+
+def test_what_is_late_after_seconds_is_late_after_a_minute_for_dagster(lab):
+    lab.text = lab.text.replace("fresh_within: PT26H", "fresh_within: PT30S")
+
+    specs = {spec.key: spec for spec in lab.definitions().resolve_all_asset_specs()}
+
+    assert specs[lab.raw()].freshness_policy.fail_window.to_timedelta().total_seconds() == 60
