@@ -22,6 +22,7 @@ from ingest_assets.source import Source
 if TYPE_CHECKING:
     import duckdb
     import pandas as pd
+    import pyarrow as pa
 
 
 def data_folder(given: str = "") -> Path:
@@ -113,4 +114,14 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's
         if partition is not None:
             query += " JOIN _ingest.fetches AS f USING (_fetch) WHERE f.partition = $partition"
         with self.reading() as connection:
-            return connection.execute(query, {"partition": partition} if partition is not None else None).df()
+            found = connection.sql(query, params={"partition": partition} if partition is not None else None)
+            return _frame(found.to_arrow_table())
+
+
+def _frame(rows: "pa.Table") -> "pd.DataFrame":
+    """Arrow rows as a DataFrame: integers stay integers where some are null, which pandas would make doubles."""
+    import pandas as pd
+    import pyarrow as pa
+
+    frame: pd.DataFrame = rows.to_pandas(types_mapper={pa.int64(): pd.Int64Dtype()}.get)
+    return frame
