@@ -44,9 +44,10 @@ _CREDENTIAL_HEADERS = {"authorization", "proxy-authorization", "cookie"}
 RESERVED_NAMES = {"pg_catalog", "information_schema", "main", "temp", "system", "_ingest"}
 _NO_NAME = "is not a name: small letters, digits and _, a letter first, 40 characters at most"
 _CRON = (("minute", 0, 59), ("hour", 0, 23), ("day of the month", 1, 31), ("month", 1, 12), ("day of the week", 0, 7))
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _CRON_NAMES = {
-    "month": dict(zip("jan feb mar apr may jun jul aug sep oct nov dec".split(), range(1, 13), strict=True)),
-    "day of the week": dict(zip("sun mon tue wed thu fri sat".split(), range(7), strict=True)),
+    "month": {name: number for number, name in enumerate(_MONTHS, 1)},
+    "day of the week": {name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))},
 }
 _SHORT_DURATION = re.compile(r"(\d+) ?([smhd])[a-z]*", re.IGNORECASE)
 
@@ -137,13 +138,13 @@ class Setting(_Model):
 def _kind_of_setting(given: Any) -> str | None:
     if isinstance(given, str):
         return "a text"
-    return "a setting" if isinstance(given, dict | Setting) else None
+    return "Setting" if isinstance(given, dict | Setting) else None
 
 
 SettingOrText = Annotated[
-    Annotated[Setting, Tag("a setting")] | Annotated[str, Tag("a text")],
+    Annotated[Setting, Tag("Setting")] | Annotated[str, Tag("a text")],
     Discriminator(
-        _kind_of_setting, custom_error_type="setting", custom_error_message="expected text in quotes, or {{env: NAME}}"
+        _kind_of_setting, custom_error_type="setting", custom_error_message="expected text in quotes, or {env: NAME}"
     ),
 ]
 
@@ -228,18 +229,18 @@ def _kind_of_changes(given: Any) -> str | None:
         return "word" if given in ("immutable", "window", "unseen") else None
     for tag, kind in (("lookback", Lookback), ("feed", SeenByFeed)):
         if isinstance(given, kind) or (isinstance(given, dict) and tag in given):
-            return f"by {tag}"
+            return kind.__name__
     return None
 
 
 Changes = Annotated[
     Annotated[Literal["immutable", "window", "unseen"], Tag("word")]
-    | Annotated[Lookback, Tag("by lookback")]
-    | Annotated[SeenByFeed, Tag("by feed")],
+    | Annotated[Lookback, Tag("Lookback")]
+    | Annotated[SeenByFeed, Tag("SeenByFeed")],
     Discriminator(
         _kind_of_changes,
         custom_error_type="changes",
-        custom_error_message="expected immutable, window, unseen, {{lookback: P28D}} or {{feed: ENDPOINT}}",
+        custom_error_message="expected immutable, window, unseen, {lookback: P28D} or {feed: ENDPOINT}",
     ),
 ]
 
@@ -372,7 +373,7 @@ def _request_problems(endpoint: Endpoint) -> Iterator[Problem]:
 
 def _url_problems(url: str) -> Iterator[Problem]:
     if not re.match(r"https?://[^/?#]|\{", url):  # a setting may hold the scheme
-        yield ("base_url",), "base_url begins with https:// or http:// and a host"
+        yield ("base_url",), "found no https:// or http:// and host; expected a URL such as https://api.example.com/v1"
     elif "@" in url.split("://", 1)[-1].split("/", 1)[0]:
         yield ("base_url",), "base_url holds a user or password: name them under auth: instead"
     elif "?" in url or "#" in url:

@@ -1,0 +1,336 @@
+"""The rules of a source file's models, each with its refusal; bounds of days; how times are written."""
+
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from ingest_assets.contract import Column, Contract
+from ingest_assets.source import RESERVED_NAMES, Endpoint, Source, cron, day_bounds, written
+
+WINDOW = {
+    "window": {"from": "since", "until": "before"},
+    "partitions": {"every": "day", "start": "2026-01-01"},
+}
+FEED = {"feed": {"from": "since", "start": "2026-01-01", "position": "updated"}}
+UPDATED = {"columns": {"updated": {"type": "timestamptz"}}}
+KEY = {"primary_key": "id"}
+ZONES = ("UTC", "Europe/Amsterdam", "America/New_York", "Asia/Kolkata", "Pacific/Auckland")
+
+
+def endpoint(**fields):
+    return Endpoint(path="/orders", **fields)
+
+
+def source(name="shop", orders=None, **fields):
+    told = {"base_url": "https://shop.example", "endpoints": {"orders": {"path": "/orders", **KEY, **(orders or {})}}}
+    return Source(**{"name": name, **told, **fields})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({**KEY}, id="a listing that is merged"),
+        pytest.param({"write": "replace"}, id="a listing that is replaced"),
+        pytest.param({**KEY, **WINDOW}, id="a window"),
+        pytest.param({**WINDOW, "write": "replace_partition"}, id="a window without key"),
+        pytest.param({**KEY, **WINDOW, "changes": {"lookback": "P28D"}}, id="a window that is looked back at"),
+        pytest.param({**KEY, **WINDOW, **UPDATED, "changes": "window", "newest_by": "updated"}, id="by update time"),
+        pytest.param({**KEY, **FEED}, id="a feed"),
+    ],
+)
+def test_the_three_shapes_are_accepted(fields):
+    assert endpoint(**fields).path == "/orders"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({**KEY, **WINDOW, **FEED}, "a window, a feed or a listing; this one says both window and feed"),
+        ({**KEY, "partitions": WINDOW["partitions"]}, "time partitions need a window"),
+        ({**KEY, "window": WINDOW["window"]}, "a window needs partitions"),
+        ({**KEY, "changes": "immutable"}, "changes says what a window misses, and this endpoint has no window"),
+        ({**KEY, **FEED, "changes": {"lookback": "P1D"}}, "this endpoint has no window"),
+        ({}, "write: merge needs a primary_key"),
+        ({**KEY, **WINDOW, "changes": "window"}, "newest_by must say which version is newer"),
+        ({**KEY, "newest_by": "updated"}, "newest_by 'updated' is not a column: declare it with its type"),
+        (
+            {**KEY, "newest_by": "id", "columns": {"id": {"type": "varchar"}}},
+            "'id' has to be a time or a number, not varchar",
+        ),
+        ({**UPDATED, "write": "replace", "newest_by": "updated"}, "newest_by is for write: merge"),
+        ({"write": "replace", "deleted": {"path": "gone", "equals": True}}, "deleted is for write: merge"),
+        ({"write": "replace_partition"}, "replace_partition needs partitions; without them use replace"),
+        ({**FEED, "write": "replace_partition"}, "replace_partition needs partitions"),
+        (
+            {**WINDOW, "write": "replace_partition", "changes": "window"},
+            "a window by update time moves records between partitions",
+        ),
+        ({**WINDOW, "write": "replace"}, "write: replace would keep one partition only: use replace_partition"),
+        ({**FEED, "write": "replace"}, "a feed tells changes only: use write: merge"),
+        ({"write": "replace", "incomplete": "warn"}, "would delete what the walk did not reach"),
+        ({**KEY, "body": {"a": 1}}, "a body is sent with method: POST"),
+        ({**KEY, "time_zone": "CEST"}, "'CEST' is not a time zone such as Europe/Amsterdam"),
+        ({**KEY, **WINDOW, "changes": "windows"}, "expected immutable, window, unseen, {lookback: P28D} or"),
+        ({**KEY, "feed": {"from": "since", "start": "2026-01-01"}}, "by either cursor (opaque) or position"),
+        (
+            {**KEY, "feed": {**FEED["feed"], "cursor": {"path": "next", "param": "after"}}},
+            "by either cursor (opaque) or position",
+        ),
+        ({**KEY, "feed": {**FEED["feed"], "start": 2026}}, "expected a date such as 2026-01-01"),
+        ({**KEY, **WINDOW, "partitions": {"start": 20260101}}, "expected a date such as 2026-01-01"),
+        ({**KEY, **WINDOW, "window": {**WINDOW["window"], "format": "unixx"}}, "expected iso, date, unix, unix_ms"),
+        ({**KEY, "fresh_within": "26h"}, "write PT26H"),
+        ({**KEY, "fresh_within": "2 days"}, "write P2D"),
+        ({**KEY, "fresh_within": 26}, "expected a duration such as PT26H"),
+        ({**KEY, "base_url": "shop.example"}, "expected a URL such as https://api.example.com/v1"),
+        ({**KEY, "columns": {"_id": {"type": "bigint"}}}, "names that begin with _ are the project's own"),
+        (
+            {**KEY, "columns": {"Id": {"type": "bigint"}, "id": {"type": "bigint"}}},
+            "columns 'Id' and 'id' differ by case only",
+        ),
+        (
+            {**KEY, "children": {"lines": {"columns": {"_hash": {"type": "bigint"}}}}},
+            "names that begin with _ are the project's own",
+        ),
+        (
+            {**KEY, "children": {"lines": {"columns": {"a": {"type": "json"}, "A": {"type": "json"}}}}},
+            "columns 'a' and 'A' differ by case only",
+        ),
+    ],
+)
+def test_an_endpoint_that_breaks_a_rule_is_refused(fields, message):
+    with pytest.raises(ValidationError) as refusal:
+        endpoint(**fields)
+
+    assert message in str(refusal.value)
+
+
+def test_all_broken_rules_are_told_at_once():
+    with pytest.raises(ValidationError) as refusal:
+        endpoint(**FEED, changes="immutable", write="replace", incomplete="warn")
+
+    told = str(refusal.value)
+    assert "this endpoint has no window" in told
+    assert "would delete what the walk did not reach" in told
+    assert "a feed tells changes only" in told
+
+
+@pytest.mark.parametrize("name", ["Orders", "2orders", "or-ders", "_orders", "", "o" * 41, "größe"])
+@pytest.mark.parametrize("part", ["source", "endpoints", "settings"])
+def test_bad_names_are_refused(part, name):
+    told = {
+        "source": {"name": name},
+        "endpoints": {"endpoints": {name: {"path": "/", **KEY}}},
+        "settings": {"settings": {name: "x"}},
+    }
+
+    with pytest.raises(ValidationError, match="is not a name: small letters, digits and _, a letter first"):
+        source(**told[part])
+
+
+@pytest.mark.parametrize("name", ["pg_catalog", "information_schema", "main", "temp", "system", "_ingest"])
+def test_names_of_the_databases_own_schemas_are_refused(name):
+    with pytest.raises(ValidationError, match="is a schema of the database's own: rename the file"):
+        source(name=name)
+
+    assert name in RESERVED_NAMES
+
+
+def test_an_endpoint_cannot_take_the_name_of_a_list_table():
+    with pytest.raises(ValidationError, match="'a__b' would also hold a list of endpoint 'a'"):
+        source(endpoints={"a": {"path": "/a", **KEY}, "a__b": {"path": "/b", **KEY}})
+
+
+def test_an_endpoint_may_begin_as_another_one_does():
+    names = ("a", "a_b", "ab", "b__a")
+
+    assert [*source(endpoints={name: {"path": "/", **KEY} for name in names}).endpoints] == [*names]
+
+
+@pytest.mark.parametrize(
+    ("fields", "known"),
+    [
+        ({"base_url": "https://{sub}.example"}, "nothing"),
+        ({"account": "{sub}"}, "nothing"),
+        ({"headers": {"X": "{sub}"}}, "nothing"),
+        ({"headers": {"X": "{from}"}, "orders": WINDOW}, "nothing"),
+        ({"auth": {"type": "basic", "user": "{sub}", "password": {"env": "KEY"}}}, "nothing"),
+        ({"orders": {"path": "/{sub}"}}, "nothing"),
+        ({"orders": {"path": "/{from}"}}, "nothing"),
+        ({"orders": {"params": {"day": "{partition}"}}}, "nothing"),
+        (
+            {"orders": {**WINDOW, "params": {"day": "{day}"}}, "settings": {"a": "b"}},
+            "{a}, {from}, {partition}, {until}",
+        ),
+    ],
+)
+def test_placeholders_that_nothing_replaces_are_refused(fields, known):
+    with pytest.raises(ValidationError) as refusal:
+        source(**fields)
+
+    assert f"is replaced by nothing; known here: {known}" in str(refusal.value)
+
+
+def test_settings_and_the_partition_may_stand_in_a_request():
+    orders = {**WINDOW, "path": "/{shop}/{partition}", "params": {"q": "{from}..{until}"}, "headers": {"X": "{shop}"}}
+
+    assert source(base_url="{url}/v1", settings={"url": {"env": "URL"}, "shop": "one"}, orders=orders).name == "shop"
+
+
+def test_a_setting_cannot_hide_a_part_of_the_partition():
+    with pytest.raises(ValidationError, match="is a part of the partition: name the setting otherwise"):
+        source(settings={"from": "x"})
+
+
+@pytest.mark.parametrize("feed", ["orders", "events"])
+def test_changes_are_told_by_another_endpoint_that_exists(feed):
+    with pytest.raises(ValidationError, match=f"'{feed}' is not another endpoint of this source; there are none"):
+        source(orders={**WINDOW, "changes": {"feed": feed}})
+
+
+@pytest.mark.parametrize("name", ["Authorization", "cookie", "Proxy-Authorization"])
+def test_credentials_are_no_plain_headers(name):
+    with pytest.raises(ValidationError, match="a header of credentials: name the secret under auth:"):
+        source(headers={name: "abc"})
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("shop.example/v1", "expected a URL such as"),
+        ("ftp://shop.example", "expected a URL such as"),
+        ("https:///v1", "expected a URL such as"),
+        ("https://jo:abc@shop.example", "holds a user or password: name them under auth:"),
+        ("https://shop.example?key=1", "ends before"),
+    ],
+)
+def test_a_base_url_is_scheme_host_and_path(url, message):
+    with pytest.raises(ValidationError) as refusal:
+        source(base_url=url)
+
+    assert message in refusal.value.errors()[0]["msg"]
+
+
+def test_a_source_without_endpoints_is_refused():
+    with pytest.raises(ValidationError, match="a source has at least one endpoint"):
+        source(endpoints={})
+
+
+@pytest.mark.parametrize("text", ["30 2 * * *", "*/5 * * * *", "0 6-22/2 1,15 jan-mar mon-fri", "0 0 * * 7"])
+def test_a_schedule_is_five_fields_of_cron(text):
+    assert cron(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("daily", "expected five fields of cron"),
+        ("0 2 * *", "expected five fields of cron"),
+        ("60 2 * * *", "'60' is no minute of cron"),
+        ("0 24 * * *", "'24' is no hour of cron"),
+        ("0 0 0 * *", "'0' is no day of the month of cron"),
+        ("0 0 * 13 *", "'13' is no month of cron"),
+        ("0 0 * * sunday", "'sunday' is no day of the week of cron"),
+        ("*/0 * * * *", "is no minute of cron"),
+        ("5-1 * * * *", "is no minute of cron"),
+        ("1-2-3 * * * *", "is no minute of cron"),
+        (", * * * *", "is no minute of cron"),
+    ],
+)
+def test_a_schedule_that_cron_would_not_know_is_refused(text, message):
+    with pytest.raises(ValueError, match="cron") as refusal:
+        cron(text)
+
+    assert message in str(refusal.value)
+
+
+def test_a_feed_that_starts_on_a_day_starts_at_its_midnight_in_utc():
+    starts = [
+        endpoint(**KEY, feed={**FEED["feed"], "start": told}).feed.start for told in ("2026-01-01", date(2026, 1, 1))
+    ]
+
+    assert starts == [datetime(2026, 1, 1, tzinfo=UTC)] * 2
+
+
+def test_a_feed_keeps_the_offset_of_its_start():
+    feed = endpoint(**KEY, feed={**FEED["feed"], "start": "2026-01-01T00:00:00+02:00"}).feed
+
+    assert feed.start == datetime(2025, 12, 31, 22, tzinfo=UTC)
+
+
+def test_the_contract_holds_what_the_table_promises():
+    told = endpoint(**KEY, **UPDATED, newest_by="updated", deleted={"path": "state", "equals": "gone"}).contract
+
+    assert told == Contract(
+        columns={"updated": Column(type="timestamptz")},
+        primary_key=("id",),
+        newest_by="updated",
+        deleted={"path": "state", "equals": "gone"},
+    )
+
+
+def test_what_only_asks_leaves_the_contract_as_it_is():
+    one, other = endpoint(**KEY), endpoint(**KEY, params={"limit": 100}, fresh_within="PT1H", records="data")
+
+    assert one.contract.version == other.contract.version
+
+
+def test_a_key_comes_in_several_partitions_where_the_window_is_by_update_time():
+    updates = endpoint(**KEY, **WINDOW, **UPDATED, changes="window", newest_by="updated")
+    made = endpoint(**KEY, **WINDOW, changes={"lookback": "P1D"})
+
+    assert updates.keys_cross_partitions
+    assert not made.keys_cross_partitions
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "hours"),
+    [
+        ("2026-03-29", "Europe/Amsterdam", 23),
+        ("2026-10-25", "Europe/Amsterdam", 25),
+        ("2026-03-08", "America/New_York", 23),
+        ("2026-11-01", "America/New_York", 25),
+        ("2026-03-29", "UTC", 24),
+        ("2026-03-29", "Asia/Kolkata", 24),
+    ],
+)
+def test_a_day_is_as_long_as_its_zone_makes_it(day, zone, hours):
+    first, after = (bound.astimezone(UTC) for bound in day_bounds(day, zone))
+
+    assert after - first == timedelta(hours=hours)
+
+
+@given(st.dates(date(2000, 1, 1), date(2037, 12, 30)), st.sampled_from(ZONES))
+def test_days_follow_each_other_without_gap_or_overlap(day, zone):
+    (_, end), (begin, _) = (day_bounds(key.isoformat(), zone) for key in (day, day + timedelta(days=1)))
+
+    assert end == begin
+    assert begin.astimezone(ZoneInfo(zone)).date() == day + timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("iso", "2026-03-29T00:00:00+01:00"),
+        ("date", "2026-03-29"),
+        ("unix", "1774738800"),
+        ("unix_ms", "1774738800000"),
+        ("%Y/%m/%d %H:%M %z", "2026/03/29 00:00 +0100"),
+    ],
+)
+def test_a_bound_is_written_as_the_api_wants_it(form, text):
+    first, _ = day_bounds("2026-03-29", "Europe/Amsterdam")
+
+    assert written(first, form) == text
+
+
+@given(st.lists(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)), min_size=2))  # noqa: DTZ001 -- Hypothesis adds the zone
+def test_unix_bounds_keep_the_order_of_time(moments):
+    texts = [int(written(moment, "unix_ms")) for moment in sorted(moments)]
+
+    assert all(one <= other for one, other in pairwise(texts))
