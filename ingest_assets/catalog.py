@@ -98,9 +98,11 @@ def _yaml_problem(error: yaml.MarkedYAMLError) -> str:
     return problem
 
 
-def _parsed(text: str, file: Path) -> tuple[Any, yaml.Node | None]:
+def _parsed(text: str, file: Path) -> tuple[Any, dict[tuple[Any, ...], Place]]:
     try:
-        return yaml.load(text, Loader=_Loader), yaml.compose(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader
+        data = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader
+        node = yaml.compose(text, Loader=_Loader)
+        return data, dict(_places(node, str(file))) if node else {}
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(f"{file}:{line}: is not YAML: there is an unprintable character") from None
@@ -119,10 +121,10 @@ def _read(file: Path) -> _Read:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise ConfigError(f"{file}:{line}: is not UTF-8 text (byte {error.start} of the file)") from None
-    data, node = _parsed(text, file)
-    if not isinstance(data, dict) or node is None:
+    data, places = _parsed(text, file)
+    if not isinstance(data, dict):
         raise ConfigError(f"{file}:1: found {_kind(data)}, expected a mapping that begins with base_url: or like:")
-    return _Read(data, dict(_places(node, str(file))))
+    return _Read(data, places)
 
 
 def _merged(under: Any, over: Any, key: Any = None) -> Any:
@@ -233,7 +235,7 @@ def _mistakes(read: _Read, error: Mapping[str, Any]) -> Iterator[_Mistake]:
         for inner, message in context["problems"]:
             yield _Mistake(_known_part(read, (*path, *inner)), message)
     elif kind == "extra_forbidden":
-        yield _Mistake(path, _unknown_key(last, location, path))
+        yield _unknown_key(last, location, path)
     elif kind == "missing":
         yield _Mistake(path, f"{last!r} is missing")
     elif kind == "union_tag_not_found" or kind in _MAPPINGS:
@@ -275,12 +277,12 @@ def _mapping(found: Any, location: tuple[Any, ...]) -> str:
     return f"{expected} (is what belongs to it indented?)" if found is None else expected
 
 
-def _unknown_key(key: str, location: tuple[Any, ...], path: tuple[Any, ...]) -> str:
+def _unknown_key(key: str, location: tuple[Any, ...], path: tuple[Any, ...]) -> _Mistake:
     known = _keys(_options(location[:-1])) + (["like"] if len(location) == 1 else [])
     hint = _hint(key, known).replace("there are", "known here:")
     if _may_hold_secrets(path) and hint.startswith("known"):  # the key may be a token that lacks its name
-        return f"unknown key; {hint}"
-    return f"unknown key {key!r}; {hint}"
+        return _Mistake(path[:-1] if path[-1:] == (key,) else path, f"unknown key; {hint}")
+    return _Mistake(path, f"unknown key {key!r}; {hint}")
 
 
 @functools.cache
