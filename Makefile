@@ -21,6 +21,7 @@ test-long: .venv/dev
 	INGEST_LONG=1 $(BIN)/pytest --numprocesses 2
 
 check: .venv/dev
+	$(BIN)/python -m pip check --disable-pip-version-check
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -32,20 +33,21 @@ lock: .venv/dev
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCKED) --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --constraint requirements.lock $(LOCKED) --extra dev --output-file requirements-dev.lock pyproject.toml
 
-LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-strip-extras --no-emit-index-url --no-annotate --no-header
 
 clean-demo:
 	rm -rf data/demo
 
+# The locks are complete, so --no-deps: older pips refuse extras (gql[requests]) among hashes when they resolve.
 .venv/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed; name one by: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@echo "Installing into .venv …"
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	@touch $@
 
 .venv/dev: .venv/ready requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
 	@touch $@

@@ -59,6 +59,7 @@ def installed() -> Path:
                 "install",
                 "-q",
                 "--require-hashes",
+                "--no-deps",
                 "-r",
                 str(HERE / "localstripe.lock"),
             ],
