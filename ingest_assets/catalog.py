@@ -152,13 +152,18 @@ def _with_like(file: Path, folders: list[Path], seen: tuple[Path, ...] = ()) -> 
         raise ConfigError(f"{where}: like: goes in a circle: {circle}")
     if found is None:
         raise ConfigError(
-            f"{where}: like: {like!r} is no source; {_hint(str(like), {f.stem for f in known} - {file.stem})}"
+            f"{where}: like: {like!r} is no source; {hint(str(like), {f.stem for f in known} - {file.stem})}"
         )
     under = _with_like(found, folders, seen)
     return _Read(_merged(under.data, read.data), {**under.places, **read.places})
 
 
-def _hint(name: str, known: Iterable[str]) -> str:
+def hint(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is not known: the one that was meant, else those that there are.
+
+    >>> hint("strip", ["stripe", "zendesk"]), hint("x", ["stripe", "zendesk"])
+    ("did you mean 'stripe'?", 'there are stripe, zendesk')
+    """
     near = difflib.get_close_matches(name, known := sorted(known), 1)
     return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
 
@@ -279,10 +284,10 @@ def _mapping(found: Any, location: tuple[Any, ...]) -> str:
 
 def _unknown_key(key: str, location: tuple[Any, ...], path: tuple[Any, ...]) -> _Mistake:
     known = _keys(_options(location[:-1])) + (["like"] if len(location) == 1 else [])
-    hint = _hint(key, known).replace("there are", "known here:")
-    if _may_hold_secrets(path) and hint.startswith("known"):  # the key may be a token that lacks its name
-        return _Mistake(path[:-1] if path[-1:] == (key,) else path, f"unknown key; {hint}")
-    return _Mistake(path, f"unknown key {key!r}; {hint}")
+    told = hint(key, known).replace("there are", "known here:")
+    if _may_hold_secrets(path) and told.startswith("known"):  # the key may be a token that lacks its name
+        return _Mistake(path[:-1] if path[-1:] == (key,) else path, f"unknown key; {told}")
+    return _Mistake(path, f"unknown key {key!r}; {told}")
 
 
 @functools.cache
@@ -374,7 +379,7 @@ def files(environ: Mapping[str, str] = os.environ) -> dict[str, Path]:
         found = {file.stem: file for file in _in_folder(folder)} | found
     only = [name.strip() for name in environ.get("INGEST_ONLY", "").split(",") if name.strip()]
     if missing := [name for name in only if name not in found]:
-        raise ConfigError(f"INGEST_ONLY: {missing[0]!r} is no source; {_hint(missing[0], found)}")
+        raise ConfigError(f"INGEST_ONLY: {missing[0]!r} is no source; {hint(missing[0], found)}")
     return {name: found[name] for name in sorted(found) if not only or name in only}
 
 

@@ -137,8 +137,8 @@ def test_preview_shows_rows_and_proposes_types_but_no_sensitive_value(here: Any,
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["run", "strip"], "'strip' is no source; there are"),
-        (["run", "stripe.charge"], "'stripe' has no endpoint 'charge'; it has customers, charges"),
+        (["run", "strip"], "'strip' is no source; did you mean 'stripe'?"),
+        (["run", "stripe.charge"], "'stripe' has no endpoint 'charge'; did you mean 'charges'?"),
         (["run", "stripe.charges", "--partition", "2019-01-01"], "its partitions begin on 2024-01-01"),
         (["run", "stripe.charges", "--from", "2999-01-01"], "is before --from"),
         (["run", "stripe.charges", "--partition", "2999-01-01"], "is not over yet"),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from ingest_assets.catalog import hint
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.due import days_between, due, last_closed_day, outstanding
 from ingest_assets.load.ledger import Fetch
@@ -43,10 +44,10 @@ def chosen(sources: Mapping[str, Source], names: Sequence[str]) -> list[Name]:
 def _named(sources: Mapping[str, Source], text: str) -> list[Name]:
     source, _, endpoint = text.partition(".")
     if source not in sources:
-        raise ConfigError(f"{source!r} is no source; there are {', '.join(sources)}")
+        raise ConfigError(f"{source!r} is no source; {hint(source, sources)}")
     endpoints = sources[source].endpoints
     if endpoint and endpoint not in endpoints:
-        raise ConfigError(f"{source!r} has no endpoint {endpoint!r}; it has {', '.join(endpoints)}")
+        raise ConfigError(f"{source!r} has no endpoint {endpoint!r}; {hint(endpoint, endpoints)}")
     return [(source, name) for name in endpoints if name == (endpoint or name)]
 
 

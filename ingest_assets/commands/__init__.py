@@ -3,9 +3,11 @@
 environment  where data and Dagster's own state are
 run          runs with a person watching, and what they came to
 replay       which stored partitions are to be loaded again
+output       tables for people, or one JSON document for programs
 terminal     progress lines and tables
 interrupts   whether the user asked to stop
 status       one screen on all that is loaded
+sources      which sources there are
 check        a source file against its API: one page an endpoint, nothing written
 verify       whether every stored response is what was written
 ui           Dagster's UI on this data

@@ -2,19 +2,21 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
-from rich.console import Console
 
 from ingest_assets import catalog
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api
+from ingest_assets.commands.output import Output
 from ingest_assets.contract import Contract
-from ingest_assets.errors import IngestError
+from ingest_assets.errors import ConfigError, IngestError
 from ingest_assets.extract.peek import Peek
 from ingest_assets.line import Line
 from ingest_assets.load.due import last_closed_day
@@ -24,28 +26,44 @@ from ingest_assets.source import Source
 _DECIMAL = re.compile(r"-?\d{1,15}\.\d{1,6}")
 
 
-def check(source: Source, console: Console) -> bool:
+def named(text: str) -> Source:
+    """The source that a name or the path of a file means; ConfigError where there is none."""
+    if text.endswith((".yaml", ".yml")):
+        return catalog.load(Path(text), [Path(text).parent, *catalog.folders()])
+    files = catalog.files()
+    if text not in files:
+        raise ConfigError(f"{text!r} is no source; {catalog.hint(text, files)}")
+    return catalog.load(files[text])
+
+
+def check(source: Source, out: Output) -> bool:
     """Look at file, settings, secrets, and each endpoint's first page; print what is found. Whether all is well."""
     catalog.settled(source)
-    console.print(f"{source.name}: the file is well-formed: {len(source.endpoints)} endpoints")
-    line, good = Api().line(source, "check"), True
-    for secret in sorted(source.auth.secret_names()):
-        console.print(f"  secret {secret}")
-    for name in source.endpoints:
-        try:
-            peek = line.peek(name, _partition(source, name))
-            problems = [*peek.oddities, *_misfits(source, name, peek)]
-        except IngestError as error:
-            good = False
-            console.print(f"✗ {name}: {error}", soft_wrap=True, markup=False, highlight=False)
-            continue
-        sign = "!" if problems else "✓"
-        console.print(
-            f"{sign} {name}: {peek.records:,} records on the first page ({peek.bytes:,} bytes)", highlight=False
-        )
-        for problem in problems:
-            console.print(f"    {problem}", soft_wrap=True, markup=False, highlight=False)
+    out.console.print(f"{source.name}: the file is well-formed: {len(source.endpoints)} endpoints")
+    secrets = sorted(source.auth.secret_names())
+    for secret in secrets:
+        out.console.print(f"  secret {secret}")
+    line = Api().line(source, "check")
+    told = [_checked(line, source, name, out) for name in source.endpoints]
+    good = all(one["error"] is None for one in told)
+    out.document({"source": source.name, "secrets": secrets, "endpoints": told}, ok=good)
     return good
+
+
+def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, Any]:
+    """What is found of one endpoint, printed."""
+    try:
+        peek = line.peek(name, _partition(source, name))
+        problems = [*peek.oddities, *_misfits(source, name, peek)]
+    except IngestError as error:
+        out.console.print(f"✗ {name}: {error}", soft_wrap=True, markup=False)
+        return {"endpoint": f"{source.name}.{name}", "error": str(error)}
+    sign = "!" if problems else "✓"
+    out.console.print(f"{sign} {name}: {peek.records:,} records on the first page ({peek.bytes:,} bytes)")
+    for problem in problems:
+        out.console.print(f"    {problem}", soft_wrap=True, markup=False)
+    counts = {"records": peek.records, "bytes": peek.bytes}
+    return {"endpoint": f"{source.name}.{name}", "error": None, **counts, "problems": problems}
 
 
 def _partition(source: Source, name: str) -> str | None:
@@ -82,36 +100,51 @@ class Proposal:
     example: str
 
 
-def preview(source: Source, name: Name, rows: int, console: Console, partition: str | None = None) -> None:
+def preview(source: Source, name: Name, rows: int, out: Output, partition: str | None = None) -> None:
     """Print the first records as rows, the child tables, and types to declare."""
-    line: Line = Api().line(source, "preview")
     endpoint = source.endpoints[name[1]]
-    peek = line.peek(name[1], partition or _partition(source, name[1]))
+    peek = Api().line(source, "preview").peek(name[1], partition or _partition(source, name[1]))
     batch = _normalized(name[1], endpoint.contract, peek)
-    console.print(f"{'.'.join(name)}: {peek.records:,} records on the first page", highlight=False)
-    if batch is None:
-        return
-    for table_name, arrow in batch.tables.items():
-        console.print(f"\n{source.name}.{table_name}", style="bold", highlight=False)
-        _print_rows(arrow, rows, {n for n, c in endpoint.columns.items() if c.sensitive}, console)
-    for record in batch.quarantined[:rows]:
-        console.print(f"quarantined: record {record.position}: {record.reason}", markup=False)
-    told = [p for n, arrow in batch.tables.items() if n == name[1] for p in proposals(arrow, endpoint.columns)]
-    if told:
-        console.print("\nTypes to declare, where these hold for all records:", highlight=False)
-        console.print("    columns:", highlight=False)
-        for proposal in told:
-            text = f"      {proposal.column}: {{type: {proposal.type}}}  # {proposal.example}"
-            console.print(text, markup=False, highlight=False, soft_wrap=True)
+    tables = batch.tables if batch else {}
+    proposed = [p for table, arrow in tables.items() if table == name[1] for p in proposals(arrow, endpoint.columns)]
+    sensitive = {column for column, declared in endpoint.columns.items() if declared.sensitive}
+    shown = [_table(f"{source.name}.{table}", arrow, rows, sensitive) for table, arrow in tables.items()]
+    aside = [{"position": r.position, "reason": r.reason} for r in (batch.quarantined[:rows] if batch else ())]
+    told = {"endpoint": ".".join(name), "records": peek.records, "tables": shown, "quarantined": aside}
+    _print_preview(told, proposed, out)
+    out.document({**told, "types": [asdict(proposal) for proposal in proposed]})
 
 
-def _print_rows(arrow: pa.Table, rows: int, sensitive: set[str], console: Console) -> None:
-    """A column a line: wide tables are read downwards."""
-    shown = arrow.slice(0, rows)
+def _print_preview(told: Mapping[str, Any], proposed: Sequence[Proposal], out: Output) -> None:
+    out.console.print(f"{told['endpoint']}: {told['records']:,} records on the first page")
+    for table in told["tables"]:
+        out.console.print(f"\n{table['table']}", style="bold")
+        _print_rows(table, out)
+    for record in told["quarantined"]:
+        out.console.print(f"quarantined: record {record['position']}: {record['reason']}", markup=False)
+    if proposed:
+        out.console.print("\nTypes to declare, where these hold for all records:")
+        out.console.print("    columns:")
+    for one in proposed:
+        text = f"      {one.column}: {{type: {one.type}}}  # {one.example}"
+        out.console.print(text, markup=False, soft_wrap=True)
+
+
+def _table(name: str, arrow: pa.Table, rows: int, sensitive: set[str]) -> dict[str, Any]:
+    """The first rows of a table by column, without the values of sensitive ones."""
+    shown, columns = arrow.slice(0, rows), list[dict[str, Any]]()
     for column in (c for c in shown.column_names if not c.startswith("_")):
-        values = ["(sensitive)"] if column in sensitive else [_short(v) for v in shown.column(column).to_pylist()]
-        text = f"  {column:<40} {_type(shown.schema.field(column).type):<12} {' | '.join(values)}"
-        console.print(text, markup=False, highlight=False, no_wrap=True, overflow="ellipsis")
+        values = None if column in sensitive else shown.column(column).to_pylist()
+        columns.append({"column": column, "type": _type(shown.schema.field(column).type), "values": values})
+    return {"table": name, "columns": columns}
+
+
+def _print_rows(table: Mapping[str, Any], out: Output) -> None:
+    """A column a line: wide tables are read downwards."""
+    for column in table["columns"]:
+        values = ["(sensitive)"] if column["values"] is None else [_short(v) for v in column["values"]]
+        text = f"  {column['column']:<40} {column['type']:<12} {' | '.join(values)}"
+        out.console.print(text, markup=False, no_wrap=True, overflow="ellipsis")
 
 
 def _short(value: object) -> str:

@@ -7,15 +7,15 @@ demo is no other's. The sandbox's `now` is kept there too: the same days give th
 import os
 import threading
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-
-from rich.console import Console
 
 from ingest_assets import catalog
 from ingest_assets.assets.launch import start_instance
 from ingest_assets.assets.plan import Name, Wanted, chosen, plan
 from ingest_assets.commands.environment import settle
+from ingest_assets.commands.output import Output
 from ingest_assets.commands.run import run
 from ingest_assets.commands.ui import served
 from ingest_assets.load.ledger import Fetch
@@ -78,23 +78,23 @@ LEFT JOIN stripe.customers AS c ON lower(c.email) = lower(u.email)
 GROUP BY day ORDER BY day DESC LIMIT 5"""
 
 
-def demo(folder: Path, console: Console, *, ui: bool, port: int) -> bool:
+def demo(folder: Path, out: Output, *, ui: bool, port: int) -> bool:
     """Run the demo; whether all that was asked for is loaded. With `ui`, returns once Ctrl-C was pressed."""
     folder = folder.absolute()
     now = _now(folder)
     _surroundings(folder)
     with ExitStack() as ending:
-        console.print(f"Starting the sandbox: three APIs as of {now}, 00:00 UTC")
+        out.progress.print(f"Starting the sandbox: three APIs as of {now}, 00:00 UTC")
         sandbox = ending.enter_context(Sandbox(now=now, factor=_FACTOR))
         os.environ["INGEST_SANDBOX"] = sandbox.url
         data = settle(str(folder))
         start_instance()
-        good = _ingest(data, now, console)
-        console.print("\nA query to try, on the copy that any DuckDB tool may open at any time:\n", highlight=False)
-        console.print(f"{_example(data)}\n", highlight=False, markup=False, soft_wrap=True)
+        good = _ingest(data, now, out)
+        out.progress.print("\nA query to try, on the copy that any DuckDB tool may open at any time:\n")
+        out.progress.print(f"{_example(data)}\n", markup=False, soft_wrap=True)
         if ui:
-            _look(data, port, sandbox.url, console, ending)
-    console.print(f"Kept: {_shown(folder)} (remove it by: make clean-demo)", highlight=False)
+            _look(data, port, sandbox.url, out, ending)
+    out.progress.print(f"Kept: {_shown(folder)} (remove it by: make clean-demo)")
     return good
 
 
@@ -128,7 +128,7 @@ def _surroundings(folder: Path) -> None:
     )
 
 
-def _ingest(data: Path, now: str, console: Console) -> bool:
+def _ingest(data: Path, now: str, out: Output) -> bool:
     sources = {name: source for name, source in catalog.sources().items() if name != "dagster"}
     names = chosen(sources, [])
     last = date.fromisoformat(now) - timedelta(days=1)
@@ -136,24 +136,24 @@ def _ingest(data: Path, now: str, console: Console) -> bool:
     moment = datetime.now(UTC)
     windows = plan(sources, [n for n in names if sources[n[0]].endpoints[n[1]].partitions], days, _none, moment)
     rest = plan(sources, [n for n in names if not sources[n[0]].endpoints[n[1]].partitions], Wanted(), _none, moment)
-    console.print(f"Ingesting the last {DAYS} closed days, {days.first} to {days.last}, through Dagster\n")
-    return run(sources, [*windows, *rest], data, console).succeeded
+    out.progress.print(f"Ingesting the last {DAYS} closed days, {days.first} to {days.last}, through Dagster\n")
+    return run(sources, [*windows, *rest], data, out).succeeded
 
 
 def _none(_: Name) -> list[Fetch]:
     return []
 
 
-def _look(data: Path, port: int, sandbox: str, console: Console, ending: ExitStack) -> None:
+def _look(data: Path, port: int, sandbox: str, out: Output, ending: ExitStack) -> None:
     """The UI, with Dagster's own runs as one more source, until Ctrl-C."""
-    console.print("Starting Dagster's UI …")
+    out.progress.print("Starting Dagster's UI …")
     url = ending.enter_context(served("127.0.0.1", port))
     os.environ["DAGSTER_URL"] = url
     sources = {name: source for name, source in catalog.sources().items() if name == "dagster"}
     names = chosen(sources, [])
     ranges = plan(sources, names, Wanted(), _none, datetime.now(UTC))
-    run(sources, ranges, data, console)
-    console.print(
+    run(sources, ranges, data, replace(out, console=out.progress, as_json=False))
+    out.progress.print(
         f"\nDagster: {url}\nSandbox: {sandbox} (it stays up: materialize and backfill more)\nCtrl-C ends both."
     )
     _until_interrupted()

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from ingest_assets.assets.launch import materialize
 from ingest_assets.assets.plan import Name, Range
 from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import TerminalWatcher, table
 from ingest_assets.errors import IngestError, StorageFailed
 from ingest_assets.load.ledger import Fetch
 from ingest_assets.source import Source
+
+NOTHING: Mapping[str, Any] = {"runs": [], "endpoints": [], "failures": []}
+"""The document of a run that had nothing to do."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def run(
     sources: Mapping[str, Source],
     ranges: Sequence[Range],
     data: Path,
-    console: Console,
+    out: Output,
     *,
     since: str = "",
     tables_only: bool = False,
@@ -42,32 +44,41 @@ def run(
 
     `tables_only` replays what is stored, and sends no request.
     """
-    with TerminalWatcher(console) as watcher:
+    with TerminalWatcher(out.progress) as watcher:
         done = materialize(
             sources, ranges, data, watcher, watcher.interrupts.check, since=since, tables_only=tables_only
         )
-    console.print()
-    _print_results(data, done.runs, list(dict.fromkeys(n for wanted in ranges for n in wanted.endpoints)), console)
+    results = _results(data, done.runs, list(dict.fromkeys(n for wanted in ranges for n in wanted.endpoints)))
+    out.console.print()
+    _print_results(results, out)
     for failure in watcher.failures:
-        console.print(f"✗ {failure}", markup=False, highlight=False, soft_wrap=True, style="red")
+        out.console.print(f"✗ {failure}", markup=False, highlight=False, soft_wrap=True, style="red")
     watcher.interrupts.check()
+    failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in watcher.failures]
+    document = {"runs": done.runs, "endpoints": results, "failures": failures}
+    out.document(document, ok=done.succeeded and not failures)
     return Outcome(done.succeeded, tuple(watcher.failures))
 
 
-def _print_results(data: Path, runs: Sequence[str], names: Sequence[Name], console: Console) -> None:
+def _results(data: Path, runs: Sequence[str], names: Sequence[Name]) -> list[dict[str, Any]]:
     """What became of these endpoints in these runs; rows are those that the tables have now."""
     try:
         with Warehouse(data=str(data)).reading() as connection:
-            rows = [_result(connection, name, runs) for name in names]
+            found = [_result(connection, name, runs) for name in names]
     except StorageFailed:
-        return
+        return []
+    return [result for result in found if result is not None]
+
+
+def _print_results(results: Sequence[Mapping[str, Any]], out: Output) -> None:
     # Broken where 80 columns need it.
     counts = ("parti-\ntions", "re-\nquests", "records", "rows", "child\nrows", "quaran-\ntined")
     columns = ("endpoint", *counts, "verdict", "seconds")
-    console.print(table(columns, [row for row in rows if row is not None]))
+    if results:
+        out.console.print(table(columns, [tuple(result.values()) for result in results]))
 
 
-def _result(connection: Any, name: Name, runs: Sequence[str]) -> tuple[object, ...] | None:
+def _result(connection: Any, name: Name, runs: Sequence[str]) -> dict[str, Any] | None:
     done = connection.execute(
         "SELECT count(DISTINCT coalesce(partition, '')), sum(requests)::BIGINT, sum(received)::BIGINT, "
         "sum(quarantined)::BIGINT, string_agg(DISTINCT verdict, ', ' ORDER BY verdict), "
@@ -86,4 +97,14 @@ def _result(connection: Any, name: Name, runs: Sequence[str]) -> tuple[object, .
     )
     rows, children = counts.pop(name[1], 0), sum(counts.values())
     partitions, requests, records, quarantined, verdict, seconds = done
-    return (".".join(name), partitions, requests, records, rows, children, quarantined, verdict, seconds)
+    return {
+        "endpoint": ".".join(name),
+        "partitions": partitions,
+        "requests": requests,
+        "records": records,
+        "rows": rows,
+        "child_rows": children,
+        "quarantined": quarantined,
+        "verdict": verdict,
+        "seconds": seconds,
+    }

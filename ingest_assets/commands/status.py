@@ -1,15 +1,14 @@
 """One screen on all that is loaded: what is incomplete, in quarantine, late or out of date, and what to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Warehouse
+from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import table
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load.health import Looked, look, looks
@@ -22,25 +21,31 @@ class _State:
     """What is known of one endpoint."""
 
     rows: int | None
-    newest: str
-    looked: str
+    newest_partition: str | None
+    last_look: datetime | None
     problems: tuple[str, ...]
 
 
-def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, console: Console) -> bool:
+def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out: Output) -> bool:
     """Print the screen; whether nothing is wrong."""
     now = datetime.now(UTC)
     try:
         with Warehouse(data=str(data)).reading() as connection:
             states = {name: _state(connection, sources[name[0]], name, data, now) for name in names}
     except StorageFailed:
-        console.print("Nothing is loaded yet. Next: ingest run")
+        out.console.print("Nothing is loaded yet. Next: ingest run")
+        nothing = [{"endpoint": ".".join(name), "problems": ["nothing is loaded. Next: ingest run"]} for name in names]
+        out.document({"endpoints": nothing}, ok=False)
         return False
-    rows = [(".".join(name), s.rows, s.newest, s.looked, "!" if s.problems else "ok") for name, s in states.items()]
-    console.print(table(("endpoint", "rows", "newest partition", "last look", ""), rows))
+    rows = [
+        (".".join(n), s.rows, s.newest_partition, _looked(s), "!" if s.problems else "ok") for n, s in states.items()
+    ]
+    out.console.print(table(("endpoint", "rows", "newest partition", "last look", ""), rows))
     problems = [(name, text) for name, state in states.items() for text in state.problems]
     for name, text in problems:
-        console.print(f"! {'.'.join(name)}: {text}", markup=False, highlight=False, soft_wrap=True)
+        out.console.print(f"! {'.'.join(name)}: {text}", markup=False, highlight=False, soft_wrap=True)
+    told = [{"endpoint": ".".join(name), **asdict(state)} for name, state in states.items()]
+    out.document({"endpoints": told}, ok=not problems)
     return not problems
 
 
@@ -58,8 +63,11 @@ def _state(connection: Any, source: Source, name: Name, data: Path, now: datetim
         problems = [f"nothing is loaded. Next: ingest run {'.'.join(name)}"] if not ended else problems[:1]
     problems += _unfinished(data, name)
     rows = at.rows(f"SELECT count(*) FROM {at.table}")[0][0] if loads else None  # noqa: S608 -- quoted
-    looked = "never" if ended is None else ended.strftime("%Y-%m-%d %H:%M")
-    return _State(rows, partition or "", looked, tuple(problems))
+    return _State(rows, partition, ended, tuple(problems))
+
+
+def _looked(state: _State) -> str:
+    return "never" if state.last_look is None else state.last_look.strftime("%Y-%m-%d %H:%M")
 
 
 def _unfinished(data: Path, name: Name) -> list[str]:

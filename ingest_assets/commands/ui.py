@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 
 from ingest_assets.assets.launch import start_instance
+from ingest_assets.commands.output import Output
 from ingest_assets.errors import TransientFailure
 
 _START_SECONDS = 120
@@ -42,11 +43,13 @@ def command(host: str, port: int) -> list[str]:
     return [*dagster, "--host", host, "--port", str(port), "--log-level", "error"]
 
 
-def serve(host: str, port: int) -> None:
+def serve(host: str, port: int, out: Output) -> None:
     """Become the UI; does not return."""
     start_instance()
     arguments = command(host, free_port(port, host))
-    print(f"Dagster UI: http://{host}:{arguments[arguments.index('--port') + 1]}", flush=True)
+    url = f"http://{host}:{arguments[arguments.index('--port') + 1]}"
+    out.console.print(f"Dagster UI: {url}")
+    out.document({"url": url})
     os.execv(arguments[0], arguments)  # noqa: S606 -- our own command, no shell
 
 

@@ -109,8 +109,8 @@ def test_a_source_means_all_its_endpoints_once(shop_source):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("shoe", "'shoe' is no source; there are shop"),
-        ("shop.order", "'shop' has no endpoint 'order'; it has orders, people, news"),
+        ("shoe", "'shoe' is no source; did you mean 'shop'"),
+        ("shop.order", "'shop' has no endpoint 'order'; did you mean 'orders'"),
     ],
 )
 def test_what_is_misspelt_is_told_with_what_there_is(shop_source, text, told):

@@ -1,0 +1,105 @@
+"""Commands that fetch and load."""
+
+from datetime import UTC, date, datetime
+
+import click
+
+from ingest_assets.cli.options import DAY, end, json_option
+
+
+@click.command(short_help="Fetch and load what is due.")
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@click.option("--partition", type=DAY, help="One day.")
+@click.option("--from", "first", type=DAY, help="First day.")
+@click.option("--to", "last", type=DAY, help="Last day, included; by default the last closed one.")
+@click.option("--again", is_flag=True, help="Fetch days that are complete, too.")
+@click.option("--since", default="", help="Feeds that go on by time: begin again at this date or time.")
+@json_option
+@click.pass_obj
+def run(
+    data: str,
+    names: tuple[str, ...],
+    partition: date | None,
+    first: date | None,
+    last: date | None,
+    again: bool,
+    since: str,
+    as_json: bool,
+) -> None:
+    """Fetch and load, through the Dagster instance.
+
+    Without days: those since the newest one that is loaded, and those that may have changed since. Closed days that
+    are complete are left alone, unless --again says otherwise. Safe to interrupt, and to repeat.
+
+    \b
+    ingest run stripe --from 2026-01-01 --to 2026-01-31
+    ingest run stripe.charges --partition 2026-01-07 --again
+    """
+    from ingest_assets import catalog
+    from ingest_assets.assets.launch import catch_up
+    from ingest_assets.assets.plan import Wanted, chosen, plan
+    from ingest_assets.commands import environment
+    from ingest_assets.commands import run as running
+    from ingest_assets.commands.output import output
+
+    if partition is not None and (first is not None or last is not None):
+        raise click.UsageError("--partition names one day, --from and --to a range: say one of them")
+    out, folder, sources = output(as_json=as_json), environment.settle(data), catalog.sources()
+    wanted = chosen(sources, names)
+    days = Wanted(partition or first, partition or last, again)
+    catch_up(sources, wanted, folder)
+    ranges = plan(sources, wanted, days, lambda name: running.fetches(folder, sources, name), datetime.now(UTC))
+    if not ranges:
+        out.console.print("Nothing is due: all closed days are complete. Fetch them anyway by --again")
+        out.document(running.NOTHING)
+        return
+    end(running.run(sources, ranges, folder, out, since=since))
+
+
+@click.command(short_help="Load again what is stored.")
+@click.argument("name", metavar="SOURCE.ENDPOINT")
+@click.option("--partition", type=DAY, help="One day.")
+@click.option("--all", "every", is_flag=True, help="All that is stored, not only what is out of date.")
+@json_option
+@click.pass_obj
+def replay(data: str, name: str, partition: date | None, every: bool, as_json: bool) -> None:
+    """Load again what is stored, with no request: after a contract changed, or to empty quarantine.
+
+    \b
+    ingest replay stripe.charges
+    """
+    from ingest_assets import catalog
+    from ingest_assets.assets.plan import one
+    from ingest_assets.commands import environment
+    from ingest_assets.commands import run as running
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.replay import ranges_to_replay
+
+    out, folder, sources = output(as_json=as_json), environment.settle(data), catalog.sources()
+    wanted = one(sources, name)
+    ranges = ranges_to_replay(sources[wanted[0]], wanted, folder, partition, every=every)
+    if not ranges:
+        out.console.print("Nothing is out of date or in quarantine. Replay all that is stored by --all")
+        out.document(running.NOTHING)
+        return
+    end(running.run(sources, ranges, folder, out, tables_only=True))
+
+
+@click.command(short_help="Take a source's new address for the same data.")
+@click.argument("source")
+@json_option
+@click.pass_obj
+def accept(data: str, source: str, as_json: bool) -> None:
+    """Say that a source's new base_url or account is the same data as before: the warehouse refuses it until then.
+
+    \b
+    ingest accept stripe
+    """
+    from ingest_assets.assets.resources import Warehouse
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.output import output
+
+    out = output(as_json=as_json)
+    Warehouse(data=str(environment.settle(data))).accept(source)
+    out.console.print(f"{source}: the next fetch says anew whose rows these are")
+    out.document({"source": source})

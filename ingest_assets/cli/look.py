@@ -1,0 +1,102 @@
+"""Commands that look and tell."""
+
+import sys
+from datetime import date
+
+import click
+
+from ingest_assets.cli.options import DAY, FAILED, json_option
+
+
+@click.command(short_help="What is wrong, and what to do.")
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@json_option
+@click.pass_obj
+def status(data: str, names: tuple[str, ...], as_json: bool) -> None:
+    """What is incomplete, quarantined, late or out of date, since when, and the next step. Exit code 1 if anything is.
+
+    \b
+    ingest status stripe
+    """
+    from ingest_assets import catalog
+    from ingest_assets.assets.plan import chosen
+    from ingest_assets.commands import environment, status
+    from ingest_assets.commands.output import output
+
+    sources = catalog.sources()
+    if not status.status(sources, chosen(sources, names), environment.settle(data), output(as_json=as_json)):
+        sys.exit(FAILED)
+
+
+@click.command(short_help="List sources and endpoints.")
+@json_option
+def sources(as_json: bool) -> None:
+    """The sources that there are, with their endpoints and files.
+
+    \b
+    INGEST_SOURCES=my/connectors ingest sources
+    """
+    from ingest_assets import catalog
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.sources import list_sources
+
+    list_sources(catalog.sources(), catalog.files(), output(as_json=as_json))
+
+
+@click.command(short_help="Is a source file right? One page an endpoint.")
+@click.argument("source")
+@json_option
+def check(source: str, as_json: bool) -> None:
+    """Is the file right, are the secrets there, does the API answer? One page an endpoint; nothing is written.
+
+    SOURCE is a name, or the path of a file.
+
+    \b
+    ingest check stripe
+    ingest check my/connectors/github.yaml
+    """
+    from ingest_assets.commands.check import check, named
+    from ingest_assets.commands.output import output
+
+    if not check(named(source), output(as_json=as_json)):
+        sys.exit(FAILED)
+
+
+@click.command(short_help="The first records as rows, with types to declare.")
+@click.argument("name", metavar="SOURCE.ENDPOINT")
+@click.option("--rows", default=3, show_default=True, help="How many records to show.")
+@click.option("--partition", type=DAY, help="The day to ask for; by default the last closed one.")
+@json_option
+def preview(name: str, rows: int, partition: date | None, as_json: bool) -> None:
+    """The first records as rows, with types to declare; nothing is written.
+
+    \b
+    ingest preview stripe.charges --rows 5
+    """
+    from ingest_assets import catalog
+    from ingest_assets.assets.plan import one
+    from ingest_assets.commands.check import preview
+    from ingest_assets.commands.output import output
+
+    sources = catalog.sources()
+    wanted = one(sources, name)
+    day = partition.isoformat() if partition else None
+    preview(sources[wanted[0]], wanted, rows, output(as_json=as_json), day)
+
+
+@click.command(short_help="Compare stored responses with their hashes.")
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@json_option
+@click.pass_obj
+def verify(data: str, names: tuple[str, ...], as_json: bool) -> None:
+    """Read every stored response and compare it with its hash. Exit code 1 where one is damaged.
+
+    \b
+    ingest verify stripe.charges
+    """
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.verify import verify
+
+    if not verify(environment.settle(data), names, output(as_json=as_json)):
+        sys.exit(FAILED)

@@ -1,0 +1,102 @@
+"""The group of all commands; how their errors are told, and with which exit code they end.
+
+Exit codes: 0 done; 1 something failed, or is wrong with the data; 2 mend a file, a setting or the command line;
+75 try again later: an API or a lock asks for patience; 130 interrupted.
+"""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import NoReturn
+
+import click
+
+from ingest_assets.cli import line, look, serve
+from ingest_assets.cli.options import FAILED, INTERRUPTED, LATER, MEND
+from ingest_assets.errors import ConfigError, IngestError, TransientFailure
+
+_SECTIONS = {
+    "Fetch and load": (line.run, line.replay, line.accept),
+    "Look": (look.status, look.sources, look.check, look.preview, look.verify),
+    "Serve": (serve.ui, serve.sandbox, serve.demo),
+}
+
+
+class _Sections(click.Group):
+    """A group whose help lists its commands by what they are for, in that order."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's own signature
+        """Write a list of commands for each section."""
+        width = max(len(name) for name in self.commands)
+        for title, commands in _SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{c.name:<{width}}", c.get_short_help_str(100)) for c in commands])
+
+
+@click.group(cls=_Sections, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--data", envvar="INGEST_DATA", default="data", show_default=True, help="Folder of warehouse and snapshots."
+)
+@click.version_option(package_name="ingest-assets")
+@click.pass_context
+def main(context: click.Context, data: str) -> None:
+    """HTTP APIs as Dagster assets, in DuckDB: one short YAML file a source.
+
+    \b
+    ingest check stripe              is the file right, are the keys there?
+    ingest run stripe.charges        fetch and load what is due
+    ingest status                    what is wrong, and what to do
+    """
+    context.obj = data
+
+
+for _commands in _SECTIONS.values():
+    for _command in _commands:
+        main.add_command(_command)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def guarded(command: Callable[[], object], *, as_json: bool = False) -> int:
+    """The exit code of a command; an error raised on purpose is said in a line, without a traceback.
+
+    With `as_json` it is told as a document on stdout too.
+    """
+    # Ended politely is interrupted, and a shell's `&` must not make it deaf to Ctrl-C.
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        command()
+    except IngestError as error:
+        code = MEND if isinstance(error, ConfigError) else LATER if isinstance(error, TransientFailure) else FAILED
+        click.echo(f"✗ {error}", err=True)
+        return _told(type(error).__name__, str(error), code, as_json=as_json)
+    except click.ClickException as error:
+        error.show()
+        return _told("UsageError", error.format_message(), error.exit_code, as_json=as_json)
+    except (KeyboardInterrupt, click.Abort):
+        message = "Interrupted. What is fetched and loaded stays; run again for the rest"
+        click.echo(message, err=True)
+        return _told("Interrupted", message, INTERRUPTED, as_json=as_json)
+    except BrokenPipeError:
+        # Who read has enough, as `head` does; else Python would complain of it once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return 0
+
+
+def _told(kind: str, message: str, code: int, *, as_json: bool) -> int:
+    if as_json:
+        from ingest_assets.commands.output import print_document
+
+        print_document({"ok": False, "error": {"kind": kind, "message": message, "exit_code": code}})
+    return code
+
+
+def entry() -> None:
+    """Where the installed command begins."""
+    sys.exit(guarded(lambda: main(standalone_mode=False), as_json="--json" in sys.argv[1:]))

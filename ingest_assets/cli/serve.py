@@ -1,0 +1,71 @@
+"""Commands that stay until Ctrl-C, or start what does."""
+
+import sys
+from datetime import date
+from pathlib import Path
+
+import click
+
+from ingest_assets.cli.options import DAY, FAILED, json_option
+
+
+@click.command(short_help="Dagster's UI on this data.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=3000, show_default=True, help="This one, or the next that is free.")
+@json_option
+@click.pass_obj
+def ui(data: str, host: str, port: int, as_json: bool) -> None:
+    """Dagster's UI and daemon on this data, until Ctrl-C.
+
+    \b
+    ingest ui --port 3001
+    """
+    from ingest_assets import catalog
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.ui import serve
+
+    catalog.sources()  # a wrong file is said here, in one line, and not in Dagster's traceback
+    environment.settle(data)
+    serve(host, port, output(as_json=as_json))
+
+
+@click.command(short_help="Three APIs on this machine to try things on.")
+@click.option("--port", default=8765, show_default=True)
+@click.option("--now", type=DAY, help="Its midnight, UTC; by default the last one.")
+@click.option("--scale", default=1.0, show_default=True, help="A factor on how much of everything there is.")
+@click.option("--factor", default=1.0, show_default=True, help="A factor on the rate limits.")
+@json_option
+def sandbox(port: int, now: date | None, scale: float, factor: float, as_json: bool) -> None:
+    """Three APIs on this machine to try things on, until Ctrl-C; prints what to export.
+
+    \b
+    ingest sandbox --factor 100
+    """
+    from ingest_assets.commands.output import print_document
+    from ingest_assets.sandbox.credentials import ENVIRONMENT
+    from ingest_assets.sandbox.server import run
+
+    if as_json:
+        print_document({"ok": True, "url": f"http://127.0.0.1:{port}", "environment": ENVIRONMENT})
+    for name, value in {} if as_json else ENVIRONMENT.items():
+        click.echo(f"export {name}={value}")
+    run(port=port, now=now, scale=scale, factor=factor)
+
+
+@click.command(short_help="From nothing to the UI, with three APIs.")
+@click.option("--ui/--no-ui", default=True, help="Whether Dagster's UI follows.")
+@click.option("--port", default=3000, show_default=True, help="Of the UI: this one, or the next that is free.")
+@click.option("--folder", default="data/demo", show_default=True, type=click.Path(path_type=Path))
+@json_option
+def demo(ui: bool, port: int, folder: Path, as_json: bool) -> None:
+    """Three APIs of the sandbox, from nothing to the UI: what `make run` does.
+
+    \b
+    ingest demo --no-ui
+    """
+    from ingest_assets.commands.demo import demo
+    from ingest_assets.commands.output import output
+
+    if not demo(folder, output(as_json=as_json), ui=ui, port=port):
+        sys.exit(FAILED)

@@ -1,0 +1,79 @@
+"""`--json`: one document on stdout whatever happens, and what people read on stderr."""
+
+import json
+from typing import Any
+
+import pytest
+
+
+def document(told: Any) -> dict[str, Any]:
+    """The one JSON document that a command printed."""
+    found: dict[str, Any] = json.loads(told.stdout)
+    assert told.stdout.count("\n") == 1
+    assert found["ok"] == (told.returncode == 0)
+    return found
+
+
+def test_a_run_tells_what_became_of_each_endpoint(here: Any) -> None:
+    told = document(here.ingest("run", "stripe.customers", "--json"))
+
+    [one] = told["endpoints"]
+    assert one["endpoint"] == "stripe.customers"
+    assert one["verdict"] == "complete"
+    assert one["records"] == one["rows"] == here.ask("SELECT count(*) FROM stripe.customers")[0][0]
+    assert (len(told["runs"]), told["failures"]) == (1, [])
+
+
+def test_a_run_with_nothing_to_do_has_the_same_keys(here: Any) -> None:
+    days = ("--from", "2026-11-19", "--to", "2026-11-19")
+    first = document(here.ingest("run", "stripe.charges", *days, "--json"))
+
+    second = document(here.ingest("run", "stripe.charges", *days, "--json"))
+
+    assert second.keys() == first.keys()
+    assert second["runs"] == []
+
+
+def test_a_failure_of_a_run_is_told_with_its_kind(here: Any) -> None:
+    here.more["STRIPE_API_KEY"] = "sk_test_wrong_and_long_enough"
+
+    told = document(here.ingest("run", "stripe.customers", "--json"))
+
+    assert [failure["kind"] for failure in told["failures"]] == ["RequestFailed"]
+
+
+def test_looks_tell_all_that_their_tables_show(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+
+    status = document(here.ingest("status", "stripe", "--json"))
+    verify = document(here.ingest("verify", "--json"))
+    sources = document(here.ingest("sources", "--json"))
+    check = document(here.ingest("check", "stripe", "--json"))
+    preview = document(here.ingest("preview", "zendesk.users", "--rows", "2", "--json"))
+
+    by_name = {one["endpoint"]: one for one in status["endpoints"]}
+    assert by_name["stripe.customers"]["problems"] == []
+    assert by_name["stripe.customers"]["last_look"].endswith("Z")
+    assert by_name["stripe.charges"]["last_look"] is None
+    assert (verify["fetches"], verify["endpoints"], verify["damaged"]) == (1, 1, [])
+    assert {"endpoint", "changes_come_as", "write", "primary_key", "file"} == set(sources["endpoints"][0])
+    assert check["secrets"] == ["environment variable STRIPE_API_KEY"]
+    assert [one["error"] for one in check["endpoints"]] == [None] * 4
+    email = next(c for c in preview["tables"][0]["columns"] if c["column"] == "email")
+    assert email["values"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "code"),
+    [
+        (["run", "strip", "--json"], "ConfigError", 2),
+        (["run", "--jsn", "--json"], "UsageError", 2),
+        (["status", "--json", "stripe.charge"], "ConfigError", 2),
+    ],
+)
+def test_an_error_is_a_document_too(here: Any, arguments: list[str], kind: str, code: int) -> None:
+    ended = here.ingest(*arguments)
+
+    told = document(ended)
+    assert (told["error"]["kind"], told["error"]["exit_code"], ended.returncode) == (kind, code, code)
+    assert told["error"]["message"].split(";")[0] in ended.stderr
