@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -38,6 +39,8 @@ _PLAIN = (
     "uuid",
 )
 _DECIMAL = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
+_FORMATS = ("iso", "date", "unix", "unix_ms")
+_ANY_MOMENT = datetime(2026, 1, 31, 23, 59, 58, 123456, UTC)
 TIME_TYPES = ("timestamptz", "timestamp", "date", "time")
 
 
@@ -58,6 +61,24 @@ def column_type(text: str) -> str:
     raise ValueError(f"{text!r} is not a type; one of {', '.join(_PLAIN)}, decimal(p,s)")
 
 
+def column_format(text: str) -> str:
+    """How a column's times are written, or a ValueError where nobody could read times written so.
+
+    >>> column_format("%d.%m.%Y %H:%M")
+    '%d.%m.%Y %H:%M'
+    """
+    if text in _FORMATS:
+        return text
+    if "%" not in text:
+        raise ValueError(f"expected {', '.join(_FORMATS)} or a strptime pattern such as %d.%m.%Y")
+    try:
+        datetime.strptime(_ANY_MOMENT.strftime(text), text)  # noqa: DTZ007 -- only whether it can be read
+    except (ValueError, re.error):
+        raise ValueError("is no strptime pattern; expected such as %d.%m.%Y, or %Y-%m-%dT%H:%M:%S%z") from None
+    return text
+
+
+ColumnFormat = Annotated[str, AfterValidator(column_format)]
 ColumnType = Annotated[str, AfterValidator(column_type)]
 
 
@@ -69,8 +90,9 @@ class Column(BaseModel):
     type: ColumnType = Field(description="DuckDB's name of the type; 'enum' is given by `values`")
     path: str | None = Field(None, description="where in the record its value is; by default found by name")
     required: bool = Field(False, description="a record without a value here is quarantined")
-    format: str | None = Field(
-        None, description="how a time is written: iso (default), unix, unix_ms, or a strptime pattern such as %d.%m.%Y"
+    format: ColumnFormat | None = Field(
+        None,
+        description="how a time is written: iso (default), date, unix, unix_ms, or a strptime pattern such as %d.%m.%Y",
     )
     values: tuple[str, ...] | None = Field(None, description="the only values allowed in a varchar column")
     sensitive: bool = Field(False, description="kept out of previews, logs and metadata")
@@ -80,6 +102,8 @@ class Column(BaseModel):
     def _format_is_for_times(self) -> "Column":
         if self.format is not None and self.type not in TIME_TYPES:
             raise ValueError(f"format is always a time's format, and {self.type} is no time")
+        if self.format == "date" and self.type == "time":
+            raise ValueError("a time of day is in no date: leave format out, or give a strptime pattern such as %H:%M")
         if self.values is not None and self.type != "varchar":
             raise ValueError(f"values are for varchar columns, and this is {self.type}")
         return self

@@ -32,6 +32,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from ingest_assets.contract import TIME_TYPES, Children, Columns, Contract, Names, Tombstone, Write
+from ingest_assets.durations import Duration
 from ingest_assets.http.auth import Auth, NoAuth
 from ingest_assets.http.decoders import Decoder, Json, Selector
 from ingest_assets.http.limits import RateLimit
@@ -49,9 +50,8 @@ _CRON_NAMES = {
     "month": {name: number for number, name in enumerate(_MONTHS, 1)},
     "day of the week": {name: number for number, name in enumerate(("sun", "mon", "tue", "wed", "thu", "fri", "sat"))},
 }
-_SHORT_DURATION = re.compile(r"(\d+) ?([smhd])[a-z]*", re.IGNORECASE)
 
-Problem = tuple[tuple[str, ...], str]
+Problem = tuple[tuple[str | int, ...], str]
 """Where in the file, as keys from the model that tells it, and what is wrong there."""
 
 
@@ -70,16 +70,6 @@ def _refuse(problems: list[Problem]) -> None:
         raise PydanticCustomError("rules", "{message}", {"message": message, "problems": problems})
 
 
-def _duration(value: Any) -> Any:
-    if isinstance(value, timedelta) or (isinstance(value, str) and value.lstrip("+").startswith("P")):
-        return value
-    short = _SHORT_DURATION.fullmatch(str(value))
-    if short is None:
-        raise ValueError("expected a duration such as PT26H (26 hours) or P28D (28 days)")
-    unit = short[2].upper()
-    raise ValueError(f"expected a duration such as PT26H: write {'P' if unit == 'D' else 'PT'}{short[1]}{unit}")
-
-
 def _day_first(value: Any) -> Any:
     """pydantic would read 2024 as seconds since 1970."""
     if isinstance(value, date) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value)):
@@ -93,7 +83,6 @@ def _time_format(value: str) -> str:
     raise ValueError("expected iso, date, unix, unix_ms or a strftime pattern such as %d.%m.%Y")
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration)]
 TimeFormat = Annotated[str, AfterValidator(_time_format)]
 RateLimits = Annotated[
     tuple[RateLimit, ...], BeforeValidator(_tuple, json_schema_input_type=RateLimit | tuple[RateLimit, ...])
@@ -256,7 +245,7 @@ class Endpoint(_Model):
     method: Literal["GET", "POST"] = "GET"
     params: dict[str, str | int | float | bool] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
-    body: dict[str, Any] | None = Field(None, description="sent with a POST")
+    body: dict[str, Any] | None = Field(None, description="sent with a POST; placeholders in its texts are replaced")
     body_as: Literal["json", "form"] = "json"
     decoder: Decoder = Field(default_factory=Json, description="how a body is written: json or jsonl")
     records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
@@ -267,6 +256,9 @@ class Endpoint(_Model):
     )
     empty_page: Literal["fail", "continue"] = Field(
         "fail", description="what a page without records in the middle means"
+    )
+    max_empty_pages: int = Field(
+        100, ge=1, description="with empty_page: continue, after so many empty pages in a row the walk has failed"
     )
     incomplete: Literal["fail", "warn"] = Field(
         "fail", description="whether an incomplete walk is loaded with a warning"
@@ -367,6 +359,11 @@ def _request_problems(endpoint: Endpoint) -> Iterator[Problem]:
     if endpoint.base_url is not None:
         yield from _url_problems(endpoint.base_url)
     yield from _header_problems(endpoint.headers)
+    if "max_empty_pages" in endpoint.model_fields_set and endpoint.empty_page == "fail":
+        yield (
+            ("max_empty_pages",),
+            "max_empty_pages is for empty_page: continue; here the first empty page is a failure",
+        )
     if endpoint.body is not None and endpoint.method == "GET":
         yield ("body",), "a body is sent with method: POST, and this is GET"
 
@@ -465,12 +462,14 @@ def _placeholder_problems(source: Source) -> Iterator[Problem]:
         )
         inside: tuple[str, ...] = ("endpoints", name)
         yield from _unknown(endpoint.model_dump(include={"path", "base_url", "params"}), known, inside)
+        for place, message in _unknown(endpoint.model_dump(include={"body"}), known, inside):
+            yield place, f"{message}. What is meant to be sent as it stands, such as GraphQL, takes spaces: {{ id }}"
         yield from _unknown(endpoint.model_dump(include={"headers"}), everywhere, inside)
 
 
-def _unknown(value: Any, known: set[str], path: tuple[str, ...] = ()) -> Iterator[Problem]:
-    if isinstance(value, dict):
-        for key, inner in value.items():
+def _unknown(value: Any, known: set[str], path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _unknown(inner, known, (*path, key))
     if isinstance(value, str):
         for found in dict.fromkeys(PLACEHOLDER.findall(value)):

@@ -73,6 +73,8 @@ def test_the_three_shapes_are_accepted(fields):
         ({**WINDOW, "write": "replace"}, "write: replace would keep one partition only: use replace_partition"),
         ({**FEED, "write": "replace"}, "a feed tells changes only: use write: merge"),
         ({"write": "replace", "incomplete": "warn"}, "would delete what the walk did not reach"),
+        ({**KEY, "max_empty_pages": 5}, "max_empty_pages is for empty_page: continue"),
+        ({**KEY, "empty_page": "continue", "max_empty_pages": 0}, "greater than or equal to 1"),
         ({**KEY, "body": {"a": 1}}, "a body is sent with method: POST"),
         ({**KEY, "time_zone": "CEST"}, "'CEST' is not a time zone such as Europe/Amsterdam"),
         ({**KEY, **WINDOW, "changes": "windows"}, "expected immutable, window, unseen, {lookback: P28D} or"),
@@ -86,7 +88,16 @@ def test_the_three_shapes_are_accepted(fields):
         ({**KEY, **WINDOW, "window": {**WINDOW["window"], "format": "unixx"}}, "expected iso, date, unix, unix_ms"),
         ({**KEY, "fresh_within": "26h"}, "write PT26H"),
         ({**KEY, "fresh_within": "2 days"}, "write P2D"),
-        ({**KEY, "fresh_within": 26}, "expected a duration such as PT26H"),
+        ({**KEY, "fresh_within": 26}, "expected a duration with its unit, such as PT1S"),
+        ({**KEY, "rate_limit": {"requests": 5, "per": 60}}, "expected a duration with its unit, such as PT1S"),
+        ({**KEY, "rate_limit": {"requests": 5, "per": 0.5}}, "expected a duration with its unit, such as PT1S"),
+        ({**KEY, "rate_limit": {"requests": 5, "per": "1 min"}}, "write PT1M"),
+        ({**KEY, "rate_limit": {"requests": 5, "per": "PT0S"}}, "greater than"),
+        ({**KEY, "columns": {"at": {"type": "timestamptz", "format": "ISO8601"}}}, "expected iso, date, unix, unix_ms"),
+        ({**KEY, "columns": {"at": {"type": "date", "format": "%Y-%Q"}}}, "is no strptime pattern; expected such as"),
+        ({**KEY, "columns": {"at": {"type": "date", "format": "%Y %Y"}}}, "is no strptime pattern; expected such as"),
+        ({**KEY, "columns": {"at": {"type": "date", "format": "50%"}}}, "is no strptime pattern; expected such as"),
+        ({**KEY, "columns": {"at": {"type": "time", "format": "date"}}}, "a time of day is in no date"),
         ({**KEY, "base_url": "shop.example"}, "expected a URL such as https://api.example.com/v1"),
         ({**KEY, "columns": {"_id": {"type": "bigint"}}}, "names that begin with _ are the project's own"),
         (
@@ -108,6 +119,13 @@ def test_an_endpoint_that_breaks_a_rule_is_refused(fields, message):
         endpoint(**fields)
 
     assert message in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "form", ["iso", "date", "unix", "unix_ms", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%S.%f%z", "%d/%b/%y %I:%M %p", "%j %Y %%"]
+)
+def test_a_columns_format_is_one_that_can_be_read(form):
+    assert Column(type="timestamptz", format=form).format == form
 
 
 def test_all_broken_rules_are_told_at_once():
@@ -163,6 +181,8 @@ def test_an_endpoint_may_begin_as_another_one_does():
         ({"orders": {"path": "/{sub}"}}, "nothing"),
         ({"orders": {"path": "/{from}"}}, "nothing"),
         ({"orders": {"params": {"day": "{partition}"}}}, "nothing"),
+        ({"orders": {"method": "POST", "body": {"a": [{"day": "{partition}"}]}}}, "nothing"),
+        ({"orders": {"method": "POST", "body": {"day": "{from}"}, "body_as": "form"}}, "nothing"),
         (
             {"orders": {**WINDOW, "params": {"day": "{day}"}}, "settings": {"a": "b"}},
             "{a}, {from}, {partition}, {until}",

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from ingest_assets.assets.names import table_key
+from ingest_assets.assets.names import step_name, table_key
 from ingest_assets.assets.resources import Warehouse
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load.health import Found, Looked, look, looks
@@ -25,7 +25,7 @@ def _checks_of(source: Source, name: str) -> dg.AssetChecksDefinition:
     endpoint, table = source.endpoints[name], table_key(source.name, name)
     specs = [dg.AssetCheckSpec(check, asset=table, description=f.__doc__) for check, f in looks(endpoint).items()]
 
-    @dg.multi_asset_check(name=f"{source.name}__{name}__checks", specs=specs, can_subset=True)
+    @dg.multi_asset_check(name=f"{step_name(source.name, name)}__checks", specs=specs, can_subset=True)
     def checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
         wanted = sorted(key.name for key in context.selected_asset_check_keys)
         try:

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 from pydantic import Field
 
-from ingest_assets.assets.names import partitions_of, raw_key, table_key, versions
+from ingest_assets.assets.names import partitions_of, raw_key, step_name, table_key, versions
 from ingest_assets.assets.progress import Watchers
 from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api, Warehouse
@@ -47,7 +47,7 @@ def assets_of(source: Source) -> list[dg.AssetsDefinition]:
 
 def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
     @dg.multi_asset(
-        name=f"{source.name}__{name}",
+        name=step_name(source.name, name),
         specs=_specs(source, name),
         can_subset=True,
         backfill_policy=dg.BackfillPolicy.single_run(),

@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
-from ingest_assets.assets.names import raw_key, table_key, versions
+from ingest_assets.assets.names import raw_key, step_name, table_key, versions
 from ingest_assets.assets.plan import Name, Range
 from ingest_assets.assets.progress import watched
 from ingest_assets.assets.project import definitions
@@ -88,7 +88,7 @@ def _keys(wanted: Range, *, tables_only: bool) -> list[dg.AssetKey]:
 
 
 def _config(wanted: Range, since: str) -> dict[str, Any]:
-    steps = [f"{source}__{endpoint}" for source, endpoint in wanted.endpoints]
+    steps = [step_name(source, endpoint) for source, endpoint in wanted.endpoints]
     return {"ops": {step: {"config": {"since": since}} for step in steps}} if since else {}
 
 

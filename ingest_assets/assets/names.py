@@ -24,6 +24,17 @@ def table_key(source: str, endpoint: str) -> dg.AssetKey:
     return dg.AssetKey([source, endpoint])
 
 
+def step_name(source: str, endpoint: str) -> str:
+    """What the step of an endpoint is called, unlike that of any other.
+
+    Where a name holds the `__` that joins them, as in `a__b` + `c` and `a` + `b__c`, a hash tells them apart.
+    """
+    joined = f"{source}__{endpoint}"
+    if "__" not in source and "__" not in endpoint:
+        return joined
+    return f"{joined}__{hashlib.sha256(f'{source}/{endpoint}'.encode()).hexdigest()[:6]}"
+
+
 def raw_version(source: Source, endpoint: Endpoint) -> str:
     """Sixteen hex digits that change where something else is asked for: the raw asset's code version."""
     text = f"{source.base_url} {source.headers} {endpoint.model_dump_json(include=_ASKED)}"

@@ -130,6 +130,7 @@ class Puller:
                 if reason := walk.endpoint.paginator.finished(page):
                     _check_total(walk, opened, trail.records)
                     return reason
+                _check_empty(walk, trail)
             request = first if page is None else walk.endpoint.paginator.next(page)
             if request is None:
                 raise WalkIncomplete(
@@ -188,7 +189,7 @@ class _Trail:
 
     def __init__(self, label: str) -> None:
         self.label = label
-        self.pages = self.records = self.bytes = 0
+        self.pages = self.records = self.bytes = self.empty_in_a_row = 0
         self._asked: dict[str, int] = {}
         self._told: dict[str, int] = {}
 
@@ -203,6 +204,7 @@ class _Trail:
     def add(self, page: Page, entry: IndexEntry) -> None:
         """Count a page; raise WalkIncomplete where one with records is the same as an earlier one."""
         self.pages, self.records, self.bytes = self.pages + 1, self.records + page.records, self.bytes + entry.bytes
+        self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
         self._asked[request_key(page.request)] = page.number
         former = self._told.setdefault(entry.note["told"], page.number)
         if page.records and former != page.number:
@@ -227,6 +229,17 @@ def _check_page(walk: Walk, page: Page) -> None:
         raise WalkIncomplete(
             f"{walk.label}: page {page.number} holds no records and is not the last one. Where that is this API's "
             "habit, say `empty_page: continue`"
+        )
+
+
+def _check_empty(walk: Walk, trail: "_Trail") -> None:
+    """A cursor that is ever new and leads to nothing would be followed for ever."""
+    most = walk.endpoint.max_empty_pages
+    if trail.empty_in_a_row >= most:
+        raise WalkIncomplete(
+            f"{walk.label}: {most} pages in a row hold no records, and the API names one more. Where that is its "
+            f"habit, raise `max_empty_pages` (now {most}); else the API's cursor leads nowhere: run again later, and "
+            "tell the API's people"
         )
 
 

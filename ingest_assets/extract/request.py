@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from ingest_assets.http.page import PageRequest
-from ingest_assets.source import Endpoint, Feed, Source, Window, day_bounds, written
+from ingest_assets.source import PLACEHOLDER, Endpoint, Feed, Source, Window, day_bounds, written
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,18 @@ class Walk:
 def first_request(walk: Walk) -> PageRequest:
     """The request for the first page, without credentials."""
     endpoint = walk.endpoint
-    asked = {name: _text(value) for name, value in endpoint.params.items()} | _bounds_asked(walk)
+    params = {name: _filled(_text(value), walk) for name, value in endpoint.params.items()} | _bounds_asked(walk)
     base = (endpoint.base_url or walk.source.base_url).rstrip("/")
     request = PageRequest(
         url=_filled(f"{base}/{endpoint.path.lstrip('/')}" if endpoint.path else base, walk),
         method=endpoint.method,
         headers=tuple((walk.source.headers | endpoint.headers).items()),
-        body=endpoint.body,
+        body=_filled(endpoint.body, walk),
         body_as=endpoint.body_as,
     )
-    if endpoint.method == "POST" and endpoint.body is not None and endpoint.body_as == "form":
-        return replace(request, body={**endpoint.body, **asked})
-    return replace(request, params=tuple((name, _filled(value, walk)) for name, value in asked.items()))
+    if request.method == "POST" and request.body is not None and request.body_as == "form":
+        return replace(request, body={**request.body, **params})
+    return replace(request, params=tuple(params.items()))
 
 
 def fingerprint(walk: Walk, first: PageRequest) -> str:
@@ -85,9 +85,15 @@ def _bounds_asked(walk: Walk) -> dict[str, str]:
 
 
 def _window_asked(window: Window, lower: datetime, upper: datetime) -> dict[str, str]:
-    if window.inclusive:
-        upper -= _grain(window.format)
-    return {window.from_: written(lower, window.format), window.until: written(upper, window.format)}
+    from_, until = _written(window, lower, upper)
+    return {window.from_: from_, window.until: until}
+
+
+def _written(window: Window, lower: datetime, upper: datetime) -> tuple[str, str]:
+    """Both bounds as the API wants them; where the upper one is part of the answer, it is the last one inside."""
+    if not window.inclusive:
+        return written(lower, window.format), written(upper, window.format)
+    return written(lower, window.format), written(upper - _grain(window.format), window.format)
 
 
 def _grain(form: str) -> timedelta:
@@ -104,16 +110,24 @@ def _feed_asked(endpoint: Endpoint, feed: Feed, position: str | None) -> dict[st
     return {feed.from_: written(lower.astimezone(ZoneInfo(endpoint.time_zone)), feed.format)}
 
 
-def _filled(text: str, walk: Walk) -> str:
-    """The text with {partition}, {from} and {until} in their places."""
-    values = {"partition": walk.partition}
-    if walk.bounds is not None and walk.endpoint.window is not None:
-        lower, upper = walk.bounds
-        form = walk.endpoint.window.format
-        values |= {"from": written(lower, form), "until": written(upper, form)}
-    for name, value in values.items():
-        text = text.replace(f"{{{name}}}", value or "")
-    return text
+def _filled(value: Any, walk: Walk) -> Any:
+    """The value with {partition}, {from} and {until} in their places, in all texts of lists and mappings too."""
+    if isinstance(value, str):
+        known = _placed(walk)
+        return PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), value)
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, walk) for key, inner in value.items()}
+    return [_filled(inner, walk) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _placed(walk: Walk) -> dict[str, str]:
+    """What each placeholder of a partition stands for."""
+    if walk.partition is None:
+        return {}
+    if walk.bounds is None or walk.endpoint.window is None:
+        return {"partition": walk.partition}
+    from_, until = _written(walk.endpoint.window, *walk.bounds)
+    return {"partition": walk.partition, "from": from_, "until": until}
 
 
 def _text(value: str | float | bool) -> str:

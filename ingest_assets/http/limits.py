@@ -24,6 +24,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ingest_assets.durations import Duration
 from ingest_assets.errors import TransientFailure
 from ingest_assets.locks import held
 
@@ -42,7 +43,7 @@ class RateLimit(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     requests: int = Field(gt=0, description="how many requests the API allows in a window")
-    per: timedelta = Field(gt=timedelta(0), description="the window's length, as an ISO 8601 duration such as PT1M")
+    per: Duration = Field(gt=timedelta(0), description="the window's length, as an ISO 8601 duration such as PT1M")
 
 
 @dataclass

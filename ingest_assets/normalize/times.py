@@ -73,6 +73,10 @@ def _moment(value: Any, pattern: str | None) -> datetime:
         raise TypeError(value)
     if pattern in (None, "iso"):
         return _iso(value)
+    if pattern == "date" and not _DATE_ONLY.fullmatch(value):
+        raise ValueError(value)
+    if pattern == "date":
+        return datetime.fromisoformat(value)
     return datetime.strptime(value, pattern)  # noqa: DTZ007 - a pattern without an offset takes the contract's zone
 
 
@@ -111,7 +115,7 @@ def _time(value: Any, pattern: str | None) -> time:
 def time_parser(type_name: str, pattern: str | None, time_zone: str) -> Callable[[Any], date | time | datetime]:
     """The function that reads values of a declared time column: numbers as int or Decimal, and strings.
 
-    `pattern` is iso (or None), unix, unix_ms or a strptime pattern. What does not fit raises ValueError,
+    `pattern` is iso (or None), date, unix, unix_ms or a strptime pattern. What does not fit raises ValueError,
     TypeError or OverflowError.
 
     >>> read = time_parser("timestamptz", None, "Europe/Zurich")

@@ -7,8 +7,10 @@ import sys
 import pytest
 
 from ingest_assets import catalog
+from ingest_assets.assets.names import step_name
 from ingest_assets.assets.project import definitions
 from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.source import Source
 
 
 @pytest.fixture
@@ -82,3 +84,20 @@ def test_what_is_late_after_seconds_is_late_after_a_minute_for_dagster(lab):
     specs = {spec.key: spec for spec in lab.definitions().resolve_all_asset_specs()}
 
     assert specs[lab.raw()].freshness_policy.fail_window.to_timedelta().total_seconds() == 60
+
+
+def test_names_that_read_alike_when_joined_are_steps_of_their_own():
+    endpoints = {"a": "b__c", "a__b": "c", "a__b__c": "checks"}
+    told = {"path": "/", "primary_key": "id"}
+    sources = [
+        Source.model_validate({"name": name, "base_url": "https://x.example", "endpoints": {endpoint: told}})
+        for name, endpoint in endpoints.items()
+    ]
+
+    known = definitions(sources, Api(), Warehouse())
+
+    graph = known.resolve_asset_graph()
+    assert {("raw", *names) for names in endpoints.items()} < {tuple(key.path) for key in graph.get_all_asset_keys()}
+    steps = [step_name(*names) for names in endpoints.items()]
+    assert len(set(steps)) == len(steps)
+    assert all(known.resolve_implicit_global_asset_job_def().has_node_named(step) for step in steps)

@@ -87,6 +87,54 @@ def test_a_form_carries_the_bounds_in_its_body():
     assert request.params == ()
 
 
+NESTED = {"day": "{partition}", "all": [{"between": ["{from}", "{until}"]}, 7, None, True], "text": "{from}..{until}!"}
+FILLED = {
+    "day": "2026-02-28",
+    "all": [{"between": ["1772236800", "1772323200"]}, 7, None, True],
+    "text": "1772236800..1772323200!",
+}
+
+
+@pytest.mark.parametrize("body_as", ["json", "form"])
+def test_the_partition_and_its_bounds_can_stand_anywhere_in_a_body(body_as):
+    window = {"from": "a", "until": "b", "format": "unix"}
+    endpoint = {**WINDOW, "window": window, "method": "POST", "body": NESTED, "body_as": body_as}
+
+    request = first_request(walk(endpoint, "2026-02-28"))
+
+    assert {name: value for name, value in request.body.items() if name in NESTED} == FILLED
+
+
+@pytest.mark.parametrize("how", [{}, {"body": {"x": 1}}, {"body": {"x": 1}, "body_as": "form"}])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_the_partition_and_its_bounds_can_stand_in_parameters_however_they_are_sent(method, how):
+    window = {"from": "a", "until": "b", "format": "date"}
+    how = {} if method == "GET" else how
+    endpoint = {**WINDOW, "window": window, "method": method, "params": {"q": "{partition} {from}..{until}"}, **how}
+
+    request = first_request(walk(endpoint, "2026-02-28"))
+
+    sent = {**dict(request.params), **(request.body or {})}
+    assert sent["q"] == "2026-02-28 2026-02-28..2026-03-01"
+
+
+def test_a_placeholder_is_replaced_once():
+    endpoint = {**WINDOW, "window": {"from": "a", "until": "b", "format": "{partition}%d"}, "params": {"q": "{from}"}}
+
+    request = first_request(walk(endpoint, "2026-02-28"))
+
+    assert dict(request.params) == {"q": "{partition}28", "a": "{partition}28", "b": "{partition}01"}
+
+
+def test_the_bounds_in_a_text_are_those_that_are_sent_as_parameters():
+    window = {"from": "a", "until": "b", "format": "date", "inclusive": True}
+    endpoint = {**WINDOW, "window": window, "params": {"q": "{from}..{until}"}}
+
+    request = first_request(walk(endpoint, "2026-02-28"))
+
+    assert dict(request.params) == {"q": "2026-02-28..2026-02-28", "a": "2026-02-28", "b": "2026-02-28"}
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,6 +1,12 @@
 """Why a walk ends, and what counts as its end."""
 
+import os
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ingest_assets.errors import RequestFailed, TransientFailure, WalkIncomplete
 
@@ -86,6 +92,81 @@ def test_an_empty_page_in_the_middle_may_be_a_habit(lab, api):
 
     assert ended(lab) == ("complete", "no_next", 2)
     assert lab.records(snapshot) == [ONE, TWO]
+
+
+def test_empty_pages_without_end_are_a_failure_that_says_what_to_do(lab, api, answer):
+    api.answer = lambda query: answer({"data": [], "next": str(int(query.get("cursor", 0)) + 1)})
+
+    with pytest.raises(WalkIncomplete, match=r"3 pages in a row hold no records.*raise `max_empty_pages` \(now 3\)"):
+        lab.fetch(lab.walk({"empty_page": "continue", "max_empty_pages": 3}))
+
+    assert ended(lab)[0] == "failed"
+    assert len(api.asked) == 3
+
+
+def test_a_hundred_empty_pages_in_a_row_are_enough_where_the_file_says_no_number(lab, api, answer):
+    api.answer = lambda query: answer({"data": [], "next": str(int(query.get("cursor", 0)) + 1)})
+
+    with pytest.raises(WalkIncomplete, match="100 pages in a row"):
+        lab.fetch(lab.walk({"empty_page": "continue"}))
+
+    assert len(api.asked) == 100
+
+
+def test_empty_pages_are_counted_in_a_row_and_the_last_one_does_not_count(lab, api):
+    empty = [{"data": [], "next": str(place)} for place in range(1, 6)]
+    full = [{"data": [ONE], "next": "3"}, {"data": [TWO], "next": "6"}]
+    api.pages(empty[0], empty[1], full[0], empty[3], empty[4], full[1] | {"next": "6"}, {"data": [], "next": None})
+
+    lab.fetch(lab.walk({"empty_page": "continue", "max_empty_pages": 3}))
+
+    assert ended(lab) == ("complete", "no_next", 2)
+
+
+def test_a_walk_that_goes_on_remembers_the_empty_pages_it_has_stored(lab, api, answer):
+    api.pages({"data": [], "next": "1"}, {"data": [], "next": "2"}, answer({}, status=500))
+    with pytest.raises(TransientFailure):
+        lab.fetch(lab.walk({"empty_page": "continue", "max_empty_pages": 3}))
+    api.answer = lambda query: answer({"data": [], "next": str(int(query["cursor"]) + 1)})
+    asked = len(api.asked)
+
+    with pytest.raises(WalkIncomplete, match="3 pages in a row"):
+        lab.fetch(lab.walk({"empty_page": "continue", "max_empty_pages": 3}))
+
+    assert len(api.asked) == asked + 1
+
+
+@given(
+    lead=st.integers(0, 8),
+    cycle=st.integers(1, 12),
+    sizes=st.lists(st.integers(0, 2), min_size=20, max_size=20),
+    cursor_moves=st.booleans(),
+)
+@settings(
+    max_examples=200 if os.environ.get("INGEST_LONG") else 12,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_a_circle_of_any_length_after_any_way_ends_the_walk(lab_of, api, answer, lead, cycle, sizes, cursor_moves):
+    """Either the cursors come again, whatever the pages hold, or the cursors are new and the pages come again."""
+    if cursor_moves:
+        sizes = [max(size, 1) for size in sizes]
+
+    def told(query):
+        step = int(query.get("cursor", 0))
+        place = step if step < lead + cycle else lead + (step - lead) % cycle
+        following = step + 1 if cursor_moves else place + 1 if place + 1 < lead + cycle else lead
+        seen = place if cursor_moves else len(api.asked)
+        return answer({"data": [{"id": [seen, n]} for n in range(sizes[place])], "next": str(following)})
+
+    api.answer, api.asked = told, []
+
+    with tempfile.TemporaryDirectory() as folder:
+        lab = lab_of(api, Path(folder))
+        with pytest.raises(WalkIncomplete, match="circles"):
+            lab.fetch(lab.walk({"empty_page": "continue", "max_empty_pages": 1000}))
+
+    assert len(api.asked) <= lead + cycle + 1
 
 
 @pytest.mark.parametrize("cycle", [1, 2, 5])
