@@ -7,7 +7,8 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
-from ingest_assets.catalog import SHIPPED, json_schema
+from ingest_assets.catalog import SHIPPED
+from ingest_assets.catalog.schema import json_schema
 
 STORED = Path(__file__).parents[1] / "docs" / "source.schema.json"
 SHOP = """
