@@ -8,7 +8,7 @@ Without Dagster, so that it can be used as a library; `ingest_assets.assets` cal
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -20,8 +20,9 @@ from ingest_assets.errors import ConfigError, IngestError
 from ingest_assets.extract.peek import Peek, peek
 from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
+from ingest_assets.http.auth import Exchanged
 from ingest_assets.http.client import Client, Wait
-from ingest_assets.http.limits import Limiter
+from ingest_assets.http.limits import Limiter, RateLimit
 from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.load import ledger
@@ -81,8 +82,17 @@ class Unwatched:
 
 def limits_folder() -> Path:
     """Where the grants of rate limits are kept: one folder a user, for all projects on the machine (XDG)."""
+    return Path(os.environ.get("INGEST_LIMITS") or _state_folder() / "limits")
+
+
+def tokens_folder() -> Path:
+    """Where tokens are kept that secrets were exchanged for: beside the limits, never among data."""
+    return Path(os.environ.get("INGEST_TOKENS") or _state_folder() / "tokens")
+
+
+def _state_folder() -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(os.environ.get("INGEST_LIMITS") or Path(state) / "ingest_assets" / "limits")
+    return Path(state) / "ingest_assets"
 
 
 @dataclass(frozen=True)
@@ -248,27 +258,36 @@ class Line:
         model = self.settled.endpoints[endpoint]
         base = model.base_url or self.settled.base_url
         credential = self.settled.auth.credential_id(self.secrets)
-        keys = [("", self.settled.rate_limit), (endpoint, model.rate_limit)]
-        limiters = [
-            Limiter(
-                limits_folder(),
-                f"{origin(base)} {credential} {bucket}",
-                limits,
-                share=self.pace.share,
-                max_wait_seconds=self.pace.max_wait.total_seconds(),
-            )
-            for bucket, limits in keys
-            if limits or not bucket
-        ]
+        buckets = [("", self.settled.rate_limit), (endpoint, model.rate_limit)]
         return Client(
             base,
             self.settled.auth,
             self.secrets,
-            limiters,
+            [self._limiter(base, credential, *bucket) for bucket in buckets if bucket[1] or not bucket[0]],
             connect_timeout_seconds=self.pace.connect_timeout_seconds,
             read_timeout_seconds=self.pace.read_timeout_seconds,
             error_message=self.settled.error_message,
             on_wait=lambda wait: self.watcher.wait(label, wait),
+            tokens=tokens_folder(),
+            token_limiter=self._token_limiter(base, credential),
+        )
+
+    def _token_limiter(self, base: str, credential: str) -> Limiter | None:
+        """A token's request counts like any other where it goes to the API itself; elsewhere only 429s hold it back."""
+        auth = self.settled.auth
+        if not isinstance(auth, Exchanged):
+            return None
+        of_the_api = origin(auth.exchange_url()) in {origin(base), origin(self.settled.base_url)}
+        limits = self.settled.rate_limit if of_the_api else ()
+        return self._limiter(auth.exchange_url(), credential, "", limits)
+
+    def _limiter(self, url: str, credential: str, bucket: str, limits: Sequence[RateLimit]) -> Limiter:
+        return Limiter(
+            limits_folder(),
+            f"{origin(url)} {credential} {bucket}",
+            limits,
+            share=self.pace.share,
+            max_wait_seconds=self.pace.max_wait.total_seconds(),
         )
 
 

@@ -121,10 +121,10 @@ def test_a_file_is_read_as_it_stands(write):
         ("    path: /orders\n", "", "shop.yaml:5: endpoints.orders: 'path' is missing"),
         ("from: since, ", "", "shop.yaml:10: endpoints.orders.window: 'from' is missing"),
         (", token: {env: KEY}", "", "shop.yaml:2: auth: 'token' is missing"),
-        ("{type: bearer, ", "{", "shop.yaml:2: auth: expected a mapping with type: one of none, bearer, basic, api_key"),
+        ("{type: bearer, ", "{", "shop.yaml:2: auth: expected a mapping with type: one of none, bearer, basic, api_key, oauth2_client_credentials"),
         # values of the wrong kind
         ("type: cursor", "type: cursr", "shop.yaml:9: endpoints.orders.paginator.type: expected one of none, last_record"),
-        ("type: bearer", "type: berer", "shop.yaml:2: auth.type: expected one of none, bearer, basic, api_key; found text"),
+        ("type: bearer", "type: berer", "shop.yaml:2: auth.type: expected one of none, bearer, basic, api_key, oauth2_client_credentials; found text"),
         ("type: bigint", "type: bigin", "shop.yaml:15: endpoints.orders.columns.id.type: 'bigin' is not a type; one of"),
         ("required: true", "required: perhaps", "shop.yaml:15: endpoints.orders.columns.id.required: expected true or false; found 'perhaps'"),
         ("{type: bigint, required: true}", "bigint", "shop.yaml:15: endpoints.orders.columns.id: expected a mapping of type, path, required, format, …; found 'bigint'"),

@@ -1,9 +1,11 @@
 """Asks one API for pages: adds the credential, waits for the limit, tries again, and streams what comes.
 
-    fetch ─► retry loop ─► grant ─► credential ─► send ─► redirects ─► status ─► receive(body, redacted)
+    fetch ─► retry loop ─► token ─► grant ─► credential ─► send ─► redirects ─► status ─► receive(body, redacted)
 
-The credential belongs to one origin. Whatever asks for another, a next link or a redirect, goes without it or
-not at all. Nothing that leaves this module, errors included, holds the value of a secret.
+Only some kinds of auth have a token: those whose secrets are exchanged for one. Where the API refuses it, it is
+renewed and the request made once again. The credential belongs to one origin. Whatever asks for another, a next
+link or a redirect, goes without it or not at all. Nothing that leaves this module, errors included, holds the value
+of a secret.
 """
 
 import contextlib
@@ -14,23 +16,29 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
-from urllib.parse import quote, urldefrag, urlencode, urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin, urlsplit
 
 import requests
 
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
 from ingest_assets.http import body
-from ingest_assets.http.auth import Auth, NoAuth
+from ingest_assets.http.auth import Auth, Exchanged, NoAuth
+from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest, dig, origin
 from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, retry_after
 from ingest_assets.http.secrets import LogFilter, Redactor, Secrets
-from ingest_assets.http.transport import Timeouts, sent, session
+from ingest_assets.http.tokens import KeptToken, TokenFile
+from ingest_assets.http.transport import Timeouts, full_url, prepared, sent, session
 
 T = TypeVar("T")
 
 _MOST_REDIRECTS = 5
+_MOST_TOKENS = 10
+# How many others may each wait for all of their timeouts before it is this process's turn to renew a token.
+_EXCHANGES_AHEAD = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LONGEST_PUSH_BACK_SECONDS = 86_400.0
 _ERROR_BODY_BYTES = 1 << 16
@@ -86,6 +94,8 @@ class Client:
 
     All `limiters` have to grant each request. `error_message` are paths into an error's JSON body; what is
     there is quoted in messages, cut to 200 characters. `on_wait` is told of every wait before it begins.
+    `tokens` is the folder where tokens are shared with other processes, and `token_limiter` grants the requests for
+    them: both are for the kinds of auth that have tokens.
     """
 
     def __init__(
@@ -100,6 +110,8 @@ class Client:
         retry: RetryPolicy | None = None,
         error_message: Sequence[str] = (),
         max_body_bytes: int = 20 << 30,
+        tokens: Path | None = None,
+        token_limiter: Limiter | None = None,
         on_wait: Callable[[Wait], None] = lambda _wait: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -115,10 +127,22 @@ class Client:
         self._on_wait = on_wait
         self._sleep = sleep
         self._session = session()
-        self._throttled = False
+        self._throttled = self._renewed = False
+        self._exchange = self._made_exchange(tokens, token_limiter)
         self._log_filter = LogFilter(self._secrets)
         # urllib3 writes the path and query of each request to this log at level DEBUG.
         logging.getLogger("urllib3.connectionpool").addFilter(self._log_filter)
+
+    def _made_exchange(self, folder: Path | None, limiter: Limiter | None) -> Exchange | None:
+        if not isinstance(self._auth, Exchanged):
+            return None
+        if folder is None:
+            raise ValueError(f"auth {type(self._auth).__name__} needs a folder for its tokens")
+        patience = limiter.max_wait_seconds if limiter is not None else 0.0
+        in_flight = self._timeouts.connect + self._timeouts.read
+        key = self._auth.token_key(self._secrets)
+        file = TokenFile(folder, key, lock_wait_seconds=patience + _EXCHANGES_AHEAD * in_flight)
+        return Exchange(self._auth, self._secrets, file, limiter, self._session, self._timeouts, self._before_grant)
 
     def __enter__(self) -> Self:
         return self
@@ -141,6 +165,7 @@ class Client:
         """
         if origin_of(request.url) != self.origin:
             raise RequestFailed(f"{self._named(request)}: expected a URL at {self.origin}, whose credential this is")
+        self._renewed = False
         tries = self._retry.retrying(self._before_retry, self._sleep)
         return tries(lambda: self._attempt(request, receive))
 
@@ -170,7 +195,7 @@ class Client:
     def _answered(self, request: PageRequest) -> tuple[requests.Response, PageRequest]:
         """The answer once no redirect follows, and the request that it answers."""
         for _ in range(_MOST_REDIRECTS + 1):
-            answer = self._asked(request)
+            answer = self._authorized(request)
             with contextlib.ExitStack() as closing:
                 closing.callback(answer.close)
                 target = self._redirect(request, answer)
@@ -180,33 +205,46 @@ class Client:
             request = target
         raise RequestFailed(f"{self._named(request)}: redirected more than {_MOST_REDIRECTS} times")
 
-    def _asked(self, request: PageRequest) -> requests.Response:
+    def _authorized(self, request: PageRequest) -> requests.Response:
+        """The answer to a request; where its token is no longer taken, that to the same request with another one."""
+        answer, token = self._asked(request)
+        if token is None or self._exchange is None or answer.status_code != HTTPStatus.UNAUTHORIZED:
+            return answer
+        if not self._renewed:
+            answer.close()
+            self._renewed = True
+            self._exchange.renewed(token)
+            answer, token = self._asked(request)
+        if answer.status_code == HTTPStatus.UNAUTHORIZED and token and not self._exchange.is_fresh(token):
+            answer.close()
+            raise TransientFailure(f"{self._named(request)}: the life of its token ended on the way")
+        return answer
+
+    def _asked(self, request: PageRequest) -> tuple[requests.Response, KeptToken | None]:
+        """The answer, and the token that was sent."""
         own = origin_of(request.url) == self.origin
-        with contextlib.ExitStack() as grants:
-            for limiter in self._limiters if own else ():
-                grants.enter_context(limiter.granted(self._before_grant))
-            prepared = self._prepared(request, own)
-            self.traffic.requests += 1
-            return sent(self._session, prepared, self._timeouts, self._named(request))
+        for _ in range(_MOST_TOKENS):
+            token = self._exchange.token() if self._exchange is not None and own else None
+            with contextlib.ExitStack() as grants:
+                slots = [grants.enter_context(limiter.granted(self._before_grant)) for limiter in self._limiters if own]
+                if token is None or self._exchange is None or self._exchange.is_fresh(token):
+                    made = self._prepared(request, own)
+                    self.traffic.requests += 1
+                    return sent(self._session, made, self._timeouts, self._named(request)), token
+                for give_back in slots:
+                    give_back()
+        raise TransientFailure(
+            f"{self._named(request)}: waiting for the rate limit takes longer than a token lives, {_MOST_TOKENS} times"
+        )
 
     def _prepared(self, request: PageRequest, own: bool) -> requests.PreparedRequest:
         """The request as it is sent: with its credential if `own`, and with the values that were redacted."""
         if own:
             request = self._auth.apply(request, self._secrets)
-        restore = self._redactor.restore_decoded
-        url = _full_url(restore(request.url), [(name, restore(value)) for name, value in request.params])
-        if (origin_of(url) == self.origin) != own:
+        restored = _restored_request(request, self._redactor.restore_decoded)
+        if (origin_of(full_url(restored.url, restored.params)) == self.origin) != own:
             raise RequestFailed(f"{self._named(request)}: its URL leads to another origin once it is put together")
-        headers = {name: restore(value) for name, value in request.headers}
-        data = _encoded(request, _restored(request.body, restore), headers) if request.body is not None else None
-        try:
-            prepared = self._session.prepare_request(requests.Request(request.method, url, headers, data=data))
-        except (requests.RequestException, ValueError):
-            prepared = None
-        if prepared is None:  # not raised where it was caught: that error shows what was to be sent
-            raise ConfigError(f"{self._named(request)}: a header or the URL holds characters that cannot be sent")
-        prepared.url = url  # as it was given: requests would write some of its percent-encoding differently
-        return prepared
+        return prepared(self._session, restored, self._named(request))
 
     def _redirect(self, request: PageRequest, answer: requests.Response) -> PageRequest | None:
         """The request that a redirect asks for (RFC 9110 §15.4), or None where there is none."""
@@ -214,7 +252,7 @@ class Client:
         if answer.status_code not in _REDIRECTS or not location:
             return None
         found = location.encode("latin-1", "replace").decode("utf-8", "replace")
-        url = _joined(_full_url(request.url, request.params), found)
+        url = _joined(full_url(request.url, request.params), found)
         there = origin_of(url)
         if there is None or "@" in urlsplit(url).netloc or "\\" in found or not found.isprintable():
             raise RequestFailed(f"{self._named(request)}: redirected to what is not a plain http(s) URL. Not followed")
@@ -264,10 +302,7 @@ class Client:
         return TransientFailure(named, wait_seconds)
 
     def _hint(self, status: int) -> str:
-        if status != HTTPStatus.UNAUTHORIZED:
-            return _HINTS.get(status, "")
-        names = " and ".join(self._auth.secret_names())
-        return f"Check the secret: {names}" if names else "The API wants a credential; the source file names none"
+        return self._auth.when_refused() if status == HTTPStatus.UNAUTHORIZED else _HINTS.get(status, "")
 
     def _quoted(self, request: PageRequest, answer: requests.Response) -> str:
         if not self._error_message:
@@ -294,7 +329,7 @@ class Client:
         """The request's URL without secrets; at another origin without its query, which may be a signature."""
         if origin_of(request.url) != self.origin:
             return request.url.partition("?")[0]
-        return self._redactor.text(_full_url(request.url, request.params))
+        return self._redactor.text(full_url(request.url, request.params))
 
     def _named(self, request: PageRequest) -> str:
         return f"{request.method} {self._shown(request)}"
@@ -337,16 +372,14 @@ def _joined(base: str, found: str) -> str:
         return ""
 
 
-def _full_url(url: str, params: Sequence[tuple[str, str]]) -> str:
-    """The URL with its parameters; only what no URL may hold is encoded, so that nothing is encoded twice.
-
-    >>> _full_url("https://x.example/a%2Fb?c=1#top", [("created[gte]", "1 2")])
-    'https://x.example/a%2Fb?c=1&created%5Bgte%5D=1%202'
-    """
-    bare, _ = urldefrag(url)
-    query = urlencode(params, quote_via=quote, safe="~")
-    joined = bare + ("&" if urlsplit(bare).query else "" if bare.endswith("?") else "?") + query if query else bare
-    return quote(joined, safe="%/:?#[]@!$&'()*+,;=~")
+def _restored_request(request: PageRequest, restore: Callable[[str], str]) -> PageRequest:
+    return replace(
+        request,
+        url=restore(request.url),
+        params=tuple((name, restore(value)) for name, value in request.params),
+        headers=tuple((name, restore(value)) for name, value in request.headers),
+        body=_restored(request.body, restore),
+    )
 
 
 def _restored(value: Any, restore: Callable[[str], str]) -> Any:
@@ -355,14 +388,6 @@ def _restored(value: Any, restore: Callable[[str], str]) -> Any:
     if isinstance(value, Mapping):
         return {key: _restored(inner, restore) for key, inner in value.items()}
     return [_restored(inner, restore) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _encoded(request: PageRequest, values: Mapping[str, Any], headers: dict[str, str]) -> bytes:
-    """The body's bytes; their type is added to the headers, unless they say it already."""
-    kind = "application/json" if request.body_as == "json" else "application/x-www-form-urlencoded"
-    if "content-type" not in {name.lower() for name in headers}:
-        headers["Content-Type"] = kind
-    return (json.dumps(values) if request.body_as == "json" else urlencode(values, doseq=True)).encode()
 
 
 def _phrase(status: int) -> str:

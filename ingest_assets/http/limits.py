@@ -99,15 +99,18 @@ class Limiter:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextlib.contextmanager
-    def granted(self, on_wait: Callable[[float, str], None] = lambda _seconds, _why: None) -> Iterator[None]:
+    def granted(
+        self, on_wait: Callable[[float, str], None] = lambda _seconds, _why: None
+    ) -> Iterator[Callable[[], None]]:
         """Wait for a slot, and hold it while inside, which is to last until the response has come.
 
-        `on_wait` is told the seconds before each wait, and what for. Raises TransientFailure, with the seconds
-        that the API's limit asks for, where the whole wait would be longer than `max_wait_seconds`.
+        What is given inside gives the slot back, for a request that was not made after all. `on_wait` is told the
+        seconds before each wait, and what for. Raises TransientFailure, with the seconds that the API's limit asks
+        for, where the whole wait would be longer than `max_wait_seconds`.
         """
         number = self._wait_for_grant(on_wait)
         try:
-            yield
+            yield lambda: self._forget(number)
         finally:
             if number is not None:
                 self._end(number)
@@ -161,6 +164,10 @@ class Limiter:
             for grant in log.grants:
                 if grant.number == number and grant.ended is None:
                     grant.ended = self._clock()
+
+    def _forget(self, number: int | None) -> None:
+        with self._log() as log:
+            log.grants = [grant for grant in log.grants if grant.number != number]
 
     @contextlib.contextmanager
     def _log(self) -> Iterator[_Log]:

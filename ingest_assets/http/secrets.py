@@ -26,6 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ingest_assets.errors import ConfigError
 
+# A token lives on for a moment after it was renewed, and may still turn up; earlier ones are dead.
+_FORMER_VALUES = 4
 # A shorter value would also be found, and replaced, in text that has nothing to do with it.
 _SHORTEST = 6
 _MARKER = re.compile(rb"~hidden\.\w+\.[a-z0-9]+\.")
@@ -138,6 +140,9 @@ def _forms(value: str) -> Iterator[tuple[str, str, str]]:
 class Redactor:
     """Replaces values by markers and back; the same values and the same input give the same output.
 
+    `former` are values that a name had before, the newest first: hidden by the same marker, and put back as the
+    value that it has now.
+
     >>> redactor = Redactor({"KEY": "abc/def"})
     >>> redactor.text("https://x.example/?key=abc%2Fdef&page=2")
     'https://x.example/?key=~hidden.KEY.percent.&page=2'
@@ -145,11 +150,11 @@ class Redactor:
     'https://x.example/?key=abc%2Fdef&page=2'
     """
 
-    def __init__(self, values: Mapping[str, str]) -> None:
+    def __init__(self, values: Mapping[str, str], former: Iterable[tuple[str, str]] = ()) -> None:
         self._markers: dict[bytes, bytes] = {}
         self._texts: dict[bytes, bytes] = {}
         self._decoded: dict[bytes, bytes] = {}
-        for name, value in sorted(values.items()):
+        for name, value in (*sorted(values.items()), *former):
             for form, text, decoded in _forms(value):
                 self._add(f"~hidden.{name}.{form}.".encode(), text.encode(), decoded.encode())
         self._refuse_values_in_markers(values)
@@ -161,8 +166,8 @@ class Redactor:
     def _add(self, marker: bytes, text: bytes, decoded: bytes) -> None:
         if text not in self._markers:
             self._markers[text] = marker
-            self._texts[marker] = text
-            self._decoded[marker] = decoded
+            self._texts.setdefault(marker, text)
+            self._decoded.setdefault(marker, decoded)
 
     def _refuse_values_in_markers(self, values: Mapping[str, str]) -> None:
         for name, value in values.items():
@@ -245,6 +250,7 @@ class Secrets:
         self._overrides = dict(overrides or {})
         self._environ = os.environ if environ is None else environ
         self._in_use: dict[str, str] = {}
+        self._former: list[tuple[str, str]] = []
         self._redactor = Redactor({})
 
     def __repr__(self) -> str:
@@ -272,10 +278,21 @@ class Secrets:
         return value
 
     def remember(self, name: str, text: str) -> None:
-        """From now on `text` is replaced wherever a value would be, its marker naming `name`."""
-        if self._in_use.get(name) != text:
-            self._in_use[name] = text
-            self._redactor = Redactor(self._in_use)
+        """From now on `text` is replaced wherever a value would be, its marker naming `name`.
+
+        What stood under that name before is still replaced too.
+        """
+        former = self._in_use.get(name)
+        if former == text:
+            return
+        if former is not None:
+            self._former = [(name, former), *self._former][:_FORMER_VALUES]
+        self._in_use[name] = text
+        self._redactor = Redactor(self._in_use, self._former)
+
+    def in_use(self, name: str) -> str:
+        """What was remembered last under a name."""
+        return self._in_use[name]
 
     def redactor(self) -> Redactor:
         """Replaces the values that are in use now."""

@@ -4,13 +4,17 @@ The texts of requests and urllib3 hold URLs, queries and header values. So none 
 even as the cause of another: each is translated, and raised after it was let go.
 """
 
+import json
 import ssl
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote, urldefrag, urlencode, urlsplit
 
 import requests
 
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
+from ingest_assets.http.page import PageRequest
 
 _HEADERS = {"User-Agent": "ingest-assets", "Accept": "*/*", "Accept-Encoding": "gzip"}
 _NOT_SENT = (
@@ -41,6 +45,40 @@ def session() -> requests.Session:
 
 def _leave_as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
     return prepared
+
+
+def prepared(pool: requests.Session, request: PageRequest, named: str) -> requests.PreparedRequest:
+    """The request as it goes over the wire; ConfigError where it holds characters that cannot be sent."""
+    url, headers = full_url(request.url, request.params), dict(request.headers)
+    data = _encoded(request, request.body, headers) if request.body is not None else None
+    try:
+        made = pool.prepare_request(requests.Request(request.method, url, headers, data=data))
+    except (requests.RequestException, ValueError):
+        made = None
+    if made is None:  # not raised where it was caught: that error shows what was to be sent
+        raise ConfigError(f"{named}: a header or the URL holds characters that cannot be sent")
+    made.url = url  # as it was given: requests would write some of its percent-encoding differently
+    return made
+
+
+def full_url(url: str, params: Sequence[tuple[str, str]]) -> str:
+    """The URL with its parameters; only what no URL may hold is encoded, so that nothing is encoded twice.
+
+    >>> full_url("https://x.example/a%2Fb?c=1#top", [("created[gte]", "1 2")])
+    'https://x.example/a%2Fb?c=1&created%5Bgte%5D=1%202'
+    """
+    bare, _ = urldefrag(url)
+    query = urlencode(params, quote_via=quote, safe="~")
+    joined = bare + ("&" if urlsplit(bare).query else "" if bare.endswith("?") else "?") + query if query else bare
+    return quote(joined, safe="%/:?#[]@!$&'()*+,;=~")
+
+
+def _encoded(request: PageRequest, values: Mapping[str, Any], headers: dict[str, str]) -> bytes:
+    """The body's bytes; their type is added to the headers, unless they say it already."""
+    kind = "application/json" if request.body_as == "json" else "application/x-www-form-urlencoded"
+    if "content-type" not in {name.lower() for name in headers}:
+        headers["Content-Type"] = kind
+    return (json.dumps(values) if request.body_as == "json" else urlencode(values, doseq=True)).encode()
 
 
 def sent(

@@ -1,7 +1,4 @@
-"""How a request says who asks: one frozen model a kind, each with the one method `apply`.
-
-A credential is added at the last moment and for its own origin only, see `ingest_assets.http.client`.
-"""
+"""Kinds whose secret itself goes to the API: none, bearer, basic, a key in header or query."""
 
 import base64
 import hashlib
@@ -10,39 +7,15 @@ from dataclasses import replace
 from typing import Annotated, Literal
 from urllib.parse import unquote_plus, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import Discriminator, Field, Tag
 
 from ingest_assets.errors import ConfigError
+from ingest_assets.http.auth.kind import Kind, header_value, with_header
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secrets import Secret, Secrets
 
-# Enough that guessing a weak password from the name of a file takes long, little enough to do at each start.
-_ROUNDS = 100_000
 
-
-class _Auth(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    def credential_id(self, secrets: Secrets) -> str:
-        """Twelve hex digits that are the same for the same credential, and tell nothing else of it."""
-        told = "\0".join([type(self).__name__, *self._identity(secrets)])
-        return hashlib.pbkdf2_hmac("sha256", told.encode(), b"ingest_assets credential id", _ROUNDS).hex()[:12]
-
-    def secret_names(self) -> tuple[str, ...]:
-        """The secrets it needs, as messages name them."""
-        return tuple(str(value) for _, value in self if isinstance(value, Secret))
-
-    def _identity(self, secrets: Secrets) -> Iterable[str]:  # noqa: ARG002 -- the same for all kinds
-        return ()
-
-
-def _header_value(text: str, secret: str) -> str:
-    if not text.isascii():
-        raise ConfigError(f"{secret} holds characters outside ASCII, which no header can carry")
-    return text
-
-
-class NoAuth(_Auth):
+class NoAuth(Kind):
     """The API is open."""
 
     type: Literal["none"] = "none"
@@ -52,7 +25,7 @@ class NoAuth(_Auth):
         return request
 
 
-class Bearer(_Auth):
+class Bearer(Kind):
     """`Authorization: Bearer TOKEN` (RFC 6750)."""
 
     type: Literal["bearer"]
@@ -65,14 +38,14 @@ class Bearer(_Auth):
         >>> bearer.apply(PageRequest("https://x.example"), Secrets({"TOKEN": "abc-def"})).headers
         (('Authorization', 'Bearer abc-def'),)
         """
-        token = _header_value(secrets.value(self.token), str(self.token))
-        return _with_header(request, "Authorization", f"Bearer {token}")
+        token = header_value(secrets.value(self.token), str(self.token))
+        return with_header(request, "Authorization", f"Bearer {token}")
 
     def _identity(self, secrets: Secrets) -> Iterable[str]:
         return (secrets.value(self.token),)
 
 
-class Basic(_Auth):
+class Basic(Kind):
     """`Authorization: Basic` of user and password (RFC 7617)."""
 
     type: Literal["basic"]
@@ -92,7 +65,7 @@ class Basic(_Auth):
         pair = ":".join(self._identity(secrets))
         if name := self._pair_name():
             secrets.remember(name, pair)
-        return _with_header(request, "Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+        return with_header(request, "Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
 
     def _identity(self, secrets: Secrets) -> tuple[str, str]:
         user = secrets.value(self.user) if isinstance(self.user, Secret) else self.user
@@ -107,7 +80,7 @@ class Basic(_Auth):
         return f"{self.password.name}_{user}_basic" if self.password else ""
 
 
-class ApiKey(_Auth):
+class ApiKey(Kind):
     """A key in a header or in the query."""
 
     type: Literal["api_key"]
@@ -126,7 +99,7 @@ class ApiKey(_Auth):
         """
         value = self.prefix + secrets.value(self.value)
         if self.place == "header":
-            return _with_header(request, self.name, _header_value(value, str(self.value)))
+            return with_header(request, self.name, header_value(value, str(self.value)))
         params = tuple(pair for pair in request.params if pair[0] != self.name)
         return replace(request, url=_without_param(request.url, self.name), params=(*params, (self.name, value)))
 
@@ -134,16 +107,8 @@ class ApiKey(_Auth):
         return (secrets.value(self.value),)
 
 
-def _with_header(request: PageRequest, name: str, value: str) -> PageRequest:
-    others = tuple(pair for pair in request.headers if pair[0].lower() != name.lower())
-    return replace(request, headers=(*others, (name, value)))
-
-
 def _without_param(url: str, name: str) -> str:
     """The URL without one parameter; what is left keeps its own percent-encoding."""
     parts = urlsplit(url)
     kept = [part for part in parts.query.split("&") if part and unquote_plus(part.split("=", 1)[0]) != name]
     return parts._replace(query="&".join(kept)).geturl()
-
-
-Auth = Annotated[NoAuth | Bearer | Basic | ApiKey, Field(discriminator="type")]

@@ -1,0 +1,53 @@
+"""What every kind of auth is: a frozen model that names its secrets, and adds them to a request by `apply`."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import replace
+
+from pydantic import BaseModel, ConfigDict
+
+from ingest_assets.errors import ConfigError
+from ingest_assets.http.page import PageRequest
+from ingest_assets.http.secrets import Secret, Secrets
+
+# Enough that guessing a weak password from the name of a file takes long, little enough to do at each start.
+_ROUNDS = 100_000
+
+
+class Kind(BaseModel):
+    """The base of all kinds; each adds `type` and `apply(request, secrets)`, which gives the request to send."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    def credential_id(self, secrets: Secrets) -> str:
+        """Twelve hex digits that are the same for the same credential, and tell nothing else of it."""
+        return self._digest("credential id", self._identity(secrets))[:12]
+
+    def secret_names(self) -> tuple[str, ...]:
+        """The secrets it needs, as messages name them."""
+        return tuple(str(value) for _, value in self if isinstance(value, Secret))
+
+    def when_refused(self) -> str:
+        """What to do where the API answers 401."""
+        names = " and ".join(self.secret_names())
+        return f"Check the secret: {names}" if names else "The API wants a credential; the source file names none"
+
+    def _identity(self, secrets: Secrets) -> Iterable[str]:  # noqa: ARG002 -- the same for all kinds
+        return ()
+
+    def _digest(self, purpose: str, parts: Iterable[str]) -> str:
+        told = "\0".join([type(self).__name__, *parts]).encode()
+        return hashlib.pbkdf2_hmac("sha256", told, f"ingest_assets {purpose}".encode(), _ROUNDS).hex()
+
+
+def header_value(text: str, secret: str) -> str:
+    """The text, where a header can carry it; else ConfigError, naming the secret."""
+    if not text.isascii():
+        raise ConfigError(f"{secret} holds characters outside ASCII, which no header can carry")
+    return text
+
+
+def with_header(request: PageRequest, name: str, value: str) -> PageRequest:
+    """The request with this header in place of any other of its name."""
+    others = tuple(pair for pair in request.headers if pair[0].lower() != name.lower())
+    return replace(request, headers=(*others, (name, value)))

@@ -1,0 +1,228 @@
+"""OAuth 2: a token for the client itself, by its id and secret (RFC 6749 §4.4)."""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+from urllib.parse import quote_plus, urljoin, urlsplit
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+
+from ingest_assets.errors import RequestFailed, TransientFailure
+from ingest_assets.http.auth.exchanged import Answer, Ask, Exchanged, Token
+from ingest_assets.http.auth.kind import header_value, with_header
+from ingest_assets.http.page import PageRequest, origin
+from ingest_assets.http.secrets import Secret, Secrets
+
+_QUOTED_CHARACTERS = 200
+_SHORTEST_TOKEN = 6  # as for any secret: a shorter one could not be kept out of stored data
+_LONGEST_LIFE_SECONDS = 1e9
+_KEYS_SHOWN = 10
+_NOT_HERE = {"client_id", "client_secret", "client_assertion", "password", "refresh_token", "scope"}
+_PASSING = {"temporarily_unavailable", "server_error", "slow_down"}
+_ADVICE = {
+    "invalid_request": "The request lacks or repeats a parameter: look at `scope`, `params` and `place`",
+    "invalid_client": "Check {names}; if they are right, the server may want `place: {other}`",
+    "invalid_grant": "The server refuses this grant: look at `params`, and at the client where it is registered",
+    "unauthorized_client": "This client may not ask for a token by itself: allow it the grant client_credentials "
+    "where it is registered",
+    "unsupported_grant_type": "There is no client_credentials grant at this token_url: look it up in the API's manual",
+    "invalid_scope": "Mend `scope`: it is unknown, malformed, or more than this client was granted",
+    "invalid_target": "Mend `resource` or `audience` under `params` (RFC 8707)",
+}
+
+
+def _words(value: Any) -> Any:
+    return tuple(value.split()) if isinstance(value, str) else value
+
+
+class OAuth2ClientCredentials(Exchanged):
+    """A token by client id and secret (RFC 6749 §4.4), renewed before it is over, once for all processes."""
+
+    type: Literal["oauth2_client_credentials"]
+    token_url: str = Field(description="where tokens are given, such as https://auth.example.com/oauth/token")
+    client_id: Annotated[
+        Annotated[Secret, Tag("secret")] | Annotated[str, Tag("text")],
+        Discriminator(lambda given: "text" if isinstance(given, str) else "secret"),
+    ] = Field(description="the client's id as {env: NAME}, {file: PATH}, or as text")
+    client_secret: Secret = Field(description="the client's secret: {env: NAME} or {file: PATH}")
+    place: Literal["header", "body"] = Field(
+        "header", description="where id and secret go: header (basic authentication, what RFC 6749 prefers) or body"
+    )
+    scope: Annotated[tuple[str, ...], BeforeValidator(_words, json_schema_input_type=str | tuple[str, ...])] = Field(
+        (), description="what the token is to allow, as text with spaces or a list"
+    )
+    params: dict[str, str] = Field(
+        default_factory=dict, description="more of the token request's parameters, such as audience; no secrets"
+    )
+    lifetime: timedelta | None = Field(
+        None, gt=timedelta(0), description="how long a token lives where the answer holds no expires_in"
+    )
+    header: str = Field("Authorization", min_length=1, description="the header that carries the token to the API")
+    prefix: str = Field("Bearer ", description="text before the token there, with its space")
+
+    @field_validator("token_url")
+    @classmethod
+    def _is_url(cls, value: str) -> str:
+        if not re.match(r"https?://[^/?#]|\{", value):
+            raise ValueError("expected a URL such as https://auth.example.com/oauth/token")
+        if "@" in value.split("://", 1)[-1].split("/", 1)[0] or "#" in value:
+            raise ValueError("expected a URL without user, password and #: id and secret are named beside it")
+        return value
+
+    @field_validator("params")
+    @classmethod
+    def _hold_no_credential(cls, value: dict[str, str]) -> dict[str, str]:
+        if found := sorted(_NOT_HERE & set(value)):
+            raise ValueError(f"{found[0]} does not go here: write client_id, client_secret and scope beside params")
+        return value
+
+    def exchange_url(self) -> str:
+        """The token URL."""
+        return self.token_url
+
+    def exchange(self, secrets: Secrets, ask: Ask) -> Token:
+        """A new token; RequestFailed, with the code of RFC 6749 §5.2 and what to do, where the server gives none.
+
+        >>> from ingest_assets.http.secrets import Secrets
+        >>> auth = OAuth2ClientCredentials(type="oauth2_client_credentials", token_url="https://auth.example/token",
+        ...     client_id="me", client_secret={"env": "KEY"})
+        >>> given = Answer(200, body=b'{"access_token": "abc-def", "token_type": "Bearer", "expires_in": 60}')
+        >>> token = auth.exchange(Secrets({"KEY": "123456"}), lambda request: given)
+        >>> token.value, token.lifetime_seconds
+        ('abc-def', 60.0)
+        """
+        answer = ask(self._request(secrets))
+        try:
+            told = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict) or not 200 <= answer.status < 300 or "error" in told:
+            raise self._refusal(answer, told, secrets)
+        return Token(self._token(told, secrets), self._lifetime(told.get("expires_in")))
+
+    def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:
+        """The request with the token in its header."""
+        token = header_value(secrets.in_use(self.token_name), "the token")
+        return with_header(request, self.header, f"{self.prefix}{token}")
+
+    @property
+    def token_name(self) -> str:
+        """What markers call the token: by the client's secret."""
+        return f"{self.client_secret.name}_token"
+
+    def when_refused(self) -> str:
+        """What to do where the API refuses a token that was given just now."""
+        return (
+            f"A token that {origin(self.token_url)} gave just now is refused: look at `scope` and `params` of auth, "
+            "and at what the client may do where it is registered"
+        )
+
+    def _request(self, secrets: Secrets) -> PageRequest:
+        scope = {"scope": " ".join(self.scope)} if self.scope else {}
+        asked = {"grant_type": "client_credentials"} | scope | self.params
+        client_id, secret = self._pair(secrets)
+        request = PageRequest(
+            self.token_url, method="POST", headers=(("Accept", "application/json"),), body=asked, body_as="form"
+        )
+        if self.place == "body":
+            body = asked | {"client_id": client_id, "client_secret": secret}
+            return PageRequest(request.url, method="POST", headers=request.headers, body=body, body_as="form")
+        # Both are form-encoded first (RFC 6749 §2.3.1), so that a colon in the id is no separator.
+        pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
+        secrets.remember(f"{self.client_secret.name}_basic", pair)
+        return with_header(request, "Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+
+    def _token(self, told: dict[str, Any], secrets: Secrets) -> str:
+        token, kind = told.get("access_token"), told.get("token_type")
+        if not isinstance(token, str) or not token:
+            keys = ", ".join(sorted(told)[:_KEYS_SHOWN]) or "none"
+            raise RequestFailed(
+                f"{self._named(secrets)}: the answer holds no access_token; the keys there are: "
+                f"{secrets.redactor().text(keys)}. Is token_url right?"
+            )
+        if len(token) < _SHORTEST_TOKEN or not token.isprintable() or token != token.strip():
+            raise RequestFailed(
+                f"{self._named(secrets)}: the token is shorter than {_SHORTEST_TOKEN} characters, or holds what no "
+                "header can carry"
+            )
+        if self.header == "Authorization" and isinstance(kind, str) and not kind.lower().startswith("bearer"):
+            raise RequestFailed(
+                f"{self._named(secrets)}: the token is of type {_shown(kind, secrets)}; only bearer tokens are known. "
+                "Where the API takes it all the same, write `header` and `prefix`"
+            )
+        return token
+
+    def _lifetime(self, told: Any) -> float | None:
+        """How long the token lives: as the answer says, else the file; a number may come as text."""
+        said = self.lifetime.total_seconds() if self.lifetime else None
+        try:
+            seconds = said if told is None or isinstance(told, bool) else float(told)
+        except (TypeError, ValueError, OverflowError):
+            return said
+        if seconds is None or not math.isfinite(seconds) or seconds <= 0:
+            return said
+        return min(seconds, _LONGEST_LIFE_SECONDS)
+
+    def _refusal(self, answer: Answer, told: Any, secrets: Secrets) -> RequestFailed | TransientFailure:
+        named = f"{self._named(secrets)}: HTTP {answer.status}"
+        if 300 <= answer.status < 400:
+            return RequestFailed(
+                f"{named}: redirected{_target(self.token_url, answer)}. Not followed, since the client's secret would "
+                "go along: write the right token_url",
+                answer.status,
+            )
+        if not isinstance(told, dict) or not isinstance(code := told.get("error"), str):
+            said = "is no JSON object" if not isinstance(told, dict) else "holds no error code"
+            return RequestFailed(
+                f"{named}: the answer {said}. Is token_url right, and does it take the client_credentials grant?",
+                answer.status,
+            )
+        message = f"{named}: {_shown(code, secrets)}"
+        if description := told.get("error_description"):
+            message += f" ({_shown(description, secrets)})" if isinstance(description, str) else ""
+        if code in _PASSING:
+            return TransientFailure(message)
+        advice = _ADVICE.get(code, "Look the code up in the manual of the API's authorization server")
+        other = "body" if self.place == "header" else "header"
+        names = " and ".join(self.secret_names())
+        return RequestFailed(f"{message}. {advice.format(names=names, other=other)}", answer.status)
+
+    def _named(self, secrets: Secrets) -> str:
+        return secrets.redactor().text(f"token request to {self.token_url.partition('?')[0]}")
+
+    def _pair(self, secrets: Secrets) -> tuple[str, str]:
+        given = self.client_id
+        client_id = secrets.value(given) if isinstance(given, Secret) else given
+        return client_id, secrets.value(self.client_secret)
+
+    def _identity(self, secrets: Secrets) -> Iterable[str]:
+        """The client, whatever token or scope: limits are counted by it, also after its secret was replaced."""
+        client_id, _ = self._pair(secrets)
+        return (self.token_url, client_id, *_flat(self.params))
+
+    def _token_parts(self, secrets: Secrets) -> Iterable[str]:
+        return (self.token_url, *self._pair(secrets), self.place, " ".join(self.scope), *_flat(self.params))
+
+
+def _flat(params: dict[str, str]) -> Iterable[str]:
+    return (part for pair in sorted(params.items()) for part in pair)
+
+
+def _shown(text: str, secrets: Secrets) -> str:
+    """A text that the server wrote, on one line, short and without secrets."""
+    plain = "".join(character for character in " ".join(text.split()) if character.isprintable())
+    return repr(secrets.redactor().text(plain)[:_QUOTED_CHARACTERS])
+
+
+def _target(url: str, answer: Answer) -> str:
+    """Where a redirect leads, by its origin alone."""
+    location = dict(answer.headers).get("location", "")
+    try:
+        found = urljoin(url, location)
+        return f" to {origin(found)}" if location and urlsplit(found).hostname else ""
+    except ValueError:
+        return ""

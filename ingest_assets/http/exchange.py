@@ -1,0 +1,91 @@
+"""Gets a token for requests, and another one where that is over or refused.
+
+    fresh in the file? ──► used
+          └─ no ──► lock ──► fresh by now? ──► used
+                               └─ no ──► exchange: ask the token's server ──► kept for all ──► used
+
+What is asked and answered here is never stored, and no redirect is followed: it would take the secret along.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import requests
+
+from ingest_assets.errors import TransientFailure
+from ingest_assets.http import body
+from ingest_assets.http.auth import Exchanged
+from ingest_assets.http.auth.exchanged import Answer, Token
+from ingest_assets.http.limits import Limiter
+from ingest_assets.http.page import PageRequest
+from ingest_assets.http.retry import RETRIED_STATUSES, retry_after
+from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.tokens import KeptToken, TokenFile
+from ingest_assets.http.transport import Timeouts, prepared, sent
+
+_MOST_BYTES = 1 << 20
+_LONGEST_PUSH_BACK_SECONDS = 86_400.0
+# Where a 429 does not say how long, all wait this long, and the one that saw it as its retries say.
+_UNSAID_SECONDS = 1.0
+
+
+class Exchange:
+    """The tokens of one credential, for one client. `limiter` grants each request to the token's server."""
+
+    def __init__(
+        self,
+        auth: Exchanged,
+        secrets: Secrets,
+        file: TokenFile,
+        limiter: Limiter | None,
+        pool: requests.Session,
+        timeouts: Timeouts,
+        on_wait: Callable[[float, str], None],
+    ) -> None:
+        self._auth, self._secrets = auth, secrets
+        self._file, self._limiter = file, limiter
+        self._pool, self._timeouts, self._on_wait = pool, timeouts, on_wait
+
+    def token(self) -> KeptToken:
+        """A token that is fresh, in use as a secret from now on. Raises what `Exchanged.exchange` raises."""
+        return self._in_use(self._file.fresh() or self._file.renewed(self._new))
+
+    def renewed(self, refused: KeptToken) -> None:
+        """See that the next token is another one than this, which the API refused."""
+        self._in_use(self._file.renewed(self._new, refused))
+
+    def is_fresh(self, token: KeptToken) -> bool:
+        """Whether a token will still be alive when it arrives."""
+        return self._file.is_fresh(token)
+
+    def _in_use(self, token: KeptToken) -> KeptToken:
+        self._secrets.remember(self._auth.token_name, token.value)
+        return token
+
+    def _new(self) -> Token:
+        return self._auth.exchange(self._secrets, self._ask)
+
+    def _ask(self, request: PageRequest) -> Answer:
+        named = self._secrets.redactor().text(f"{request.method} {request.url.partition('?')[0]}")
+        if self._limiter is None:
+            return self._asked(request, named)
+        with self._limiter.granted(self._on_wait):
+            return self._asked(request, named)
+
+    def _asked(self, request: PageRequest, named: str) -> Answer:
+        answer = sent(self._pool, prepared(self._pool, request, named), self._timeouts, named)
+        with answer:
+            headers = tuple((name.lower(), value) for name, value in answer.raw.headers.items())
+            if answer.status_code in RETRIED_STATUSES:
+                raise self._passing(answer.status_code, dict(headers), named)
+            text = b"".join(body.chunks(answer, named, _MOST_BYTES, lambda _: None))
+        return Answer(answer.status_code, headers, text)
+
+    def _passing(self, status: int, headers: dict[str, str], named: str) -> TransientFailure:
+        wait_seconds = retry_after(headers, datetime.now(UTC))
+        throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+        if self._limiter is not None and (throttled or wait_seconds is not None):
+            held_back = _UNSAID_SECONDS if wait_seconds is None else wait_seconds
+            self._limiter.push_back(min(held_back, _LONGEST_PUSH_BACK_SECONDS))
+        return TransientFailure(f"{named}: HTTP {status}, and so no token", wait_seconds)
