@@ -502,9 +502,11 @@ def test_a_wrong_description_is_refused(given, says):
         auth("https://auth.example", **given)
 
 
-def work(folder, url, until, results):
-    """Ask again and again until a moment; tell how often, or why that failed."""
+def work(folder, url, seconds, together, results):
+    """Ask again and again for some time; tell how often, or why that failed."""
     count, slow = 0, 0.0
+    together.wait()
+    until = time.monotonic() + seconds
     try:
         with Client(url, auth(url), Secrets(VALUES), tokens=folder) as client:
             while time.monotonic() < until:
@@ -522,10 +524,9 @@ def work(folder, url, until, results):
 def test_eight_processes_renew_a_short_token_once_a_life_and_see_no_401(world, tmp_path):
     """Each token is used from its exchange to a tenth before its end: lives follow each other without overlap."""
     world.lifetime = 2.0
-    seconds = 90 if LONG else 5.5
-    results = FORKS.Queue()
-    until = time.monotonic() + seconds + 1.5
-    workers = [FORKS.Process(target=work, args=(tmp_path, world.url, until, results)) for _ in range(8)]
+    results, together = FORKS.Queue(), FORKS.Barrier(8)
+    given = (tmp_path, world.url, 90 if LONG else 5.5, together, results)
+    workers = [FORKS.Process(target=work, args=given) for _ in range(8)]
 
     for worker in workers:
         worker.start()
