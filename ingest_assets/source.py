@@ -37,6 +37,7 @@ from ingest_assets.http.auth import Auth, NoAuth
 from ingest_assets.http.decoders import Decoder, Json, Selector
 from ingest_assets.http.limits import RateLimit
 from ingest_assets.http.paginators import Paginator, SinglePage
+from ingest_assets.http.place import Place
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_.]*)\}")
@@ -250,7 +251,7 @@ class Endpoint(_Model):
     decoder: Decoder = Field(default_factory=Json, description="how a body is written: json or jsonl")
     records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
     paginator: Paginator = Field(default_factory=SinglePage)
-    total: str | None = Field(None, description="where the first page says how many records there are in all")
+    total: Place | None = Field(None, description="where the first page says how many records there are in all")
     errors: str | None = Field(
         None, description="where an answer of status 200 tells errors; anything there is a failure"
     )
@@ -363,6 +364,13 @@ def _request_problems(endpoint: Endpoint) -> Iterator[Problem]:
         yield (
             ("max_empty_pages",),
             "max_empty_pages is for empty_page: continue; here the first empty page is a failure",
+        )
+    given = set(endpoint.params) | (set(endpoint.body or ()) if endpoint.method == "POST" else set())
+    for name in given & set(endpoint.paginator.sets):
+        part = "params" if name in endpoint.params else "body"
+        yield (
+            (part, name),
+            f"{name!r} is set by the paginator, page by page: leave it out here; `first:` says the first",
         )
     if endpoint.body is not None and endpoint.method == "GET":
         yield ("body",), "a body is sent with method: POST, and this is GET"

@@ -8,6 +8,7 @@ from ingest_assets.extract.request import Walk, first_request
 from ingest_assets.http.client import Client, Response
 from ingest_assets.http.decoders import Block
 from ingest_assets.http.page import Page, dig
+from ingest_assets.http.place import whole
 
 _SPILL_BYTES = 1 << 20
 
@@ -50,6 +51,14 @@ def _oddities(walk: Walk, page: Page) -> list[str]:
     endpoint, odd = walk.endpoint, list[str]()
     if not page.records:
         odd.append("the first page holds no records: is that so, or does `records` point elsewhere?")
+    odd += [
+        f"the first page has no header {name!r}, by which the walk would go on: is it the right name?"
+        for name in endpoint.paginator.headers
+        if name not in page.headers
+    ]
+    total = endpoint.paginator.records_total
+    if total is not None and page.records and whole(total.find(page)) == page.records:
+        odd.append(f"the total {total} is the number of records of the first page: is it the count of that page alone?")
     if endpoint.errors is not None and dig(page.envelope, endpoint.errors):
         odd.append(f"the answer tells an error at {endpoint.errors!r}")
     if endpoint.window and endpoint.changes in (None, "unseen"):

@@ -2,15 +2,17 @@
 
     first request ─► page ─► stored, then decoded ─► paginator ─► next request ─► … ─► verdict
 
-A page counts once it is stored: a walk that dies goes on after its last stored page. The verdict says why the
-walk ended. What does not end for a stated, acceptable reason is a failure, or `incomplete` where the source file
-says that this is to be loaded with a warning.
+A page counts once it is stored: a walk that dies goes on after its last stored page. Where pages are asked for by
+their place, records may have moved meanwhile: it goes on with that page once again, and what comes twice counts as
+duplicates. The verdict says why the walk ended. What does not end for a stated, acceptable reason is a failure, or
+`incomplete` where the source file says that this is to be loaded with a warning.
 """
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from http import HTTPStatus
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -22,6 +24,7 @@ from ingest_assets.extract.request import Walk, fingerprint, first_request, requ
 from ingest_assets.http.client import Client, Response
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, PageRequest, dig
+from ingest_assets.http.place import Place, whole
 from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapshot, Snapshot, Snapshots
 
 _QUOTED_CHARACTERS = 200
@@ -78,12 +81,21 @@ class Puller:
         opened = self.snapshots.unfinished(walk.source.name, walk.name, walk.partition)
         if opened is None:
             return None
-        age = self.now() - opened.manifest.started
-        same = opened.manifest.fingerprint == fingerprint(walk, first)
-        if same and age <= walk.source.resume_within:
+        why_not = self._why_not(walk, first, opened)
+        if why_not is None:
             return opened
-        why = f"unfinished for {age}" if same else "the source file asks for something else since"
-        opened.end("given_up", why)
+        opened.end("given_up", why_not)
+        return None
+
+    def _why_not(self, walk: Walk, first: PageRequest, opened: OpenSnapshot) -> str | None:
+        """Why an unfinished walk cannot go on, if so."""
+        age = self.now() - opened.manifest.started
+        if opened.manifest.fingerprint != fingerprint(walk, first):
+            return "the source file asks for something else since"
+        if age > walk.source.resume_within:
+            return f"unfinished for {age}"
+        if walk.endpoint.paginator.by_place and opened.pages and not walk.endpoint.primary_key:
+            return "it would ask for a page again, and without a primary_key records that come twice cannot be told"
         return None
 
     def _new(self, walk: Walk, first: PageRequest) -> OpenSnapshot:
@@ -118,28 +130,29 @@ class Puller:
 
     def _walk(self, walk: Walk, first: PageRequest, opened: OpenSnapshot) -> str:
         """Why the walk ended."""
-        trail = _Trail(walk.label)
+        trail, paginator = _Trail(walk), walk.endpoint.paginator
         page: Page | None = None
         for entry in opened.pages:
-            page = _page_of(entry)
-            trail.add(page, entry)
+            page = trail.add(entry)
         self._show(trail, resumed=page is not None)
+        again = page is not None and paginator.by_place
         while True:
-            if page is not None:
-                _check_page(walk, page)
-                if reason := walk.endpoint.paginator.finished(page):
-                    _check_total(walk, opened, trail.records)
-                    return reason
-                _check_empty(walk, trail)
-            request = first if page is None else walk.endpoint.paginator.next(page)
-            if request is None:
-                raise WalkIncomplete(
-                    f"{walk.label}: page {page and page.number} names no next page and is not the last"
-                )
-            trail.check(request)
-            entry = self._page(walk, opened, request)
-            page = _page_of(entry)
-            self._show(trail.with_page(page, entry))
+            if page is not None and (reason := _ended(walk, page)):
+                break
+            _check_empty(walk, trail)
+            request = page.request if page is not None and again else trail.following(page, first)
+            again = False
+            try:
+                entry = self._page(walk, opened, request)
+            except RequestFailed as error:
+                if request == first or not paginator.ends_at(error.status):
+                    raise
+                reason = "not_found"
+                break
+            page = trail.add(entry)
+            self._show(trail)
+        _check_total(walk, opened, trail.received)
+        return reason
 
     def _page(self, walk: Walk, opened: OpenSnapshot, request: PageRequest) -> IndexEntry:
         """Ask for a page, store it, and note what the walk needs of it; asked again while the failure may pass."""
@@ -151,7 +164,7 @@ class Puller:
                 with writer.read() as body:
                     decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
                     position, told = _read(walk, decoded, opened.manifest.started)
-                headers = {name: response.headers[name] for name in _HEADERS_KEPT if name in response.headers}
+                headers = {name: response.headers[name] for name in _kept(walk) if name in response.headers}
                 note = {
                     "envelope": decoded.envelope,
                     "last_record": decoded.last_record,
@@ -181,55 +194,92 @@ class Puller:
         )
 
     def _show(self, trail: "_Trail", *, resumed: bool = False) -> None:
-        self.show(Progress(trail.label, trail.pages, trail.records, trail.bytes, resumed))
+        self.show(Progress(trail.walk.label, trail.pages, trail.records, trail.bytes, resumed))
 
 
 class _Trail:
-    """The pages of a walk so far, counted; a request or page that comes again means that it goes in circles."""
+    """The pages of a walk so far, counted; a request or page that comes again means that it goes in circles.
 
-    def __init__(self, label: str) -> None:
-        self.label = label
-        self.pages = self.records = self.bytes = self.empty_in_a_row = 0
+    `received` leaves out what came twice because a page was asked for again after a rest.
+    """
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        self.pages = self.records = self.bytes = self.received = self.empty_in_a_row = 0
+        self._last: Page | None = None
+        self._fullest = 0
         self._asked: dict[str, int] = {}
         self._told: dict[str, int] = {}
 
-    def check(self, request: PageRequest) -> None:
-        """Raise WalkIncomplete where this was asked before."""
+    def following(self, page: Page | None, first: PageRequest) -> PageRequest:
+        """The request after this page; raise WalkIncomplete where there is none, or it was asked before."""
+        request = first if page is None else self.walk.endpoint.paginator.next(page)
+        if request is None:
+            raise WalkIncomplete(
+                f"{self.walk.label}: page {page and page.number} names no next page and is not the last"
+            )
         if (former := self._asked.get(request_key(request))) is not None:
             raise WalkIncomplete(
-                f"{self.label}: after page {self.pages - 1} the API names the request of page {former} again: "
+                f"{self.walk.label}: after page {self.pages - 1} the API names the request of page {former} again: "
                 "the walk would go in circles"
             )
+        return request
 
-    def add(self, page: Page, entry: IndexEntry) -> None:
-        """Count a page; raise WalkIncomplete where one with records is the same as an earlier one."""
+    def add(self, entry: IndexEntry) -> Page:
+        """Count a page, which knows then what came before it; raise WalkIncomplete where it shows a mistake."""
+        page = _page_of(entry)
         self.pages, self.records, self.bytes = self.pages + 1, self.records + page.records, self.bytes + entry.bytes
+        if self._last is not None and self._last.request == page.request:  # asked for again after a rest
+            page = replace(page, before=self._last.before, fullest=self._last.fullest)
+        else:
+            self._check_hole()
+            page = replace(page, before=self.received, fullest=self._fullest)
+        self._check_circle(page, entry.note["told"])
         self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
-        self._asked[request_key(page.request)] = page.number
-        former = self._told.setdefault(entry.note["told"], page.number)
-        if page.records and former != page.number:
+        self.received, self._fullest = page.before + page.records, max(page.fullest, page.records)
+        self._last = page
+        return page
+
+    def _check_hole(self) -> None:
+        """A page without records may be the last where only a refusal tells that; here is a page after it."""
+        if self._last is not None and not self._last.records and self.walk.endpoint.empty_page == "fail":
+            raise _hole(self.walk, self._last)
+
+    def _check_circle(self, page: Page, told: str) -> None:
+        number = self._asked.setdefault(request_key(page.request), page.number)
+        former = self._told.setdefault(told, number)
+        if page.records and former != number:
             raise WalkIncomplete(
-                f"{self.label}: page {page.number} holds the very records of page {former}: the walk goes in circles"
+                f"{self.walk.label}: page {page.number} holds the very records of page {former}: "
+                "the walk goes in circles"
             )
 
-    def with_page(self, page: Page, entry: IndexEntry) -> "_Trail":
-        """Itself, with one more page."""
-        self.add(page, entry)
-        return self
+
+def _kept(walk: Walk) -> tuple[str, ...]:
+    """The response headers that are stored with each page: some for people, and those that the walk goes by."""
+    total = walk.endpoint.total
+    return (*_HEADERS_KEPT, *walk.endpoint.paginator.headers, *(total.headers if total is not None else ()))
 
 
-def _check_page(walk: Walk, page: Page) -> None:
+def _ended(walk: Walk, page: Page) -> str | None:
+    """Why the walk ends with this page, or None where it goes on; raises where the page shows that it cannot."""
     endpoint = walk.endpoint
     if endpoint.errors is not None and (told := dig(page.envelope, endpoint.errors)):
         raise RequestFailed(
             f"{walk.label}: page {page.number} is of status {page.status}, and tells an error at "
             f"{endpoint.errors!r}{_quoted(told)}"
         )
-    if page.records == 0 and endpoint.empty_page == "fail" and not endpoint.paginator.finished(page):
-        raise WalkIncomplete(
-            f"{walk.label}: page {page.number} holds no records and is not the last one. Where that is this API's "
-            "habit, say `empty_page: continue`"
-        )
+    reason = endpoint.paginator.finished(page)
+    if reason or page.records or endpoint.empty_page != "fail" or endpoint.paginator.ends_at(HTTPStatus.NOT_FOUND):
+        return reason
+    raise _hole(walk, page)
+
+
+def _hole(walk: Walk, page: Page) -> WalkIncomplete:
+    return WalkIncomplete(
+        f"{walk.label}: page {page.number} holds no records and is not the last one. Where that is this API's "
+        "habit, say `empty_page: continue`"
+    )
 
 
 def _check_empty(walk: Walk, trail: "_Trail") -> None:
@@ -251,10 +301,15 @@ def _quoted(told: Any) -> str:
     return f": {shown[:_QUOTED_CHARACTERS]!r}" if shown else ""
 
 
+def _total(walk: Walk) -> Place | None:
+    """Where the API says how many records there are in all."""
+    return walk.endpoint.total or walk.endpoint.paginator.records_total
+
+
 def _check_total(walk: Walk, opened: OpenSnapshot, received: int) -> None:
-    expected = _expected(walk, opened)
-    if walk.endpoint.total is not None and expected is None:
-        raise WalkIncomplete(f"{walk.label}: total: the first page holds no number at {walk.endpoint.total!r}")
+    place, expected = _total(walk), _expected(walk, opened)
+    if place is not None and expected is None:
+        raise WalkIncomplete(f"{walk.label}: total: the first page holds no number {place}")
     if expected is not None and received < expected:
         raise WalkIncomplete(f"{walk.label}: the API says {expected:,} records, and {received:,} came")
 
@@ -273,10 +328,8 @@ def _page_of(entry: IndexEntry) -> Page:
 
 def _expected(walk: Walk, opened: OpenSnapshot) -> int | None:
     """How many records the API says there are, by its first page; None where it says no number."""
-    if walk.endpoint.total is None or not opened.pages:
-        return None
-    told = dig(opened.pages[0].note["envelope"], walk.endpoint.total)
-    return int(told) if not isinstance(told, bool) and str(told).isdecimal() else None
+    place = _total(walk)
+    return None if place is None or not opened.pages else whole(place.find(_page_of(opened.pages[0])))
 
 
 def _position(walk: Walk, opened: OpenSnapshot) -> str | None:

@@ -56,8 +56,10 @@ def first_request(walk: Walk) -> PageRequest:
         body_as=endpoint.body_as,
     )
     if request.method == "POST" and request.body is not None and request.body_as == "form":
-        return replace(request, body={**request.body, **params})
-    return replace(request, params=tuple(params.items()))
+        request = replace(request, body={**request.body, **params})
+    else:
+        request = replace(request, params=tuple(params.items()))
+    return endpoint.paginator.begun(request)
 
 
 def fingerprint(walk: Walk, first: PageRequest) -> str:

@@ -27,7 +27,10 @@ class PageRequest:
 
 @dataclass(frozen=True)
 class Page:
-    """One answered request. `number` counts from 0 within its fetch; header names are in small letters."""
+    """One answered request. `number` counts from 0 within its fetch; header names are in small letters.
+
+    `before` is how many records the pages before it in its walk held, and `fullest` the most that one of them held.
+    """
 
     number: int
     request: PageRequest
@@ -36,6 +39,8 @@ class Page:
     envelope: Any = None
     records: int = 0
     last_record: Any = None
+    before: int = 0
+    fullest: int = 0
 
 
 def origin(url: str) -> str:

@@ -27,11 +27,11 @@ NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
 @dataclass
 class Answer:
-    """One answer: a body that is written as JSON, or bytes; `cut` sends half of it."""
+    """One answer: a body that is written as JSON, or bytes; `cut` sends half of it. A header may have several lines."""
 
     body: Any = None
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | list[str]] = field(default_factory=dict)
     cut: bool = False
 
 
@@ -79,7 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):
             self.send_response(answer.status)
             for name, value in answer.headers.items():
-                self.send_header(name, value)
+                for line in [value] if isinstance(value, str) else value:
+                    self.send_header(name, line)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body[: len(body) // 2] if answer.cut else body)

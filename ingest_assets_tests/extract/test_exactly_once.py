@@ -15,15 +15,43 @@ PAGINATORS = {
     "cursor": {"type": "cursor", "path": "next", "param": "cursor"},
     "flagged": {"type": "cursor", "path": "next", "param": "cursor", "has_more": "more"},
     "done": {"type": "cursor", "path": "next", "param": "cursor", "done": "done"},
+    "header_cursor": {"type": "cursor", "header": "X-Next", "param": "cursor"},
     "next_url": {"type": "next_url", "path": "url"},
+    "link": {"type": "link"},
     "last_record": {"type": "last_record", "param": "cursor", "field": "id", "has_more": "more"},
     "short_page": {"type": "last_record", "param": "cursor", "field": "id"},
     "session": {"type": "session", "path": "session", "param": "session", "page_param": "cursor", "page_size": "size"},
+    "page_total": {"type": "page", "total": "total"},
+    "page_total_header": {"type": "page", "total": {"header": "X-Total"}, "first": 0},
+    "page_total_pages": {"type": "page", "total_pages": "pages", "first": 0},
+    "page_total_pages_header": {"type": "page", "total_pages": {"header": "x-pages"}},
+    "page_has_more": {"type": "page", "has_more": "more", "param": "p"},
+    "page_done": {"type": "page", "done": "done", "first": 0},
+    "page_short": {"type": "page", "until": "short_page"},
+    "page_empty": {"type": "page", "until": "empty_page", "first": 0},
+    "page_404": {"type": "page", "until": 404},
+    "offset_total": {"type": "offset", "total": "total"},
+    "offset_total_header": {"type": "offset", "total": {"header": "Content-Range"}, "first": 1},
+    "offset_has_more": {"type": "offset", "has_more": "more", "param": "skip"},
+    "offset_short": {"type": "offset", "until": "short_page"},
+    "offset_empty": {"type": "offset", "until": "empty_page", "first": 1},
+    "offset_404": {"type": "offset", "until": 404},
 }
 # Those that a walk must survive, and those after which it must not call itself complete.
 PASSING = ("500", "503", "429", "cut", "half")
-# A short page is these APIs' only sign: where they leave records out, only a total can tell.
-TRUSTING = ("short_page", "session")
+# These APIs' only sign is what they hold: where they leave records out, only a total can tell.
+TRUSTING = (
+    "short_page",
+    "session",
+    "page_short",
+    "page_empty",
+    "page_404",
+    "offset_short",
+    "offset_empty",
+    "offset_404",
+)
+# A page without a Link header is how these say that it is the last.
+SILENT = ("link",)
 LYING = ("empty", "same_cursor", "first_again", "no_records", "no_sign", "refused")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
@@ -33,35 +61,51 @@ VALUES = st.recursive(
 
 
 class Things:
-    """An API of these records whose n-th request meets the n-th fault, if there is one."""
+    """An API of these records whose n-th request meets the n-th fault, if there is one.
 
-    def __init__(self, kind, records, size, faults, answer, *, total=False):
-        self.total = total
+    `size` is what a page holds, whatever is asked for. Totals are numbers or, where `spelled`, strings of digits.
+    """
+
+    def __init__(self, kind, records, size, faults, answer, *, total=False, spelled=False):
         self.kind, self.size, self.faults, self.answer = kind, size, dict(faults), answer
+        self.total, self.told = total, str if spelled else int
         self.records = [{**record, "id": n} for n, record in enumerate(records)]
         self.asked = 0
 
     def __call__(self, query):
         fault = self.faults.pop(self.asked, None)
         self.asked += 1
-        body = self._page(self._first(query))
+        first = self._first(query)
+        body, headers = self._page(first), self._headers(first)
         if fault in ("500", "503", "429"):
             return self.answer({}, status=int(fault), headers={"Retry-After": "0"})
         if fault == "refused":
             return self.answer({}, status=403)
         if fault == "half":
-            return self.answer(self.text(body)[:-1])
+            return self.answer(self.text(body)[:-1], headers=headers)
+        if self.kind.endswith("404") and first and first >= len(self.records):
+            return self.answer({}, status=404)
         if fault in LYING:
-            body = self._lie(fault, body)
-        return self.answer(body, cut=fault == "cut")
+            body, headers = self._lie(fault, body, headers)
+        return self.answer(body, headers=headers, cut=fault == "cut")
 
     def _first(self, query):
+        """The place of the first record that is asked for."""
+        paginator = PAGINATORS[self.kind]
+        if self.by_place:
+            by_page = paginator["type"] == "page"
+            place = int(query[paginator.get("param", paginator["type"])]) - paginator.get("first", 1 if by_page else 0)
+            return place * self.size if by_page else place
         if "cursor" not in query:
             return 0
-        told = int(query["cursor"])
+        told = query["cursor"]
         if self.kind in ("last_record", "short_page"):
-            return told + 1
-        return told * self.size if self.kind == "session" else told
+            return int(told) + 1
+        return int(told) * self.size if self.kind == "session" else int(told)
+
+    @property
+    def by_place(self):
+        return PAGINATORS[self.kind]["type"] in ("page", "offset")
 
     def _page(self, first):
         after = first + self.size
@@ -74,20 +118,34 @@ class Things:
             "done": not more,
             "session": "s-1",
             "size": self.size,
-            "total": len(self.records),
+            "total": self.told(len(self.records)),
+            "pages": self.told(-(-len(self.records) // self.size)),
         }
 
-    def _lie(self, fault, body):
+    def _headers(self, first):
+        after = first + self.size
+        more = after < len(self.records)
+        link = f'</things?cursor={after}>; title="a, \\"b\\"; c"; rel="last NEXT", ' if more else ""
+        return {
+            "X-Next": str(after) if more else "",
+            "X-Total": str(len(self.records)),
+            "X-Pages": str(-(-len(self.records) // self.size)),
+            "Content-Range": f"things {first}-{after}/{len(self.records)}",
+            "Link": f"{link}</things>; rel=first",
+        }
+
+    def _lie(self, fault, body, headers):
         hidden = self.total or (body["more"] and self.kind not in TRUSTING)
         if fault == "empty":
-            return {**body, "data": []} if hidden else body
+            return ({**body, "data": []} if hidden else body), headers
         if fault == "same_cursor":
-            return {**body, "next": "0", "url": "/things?cursor=0", "more": True, "done": False}
+            again = {"X-Next": "0", "Link": "</things?cursor=0>; rel=next"}
+            return {**body, "next": "0", "url": "/things?cursor=0", "more": True, "done": False}, headers | again
         if fault == "first_again":
-            return {**body, "data": self.records[: self.size]}
+            return {**body, "data": self.records[: self.size]}, headers
         if fault == "no_records":
-            return {name: value for name, value in body.items() if name != "data"}
-        return {"data": body["data"]}
+            return {name: value for name, value in body.items() if name != "data"}, headers
+        return {"data": body["data"]}, (headers if self.kind in SILENT else {})
 
     @staticmethod
     def text(body):
@@ -99,13 +157,15 @@ class Things:
     kind=st.sampled_from(sorted(PAGINATORS)),
     records=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=12),
     size=st.integers(1, 5),
+    more=st.integers(0, 3),
     faults=st.dictionaries(st.integers(0, 15), st.sampled_from(PASSING), max_size=8),
+    spelled=st.booleans(),
 )
-def test_faults_that_pass_lose_and_repeat_nothing(api, answer, lab_of, kind, records, size, faults):
-    api.answer = things = Things(kind, records, size, faults, answer)
+def test_faults_that_pass_lose_and_repeat_nothing(api, answer, lab_of, kind, records, size, more, faults, spelled):
+    api.answer = things = Things(kind, records, size, faults, answer, spelled=spelled)
 
     with tempfile.TemporaryDirectory() as folder:
-        snapshot, found = walked(lab_of(api, Path(folder)), kind, size)
+        snapshot, found = walked(lab_of(api, Path(folder)), kind, size + more)
 
     assert snapshot is not None
     assert snapshot.manifest.ended.verdict == "complete"
@@ -117,29 +177,43 @@ def test_faults_that_pass_lose_and_repeat_nothing(api, answer, lab_of, kind, rec
     kind=st.sampled_from(sorted(PAGINATORS)),
     records=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=12),
     size=st.integers(1, 5),
+    more=st.integers(0, 3),
     faults=st.dictionaries(st.integers(0, 15), st.sampled_from(PASSING + LYING), max_size=8),
     total=st.booleans(),
 )
 def test_whatever_an_api_does_a_complete_walk_has_each_record_once(
-    api, answer, lab_of, kind, records, size, faults, total
+    api, answer, lab_of, kind, records, size, more, faults, total
 ):
     api.answer = things = Things(kind, records, size, faults, answer, total=total)
 
     with tempfile.TemporaryDirectory() as folder:
-        snapshot, found = walked(lab_of(api, Path(folder)), kind, size, total=total)
+        snapshot, found = walked(lab_of(api, Path(folder)), kind, size + more, total=total)
 
     assert snapshot is None or found == things.records
 
 
 def walked(lab, kind, size, *, total=False):
-    """The complete snapshot of a walk, made again while it may go on, and its records; None where it failed."""
+    """The complete snapshot of a walk, made again while it may go on, and its records; None where it failed.
+
+    `size` is what the walk believes a page to hold. A page that was asked for again after a rest counts once.
+    """
     paginator = PAGINATORS[kind] | ({"page_size": size} if kind == "short_page" else {})
     walk = lab.walk({"paginator": paginator, "total": "total" if total else None})
     for _ in range(10):
         try:
             snapshot = lab.fetch(walk, attempts=2)
-            return snapshot, lab.records(snapshot)
         except IngestError:
             if lab.verdicts()[-1] is not None:
                 return None, []
+        else:
+            return snapshot, once(snapshot, lab.records(snapshot), by_place=walk.endpoint.paginator.by_place)
     raise AssertionError("neither ended nor failed")
+
+
+def once(snapshot, records, *, by_place):
+    """The records without those of pages that were asked for again."""
+    asked = [entry.request for entry in snapshot.pages]
+    again = sum(entry.records for n, entry in enumerate(snapshot.pages) if entry.request in asked[:n])
+    unique = list({record["id"]: record for record in records}.values()) if by_place else records
+    assert len(unique) == len(records) - again
+    return unique

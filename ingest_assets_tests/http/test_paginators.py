@@ -19,14 +19,30 @@ LINKS = {"type": "next_url", "path": "next"}
 ENGAGE = {"type": "session", "path": "session_id", "param": "session_id", "page_param": "page", "page_size": "size"}
 MORE = {"hasNextPage": True, "endCursor": "c"}
 GRAPHQL = {"type": "graphql", "path": "data.runs.pageInfo"}
+GITLAB = {"type": "cursor", "header": "X-Next-Page", "param": "page"}
+GITHUB = {"type": "link"}
+NUMBERED = {"type": "page"}
+OFFSET = {"type": "offset"}
+THIRD = PageRequest("https://x.example/v1/things", (("page", "3"), ("offset", "300")))
+THIRD_POST = PageRequest("https://x.example/v1/things", method="POST", body={"paging": {"page": 3, "offset": 300}})
 
 
 def paginator(given):
     return TypeAdapter(Paginator).validate_python(given)
 
 
-def page(envelope, records=2, last=None, request=GET):
-    return Page(3, request, 200, envelope=envelope, records=records, last_record=last)
+def page(envelope=None, records=2, last=None, request=GET, headers=None, before=0, fullest=0):
+    return Page(3, request, 200, headers or {}, envelope, records, last, before, fullest)
+
+
+def third(envelope=None, records=100, headers=None, before=200, fullest=100, request=THIRD):
+    """The third page of a hundred records, by number or by offset."""
+    return page(envelope, records, None, request, headers, before, fullest)
+
+
+def linked(*lines):
+    """A page whose answer held these lines of Link, which arrive joined."""
+    return page(headers={"link": ", ".join(lines)})
 
 
 @pytest.mark.parametrize(
@@ -35,7 +51,7 @@ def page(envelope, records=2, last=None, request=GET):
         ({"type": "none"}, page({}), "single_page"),
         (STRIPE, page({"has_more": False}), "has_more_false"),
         (STRIPE, page({"has_more": False}, records=0), "has_more_false"),
-        (RUNS, page({}, records=1, request=POST), "short_page"),
+        (RUNS, page({}, records=1, request=POST, before=2, fullest=2), "short_page"),
         (RUNS, page({}, records=0, request=POST), "short_page"),
         (ZENDESK, page({"after": "abc", "end": True}), "done_true"),
         (SLACK, page({"meta": {"next": None}}), "no_next"),
@@ -47,6 +63,29 @@ def page(envelope, records=2, last=None, request=GET):
         ({**LINKS, "done": "end"}, page({"end": True}), "done_true"),
         (ENGAGE, page({"size": 3}), "short_page"),
         (GRAPHQL, page({"data": {"runs": {"pageInfo": {"hasNextPage": False}}}}, request=POST), "has_more_false"),
+        (GITLAB, page(headers={"x-next-page": ""}), "no_next"),
+        ({**GITLAB, "absent": "end"}, page(), "no_next"),
+        (GITHUB, page(), "no_next"),
+        (GITHUB, linked("<?page=1>; rel=prev", '<?page=9>; rel="last"'), "no_next"),
+        ({**NUMBERED, "total_pages": "pages"}, third({"pages": 3}), "total_reached"),
+        ({**NUMBERED, "total_pages": "pages"}, third({"pages": "3"}, records=0), "total_reached"),
+        ({**NUMBERED, "total_pages": "pages", "first": 0}, third({"pages": Decimal("4.0")}), "total_reached"),
+        ({**NUMBERED, "total_pages": {"header": "X-Pages"}}, third(headers={"x-pages": " 3 "}), "total_reached"),
+        ({**NUMBERED, "total_pages": "pages"}, page({"pages": 0}, records=0), "total_reached"),
+        ({**NUMBERED, "total": "meta.count"}, third({"meta": {"count": 300}}), "total_reached"),
+        ({**NUMBERED, "total": "count"}, page({"count": "0"}, records=0), "total_reached"),
+        (
+            {**OFFSET, "total": {"header": "Content-Range"}},
+            third(headers={"content-range": "300-399/300"}),
+            "total_reached",
+        ),
+        ({**OFFSET, "total": "count"}, third({"count": 300}, request=THIRD_POST), "total_reached"),
+        ({**NUMBERED, "has_more": "more"}, third({"more": False}), "has_more_false"),
+        ({**OFFSET, "done": "end"}, third({"end": True}), "done_true"),
+        ({**NUMBERED, "until": "short_page"}, third(records=99), "short_page"),
+        ({**NUMBERED, "until": "short_page"}, page(records=0), "short_page"),
+        ({**OFFSET, "until": "empty_page"}, third(records=0), "empty_page"),
+        ({**OFFSET, "until": 404}, page(records=0), "empty_page"),
     ],
 )
 def test_a_walk_ends_by_a_stated_sign(given, answered, reason):
@@ -88,6 +127,31 @@ def test_a_walk_ends_by_a_stated_sign(given, answered, reason):
             GRAPHQL,
             page({"data": {"runs": {"pageInfo": MORE}}}, request=POST),
             {"body": {"query": "…", "variables": {"limit": 2, "after": "c"}}},
+        ),
+        (
+            {**GRAPHQL, "variable": "page.after"},
+            page({"data": {"runs": {"pageInfo": MORE}}}, request=POST),
+            {"body": {"query": "…", "variables": {"limit": 2, "page": {"after": "c"}}}},
+        ),
+        (GITLAB, page(headers={"x-next-page": "0"}), {"params": (*GET.params, ("page", "0"))}),
+        (GITHUB, linked("<?p=2>; rel=next"), {"url": "https://x.example/v1/things?p=2", "params": ()}),
+        (
+            {**GITHUB, "keep": ["limit"], "rel": "More"},
+            linked("</b?a=%2F>; rel=more"),
+            {"url": "https://x.example/b?a=%2F", "params": (("limit", "2"),)},
+        ),
+        ({**NUMBERED, "total_pages": "n"}, third({"n": 4}), {"params": (("offset", "300"), ("page", "4"))}),
+        ({**NUMBERED, "total_pages": "n", "first": 0}, third({"n": 5}), {"params": (("offset", "300"), ("page", "4"))}),
+        ({**NUMBERED, "total": "n"}, third({"n": 301}), {"params": (("offset", "300"), ("page", "4"))}),
+        ({**NUMBERED, "until": 404}, third(records=0), {"params": (("offset", "300"), ("page", "4"))}),
+        ({**NUMBERED, "until": "short_page"}, third(), {"params": (("offset", "300"), ("page", "4"))}),
+        ({**NUMBERED, "until": "short_page"}, page(), {"params": (*GET.params, ("page", "2"))}),
+        ({**OFFSET, "total": "n"}, third({"n": 999}, records=40), {"params": (("page", "3"), ("offset", "340"))}),
+        ({**OFFSET, "until": "short_page", "first": 1}, page(), {"params": (*GET.params, ("offset", "3"))}),
+        (
+            {**OFFSET, "param": "paging.offset", "total": "n"},
+            third({"n": 999}, request=THIRD_POST),
+            {"body": {"paging": {"page": 3, "offset": 400}}},
         ),
     ],
 )
@@ -140,6 +204,18 @@ def test_pages_of_a_session_count_up():
         (ENGAGE, page({"size": 2}), "no session at 'session_id'"),
         (GRAPHQL, page({"data": None}, request=POST), "found nothing"),
         (GRAPHQL, page({"data": {"runs": {"pageInfo": {"hasNextPage": True}}}}, request=POST), "no cursor"),
+        (GITLAB, page(), "nothing in header 'X-Next-Page'.*absent: end"),
+        (GITHUB, linked('<?p=2>; rel="next'), "Link header cannot be read to its end: expected ; or , at character 12"),
+        (GITHUB, linked("?p=2; rel=next"), "expected < at character 0"),
+        (GITHUB, linked("<?p=2>; rel=next", "<?p=3>; rel=next"), "names 2 pages as 'next'"),
+        ({**NUMBERED, "total_pages": "n"}, third({"n": "many"}), "expected a whole number at 'n'.*found a text"),
+        ({**NUMBERED, "total_pages": "n"}, third({}), "found nothing"),
+        ({**NUMBERED, "total_pages": "n"}, third({"n": Decimal("2.5")}), "found a number"),
+        ({**NUMBERED, "total": {"header": "X-Total"}}, third(), "in header 'X-Total'.*found nothing"),
+        ({**NUMBERED, "total": {"header": "Content-Range"}}, third(headers={"content-range": "0-9/*"}), "found a text"),
+        ({**NUMBERED, "total": "n"}, third({"n": 400}, records=0), "says 400 in all, of which 200 came"),
+        ({**OFFSET, "has_more": "more"}, third({"more": True}, records=0), "no offset leads on"),
+        ({**NUMBERED, "until": 404}, page(request=PageRequest("https://x.example", (("page", "x"),))), "is no number"),
     ],
 )
 def test_a_way_that_is_lost_is_no_end(given, answered, told):
@@ -189,3 +265,37 @@ def test_a_field_called_errors_means_nothing_outside_graphql():
 def test_the_sign_of_the_last_page_is_given_once(more):
     with pytest.raises(ValidationError, match="one of has_more and page_size"):
         paginator({"type": "last_record", "param": "a", "field": "id", **more})
+
+
+@pytest.mark.parametrize("more", [{}, {"total": "a", "until": 404}, {"has_more": "a", "done": "b"}])
+@pytest.mark.parametrize("kind", [NUMBERED, OFFSET])
+def test_a_numbered_walk_has_one_sign_of_its_end(kind, more):
+    with pytest.raises(ValidationError, match=r"give one of total, .*until: the walk has to know its last page"):
+        paginator({**kind, **more})
+
+
+@pytest.mark.parametrize("more", [{}, {"path": "a", "header": "b"}])
+def test_a_cursor_is_in_one_place(more):
+    with pytest.raises(ValidationError, match=r"one of path .* and header"):
+        paginator({"type": "cursor", "param": "cursor", **more})
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "ends"),
+    [(404, 404, True), (404, 410, False), (404, None, False), ("short_page", 404, False), ("empty_page", 404, False)],
+)
+def test_a_refusal_ends_a_walk_only_where_that_is_said_and_only_a_404(given, status, ends):
+    assert paginator({**NUMBERED, "until": given}).ends_at(status) is ends
+
+
+@pytest.mark.parametrize(
+    ("given", "params"),
+    [
+        ({**NUMBERED, "until": 404}, (*GET.params, ("page", "1"))),
+        ({**NUMBERED, "until": 404, "first": 0, "param": "p"}, (*GET.params, ("p", "0"))),
+        ({**OFFSET, "until": 404}, (*GET.params, ("offset", "0"))),
+        (GITHUB, GET.params),
+    ],
+)
+def test_the_first_request_says_which_page_is_the_first(given, params):
+    assert paginator(given).begun(GET).params == params

@@ -1,0 +1,157 @@
+"""Pages are asked for by their place in the list: by number, or by how many records lie before.
+
+By which sign such a walk ends has to be said, one of:
+
+    total, total_pages      the API counts: the surest; they are numbers or strings of digits, in the body or a header
+    has_more, done          a boolean in the body
+    until: short_page       a page is shorter than the fullest before it; a first page alone is never trusted
+    until: empty_page       a page holds no records
+    until: 404              there is no such page, which is never accepted of the first
+
+While a walk rests, records move from page to page: it goes on with the last page once again (`by_place`).
+"""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field, model_validator
+
+from ingest_assets.errors import WalkIncomplete
+from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.http.paginators.paginator import PaginatorModel, asked, asking
+from ingest_assets.http.paginators.signs import count, flag, is_short, where
+from ingest_assets.http.place import Place
+
+_NO_SUCH_PAGE = 404
+_TOTAL = "where the answer says how many {} there are in all: a path in the body, or {{header: NAME}}"
+
+
+class _Counted(PaginatorModel):
+    by_place: ClassVar[bool] = True
+
+    total: Place | None = Field(None, description=_TOTAL.format("records"))
+    has_more: str | None = Field(None, description="path of the boolean that is false on the last page")
+    done: str | None = Field(None, description="path of the boolean that is true on the last page")
+    until: Literal["short_page", "empty_page", 404] | None = Field(
+        None, description="the sign of the end where the API tells none: prefer a total wherever there is one"
+    )
+
+    @model_validator(mode="after")
+    def _one_sign(self) -> "_Counted":
+        names = [
+            name for name in ("total", "total_pages", "has_more", "done", "until") if name in type(self).model_fields
+        ]
+        if sum(getattr(self, name) is not None for name in names) != 1:
+            raise ValueError(f"give one of {', '.join(names)}: the walk has to know its last page")
+        return self
+
+    @property
+    def _places(self) -> tuple[Place | None, ...]:
+        return (self.total,)
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """Those of its totals."""
+        return tuple(name for place in self._places if place is not None for name in place.headers)
+
+    @property
+    def records_total(self) -> Place | None:
+        """Its total."""
+        return self.total
+
+    def ends_at(self, status: int | None) -> bool:
+        """A page that is not there, where that is the sign."""
+        return status == _NO_SUCH_PAGE == self.until
+
+    def _sign(self, page: Page) -> str | None:
+        if self.has_more is not None:
+            return None if flag(page, self.has_more) else "has_more_false"
+        if self.done is not None:
+            return "done_true" if flag(page, self.done) else None
+        if self.total is not None:
+            return self._total_reached(page, count(page, self.total))
+        if self.until == "short_page" and is_short(page):
+            return "short_page"
+        return "empty_page" if self.until == "empty_page" and not page.records else None
+
+    def _total_reached(self, page: Page, total: int) -> str | None:
+        received = page.before + page.records
+        if received >= total:
+            return "total_reached"
+        if not page.records:
+            raise WalkIncomplete(
+                f"{where(page)}: it holds no records, and the API says {total:,} in all, of which {received:,} came"
+            )
+        return None
+
+
+class PageNumber(_Counted):
+    """Pages have numbers.
+
+    >>> shop = PageNumber(type="page", param="page", total_pages={"header": "X-Total-Pages"})
+    >>> asked = shop.begun(PageRequest("https://x.example", (("per_page", "50"),)))
+    >>> asked.params
+    (('per_page', '50'), ('page', '1'))
+    >>> shop.next(Page(0, asked, 200, {"x-total-pages": "2"}, records=50)).params
+    (('per_page', '50'), ('page', '2'))
+    >>> shop.finished(Page(1, shop.next(Page(0, asked, 200, {"x-total-pages": "2"})), 200, {"x-total-pages": "2"}))
+    'total_reached'
+    """
+
+    type: Literal["page"]
+    param: str = Field("page", description="parameter (in a POST, path in the body) that takes the page's number")
+    first: int = Field(1, ge=0, description="the first page's number: 1, or 0")
+    total_pages: Place | None = Field(None, description=_TOTAL.format("pages"))
+
+    @property
+    def _places(self) -> tuple[Place | None, ...]:
+        return self.total, self.total_pages
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The page's number."""
+        return (self.param,)
+
+    def begun(self, request: PageRequest) -> PageRequest:
+        """With the first page's number: without one, some APIs give no pages but all, or another number of records."""
+        return asking(request, {self.param: self.first})
+
+    def _sign(self, page: Page) -> str | None:
+        if self.total_pages is None:
+            return super()._sign(page)
+        number = asked(page, self.param, self.first) - self.first + 1
+        return "total_reached" if number >= count(page, self.total_pages) else None
+
+    def _following(self, page: Page) -> PageRequest:
+        return asking(page.request, {self.param: asked(page, self.param, self.first) + 1})
+
+
+class Offset(_Counted):
+    """A page begins after so many records. It goes on by what came, so that pages may be smaller than asked for.
+
+    >>> shop = Offset(type="offset", total="meta.count")
+    >>> asked = shop.begun(PageRequest("https://x.example", (("limit", "500"),)))
+    >>> shop.next(Page(0, asked, 200, envelope={"meta": {"count": 250}}, records=100)).params
+    (('limit', '500'), ('offset', '100'))
+    """
+
+    type: Literal["offset"]
+    param: str = Field("offset", description="parameter (in a POST, path in the body) that takes the offset")
+    first: int = Field(0, ge=0, description="the first record's offset: 0, or 1 as in SCIM")
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The offset."""
+        return (self.param,)
+
+    def begun(self, request: PageRequest) -> PageRequest:
+        """With the first record's offset."""
+        return asking(request, {self.param: self.first})
+
+    def _sign(self, page: Page) -> str | None:
+        nothing = not page.records and not page.before
+        return "empty_page" if nothing and self.until == _NO_SUCH_PAGE else super()._sign(page)
+
+    def _following(self, page: Page) -> PageRequest:
+        if not page.records:  # the same request would be asked again
+            raise WalkIncomplete(f"{where(page)}: it holds no records and is not the last, so no offset leads on")
+        return asking(page.request, {self.param: asked(page, self.param, self.first) + page.records})
