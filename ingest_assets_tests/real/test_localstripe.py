@@ -18,7 +18,7 @@ import pytest
 import stripe
 
 HERE = Path(__file__).parent
-TIMES = 5 if os.environ.get("INGEST_LONG") else 1
+TIMES = 2 if os.environ.get("INGEST_LONG") else 1
 CUSTOMERS, SUBSCRIBED, CHARGES = 800 * TIMES, 200 * TIMES, 600 * TIMES
 KEY = "sk_test_localstripe_12345"
 # On loopback only, and without writing all that it holds to disk at each request.
