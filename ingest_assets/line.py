@@ -159,6 +159,38 @@ class Line:
         """Load what is stored and not loaded; `replay` goes through all kept fetches again. Sends no request."""
         return self._loader(endpoint).load(partition, replay=replay)
 
+    def undo(self, endpoint: str, fetches: Sequence[Snapshot], reason: str) -> list[Loaded]:
+        """Give stored fetches up for good, and bring the tables to where they would be without them.
+
+        The caller holds the locks of their partitions. From the first write on, whatever loads such a partition
+        leaves them out: what a crash leaves undone, the next load does.
+        """
+        for snapshot in sorted(fetches, key=lambda one: -one.fetch):
+            self.snapshots.give_up(snapshot, reason)
+        partitions = dict.fromkeys(snapshot.manifest.partition for snapshot in fetches)
+        loads = [load for partition in partitions for load in self.load(endpoint, partition)]
+        with self.warehouse.session(f"noting what is undone of {self.source.name}.{endpoint}") as connection:
+            for snapshot in fetches:
+                ledger.ended(connection, Snapshot(snapshot.folder).manifest)
+        return loads
+
+    def undone(self, endpoint: str) -> list[Snapshot]:
+        """Fetches that were given up and are loaded still: somebody died while undoing them."""
+        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
+        stored = self.snapshots.fetches(self.source.name, endpoint)
+        given_up = [s for s in stored if s.manifest.ended and s.manifest.ended.verdict == "given_up"]
+        return [snapshot for snapshot in given_up if snapshot.fetch in loaded]
+
+    def untold_undone(self, endpoint: str) -> list[ledger.Fetch]:
+        """Undone fetches that Dagster still takes for loaded."""
+        with self.warehouse.session(f"reading what is undone of {self.source.name}.{endpoint}") as connection:
+            return ledger.untold_undone(connection, self.source.name, endpoint)
+
+    def told_undone(self, fetches: Iterable[int]) -> None:
+        """Remember that Dagster has been told that these fetches are undone."""
+        with self.warehouse.session("noting what is reported") as connection:
+            ledger.told_undone(connection, fetches)
+
     def done(self, endpoint: str, partition: str | None, *, whatever_age: bool = False) -> Snapshot | None:
         """What this very run has fetched already, young enough to stand for a new fetch.
 
@@ -251,7 +283,9 @@ class Line:
             return since.isoformat()
         stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, None)]
         ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict == "complete"}
-        ends |= {f.fetch: f.told_position for f in self.fetches(endpoint) if f.verdict == "complete"}
+        undone = {snapshot.fetch for snapshot in self.undone(endpoint)}
+        counting = [f for f in self.fetches(endpoint) if f.verdict == "complete" and f.fetch not in undone]
+        ends |= {f.fetch: f.told_position for f in counting}
         return ends[max(ends)] if ends else None
 
     def _client(self, endpoint: str, label: str) -> Client:

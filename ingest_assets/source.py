@@ -251,9 +251,7 @@ class Endpoint(_Model):
     decoder: Decoder = Field(default_factory=Json, description="how a body is written: json or jsonl")
     records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
     paginator: Paginator = Field(default_factory=SinglePage)
-    total: Place | None = Field(
-        None, description="where the first page says how many records there are in all: a number, or a list of as many"
-    )
+    total: Place | None = Field(None, description="where the first page says how many records there are in all")
     errors: str | None = Field(
         None, description="where an answer of status 200 tells errors; anything there is a failure"
     )

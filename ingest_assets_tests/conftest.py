@@ -135,7 +135,7 @@ def elsewhere(tmp_path: Path, box: Sandbox) -> Place:
     return place(tmp_path / "elsewhere", box.url)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def places(box: Sandbox) -> Callable[[Path], Place]:
     """More of them, by their folder."""
     return lambda folder: place(folder, box.url)

@@ -14,7 +14,20 @@ from ingest_assets.assets.plan import Range, Wanted, plan
 from ingest_assets.catalog import SHIPPED, load
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-COMMANDS = ("accept", "check", "demo", "preview", "replay", "run", "sandbox", "sources", "status", "ui", "verify")
+COMMANDS = (
+    "accept",
+    "check",
+    "demo",
+    "preview",
+    "quarantine",
+    "replay",
+    "run",
+    "sandbox",
+    "sources",
+    "status",
+    "ui",
+    "verify",
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -4,6 +4,7 @@ main      the group of commands; errors as lines or JSON, and exit codes
 options   the kinds of parameters that several commands share
 line      commands that fetch and load
 look      commands that look and tell
+mend      commands that mend what came wrong
 serve     commands that stay until Ctrl-C
 
 Nothing slow is imported before it is known what was asked: shell completion asks on every Tab.

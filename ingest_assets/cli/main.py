@@ -13,13 +13,14 @@ from typing import NoReturn
 
 import click
 
-from ingest_assets.cli import line, look, serve
+from ingest_assets.cli import line, look, mend, serve
 from ingest_assets.cli.options import FAILED, INTERRUPTED, LATER, MEND
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 
 _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept),
     "Look": (look.status, look.sources, look.check, look.preview, look.verify),
+    "Mend": (mend.quarantine,),
     "Serve": (serve.ui, serve.sandbox, serve.demo),
 }
 

@@ -309,7 +309,7 @@ def _total(walk: Walk) -> Place | None:
 def _check_total(walk: Walk, opened: OpenSnapshot, received: int) -> None:
     place, expected = _total(walk), _expected(walk, opened)
     if place is not None and expected is None:
-        raise WalkIncomplete(f"{walk.label}: total: the first page holds no number and no list {place}")
+        raise WalkIncomplete(f"{walk.label}: total: the first page holds no number {place}")
     if expected is not None and received < expected:
         raise WalkIncomplete(f"{walk.label}: the API says {expected:,} records, and {received:,} came")
 
@@ -329,10 +329,7 @@ def _page_of(entry: IndexEntry) -> Page:
 def _expected(walk: Walk, opened: OpenSnapshot) -> int | None:
     """How many records the API says there are, by its first page; None where it says no number."""
     place = _total(walk)
-    if place is None or not opened.pages:
-        return None
-    told = place.find(_page_of(opened.pages[0]))
-    return len(told) if isinstance(told, list) else whole(told)
+    return None if place is None or not opened.pages else whole(place.find(_page_of(opened.pages[0])))
 
 
 def _position(walk: Walk, opened: OpenSnapshot) -> str | None:

@@ -11,7 +11,7 @@ All functions take a connection on which the warehouse is attached as `w`.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -24,6 +24,7 @@ from ingest_assets.raw.snapshots import Manifest
 
 FORMAT = 1
 _TRAFFIC = ("requests", "retries", "bytes_received", "limit_wait_seconds", "retry_wait_seconds")
+_LOADED = ("loaded", "loaded_run", "contract", "load_seconds")
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -217,6 +218,38 @@ def close_quarantine(connection: duckdb.DuckDBPyConnection, fetch: int, key: tup
         "AND source = ? AND endpoint = ? AND partition IS NOT DISTINCT FROM ?",
         [fetch, fetch, *key],
     )
+
+
+def undone(connection: duckdb.DuckDBPyConnection, fetches: Sequence[int], now: datetime) -> None:
+    """Write down that these loaded fetches are undone: they count as if they had never come.
+
+    That Dagster was told of them stays, until it is told of this too: see `untold_undone`.
+    """
+    empty = "".join(f", {name} = NULL" for name in (*_LOADED, "received", *FATES, "removed", "child_rows"))
+    for fetch in fetches:
+        connection.execute(
+            "UPDATE w._ingest.fetches SET verdict = 'given_up', position = NULL, "
+            f"reason = 'undone ' || strftime(?, '%Y-%m-%d %H:%M UTC'){empty} WHERE _fetch = ?",
+            [now, fetch],
+        )
+        connection.execute("DELETE FROM w._ingest.quarantine WHERE _fetch = ?", [fetch])
+
+
+def untold_undone(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> list[Fetch]:
+    """Undone fetches that Dagster still takes for loaded, in order."""
+    columns = ", ".join(f"f.{name}" for name in _FETCH_COLUMNS.split(", "))
+    rows = connection.execute(
+        f"SELECT {columns} FROM w._ingest.fetches AS f JOIN w._ingest.reported AS r USING (_fetch) "
+        "WHERE f.source = ? AND f.endpoint = ? AND f.verdict = 'given_up' ORDER BY f._fetch",
+        [source, endpoint],
+    ).fetchall()
+    return [Fetch(*row) for row in rows]
+
+
+def told_undone(connection: duckdb.DuckDBPyConnection, fetches: Iterable[int]) -> None:
+    """Remember that Dagster has been told that these fetches are undone."""
+    for fetch in fetches:
+        connection.execute("DELETE FROM w._ingest.reported WHERE _fetch = ?", [fetch])
 
 
 def update(connection: duckdb.DuckDBPyConnection, fetch: int, values: Mapping[str, Any]) -> None:

@@ -103,10 +103,11 @@ class Loader:
                 known = self._known(connection)
             plan = self._planner.plan(known, partition, replay=replay, rebuild=rebuild)
             self._refuse_replaced(plan)
-            if not plan.snapshots:
+            if not plan.snapshots and not plan.undone:
                 return []
             with self.warehouse.stage(connection, plan.stored_bytes):
-                staged, registry = stage(connection, self.work, plan.snapshots, known.registry)
+                before = Registry.empty() if plan.undone else known.registry
+                staged, registry = stage(connection, self.work, plan.snapshots, before)
                 if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                     raise _NeedsRebuild
                 accounts = self._build(connection, staged) if plan.rebuild else []
@@ -171,13 +172,14 @@ class Loader:
     def _build(self, connection: duckdb.DuckDBPyConnection, staged: Sequence[Staged]) -> list[Account]:
         """The tables anew, beside the staged rows."""
         target = in_stage(connection)
-        tables.create(connection, target, staged[0].specs, self.work.contract)
+        if staged:
+            tables.create(connection, target, staged[0].specs, self.work.contract)
         return [self._merged(connection, target, one, ()) for one in staged]
 
     def _swap(self, connection: duckdb.DuckDBPyConnection, known: Known, staged: Sequence[Staged]) -> None:
         """The tables that were built anew in place of the former ones."""
         built, target = in_stage(connection), in_warehouse(self.work.source, self.work.endpoint)
-        names, former = [spec.name for spec in staged[0].specs], list(known.registry.names.values())
+        names, former = [spec.name for one in staged[:1] for spec in one.specs], list(known.registry.names.values())
         there = tables.present(connection, target, [*names, *former])
         tables.refuse_foreign(target, there, former)
         for name in there:
@@ -186,7 +188,7 @@ class Loader:
         tables.make_schema(connection, target)
         for name in names:
             connection.execute(f"CREATE TABLE {target.table(name)} AS FROM {built.table(name)}")
-        if tables.versioned(self.work.contract):
+        if names and tables.versioned(self.work.contract):
             connection.execute(f"CREATE TABLE {target.versions} AS FROM {built.versions}")
 
     def _add(
@@ -235,6 +237,7 @@ class Loader:
         if (registry, layout) != (known.registry, known.layout):
             key = (self.work.source, self.work.endpoint)
             ledger.register(connection, key, known.version + 1, layout, registry.to_json())
+        ledger.undone(connection, plan.undone, self.now())
         for snapshot, one, account in zip(plan.snapshots, staged, accounts, strict=True):
             self._record_one(connection, snapshot, one, account, seconds / len(staged))
 

@@ -4,7 +4,8 @@
     replay    all kept fetches of a partition, after its rows were taken out
     rebuild   all kept fetches of the endpoint into new tables, which then take the place of the old ones
 
-A replay is enough where a key lives in one partition and no column changes its type; else it is a rebuild.
+A replay is enough where a key lives in one partition and no column changes its type; else it is a rebuild. So it is
+where a fetch was undone: names and shapes are learned anew then.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +42,8 @@ class Known:
 class Plan:
     """What to load. `partition` is what the load is about; a rebuild is about all.
 
-    `forget` are the fetches whose rows are taken out first, `missing` loaded ones that are not stored any more.
+    `forget` are the fetches whose rows are taken out first, `missing` loaded ones that are not stored any more,
+    `undone` loaded ones that were given up since: what only they taught of names and shapes goes with them.
     """
 
     partition: str | None
@@ -49,6 +51,7 @@ class Plan:
     forget: tuple[int, ...] = ()
     rebuild: bool = False
     missing: tuple[ledger.Fetch, ...] = ()
+    undone: tuple[int, ...] = ()
 
     @property
     def stored_bytes(self) -> int:
@@ -87,15 +90,24 @@ class Planner:
             pending = [s for s in pending if s not in late]
         # Where newest_by does not say which version is newer, the order of fetches does.
         anew = replay or self._is_stale(stored, mine) or bool(late and contract.newest_by is None and pending)
-        if not (anew or rebuild or moved):
+        undone = self.undone(known, [partition])
+        if not (anew or rebuild or moved or undone):
             return Plan(partition, tuple(pending))
-        if moved or rebuild or self.work.model.partitions is None or contract.newest_by is not None:
+        if undone or moved or rebuild or self.work.model.partitions is None or contract.newest_by is not None:
             return self._everything(known, partition)
         return Plan(partition, tuple(stored), forget=tuple(mine), missing=self._missing(known, [partition]))
 
+    def undone(self, known: Known, partitions: Sequence[str | None]) -> tuple[int, ...]:
+        """The fetches that are loaded, and were given up since."""
+        stored = [s for partition in partitions for s in self._of(partition)]
+        given_up = {s.fetch for s in stored if s.manifest.ended and s.manifest.ended.verdict == "given_up"}
+        return tuple(fetch.fetch for fetch in known.loaded if fetch.fetch in given_up)
+
     def _stored(self, partition: str | None) -> list[Snapshot]:
-        stored = self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
-        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
+        return [s for s in self._of(partition) if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
+
+    def _of(self, partition: str | None) -> list[Snapshot]:
+        return self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
 
     def _is_stale(self, stored: Sequence[Snapshot], mine: Mapping[int, ledger.Fetch]) -> bool:
         """Whether the partition was loaded under another contract, as its newest load tells."""
@@ -105,8 +117,10 @@ class Planner:
     def _everything(self, known: Known, partition: str | None) -> Plan:
         partitions = list(dict.fromkeys([*(fetch.partition for fetch in known.loaded), partition]))
         kept = sorted((s for key in partitions for s in self.kept(key)), key=lambda s: s.fetch)
-        return Plan(partition, tuple(kept), rebuild=True, missing=self._missing(known, partitions))
+        missing, undone = self._missing(known, partitions), self.undone(known, partitions)
+        return Plan(partition, tuple(kept), rebuild=True, missing=missing, undone=undone)
 
     def _missing(self, known: Known, partitions: Sequence[str | None]) -> tuple[ledger.Fetch, ...]:
         stored = {s.fetch for partition in partitions for s in self._stored(partition)}
+        stored |= set(self.undone(known, partitions))
         return tuple(f for f in known.loaded if f.partition in partitions and f.fetch not in stored)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
@@ -101,6 +101,20 @@ class Snapshots:
         partitions = _folders(endpoint_folder) if partition is ANY else [endpoint_folder / encoded(partition)]
         stored = [Snapshot(f) for folder in partitions for f in _folders(folder) if f.name.isdigit()]
         return sorted(stored, key=lambda snapshot: snapshot.fetch)
+
+    def give_up(self, snapshot: Snapshot, reason: str) -> None:
+        """Let a fetch count no more, for good: its pages stay to be looked at. The caller holds the partition's lock.
+
+        All that loads goes by the verdict, so that this one write is what undoes a fetch.
+        """
+        told = snapshot.manifest
+        if told.ended is None:
+            self._open(snapshot.folder, told).end("given_up", reason)
+        else:
+            with disk.writing(snapshot.folder):
+                manifest.write(
+                    snapshot.folder, replace(told, ended=replace(told.ended, verdict="given_up", reason=reason))
+                )
 
     def find(self, source: str, endpoint: str, partition: str | None, fetch: int) -> Snapshot:
         """The snapshot of one fetch; StorageFailed where there is none."""

@@ -1,0 +1,147 @@
+"""What did not fit is listed, shown without what is sensitive, and loaded once the columns are mended."""
+
+import json
+import shutil
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+DAYS = ("--from", "2026-11-18", "--to", "2026-11-19")
+MENDED = "endpoints: {charges: {columns: {currency: {type: varchar}, status: {type: varchar, sensitive: true}}}}\n"
+WRONG = MENDED.replace("currency: {type: varchar", "currency: {type: varchar, values: [florin]")
+
+
+def contract(here: Any, text: str) -> None:
+    """Stripe's charges with other columns."""
+    file = here.folder / "sources" / "stripe.yaml"
+    file.write_text(file.read_text().partition("endpoints:")[0] + text)
+
+
+@pytest.fixture(scope="module")
+def looked_at(tmp_path_factory: Any, places: Any, ingest: Any) -> Any:
+    """Two days of charges, of which none fits: its currency is none that is allowed."""
+    here = places(tmp_path_factory.mktemp("looked_at") / "here")
+    contract(here, WRONG)
+    ran = ingest(here, "run", "stripe.charges", *DAYS)
+    assert ran.returncode == 0, ran.stdout
+    return here
+
+
+@pytest.fixture
+def unfit(looked_at: Any, tmp_path: Any) -> Any:
+    """The same in a folder of its own, to be mended."""
+    shutil.copytree(looked_at.folder, tmp_path / "unfit")
+    return replace(looked_at, folder=tmp_path / "unfit")
+
+
+def document(told: Any) -> Any:
+    """The JSON document that a command printed."""
+    return json.loads(told.stdout)
+
+
+def test_the_list_is_by_endpoint_and_reason_with_counts_and_a_place(looked_at: Any, ingest: Any) -> None:
+    (count,) = looked_at.ask("SELECT count(*) FROM _ingest.quarantine")[0]
+
+    told = ingest(looked_at, "quarantine", "list")
+    (kind,) = document(ingest(looked_at, "quarantine", "list", "stripe", "--json"))["quarantine"]
+
+    assert told.returncode == 0, told.stderr
+    assert kind["endpoint"] == "stripe.charges"
+    assert (kind["records"], kind["column"]) == (count, "currency")
+    assert f"ingest quarantine show stripe.charges {kind['place']}" in told.stdout
+    assert kind["reason"] in told.stdout
+
+
+def test_a_record_is_shown_with_place_reason_and_what_was_expected(looked_at: Any, ingest: Any, box: Any) -> None:
+    (kind,) = document(ingest(looked_at, "quarantine", "list", "--json"))["quarantine"]
+
+    told = ingest(looked_at, "quarantine", "show", "stripe.charges", kind["place"])
+    (record,) = document(ingest(looked_at, "quarantine", "show", "stripe.charges", kind["place"], "--json"))["records"]
+
+    assert told.returncode == 0, told.stderr
+    assert kind["place"] in told.stdout
+    assert "of 2026-11-19" in told.stdout
+    assert "expected  varchar; one of florin" in told.stdout
+    charge = next(c for c in box.truth("stripe", "charges") if c["id"] == record["record"]["id"])
+    assert record["found"] == json.dumps(charge["currency"])
+    assert {name: record["record"][name] for name in ("amount", "currency", "status")} == {
+        "amount": charge["amount"],
+        "currency": charge["currency"],
+        "status": "(sensitive)",
+    }
+
+
+def test_sensitive_values_are_masked(looked_at: Any, ingest: Any) -> None:
+    told = ingest(looked_at, "quarantine", "show", "stripe.charges", "--most", "1")
+
+    assert '"status": "(sensitive)"' in told.stdout
+    assert "more are open: --most" in told.stdout
+
+
+def test_a_replay_says_how_many_fit_now_and_sends_no_request(unfit: Any, ingest: Any, box: Any) -> None:
+    (count,) = unfit.ask("SELECT count(*) FROM _ingest.quarantine")[0]
+    contract(unfit, MENDED)
+    box.forget_seen()
+
+    told = ingest(unfit, "quarantine", "replay", "stripe.charges")
+    again = ingest(unfit, "quarantine", "replay")
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert f"stripe.charges: {count:,} of {count:,} records now fit" in told.stdout
+    assert unfit.ask("SELECT count(*) FROM stripe.charges") == [(count,)]
+    assert box.seen() == []
+    assert "Nothing is in quarantine" in again.stdout
+
+
+def test_only_partitions_with_open_records_under_former_columns_are_loaded_again(unfit: Any, ingest: Any) -> None:
+    contract(unfit, MENDED)
+    ingest(unfit, "replay", "stripe.charges", "--partition", "2026-11-18")
+    loads = "SELECT partition, loaded FROM _ingest.fetches ORDER BY ALL"
+    before = unfit.ask(loads)
+
+    told = ingest(unfit, "quarantine", "replay")
+
+    after = unfit.ask(loads)
+    assert told.returncode == 0
+    assert [row for row in after if row in before] == before[:1]
+
+
+def test_records_that_still_do_not_fit_are_not_loaded_in_vain(unfit: Any, ingest: Any) -> None:
+    (count,) = unfit.ask("SELECT count(*) FROM _ingest.quarantine")[0]
+
+    told = ingest(unfit, "quarantine", "replay")
+    document = json.loads(ingest(unfit, "quarantine", "replay", "--json").stdout)
+
+    assert told.returncode == 1
+    assert "Nothing was loaded again" in told.stdout
+    assert f"0 of {count:,} records now fit" in told.stdout
+    assert document["quarantine"] == [
+        {"endpoint": "stripe.charges", "records": count, "fit": 0, "still": count, "others": 0}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("show", "stripe.charges", "here"), "'here' is no place; expected FETCH/PAGE/POSITION such as 12/0/3"),
+        (("show", "stripe.charges", "999/0/0"), "no open record of quarantine is at 999/0/0"),
+        (("show", "stripe"), "expected one endpoint, such as"),
+        (("list", "strip"), "'strip' is no source; did you mean 'stripe'"),
+    ],
+)
+def test_a_wrong_command_line_is_said_in_a_line(
+    looked_at: Any, ingest: Any, arguments: tuple[str, ...], expected: str
+) -> None:
+    told = ingest(looked_at, "quarantine", *arguments)
+
+    assert told.returncode == 2
+    assert expected in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+def test_before_the_first_load_there_is_nothing_to_list(here: Any, ingest: Any) -> None:
+    told = ingest(here, "quarantine", "list")
+
+    assert told.returncode == 1
+    assert "there is no warehouse yet" in told.stderr
