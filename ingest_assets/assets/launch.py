@@ -24,6 +24,7 @@ from ingest_assets.line import Watcher
 from ingest_assets.locks import held
 from ingest_assets.source import Source
 
+_INSTANCE_SECONDS = 60
 _PROCESS_TAG = "ingest/process"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -138,12 +139,20 @@ def _instance() -> dg.DagsterInstance:
         "class": "NoOpComputeLogManager",
         "config": {},
     }
-    return dg.DagsterInstance.from_ref(
-        InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides={"compute_logs": prints})
-    )
+    with _making_files():
+        return dg.DagsterInstance.from_ref(
+            InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides={"compute_logs": prints})
+        )
 
 
 def start_instance() -> None:
-    """Make the instance's files: two processes that find none race for them."""
-    with dg.DagsterInstance.get():
+    """Make the instance's files before Dagster's own processes look for them."""
+    with _making_files(), dg.DagsterInstance.get():
         pass
+
+
+@contextlib.contextmanager
+def _making_files() -> Iterator[None]:
+    """Alone: of two processes that find no database, one would fail to make it."""
+    with held(Path(os.environ["DAGSTER_HOME"]) / "instance.lock", "opening Dagster's instance", _INSTANCE_SECONDS):
+        yield

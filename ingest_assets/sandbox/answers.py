@@ -56,18 +56,20 @@ class Room:
 class Api:
     """What makes an API: where it is, whom it lets in, how it limits, fails and answers.
 
-    `limits` are requests and seconds by bucket. `broken` takes a status, `throttled` a bucket and the seconds that
-    its Retry-After says, None for no such header; `tells_wait` is whether its own limits send one.
+    `credential` says whose a request is; `buckets` which limits it counts in, by path and by whose it is; `world_of`
+    what is told to whom. `limits` are requests and seconds by bucket. `broken` takes a status, `throttled` a bucket
+    and the seconds that its Retry-After says, None for no such header; `tells_wait` is whether its own limits send one.
     """
 
     prefix: str
     limits: Mapping[str, tuple[int, float]]
-    buckets: Callable[[str], tuple[str, ...]]
+    buckets: Callable[[str, str], tuple[str, ...]]
     credential: Callable[[Asked], str | Answer]
     expired: Answer
     broken: Callable[[Asked, int], Answer]
     throttled: Callable[[Asked, str, float | None], Answer]
     answer: Callable[[Asked], Answer]
+    world_of: Callable[[World, str], World] = lambda world, _who: world
     tells_wait: bool = False
     rate_headers: Callable[[Mapping[str, Room]], dict[str, str]] = lambda _rooms: {}
     headers: Callable[[Asked, int], dict[str, str]] = lambda _asked, _number: {}

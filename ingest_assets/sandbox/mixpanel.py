@@ -51,7 +51,7 @@ def throttled(asked: Asked, bucket: str, wait: float | None) -> Answer:
     return replace(answer, headers={"Retry-After": f"{math.ceil(wait or 0)}"} if told else {})
 
 
-def buckets(path: str) -> tuple[str, ...]:
+def buckets(path: str, _who: str) -> tuple[str, ...]:
     """The limits that a path counts in."""
     return ("mixpanel.export.hour", "mixpanel.export.second") if path.endswith("/export") else ("mixpanel.query",)
 

@@ -124,7 +124,8 @@ def _respond(state: State, api: Api, asked: Asked, note: dict[str, Any], path: s
     who = api.credential(asked)
     if isinstance(who, Answer):
         return whole(who, headers, gzip=gzip)
-    buckets = api.buckets(asked.path)
+    asked = replace(asked, world=api.world_of(asked.world, who))
+    buckets = api.buckets(asked.path, who)
     note |= {"credential": who, "bucket": buckets[-1] if buckets else None}
     taken = state.limits.take(buckets)
     if isinstance(taken, Refusal):

@@ -1,12 +1,16 @@
-"""Stripe as its sheet tells: lists newest first, records by id, the error envelope, 25 requests a second."""
+"""Stripe as its sheet tells: lists newest first, records by id, the error envelope, 25 requests a second.
+
+Two accounts, each with its key, its records and its limit.
+"""
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import NamedTuple
 
 from ingest_assets.sandbox.answers import Answer, Api, Asked, answered, basic, bearer
-from ingest_assets.sandbox.credentials import STRIPE_KEY
+from ingest_assets.sandbox.credentials import STRIPE_EU_KEY, STRIPE_KEY
 from ingest_assets.sandbox.stripe_records import (
     EVENTS_KEPT_DAYS,
     PLACES_A_DAY,
@@ -35,6 +39,7 @@ class Collection(NamedTuple):
     filters: frozenset[str]
 
 
+ACCOUNTS = {STRIPE_KEY: "stripe-key", STRIPE_EU_KEY: "stripe-eu-key"}
 COLLECTIONS = {
     "customers": Collection("customer", customers_on, frozenset({"email"})),
     "charges": Collection("charge", charges_on, frozenset({"customer", "payment_intent"})),
@@ -56,11 +61,16 @@ def credential(asked: Asked) -> str | Answer:
     """Whose key came with a request: bearer, or Basic with the key as user and no password."""
     user = basic(asked.headers)
     key = bearer(asked.headers) or (user[0] if user and not user[1] else None)
-    if key == STRIPE_KEY:
-        return "stripe-key"
+    if key in ACCOUNTS:
+        return ACCOUNTS[key]
     if key is None:
         return unauthorized("You did not provide an API key.")
     return unauthorized(f"Invalid API Key provided: {key[:3]}****")
+
+
+def second_account(world: World) -> World:
+    """What the second key sees: an account with customers of its own, told by another seed."""
+    return replace(world, laws=replace(world.laws, seed=world.laws.seed + 1))
 
 
 def unauthorized(message: str = "Expired API Key provided: sk_****") -> Answer:
@@ -279,12 +289,13 @@ def _lines(asked: Asked, id_: str) -> Answer:
 
 API = Api(
     prefix="/stripe/v1",
-    limits={"stripe": (25, 1.0)},
-    buckets=lambda _path: ("stripe",),
+    limits={"stripe": (25, 1.0), "stripe_eu": (25, 1.0)},
+    buckets=lambda _path, who: ("stripe_eu" if who == "stripe-eu-key" else "stripe",),
     credential=credential,
     expired=unauthorized(),
     broken=broken,
     throttled=throttled,
     answer=answer,
+    world_of=lambda world, who: second_account(world) if who == "stripe-eu-key" else world,
     headers=headers,
 )

@@ -140,7 +140,7 @@ def _echo(asked: Asked) -> Answer:
 API = Api(
     prefix="",
     limits={},
-    buckets=lambda _path: (),
+    buckets=lambda _path, _who: (),
     credential=credential,
     expired=stripe.unauthorized(),
     broken=stripe.broken,

@@ -6,6 +6,7 @@ from itertools import islice
 
 from ingest_assets.sandbox.answers import encode
 from ingest_assets.sandbox.mixpanel_records import exported, profiles
+from ingest_assets.sandbox.stripe import second_account
 from ingest_assets.sandbox.stripe_records import (
     EVENTS_KEPT_DAYS,
     PLACES_A_DAY,
@@ -27,6 +28,8 @@ Bounds = Mapping[str, list[str]]
 
 def truth(world: World, source: str, endpoint: str, bounds: Bounds) -> Iterator[bytes] | None:
     """The records as lines of JSON in pieces, oldest first where they have a time; None for an unknown endpoint."""
+    if source == "stripe_eu":
+        world, source = second_account(world), "stripe"
     tell = TELLERS.get(f"{source}/{endpoint}")
     return None if tell is None else _pieces(tell(world, bounds))
 

@@ -58,7 +58,7 @@ def throttled(_asked: Asked, _bucket: str, wait: float | None) -> Answer:
     return answered(body, 429, {"Retry-After": f"{max(0, math.ceil(1 if wait is None else wait))}"})
 
 
-def buckets(path: str) -> tuple[str, ...]:
+def buckets(path: str, _who: str) -> tuple[str, ...]:
     """The limits that a path counts in."""
     return ("zendesk.account", "zendesk.export") if path.startswith("/incremental/") else ("zendesk.account",)
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_assets.sandbox import Sandbox
-from ingest_assets.sandbox.credentials import STRIPE_KEY
+from ingest_assets.sandbox.credentials import STRIPE_EU_KEY, STRIPE_KEY
 
 Ask = Callable[..., requests.Response]
 Walk = Callable[..., list[Any]]
@@ -258,3 +258,15 @@ def test_the_vendors_client_gets_over_a_429_and_a_500(sandbox: Sandbox) -> None:
 
     assert client.v1.customers.list().data
     assert [one["status"] for one in sandbox.seen()] == [500, 200]
+
+
+def test_a_second_key_sees_an_account_of_its_own(sandbox: Sandbox, session: requests.Session, walk_stripe: Walk) -> None:
+    key = {"Authorization": f"Bearer {STRIPE_EU_KEY}"}
+    bounds = {"created[gte]": NOW - DAY, "created[lt]": NOW}
+
+    answer = session.get(f"{sandbox.url}/stripe/v1/charges", params={"limit": 100, **bounds}, headers=key, timeout=20)
+
+    theirs = [one["id"] for one in answer.json()["data"]]
+    assert theirs == [one["id"] for one in sandbox.truth("stripe_eu", "charges", **bounds)][::-1]
+    assert not {one["id"] for one in walk_stripe(sandbox, "charges", **bounds)} & set(theirs)
+    assert [one["bucket"] for one in sandbox.seen()][0] == "stripe_eu"
