@@ -260,7 +260,9 @@ def test_the_vendors_client_gets_over_a_429_and_a_500(sandbox: Sandbox) -> None:
     assert [one["status"] for one in sandbox.seen()] == [500, 200]
 
 
-def test_a_second_key_sees_an_account_of_its_own(sandbox: Sandbox, session: requests.Session, walk_stripe: Walk) -> None:
+def test_a_second_key_sees_an_account_of_its_own(
+    sandbox: Sandbox, session: requests.Session, walk_stripe: Walk
+) -> None:
     key = {"Authorization": f"Bearer {STRIPE_EU_KEY}"}
     bounds = {"created[gte]": NOW - DAY, "created[lt]": NOW}
 
