@@ -1,23 +1,16 @@
 """A Stripe that other people wrote, filled by the vendor's own client: every row, value and change arrives."""
 
-import contextlib
 import json
 import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 import stripe
 
-HERE = Path(__file__).parent
 TIMES = 2 if os.environ.get("INGEST_LONG") else 1
 CUSTOMERS, SUBSCRIBED, CHARGES = 800 * TIMES, 200 * TIMES, 600 * TIMES
 KEY = "sk_test_localstripe_12345"
@@ -53,55 +46,14 @@ class Shop:
         return {one.id: json.loads(json.dumps(one.to_dict(), default=dict)) for one in found}
 
 
-def installed() -> Path:
-    """localstripe in an environment of its own, kept between runs; the test is skipped where it can't be had."""
-    folder = HERE.parent.parent / ".cache" / f"localstripe-{sys.version_info.major}.{sys.version_info.minor}"
-    python = folder / "bin" / "python"
-    if not (folder / "bin" / "localstripe").exists():
-        steps = (
-            [sys.executable, "-m", "venv", "--clear", str(folder)],
-            [
-                str(python),
-                "-m",
-                "pip",
-                "install",
-                "-q",
-                "--require-hashes",
-                "--no-deps",
-                "-r",
-                str(HERE / "localstripe.lock"),
-            ],
-        )
-        for step in steps:
-            done = subprocess.run(step, capture_output=True, text=True, check=False)
-            if done.returncode:
-                pytest.skip(f"localstripe cannot be installed here: {done.stderr.strip().splitlines()[-1:]}")
-    return python
-
-
 @pytest.fixture(scope="module")
-def shop() -> Iterator[Shop]:
+def shop(installed: Any, running: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """A filled one."""
-    python = installed()
-    with contextlib.closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        [str(python), "-c", SERVE, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        until = time.monotonic() + 30
-        while time.monotonic() < until:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-                break
-            time.sleep(0.05)
-        url = f"http://127.0.0.1:{port}"
-        running = Shop(url, stripe.StripeClient(KEY, base_addresses={"api": url}))
-        fill(running.client)
-        yield running
-    finally:
-        process.kill()
-        process.wait()
+    command = [str(installed("localstripe")), "-c", SERVE, "{port}"]
+    with running(command, {}, tmp_path_factory.mktemp("localstripe") / "log") as url:
+        shop = Shop(url, stripe.StripeClient(KEY, base_addresses={"api": url}))
+        fill(shop.client)
+        yield shop
 
 
 def fill(client: stripe.StripeClient) -> None:
