@@ -348,19 +348,22 @@ FAULTS: dict[str, dict[str, object]] = {
 }
 
 
+# Mixpanel answers a day with one page: there are as many requests as days, and each fault has to meet some.
+FAULTY_DAYS = {"mixpanel": tuple(f"2026-11-{day:02}" for day in range(13, 20))}
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_under_faults_the_tables_are_those_of_a_quiet_day(lab: Lab, source: str) -> None:
     for fault, details in FAULTS.items():
         lab.box.fault(fault, path=f"/{source}", **details)
-    endpoints = [endpoint for name, endpoint in ENDPOINTS if name == source]
+    endpoints, days = [endpoint for name, endpoint in ENDPOINTS if name == source], FAULTY_DAYS.get(source, DAYS)
 
     for endpoint in endpoints:
-        lab.ingest(source, endpoint, patiently=True)
+        lab.ingest(source, endpoint, days, patiently=True)
 
-    struck = {fault["fault"] for fault in lab.box.faults() if fault["struck"]}
-    assert struck == (set(FAULTS) if source != "mixpanel" else struck | {"429_storm"})
+    assert {fault["fault"] for fault in lab.box.faults() if fault["struck"]} == set(FAULTS)
     for endpoint in endpoints:
-        assert difference(lab.rows(source, endpoint), lab.truth(source, endpoint)) == {}
+        assert difference(lab.rows(source, endpoint), lab.truth(source, endpoint, days)) == {}
     assert_accounts_add_up(lab)
 
 
