@@ -8,7 +8,7 @@ Without Dagster, so that it can be used as a library; `ingest_assets.assets` cal
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -28,7 +28,7 @@ from ingest_assets.http.secrets import Secrets
 from ingest_assets.load import ledger
 from ingest_assets.load.load import LOADABLE, Loaded, Loader
 from ingest_assets.load.stage import Work
-from ingest_assets.load.summary import Summary, summary
+from ingest_assets.load.summary import Summary, summaries
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.locks import held
 from ingest_assets.raw.paths import encoded
@@ -229,21 +229,21 @@ class Line:
         kept = self._loader(endpoint).kept(partition)
         return kept[-1] if kept else None
 
-    def summary(self, endpoint: str, fetch: int) -> Summary:
-        """What the warehouse says of a loaded fetch."""
-        with self.warehouse.session(f"reading about fetch {fetch}") as connection:
-            told = next(f for f in ledger.fetches(connection, self.source.name, endpoint) if f.fetch == fetch)
-            return summary(connection, told, self.source.endpoints[endpoint].contract)
+    def summaries(self, endpoint: str, fetches: Collection[int]) -> dict[int, Summary]:
+        """What the warehouse says of loaded fetches, by number."""
+        with self.warehouse.session(f"reading about {len(fetches)} fetches of {endpoint}") as connection:
+            told = [f for f in ledger.fetches(connection, self.source.name, endpoint) if f.fetch in fetches]
+            return summaries(connection, told, self.source.endpoints[endpoint].contract)
 
-    def unreported(self, endpoint: str) -> list[ledger.Fetch]:
-        """Loads that Dagster has not been told of."""
+    def unreported(self, endpoint: str, instance: str) -> list[ledger.Fetch]:
+        """Loads that a Dagster instance has not been told of."""
         with self.warehouse.session(f"reading what is not reported of {self.source.name}.{endpoint}") as connection:
-            return ledger.unreported(connection, self.source.name, endpoint)
+            return ledger.unreported(connection, self.source.name, endpoint, instance)
 
-    def reported(self, loads: Iterable[tuple[int, datetime]]) -> None:
-        """Remember that Dagster has been told of these loads, each a fetch and the time it was loaded."""
+    def reported(self, loads: Mapping[int, datetime], instance: str) -> None:
+        """Remember that a Dagster instance has been told of these loads: the time of each, by its fetch."""
         with self.warehouse.session("noting what is reported") as connection:
-            ledger.report(connection, loads)
+            ledger.report(connection, loads, instance)
 
     def publish(self) -> None:
         """Bring the reader's copy up to date."""

@@ -21,6 +21,7 @@ COMMANDS = (
     "preview",
     "quarantine",
     "replay",
+    "report",
     "run",
     "sandbox",
     "sources",

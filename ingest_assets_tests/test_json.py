@@ -77,3 +77,14 @@ def test_an_error_is_a_document_too(here: Any, arguments: list[str], kind: str, 
     told = document(ended)
     assert (told["error"]["kind"], told["error"]["exit_code"], ended.returncode) == (kind, code, code)
     assert told["error"]["message"].split(";")[0] in ended.stderr
+
+
+def test_a_report_tells_how_many_partitions_another_dagster_was_told_of(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+    here.more["DAGSTER_HOME"] = str(here.data / "another")
+
+    first = document(here.ingest("report", "stripe.customers", "--json"))
+    second = document(here.ingest("report", "stripe.customers", "--json"))
+
+    assert first["endpoints"] == [{"endpoint": "stripe.customers", "partitions": 1}]
+    assert second["endpoints"] == [{"endpoint": "stripe.customers", "partitions": 0}]

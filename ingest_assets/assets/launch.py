@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,17 +71,29 @@ def materialize(
     return Done(tuple(runs), succeeded)
 
 
-def catch_up(sources: Mapping[str, Source], names: Sequence[Name], data: Path) -> None:
-    """Tell Dagster what the warehouse has of these endpoints and it does not know: a process died between the two."""
-    behind = [name for name in names if Api(data=str(data)).line(sources[name[0]], "").unreported(name[1])]
-    if not behind:
-        return
+def catch_up(
+    sources: Mapping[str, Source],
+    names: Sequence[Name],
+    data: Path,
+    *,
+    thorough: bool = False,
+    show: Callable[[Name, int, int], None] = lambda *_: None,
+) -> dict[Name, int]:
+    """Tell Dagster what the warehouse has of these endpoints and it does not know; how many partitions, by endpoint.
+
+    `thorough` looks at what Dagster shows too, and not only at what it was told. `show` is given the numbers of
+    partitions that are told and to be told, now and then.
+    """
+    told: dict[Name, int] = {}
     with _instance() as instance:
-        for source, endpoint in behind:
+        for source, endpoint in names:
             line = Api(data=str(data)).line(sources[source], "")
-            reporter = Reporter(line, endpoint, versions(line.source, endpoint), instance)
-            reconciler = Reconciler(reporter, logging.getLogger(__name__))
-            reconciler.note(reconciler.reconcile())
+            if not line.warehouse.writer.exists():
+                continue
+            report = Reporter(line, endpoint, versions(line.source, endpoint), instance)
+            reconciler = Reconciler(report, logging.getLogger(__name__))
+            told[source, endpoint] = reconciler.catch_up(thorough=thorough, show=partial(show, (source, endpoint)))
+    return told
 
 
 def _keys(wanted: Range, *, tables_only: bool) -> list[dg.AssetKey]:

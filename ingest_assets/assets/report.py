@@ -4,9 +4,11 @@ Each is an event of its own, logged when it happened, with its own numbers: a ru
 The tags make Dagster see what a table was made from, and under which contract.
 """
 
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
+from functools import cached_property
 from typing import Any
 
 import dagster as dg
@@ -16,6 +18,7 @@ from ingest_assets.line import Line, data_version
 from ingest_assets.load.summary import Summary
 from ingest_assets.raw.snapshots import Snapshot
 
+_ID = "ingest/instance"
 FETCH_TAG = "ingest/fetch"
 LOADED_TAG = "ingest/loaded"
 _TAG_TIME = "%Y-%m-%dT%H-%M-%S.%fZ"  # Dagster allows no colon in a tag
@@ -41,6 +44,21 @@ class Reporter:
     def table(self) -> dg.AssetKey:
         """The table's asset."""
         return table_key(self.line.source.name, self.endpoint)
+
+    @cached_property
+    def instance_id(self) -> str:
+        """The id that the instance's own database holds: another one knows nothing of what this one was told."""
+        values = self.instance.daemon_cursor_storage
+        known = values.get_cursor_values({_ID}).get(_ID)
+        if known is None:
+            values.set_cursor_values({_ID: uuid.uuid4().hex})
+        # Read again: of two processes that make one up, the second one's stays.
+        return known or values.get_cursor_values({_ID})[_ID]
+
+    def shown_of(self, key: dg.AssetKey) -> set[str | None]:
+        """Partitions of an asset of which the instance shows something; None where it shows the asset as a whole."""
+        known: set[str | None] = set(self.instance.get_materialized_partitions(key))
+        return known or ({None} if self._newest(key, None) else set())
 
     def fetched(self, snapshot: Snapshot) -> dg.AssetMaterialization:
         """The event of a fetch that counts."""

@@ -63,11 +63,13 @@ class Step:
         """
         self._told = self._told_before()
         try:
-            self._known |= self._reconciler.reconcile(self._resumed())
+            reconciler = self._reconciler
+            self._known |= reconciler.reconcile(reconciler.untold() - self._resumed())
             failures = self._work()
             if self._others_loaded:
                 # But for those that failed: what is there of them is shown by the next start, the failure now.
-                self._known |= self._reconciler.reconcile(set(self._partitions()) - self._known.keys())
+                failed = set(self._partitions()) - self._known.keys()
+                self._known |= reconciler.reconcile(reconciler.untold() - failed)
         except IngestError as error:
             self._stop([error])
         finally:
@@ -110,7 +112,8 @@ class Step:
         """Partitions that this run will report as its own: fetched by the run that it goes on with."""
         if self.report.table not in self.context.selected_asset_keys:
             return set()
-        done = {fetch.partition for fetch in self.line.unreported(self.endpoint) if fetch.run == self.line.run}
+        untold = self.line.unreported(self.endpoint, self.report.instance_id)
+        done = {fetch.partition for fetch in untold if fetch.run == self.line.run}
         return done.intersection(self._partitions())
 
     def _told_before(self) -> set[tuple[object, ...]]:
@@ -146,7 +149,7 @@ class Step:
         replay = replay and not self.line.is_replayed(self.endpoint, newest)
         loads = self.line.load(self.endpoint, partition, replay=replay)
         self._others_loaded |= any(load.partition != partition for load in loads)
-        told = self.line.summary(self.endpoint, newest.fetch)
+        told = self.line.summaries(self.endpoint, [newest.fetch])[newest.fetch]
         if not self.report.knows_fetch(newest):
             self._tell(self.report.fetched(newest))
         self._tell(self.report.loaded(newest, told))

@@ -100,3 +100,25 @@ def verify(data: str, names: tuple[str, ...], as_json: bool) -> None:
 
     if not verify(environment.settle(data), names, output(as_json=as_json)):
         sys.exit(FAILED)
+
+
+@click.command(short_help="Tell Dagster what is loaded and it does not show.")
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@json_option
+@click.pass_obj
+def report(data: str, names: tuple[str, ...], as_json: bool) -> None:
+    """Tell Dagster of what is loaded and it does not show: its database is new, or its events were wiped.
+
+    Sends no request, and changes no table.
+
+    \b
+    ingest report stripe
+    """
+    from ingest_assets import catalog
+    from ingest_assets.assets.plan import chosen
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.report import report
+
+    sources = catalog.sources()
+    report(sources, chosen(sources, names), environment.settle(data), output(as_json=as_json))

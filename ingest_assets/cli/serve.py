@@ -1,5 +1,6 @@
 """Commands that stay until Ctrl-C, or start what does."""
 
+import contextlib
 import sys
 from datetime import date
 from pathlib import Path
@@ -21,13 +22,18 @@ def ui(data: str, host: str, port: int, as_json: bool) -> None:
     ingest ui --port 3001
     """
     from ingest_assets import catalog
+    from ingest_assets.assets.plan import chosen
     from ingest_assets.commands import environment
     from ingest_assets.commands.output import output
+    from ingest_assets.commands.report import tell
     from ingest_assets.commands.ui import serve
+    from ingest_assets.errors import Locked, StorageFailed
 
-    catalog.sources()  # a wrong file is said here, in one line, and not in Dagster's traceback
-    environment.settle(data)
-    serve(host, port, output(as_json=as_json))
+    sources = catalog.sources()  # a wrong file is said here, in one line, and not in Dagster's traceback
+    folder, out = environment.settle(data), output(as_json=as_json)
+    with contextlib.suppress(Locked, StorageFailed):  # what runs tells for itself, and the UI is there to look
+        tell(sources, chosen(sources, []), folder, out)
+    serve(host, port, out)
 
 
 @click.command(short_help="Three APIs on this machine to try things on.")

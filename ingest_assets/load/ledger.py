@@ -5,7 +5,8 @@
     _ingest.fetches      each fetch: its number, bounds, verdict, traffic and account
     _ingest.registries   names and shapes seen, by endpoint: with the contract, what decides a table's columns
     _ingest.quarantine   records that did not fit, with reason and place
-    _ingest.reported     which loads Dagster has been told of
+    _ingest.reported     which loads each Dagster instance has been told of
+    _ingest.failures     tries that failed since their partition was last loaded
 
 All functions take a connection on which the warehouse is attached as `w`.
 """
@@ -22,7 +23,7 @@ import duckdb
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.raw.snapshots import Manifest
 
-FORMAT = 1
+FORMAT = 2
 _TRAFFIC = ("requests", "retries", "bytes_received", "limit_wait_seconds", "retry_wait_seconds")
 _LOADED = ("loaded", "loaded_run", "contract", "load_seconds")
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
@@ -52,8 +53,18 @@ CREATE TABLE IF NOT EXISTS w._ingest.quarantine (
     endpoint VARCHAR NOT NULL, partition VARCHAR, reason VARCHAR NOT NULL, "column" VARCHAR, value VARCHAR,
     record BLOB NOT NULL, closed_by BIGINT
 );
-CREATE TABLE IF NOT EXISTS w._ingest.reported (_fetch BIGINT NOT NULL, loaded TIMESTAMPTZ NOT NULL);
+CREATE TABLE IF NOT EXISTS w._ingest.reported (
+    instance VARCHAR NOT NULL, _fetch BIGINT NOT NULL, loaded TIMESTAMPTZ NOT NULL
+);
+CREATE TABLE IF NOT EXISTS w._ingest.failures (
+    source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, partition VARCHAR, failed TIMESTAMPTZ NOT NULL,
+    run VARCHAR, problem VARCHAR NOT NULL, stops BOOLEAN NOT NULL
+);
 """
+# What makes a format the next one; tables that are missing then are made as in a new warehouse.
+_UPGRADES = {
+    1: "DROP TABLE w._ingest.reported",  # it did not say which instance was told: each looks for itself
+}
 
 
 @dataclass(frozen=True)
@@ -93,14 +104,27 @@ def begun(connection: duckdb.DuckDBPyConnection) -> None:
     except duckdb.CatalogException:
         connection.execute("ROLLBACK")
         connection.execute("BEGIN")
-        for statement in filter(str.strip, _DDL.split(";\n")):
-            connection.execute(statement)
+        _make(connection)
         return
-    if told is None or told[0] != FORMAT:
+    if told is not None and told[0] in _UPGRADES:
+        _upgrade(connection, told[0])
+    elif told is None or told[0] != FORMAT:
         raise StorageFailed(
             f"the warehouse is of format {told and told[0]}, this version reads and writes format {FORMAT}; "
             "run the version that wrote it, or rebuild the warehouse from the snapshots"
         )
+
+
+def _make(connection: duckdb.DuckDBPyConnection) -> None:
+    for statement in filter(str.strip, _DDL.split(";\n")):
+        connection.execute(statement)
+
+
+def _upgrade(connection: duckdb.DuckDBPyConnection, former: int) -> None:
+    for number in range(former, FORMAT):
+        connection.execute(_UPGRADES[number])
+    _make(connection)
+    connection.execute("UPDATE w._ingest.meta SET format = ?", [FORMAT])
 
 
 def identify(connection: duckdb.DuckDBPyConnection, source: str, origin: str, account: str) -> None:
@@ -301,20 +325,23 @@ def register(connection: duckdb.DuckDBPyConnection, key: tuple[str, str], versio
     connection.execute("INSERT INTO w._ingest.registries VALUES (?, ?, ?, ?, ?)", [*key, version, layout, text])
 
 
-def report(connection: duckdb.DuckDBPyConnection, loads: Iterable[tuple[int, datetime]]) -> None:
-    """Remember that Dagster has been told of these loads, each a fetch and the time it was loaded."""
-    for fetch, loaded in loads:
-        connection.execute("DELETE FROM w._ingest.reported WHERE _fetch = ?", [fetch])
-        connection.execute("INSERT INTO w._ingest.reported VALUES (?, ?)", [fetch, loaded])
+def report(connection: duckdb.DuckDBPyConnection, loads: Mapping[int, datetime], instance: str) -> None:
+    """Remember that a Dagster instance has been told of these loads, each a fetch and the time it was loaded."""
+    told = [list(loads), list(loads.values())]
+    connection.execute(
+        "DELETE FROM w._ingest.reported WHERE instance = ? AND list_contains(?, _fetch)", [instance, told[0]]
+    )
+    connection.execute("INSERT INTO w._ingest.reported SELECT ?, unnest(?), unnest(?)", [instance, *told])
 
 
-def unreported(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> list[Fetch]:
-    """Loads that Dagster has not been told of, in order."""
+def unreported(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> list[Fetch]:
+    """Loads that a Dagster instance has not been told of, in order."""
     columns = ", ".join(f"f.{name}" for name in _FETCH_COLUMNS.split(", "))
     rows = connection.execute(
-        f"SELECT {columns} FROM w._ingest.fetches AS f LEFT JOIN w._ingest.reported AS r USING (_fetch) "
+        f"SELECT {columns} FROM w._ingest.fetches AS f LEFT JOIN w._ingest.reported AS r "
+        "ON r._fetch = f._fetch AND r.instance = ? "
         "WHERE f.source = ? AND f.endpoint = ? AND f.loaded IS NOT NULL AND r.loaded IS DISTINCT FROM f.loaded "
         "ORDER BY f._fetch",
-        [source, endpoint],
+        [instance, source, endpoint],
     ).fetchall()
     return [Fetch(*row) for row in rows]

@@ -27,17 +27,30 @@ class Summary:
     preview: tuple[dict[str, str], ...]
 
 
-def summary(connection: duckdb.DuckDBPyConnection, fetch: ledger.Fetch, contract: Contract) -> Summary:
-    """What is known of a loaded fetch; `connection` has the warehouse attached as `w`."""
-    told = ledger.registry(connection, fetch.source, fetch.endpoint)
+def summaries(
+    connection: duckdb.DuckDBPyConnection, fetches: Sequence[ledger.Fetch], contract: Contract
+) -> dict[int, Summary]:
+    """What is known of loaded fetches of one endpoint, by number; `connection` has the warehouse attached as `w`."""
+    if not fetches:
+        return {}
+    source, endpoint = fetches[0].source, fetches[0].endpoint
+    told = ledger.registry(connection, source, endpoint)
     registry = Registry.from_json(told[2]) if told else Registry.empty()
-    specs = registry.tables(fetch.endpoint, contract)
-    target = in_warehouse(fetch.source, fetch.endpoint)
+    specs, target = registry.tables(endpoint, contract), in_warehouse(source, endpoint)
     columns = tuple(column for column in specs[0].columns if not column.empty)
     rows = {spec.name: _count(connection, target.table(spec.name)) for spec in specs}
     shown = [column.name for column in columns if not _holds_sensitive(column, specs)]
-    preview = _preview(connection, target.table(fetch.endpoint), shown, fetch.fetch)
-    return Summary(fetch, _account(connection, fetch.fetch), columns, rows, preview)
+    accounts = _accounts(connection, [fetch.fetch for fetch in fetches])
+    return {
+        fetch.fetch: Summary(
+            fetch,
+            accounts[fetch.fetch],
+            columns,
+            rows,
+            _preview(connection, target.table(endpoint), shown, fetch.fetch),
+        )
+        for fetch in fetches
+    }
 
 
 def _holds_sensitive(column: ColumnSpec, specs: Sequence[TableSpec]) -> bool:
@@ -46,10 +59,11 @@ def _holds_sensitive(column: ColumnSpec, specs: Sequence[TableSpec]) -> bool:
     return column.sensitive or any(path[: len(column.path)] == column.path for path in hidden)
 
 
-def _account(connection: duckdb.DuckDBPyConnection, fetch: int) -> dict[str, Any]:
-    found = connection.execute("SELECT * FROM w._ingest.fetches WHERE _fetch = ?", [fetch])
+def _accounts(connection: duckdb.DuckDBPyConnection, fetches: list[int]) -> dict[int, dict[str, Any]]:
+    found = connection.execute("SELECT * FROM w._ingest.fetches WHERE list_contains(?, _fetch)", [fetches])
     names = [column[0] for column in found.description or ()]
-    return dict(zip(names, found.fetchall()[0], strict=True))
+    rows = (dict(zip(names, row, strict=True)) for row in found.fetchall())
+    return {row["_fetch"]: row for row in rows}
 
 
 def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:

@@ -57,7 +57,7 @@ def test_a_warehouse_of_another_format_is_refused(warehouse):
     with warehouse.session("making") as connection:
         connection.execute("UPDATE w._ingest.meta SET format = 99")
 
-    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 1")
+    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 2")
     with refused, warehouse.session("reading"):
         pass
 
@@ -95,11 +95,11 @@ def test_loads_stay_unreported_until_just_they_are_reported(lab):
     things.store(1, None, [{"id": 1}])
     things.load()
     with things.warehouse.session("reporting") as connection:
-        (told,) = ledger.unreported(connection, "shop", "things")
-        ledger.report(connection, [(told.fetch, told.loaded)])
-        after = ledger.unreported(connection, "shop", "things")
+        (told,) = ledger.unreported(connection, "shop", "things", "here")
+        ledger.report(connection, {told.fetch: told.loaded}, "here")
+        after = ledger.unreported(connection, "shop", "things", "here")
     things.load(replay=True)
 
     with things.warehouse.session("looking") as connection:
-        again = ledger.unreported(connection, "shop", "things")
+        again = ledger.unreported(connection, "shop", "things", "here")
     assert (after, [fetch.fetch for fetch in again]) == ([], [1])
