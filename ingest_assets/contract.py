@@ -94,6 +94,9 @@ class Column(BaseModel):
         None,
         description="how a time is written: iso (default), date, unix, unix_ms, or a strptime pattern such as %d.%m.%Y",
     )
+    from_partition: str | None = Field(
+        None, description="a dimension of the partitions, such as account: its value for this row, in place of a path"
+    )
     values: tuple[str, ...] | None = Field(None, description="the only values allowed in a varchar column")
     sensitive: bool = Field(False, description="kept out of previews, logs and metadata")
     description: str | None = Field(None, description="shown in Dagster's column schema")
@@ -104,6 +107,8 @@ class Column(BaseModel):
             raise ValueError(f"format is always a time's format, and {self.type} is no time")
         if self.format == "date" and self.type == "time":
             raise ValueError("a time of day is in no date: leave format out, or give a strptime pattern such as %H:%M")
+        if self.from_partition is not None and self.path is not None:
+            raise ValueError("a value comes by path from the record, or from the partition: say one of them")
         if self.values is not None and self.type != "varchar":
             raise ValueError(f"values are for varchar columns, and this is {self.type}")
         return self
@@ -128,6 +133,10 @@ def _one_spelling(columns: Mapping[str, Column]) -> Mapping[str, Column]:
 
 ColumnName = Annotated[str, AfterValidator(_column_name)]
 Columns = Annotated[dict[ColumnName, Column], AfterValidator(_one_spelling)]
+
+
+def _place(column: Column) -> tuple[str | None, ...]:
+    return (column.type, column.path, *([column.from_partition] if column.from_partition else []))
 
 
 class Children(BaseModel):
@@ -177,6 +186,8 @@ class Contract(BaseModel):
             *(c for t in told["children"].values() for c in t["columns"].values()),
         ]:
             del column["description"], column["sensitive"]
+            if column["from_partition"] is None:  # so that contracts without it keep the version they had
+                del column["from_partition"]
         text = json.dumps([NORMALIZATION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -185,5 +196,5 @@ class Contract(BaseModel):
         """What of the contract decides ids and columns: where it changes, a table is built anew."""
         told = self.model_dump(mode="json", include={"primary_key", "newest_by", "write", "deleted"})
         tables = {"": self.columns, **{path: table.columns for path, table in self.children.items()}}
-        told["columns"] = {t: {n: (c.type, c.path) for n, c in columns.items()} for t, columns in tables.items()}
+        told["columns"] = {t: {n: _place(c) for n, c in columns.items()} for t, columns in tables.items()}
         return json.dumps([NORMALIZATION, told], sort_keys=True)

@@ -142,7 +142,7 @@ class Line:
         `since` moves a feed to begin at that time. Raises what `Puller.fetch` raises; a fetch that failed for good
         stands in the warehouse with its reason.
         """
-        walk = Walk(self.settled, endpoint, partition, self._position(endpoint, since))
+        walk = Walk(self.settled, endpoint, partition, self._position(endpoint, partition, since))
         try:
             with self._client(endpoint, walk.label) as client:
                 return Puller(client, self.snapshots, self._begin, self.run, self.watcher.page, self.now).fetch(walk)
@@ -204,7 +204,7 @@ class Line:
     def pending(self, endpoint: str, partition: str | None) -> Snapshot | None:
         """The newest fetch, where it is finished, not loaded, and young enough to stand for a new one."""
         newest = self.stored(endpoint, partition)
-        if newest is None or not self._is_young(newest):
+        if newest is None or not self._is_young(newest) or _is_open(newest):
             return None
         loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
         return newest if newest.fetch not in loaded else None
@@ -270,7 +270,7 @@ class Line:
             with self.warehouse.session(f"noting a failed fetch of {self.source.name}.{endpoint}") as connection:
                 ledger.ended(connection, stored[-1].manifest)
 
-    def _position(self, endpoint: str, since: datetime | None) -> str | None:
+    def _position(self, endpoint: str, partition: str | None, since: datetime | None) -> str | None:
         """Where a feed goes on: after its last complete fetch, stored or loaded."""
         feed = self.source.endpoints[endpoint].feed
         if feed is None:
@@ -281,11 +281,11 @@ class Line:
                     f"{self.source.name}.{endpoint}: --since needs a feed that goes on by time, not by cursor"
                 )
             return since.isoformat()
-        stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, None)]
+        stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, partition)]
         ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict == "complete"}
         undone = {snapshot.fetch for snapshot in self.undone(endpoint)}
-        counting = [f for f in self.fetches(endpoint) if f.verdict == "complete" and f.fetch not in undone]
-        ends |= {f.fetch: f.told_position for f in counting}
+        told = [f for f in self.fetches(endpoint) if f.partition == partition and f.fetch not in undone]
+        ends |= {f.fetch: f.told_position for f in told if f.verdict == "complete"}
         return ends[max(ends)] if ends else None
 
     def _client(self, endpoint: str, label: str) -> Client:
@@ -323,6 +323,11 @@ class Line:
             share=self.pace.share,
             max_wait_seconds=self.pace.max_wait.total_seconds(),
         )
+
+
+def _is_open(snapshot: Snapshot) -> bool:
+    """Whether its period went on after the fetch began: there may be more by now."""
+    return snapshot.manifest.ended is not None and snapshot.manifest.ended.verdict == "open"
 
 
 def data_version(snapshot: Snapshot) -> str:

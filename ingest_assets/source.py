@@ -3,7 +3,7 @@
     Source                      one API: where it is, how to get in, how fast one may ask
     └── Endpoint                one collection: what is asked, how it changes, what its table promises
         ├── Window | Feed       how it can be asked for a part; neither of them: a listing
-        ├── Partitions          which parts are fetched, loaded and backfilled as one
+        ├── Partitions          which parts are fetched, loaded and backfilled as one: periods, accounts, or both
         └── Contract            see `ingest_assets.contract`
 
 Models only: reading files is `ingest_assets.catalog`, and what each part does stands with its model in
@@ -13,9 +13,10 @@ Models only: reading files is `ingest_assets.catalog`, and what each part does s
 import itertools
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
 from pydantic import (
     AfterValidator,
@@ -38,10 +39,15 @@ from ingest_assets.http.decoders import Decoder, Json, Selector
 from ingest_assets.http.limits import RateLimit
 from ingest_assets.http.paginators import Paginator, SinglePage
 from ingest_assets.http.place import Place
+from ingest_assets.periods import EVERY, Every, Periods, even_hours, fixed_offset
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_.]*)\}")
 _BUILT_IN = {"from", "until", "partition"}
+# What Dagster keeps out of keys, and control characters.
+_KEY_PART = re.compile(r"[^|,\[\]\x00-\x1f\x7f]{1,200}")
+NO_KEY_PART = "cannot be part of a partition's key: 1 to 200 characters without | , [ ] ... and control characters"
+_TELLS_HOURS = ("%H", "%I", "%X", "%c", "%T")
 _CREDENTIAL_HEADERS = {"authorization", "proxy-authorization", "cookie"}
 RESERVED_NAMES = {"pg_catalog", "information_schema", "main", "temp", "system", "_ingest"}
 _NO_NAME = "is not a name: small letters, digits and _, a letter first, 40 characters at most"
@@ -195,11 +201,85 @@ class Feed(_Model):
         return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-class Partitions(_Model):
-    """The slices of a windowed endpoint."""
+class Listed(_Model):
+    """Values that another endpoint of this source lists, and which may become more."""
 
-    every: Literal["day"] = "day"
-    start: Annotated[date, BeforeValidator(_day_first)] = Field(description="the first day")
+    endpoint: str = Field(description="the endpoint whose table lists them")
+    field: str = Field(description="the column of that table that holds them, such as id")
+
+
+def _values(value: Any) -> Any:
+    """Numbers stand for themselves, as text: ids of accounts are written so."""
+    if isinstance(value, list):
+        return [str(one) if type(one) is int else one for one in value]
+    return value
+
+
+def _kind_of_values(given: Any) -> str | None:
+    if isinstance(given, list | tuple):
+        return "a list"
+    return "Listed" if isinstance(given, dict | Listed) else None
+
+
+Values = Annotated[
+    Annotated[tuple[str, ...], BeforeValidator(_values), Tag("a list")] | Annotated[Listed, Tag("Listed")],
+    Discriminator(
+        _kind_of_values,
+        custom_error_type="values",
+        custom_error_message="expected a list such as [eu, us], or {endpoint: accounts, field: id}",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Slice:
+    """A partition's key taken apart: its period, None without periods, and the value of each other dimension."""
+
+    period: str | None
+    by: Mapping[str, str]
+
+
+class Partitions(_Model):
+    """The slices that are fetched, loaded and backfilled as one: periods of a window, accounts or the like, or both."""
+
+    every: Every | None = Field(None, description="how long a period is; weeks begin on Monday")
+    start: Annotated[date, BeforeValidator(_day_first)] | None = Field(
+        None, description="a day of the first period, in the endpoint's time_zone"
+    )
+    open: bool = Field(False, description="fetch the running period, too, and once again after it is over")
+    settle: Duration = Field(timedelta(0), description="how long after its end a period may still change")
+    by: dict[str, Values] = Field(
+        default_factory=dict, description="accounts, regions and the like: {NAME} is replaced by each in turn"
+    )
+
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """What a key is made of, in its order, which is Dagster's: names in order of the alphabet."""
+        return tuple(sorted([*self.by, *([self.every] if self.every else [])]))
+
+    def key(self, period: str | None, by: Mapping[str, str]) -> str:
+        """The key of a slice, as Dagster writes it.
+
+        >>> Partitions(every="day", start="2026-01-01", by={"account": ["eu"]}).key("2026-01-07", {"account": "eu"})
+        'eu|2026-01-07'
+        """
+        values = dict(by)
+        if self.every is not None and period is not None:
+            values[self.every] = period
+        return "|".join(values[name] for name in self.dimensions)
+
+    def slice(self, key: str) -> Slice:
+        """What a key is made of; ValueError where it has another number of parts.
+
+        >>> Partitions(every="month", start="2026-01-01", by={"shop": ["a"]}).slice("2026-01-01|a").by
+        {'shop': 'a'}
+        """
+        parts = key.split("|") if len(self.dimensions) > 1 else [key]
+        if len(parts) != len(self.dimensions):
+            raise ValueError(f"{key!r} is no partition; expected {'|'.join(self.dimensions)}")
+        values = dict(zip(self.dimensions, parts, strict=True))
+        period = values.pop(self.every, None) if self.every else None
+        return Slice(period, values)
 
 
 class Lookback(_Model):
@@ -286,9 +366,50 @@ class Endpoint(_Model):
         return Contract(**{name: getattr(self, name) for name in names})
 
     @property
+    def periods(self) -> Periods | None:
+        """The periods of its time partitions; None without."""
+        told = self.partitions
+        return Periods(told.every, told.start, self.time_zone) if told and told.every and told.start else None
+
+    @property
+    def settle(self) -> timedelta:
+        """How long after its end a period may still change."""
+        return self.partitions.settle if self.partitions else timedelta(0)
+
+    def slice(self, key: str | None) -> Slice:
+        """What a partition's key is made of; ValueError where it is no key of this endpoint."""
+        if self.partitions is None or key is None:
+            return Slice(None, {})
+        return self.partitions.slice(key)
+
+    def told(self, key: str | None) -> dict[str, str]:
+        """The value of each dimension of a partition, as columns take it: of a period, its first moment or day."""
+        found, bounds = self.slice(key), self.bounds(key)
+        if self.partitions is None or self.partitions.every is None or bounds is None:
+            return dict(found.by)
+        began = bounds[0].isoformat() if self.partitions.every == "hour" else bounds[0].date().isoformat()
+        return {**found.by, self.partitions.every: began}
+
+    def bounds(self, key: str | None) -> tuple[datetime, datetime] | None:
+        """A partition's first moment and the next one's; None without time partitions."""
+        period = self.slice(key).period
+        return None if self.periods is None or period is None else self.periods.bounds(period)
+
+    def settled_at(self, key: str | None) -> datetime | None:
+        """When a partition is over and nothing of it will change by itself; None without time partitions."""
+        bounds = self.bounds(key)
+        return None if bounds is None else bounds[1].astimezone(UTC) + self.settle
+
+    @property
     def keys_cross_partitions(self) -> bool:
         """Whether the same key can come in several partitions, so that load order says nothing about age."""
-        return self.changes == "window"
+        return self.changes == "window" or bool(self.loose_dimensions)
+
+    @property
+    def loose_dimensions(self) -> list[str]:
+        """The dimensions that its key does not tell apart: a key can come in several of their partitions."""
+        told = {self.columns[name].from_partition for name in self.primary_key if name in self.columns}
+        return [name for name in (self.partitions.by if self.partitions else ()) if name not in told]
 
     @field_validator("time_zone")
     @classmethod
@@ -299,29 +420,123 @@ class Endpoint(_Model):
 
     @model_validator(mode="after")
     def _rules_hold(self) -> "Endpoint":
-        _refuse([*_shape_problems(self), *_key_problems(self), *_write_problems(self), *_request_problems(self)])
+        parts = (_shape_problems, _partition_problems, _key_problems, _write_problems, _request_problems)
+        _refuse([problem for part in parts for problem in part(self)])
         return self
 
 
 def _shape_problems(endpoint: Endpoint) -> Iterator[Problem]:
-    window, partitions = endpoint.window is not None, endpoint.partitions is not None
+    window = endpoint.window is not None
+    periods = endpoint.partitions is not None and endpoint.partitions.every is not None
     if window and endpoint.feed:
         yield ("feed",), "an endpoint is a window, a feed or a listing; this one says both window and feed"
-    elif partitions and not window:
+    elif periods and not window:
         yield (
             ("partitions",),
             "time partitions need a window: without one, a backfill would store today's list as the past",
         )
-    elif window and not partitions:
+    elif window and not periods:
         yield ("window",), "a window needs partitions, such as {every: day, start: 2026-01-01}"
     if endpoint.changes is not None and not window:
         yield ("changes",), "changes says what a window misses, and this endpoint has no window"
 
 
+def _partition_problems(endpoint: Endpoint) -> Iterator[Problem]:
+    told = endpoint.partitions
+    if told is None:
+        yield from _from_partition_problems(endpoint, ())
+        return
+    if not told.dimensions and told.start is None:
+        yield ("partitions",), "expected every and start, such as {every: day, start: 2026-01-01}, or by, or both"
+    if (told.every is None) != (told.start is None):
+        given, missing = ("every", "start") if told.every else ("start", "every")
+        yield ("partitions", given), f"{given} needs {missing} beside it, such as {{every: day, start: 2026-01-01}}"
+    for field in ("open", "settle"):
+        if told.every is None and getattr(told, field):
+            yield ("partitions", field), f"{field} is about periods: it needs every and start"
+    if told.settle < timedelta(0):
+        yield ("partitions", "settle"), "expected a duration such as PT2H, not one that lies before the end"
+    if len(told.dimensions) > 2:
+        found = ", ".join(told.dimensions)
+        yield ("partitions", "by"), f"Dagster's partitions have two dimensions at most; these are {found}"
+    yield from _by_problems(told.by)
+    yield from _hour_problems(endpoint)
+    yield from _from_partition_problems(endpoint, told.dimensions)
+
+
+def _by_problems(by: Mapping[str, tuple[str, ...] | Listed]) -> Iterator[Problem]:
+    for name, values in by.items():
+        place = ("partitions", "by", name)
+        if name in _BUILT_IN or name in EVERY:
+            yield place, f"{name!r} is a word of the file's own: name the dimension otherwise, such as account"
+        elif not NAME.fullmatch(name):
+            yield place, f"{name!r} {_NO_NAME}"
+        if isinstance(values, Listed):
+            continue
+        if not values:
+            yield place, "expected at least one value"
+        for twice in sorted({value for value in values if values.count(value) > 1}):
+            yield place, f"{twice!r} stands twice"
+        for wrong in [value for value in values if not is_key_part(value)]:
+            yield place, f"{wrong!r} {NO_KEY_PART}"
+
+
+def is_key_part(value: str) -> bool:
+    """Whether a value can be part of a partition's key.
+
+    >>> is_key_part("Möller & Söhne"), is_key_part("a|b"), is_key_part("")
+    (True, False, False)
+    """
+    return _KEY_PART.fullmatch(value) is not None and "..." not in value
+
+
+def _hour_problems(endpoint: Endpoint) -> Iterator[Problem]:
+    """Hours have to be told apart: by Dagster, and by whoever reads a bound."""
+    periods, window = endpoint.periods, endpoint.window
+    if periods is None or window is None or periods.every != "hour":
+        return
+    if not even_hours(periods.zone, periods.start):
+        yield (
+            ("partitions", "every"),
+            f"the clock of {periods.zone} moves by half an hour: use time_zone: UTC for hours",
+        )
+    if window.format in ("iso", "unix", "unix_ms"):
+        return
+    if not any(part in window.format for part in _TELLS_HOURS):
+        yield ("window", "format"), f"a bound written as {window.format!r} tells no hour, and partitions are hours"
+    elif not fixed_offset(periods.zone, periods.start) and not any(p in window.format for p in ("%z", "%:z")):
+        yield (
+            ("window", "format"),
+            f"an hour comes twice a year in {periods.zone}: its bounds need an offset (%z), or time_zone: UTC",
+        )
+
+
+def _from_partition_problems(endpoint: Endpoint, dimensions: tuple[str, ...]) -> Iterator[Problem]:
+    for name, column in endpoint.columns.items():
+        if column.from_partition is not None and column.from_partition not in dimensions:
+            known = ", ".join(dimensions) or "no partitions"
+            yield (
+                ("columns", name, "from_partition"),
+                f"{column.from_partition!r} is no dimension of the partitions; there are {known}",
+            )
+    for path, table in endpoint.children.items():
+        for name, column in table.columns.items():
+            if column.from_partition is not None:
+                yield ("children", path, "columns", name), "from_partition is for columns of the endpoint's own table"
+
+
 def _key_problems(endpoint: Endpoint) -> Iterator[Problem]:
     if endpoint.write == "merge" and not endpoint.primary_key:
         yield (), "write: merge needs a primary_key; without one use replace or replace_partition"
-    if endpoint.keys_cross_partitions and endpoint.newest_by is None:
+    if endpoint.write == "merge" and endpoint.primary_key and endpoint.newest_by is None:
+        for name in endpoint.loose_dimensions:
+            told = (
+                f"two of {name!r} may have records of the same key: put it into the key (columns: {{{name}: {{type: "
+                f"varchar, from_partition: {name}}}}}, primary_key: [{', '.join((name, *endpoint.primary_key))}]), "
+                "or let newest_by say which version is newer"
+            )
+            yield ("partitions", "by", name), told
+    if endpoint.changes == "window" and endpoint.newest_by is None:
         yield (
             ("changes",),
             "changes: window lets a key come in several partitions: newest_by must say which version is newer",
@@ -456,6 +671,34 @@ def _source_problems(source: Source) -> Iterator[Problem]:
                 ("endpoints", name, "changes", "feed"),
                 f"{changes.feed!r} is not another endpoint of this source; there are {others or 'none'}",
             )
+    yield from _listed_problems(source)
+
+
+def listed(endpoint: Endpoint) -> dict[str, Listed]:
+    """The dimensions of an endpoint's partitions whose values another endpoint lists, by name."""
+    by = endpoint.partitions.by if endpoint.partitions else {}
+    return {name: values for name, values in by.items() if isinstance(values, Listed)}
+
+
+def _listed_problems(source: Source) -> Iterator[Problem]:
+    for name, endpoint in source.endpoints.items():
+        for dimension, told in listed(endpoint).items():
+            place = ("endpoints", name, "partitions", "by", dimension, "endpoint")
+            if told.endpoint not in source.endpoints or told.endpoint == name:
+                others = ", ".join(other for other in source.endpoints if other != name)
+                yield place, f"{told.endpoint!r} is not another endpoint of this source; there are {others or 'none'}"
+            elif name in listings(source, told.endpoint):
+                yield place, f"{told.endpoint!r} is itself listed by {name!r}: one of them has to come first"
+
+
+def listings(source: Source, name: str) -> set[str]:
+    """All endpoints that have to be loaded before an endpoint's partitions are known."""
+    found, new = set[str](), {name}
+    while new:
+        new = {one.endpoint for n in new if n in source.endpoints for one in listed(source.endpoints[n]).values()}
+        new -= found
+        found |= new
+    return found
 
 
 def _placeholder_problems(source: Source) -> Iterator[Problem]:
@@ -463,16 +706,25 @@ def _placeholder_problems(source: Source) -> Iterator[Problem]:
     everywhere = set(source.settings)
     yield from _unknown(source.model_dump(include={"base_url", "account", "headers", "auth"}), everywhere)
     for name, endpoint in source.endpoints.items():
-        known = (
-            everywhere
-            | ({"from", "until"} if endpoint.window else set())
-            | ({"partition"} if endpoint.partitions else set())
-        )
         inside: tuple[str, ...] = ("endpoints", name)
-        yield from _unknown(endpoint.model_dump(include={"path", "base_url", "params"}), known, inside)
+        known = everywhere | placeholders(endpoint)
+        yield from _unknown(endpoint.model_dump(include={"path", "params", "headers"}), known, inside)
         for place, message in _unknown(endpoint.model_dump(include={"body"}), known, inside):
             yield place, f"{message}. What is meant to be sent as it stands, such as GraphQL, takes spaces: {{ id }}"
-        yield from _unknown(endpoint.model_dump(include={"headers"}), everywhere, inside)
+        # An account that an API lists must not decide where credentials go.
+        yield from _unknown(endpoint.model_dump(include={"base_url"}), everywhere, inside)
+        for clash in sorted(everywhere & set(endpoint.partitions.by if endpoint.partitions else ())):
+            yield (*inside, "partitions", "by", clash), f"{{{clash}}} is a setting of this source: rename one of them"
+
+
+def placeholders(endpoint: Endpoint) -> set[str]:
+    """What differs from partition to partition, and is replaced in path, params, headers and body."""
+    told = endpoint.partitions
+    return (
+        ({"from", "until"} if endpoint.window else set())
+        | ({"partition"} if told and told.every else set())
+        | set(told.by if told else ())
+    )
 
 
 def _unknown(value: Any, known: set[str], path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
@@ -484,34 +736,3 @@ def _unknown(value: Any, known: set[str], path: tuple[str | int, ...] = ()) -> I
             if found not in known:
                 told = ", ".join(f"{{{name}}}" for name in sorted(known)) or "nothing"
                 yield path, f"{{{found}}} is replaced by nothing; known here: {told}"
-
-
-def written(moment: datetime, form: str) -> str:
-    """A bound as the API wants it; `moment` carries its zone.
-
-    >>> moment = datetime(2026, 1, 2, tzinfo=UTC)
-    >>> [written(moment, form) for form in ("iso", "date", "unix", "unix_ms", "%d.%m.%Y")]
-    ['2026-01-02T00:00:00Z', '2026-01-02', '1767312000', '1767312000000', '02.01.2026']
-    """
-    match form:
-        case "iso":
-            return moment.isoformat().replace("+00:00", "Z")
-        case "date":
-            return moment.date().isoformat()
-        case "unix":
-            return str(int(moment.timestamp()))
-        case "unix_ms":
-            return str(int(moment.timestamp() * 1000))
-        case _:
-            return moment.strftime(form)
-
-
-def day_bounds(key: str, zone: str) -> tuple[datetime, datetime]:
-    """First moment of a day and of the next one, in the endpoint's zone: half-open, 23 to 25 hours long.
-
-    >>> [b.isoformat() for b in day_bounds("2026-03-29", "Europe/Amsterdam")]
-    ['2026-03-29T00:00:00+01:00', '2026-03-30T00:00:00+02:00']
-    """
-    day = date.fromisoformat(key)
-    first, after = (datetime.combine(d, time(), ZoneInfo(zone)) for d in (day, day + timedelta(days=1)))
-    return first, after

@@ -135,7 +135,7 @@ def test_a_file_is_read_as_it_stands(write):
         ("requests: 25", "requests: 0", "shop.yaml:3: rate_limit.requests: expected a value greater than 0; found 0"),
         ('"2026-01-01"', "01.02.2026", "shop.yaml:11: endpoints.orders.partitions.start: expected a date such as 2026-01-01; found '01.02.2026'"),
         ('"2026-01-01"', "2026-02-30", "shop.yaml:11: endpoints.orders.partitions.start: expected a date such as 2026-01-01; found '2026-02-30'"),
-        ("every: day", "every: dya", "shop.yaml:11: endpoints.orders.partitions.every: expected day; found 'dya'"),
+        ("every: day", "every: dya", "shop.yaml:11: endpoints.orders.partitions.every: expected hour, day, week or month; found 'dya'"),
         ("format: unix", "format: unx", "shop.yaml:10: endpoints.orders.window.format: expected iso, date, unix"),
         ("{limit: 100}", "[limit, 100]", "shop.yaml:7: endpoints.orders.params: expected a mapping; found a list"),
         ("{limit: 100}", "limit=100", "shop.yaml:7: endpoints.orders.params: expected a mapping; found text"),

@@ -237,7 +237,7 @@ def test_days_that_need_the_same_endpoints_become_one_range() -> None:
 
 def test_named_days_leave_out_what_has_no_days() -> None:
     sources = {"stripe": load(SHIPPED / "stripe.yaml")}
-    last = (NOW - timedelta(days=1)).date()
+    last = str((NOW - timedelta(days=1)).date())
 
     runs = plan(sources, [("stripe", "customers"), ("stripe", "charges")], Wanted(last, last), lambda _: [], NOW)
 

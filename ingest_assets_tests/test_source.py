@@ -1,16 +1,12 @@
 """The rules of a source file's models, each with its refusal; bounds of days; how times are written."""
 
-from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
-from zoneinfo import ZoneInfo
+from datetime import UTC, date, datetime
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ingest_assets.contract import Column, Contract
-from ingest_assets.source import RESERVED_NAMES, Endpoint, Source, cron, day_bounds, written
+from ingest_assets.source import RESERVED_NAMES, Endpoint, Source, cron
 
 WINDOW = {
     "window": {"from": "since", "until": "before"},
@@ -306,51 +302,3 @@ def test_a_key_comes_in_several_partitions_where_the_window_is_by_update_time():
 
     assert updates.keys_cross_partitions
     assert not made.keys_cross_partitions
-
-
-@pytest.mark.parametrize(
-    ("day", "zone", "hours"),
-    [
-        ("2026-03-29", "Europe/Amsterdam", 23),
-        ("2026-10-25", "Europe/Amsterdam", 25),
-        ("2026-03-08", "America/New_York", 23),
-        ("2026-11-01", "America/New_York", 25),
-        ("2026-03-29", "UTC", 24),
-        ("2026-03-29", "Asia/Kolkata", 24),
-    ],
-)
-def test_a_day_is_as_long_as_its_zone_makes_it(day, zone, hours):
-    first, after = (bound.astimezone(UTC) for bound in day_bounds(day, zone))
-
-    assert after - first == timedelta(hours=hours)
-
-
-@given(st.dates(date(2000, 1, 1), date(2037, 12, 30)), st.sampled_from(ZONES))
-def test_days_follow_each_other_without_gap_or_overlap(day, zone):
-    (_, end), (begin, _) = (day_bounds(key.isoformat(), zone) for key in (day, day + timedelta(days=1)))
-
-    assert end == begin
-    assert begin.astimezone(ZoneInfo(zone)).date() == day + timedelta(days=1)
-
-
-@pytest.mark.parametrize(
-    ("form", "text"),
-    [
-        ("iso", "2026-03-29T00:00:00+01:00"),
-        ("date", "2026-03-29"),
-        ("unix", "1774738800"),
-        ("unix_ms", "1774738800000"),
-        ("%Y/%m/%d %H:%M %z", "2026/03/29 00:00 +0100"),
-    ],
-)
-def test_a_bound_is_written_as_the_api_wants_it(form, text):
-    first, _ = day_bounds("2026-03-29", "Europe/Amsterdam")
-
-    assert written(first, form) == text
-
-
-@given(st.lists(st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)), min_size=2))  # noqa: DTZ001 -- Hypothesis adds the zone
-def test_unix_bounds_keep_the_order_of_time(moments):
-    texts = [int(written(moment, "unix_ms")) for moment in sorted(moments)]
-
-    assert all(one <= other for one, other in pairwise(texts))

@@ -67,7 +67,7 @@ def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
 
 
 def _specs(source: Source, name: str) -> list[dg.AssetSpec]:
-    endpoint, partitions = source.endpoints[name], partitions_of(source.endpoints[name])
+    endpoint, partitions = source.endpoints[name], partitions_of(source.name, source.endpoints[name])
     raw, table = raw_key(source.name, name), table_key(source.name, name)
     code, fresh = versions(source, name), endpoint.fresh_within
     return [
@@ -100,8 +100,12 @@ def _description(source: Source, endpoint: Endpoint) -> str:
     text = endpoint.description or f"Records of {source.name}{endpoint.path}"
     match endpoint.changes:
         case SeenByFeed(feed=feed):
-            return f"{text}. What changes after its day is told by the feed {feed!r}."
+            return f"{text}. What changes after its {_period(endpoint)} is told by the feed {feed!r}."
         case "unseen" | None if endpoint.window:
-            return f"{text}. What changes after its day is not seen."
+            return f"{text}. What changes after its {_period(endpoint)} is not seen."
         case _:
             return f"{text}."
+
+
+def _period(endpoint: Endpoint) -> str:
+    return (endpoint.partitions and endpoint.partitions.every) or "day"

@@ -5,7 +5,8 @@ import hashlib
 import dagster as dg
 
 from ingest_assets.errors import ConfigError
-from ingest_assets.source import Endpoint, Source
+from ingest_assets.periods import Periods
+from ingest_assets.source import Endpoint, Listed, Source
 
 # The parts of an endpoint that decide what is asked for; the rest says what is made of the answers.
 _ASKED = {
@@ -54,8 +55,49 @@ def versions(source: Source, name: str) -> dict[dg.AssetKey, str]:
     }
 
 
-def partitions_of(endpoint: Endpoint) -> dg.DailyPartitionsDefinition | None:
-    """An endpoint's partitions, or None for feeds and listings."""
-    if endpoint.partitions is None:
+def partitions_of(source: str, endpoint: Endpoint) -> dg.PartitionsDefinition[str] | None:
+    """The partitions of an endpoint of a source; None where it is asked as a whole."""
+    told, periods = endpoint.partitions, endpoint.periods
+    if told is None:
         return None
-    return dg.DailyPartitionsDefinition(endpoint.partitions.start.isoformat(), timezone=endpoint.time_zone)
+    dimensions: dict[str, dg.PartitionsDefinition[str]] = {
+        name: dg.DynamicPartitionsDefinition(name=listing_name(source, values))
+        if isinstance(values, Listed)
+        else dg.StaticPartitionsDefinition(list(values))
+        for name, values in told.by.items()
+    }
+    if periods is not None:
+        dimensions[periods.every] = time_partitions(periods, running=told.open)
+    if len(dimensions) == 1:
+        return next(iter(dimensions.values()))
+    return dg.MultiPartitionsDefinition(dimensions)
+
+
+def listing_name(source: str, told: Listed) -> str:
+    """What Dagster calls the partitions that another endpoint lists: the same for all who use them."""
+    return f"{source}.{told.endpoint}.{told.field}"
+
+
+def time_partitions(periods: Periods, *, running: bool) -> dg.TimeWindowPartitionsDefinition:
+    """Dagster's partitions of these periods; `running` adds the one that is not over."""
+    ahead = int(running)
+    match periods.every:
+        case "hour":
+            return dg.HourlyPartitionsDefinition(periods.first, timezone=periods.zone, end_offset=ahead)
+        case "day":
+            return dg.DailyPartitionsDefinition(periods.first, timezone=periods.zone, end_offset=ahead)
+        case "week":
+            return dg.WeeklyPartitionsDefinition(periods.first, timezone=periods.zone, end_offset=ahead, day_offset=1)
+        case "month":
+            return dg.MonthlyPartitionsDefinition(periods.first, timezone=periods.zone, end_offset=ahead)
+
+
+def event_key(endpoint: Endpoint, partition: str | None) -> str | None:
+    """A partition's key as Dagster's events have it: of two dimensions it knows each.
+
+    Dagster's own multi-dimensional key is a text that carries its parts.
+    """
+    told = endpoint.partitions
+    if told is None or partition is None or len(told.dimensions) < 2:
+        return partition
+    return dg.MultiPartitionKey(dict(zip(told.dimensions, partition.split("|"), strict=True)))

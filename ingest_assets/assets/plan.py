@@ -1,25 +1,28 @@
 """Which endpoints and partitions a command means, as few range runs as Dagster allows.
 
-A job holds one partitions definition, and a range has no holes: days that need the same endpoints become one run.
+A job holds one partitions definition, and a range has no holes: periods that need the same endpoints become one run.
+Where partitions are periods of accounts, each account has runs of its own.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from ingest_assets.catalog import hint
 from ingest_assets.errors import ConfigError
-from ingest_assets.load.due import days_between, due, last_closed_day, outstanding
+from ingest_assets.load.due import Members, combinations, due, fixed, last_closed, outstanding, running
 from ingest_assets.load.ledger import Fetch
-from ingest_assets.source import Endpoint, Source
+from ingest_assets.periods import ANY_PERIOD, Periods
+from ingest_assets.source import Endpoint, Source, listed
 
 Name = tuple[str, str]
 Loaded = Callable[[Name], Sequence[Fetch]]
+_NAMED = 10
 
 
 @dataclass(frozen=True)
 class Range:
-    """One run: these endpoints, for all days from `first` to `last`; both None without partitions."""
+    """One run: these endpoints, for all partitions from `first` to `last`; both None without partitions."""
 
     endpoints: tuple[Name, ...]
     first: str | None = None
@@ -28,11 +31,16 @@ class Range:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What was asked for on the command line; `first` and `last` are days, both ends included."""
+    """What was asked for on the command line.
 
-    first: date | None = None
-    last: date | None = None
+    `first` and `last` are a month, a day, an hour or a period's key, both ends included. `by` is the one value that
+    is meant of a dimension, such as an account.
+    """
+
+    first: str | None = None
+    last: str | None = None
     again: bool = False
+    by: Mapping[str, str] = field(default_factory=dict)
 
 
 def chosen(sources: Mapping[str, Source], names: Sequence[str]) -> list[Name]:
@@ -60,51 +68,171 @@ def one(sources: Mapping[str, Source], text: str) -> Name:
     return found[0]
 
 
+def meant(
+    sources: Mapping[str, Source],
+    names: Sequence[Name],
+    partition: str | None,
+    ends: tuple[str | None, str | None],
+    by: Mapping[str, str],
+    *,
+    again: bool,
+) -> Wanted:
+    """What a command line means: a range of time; or one partition, by a time or by its key."""
+    if partition is None:
+        return Wanted(*ends, again, by)
+    try:
+        ANY_PERIOD.span(partition)
+    except ValueError:
+        if len(names) != 1:
+            raise ConfigError(
+                f"--partition {partition!r} is no time; expected such as 2026-01-31, or a partition's key beside the "
+                "name of one endpoint"
+            ) from None
+        (name,) = names
+        return one_partition(name, sources[name[0]].endpoints[name[1]], partition, again=again)
+    return Wanted(partition, partition, again, by)
+
+
+def one_partition(name: Name, endpoint: Endpoint, text: str, *, again: bool = False) -> Wanted:
+    """The one partition that a person wrote: its key, or a time where partitions are periods alone."""
+    told = endpoint.partitions
+    if told is None:
+        raise ConfigError(f"{'.'.join(name)}: it has no partitions, so --partition names none of them")
+    try:
+        found = told.slice(text)
+    except ValueError as error:
+        raise ConfigError(f"{'.'.join(name)}: --partition {error}") from None
+    return Wanted(found.period, found.period, again, found.by)
+
+
 def plan(
-    sources: Mapping[str, Source], names: Iterable[Name], wanted: Wanted, loaded: Loaded, now: datetime
+    sources: Mapping[str, Source],
+    names: Iterable[Name],
+    wanted: Wanted,
+    loaded: Loaded,
+    now: datetime,
+    members: Callable[[Name], Members] = lambda _: {},
 ) -> list[Range]:
-    """The runs that bring these endpoints up to date: partitioned ones first, then feeds and listings together."""
+    """The runs that bring these endpoints up to date: those of periods first, then feeds and listings together.
+
+    `members` gives the values of dimensions that other endpoints list. ConfigError where what is wanted is no
+    partition of an endpoint.
+    """
     alone: list[Name] = []
-    by_definition: dict[tuple[date, str], dict[Name, list[str]]] = {}
+    by_definition: dict[object, dict[Name, list[str]]] = {}
+    named_days = wanted.first is not None or wanted.last is not None
     for name in names:
         endpoint = sources[name[0]].endpoints[name[1]]
         if endpoint.partitions is None:
             alone.append(name)
-            continue
-        definition = (endpoint.partitions.start, endpoint.time_zone)
-        days = _days(name, endpoint, wanted, loaded(name), now)
-        by_definition.setdefault(definition, {})[name] = days
-    ranges = [run for days in by_definition.values() for run in in_ranges(days)]
-    named_days = wanted.first is not None or wanted.last is not None
-    return ranges if named_days or not alone else [*ranges, Range(tuple(alone))]
+        elif endpoint.periods is not None or not named_days:
+            keys = _keys(name, endpoint, wanted, loaded(name), now, members(name))
+            by_definition.setdefault(_definition(name, endpoint), {})[name] = keys
+    ranges = [
+        run
+        for keys in by_definition.values()
+        for first in [next(iter(keys))]
+        for run in in_ranges(keys, sources[first[0]].endpoints[first[1]])
+    ]
+    return ranges if named_days or wanted.by or not alone else [*ranges, Range(tuple(alone))]
 
 
-def _days(name: Name, endpoint: Endpoint, wanted: Wanted, fetches: Sequence[Fetch], now: datetime) -> list[str]:
+def _definition(name: Name, endpoint: Endpoint) -> object:
+    """What two endpoints have in common where one run can hold both."""
+    told = endpoint.partitions
+    if told is None or told.every is None:
+        return name
+    lists = name[0] if listed(endpoint) else ""
+    return (
+        endpoint.periods and endpoint.periods.first,
+        told.every,
+        told.open,
+        endpoint.time_zone,
+        lists,
+        repr(told.by),
+    )
+
+
+def _keys(
+    name: Name, endpoint: Endpoint, wanted: Wanted, fetches: Sequence[Fetch], now: datetime, members: Members
+) -> list[str]:
+    told = endpoint.partitions
+    assert told is not None  # noqa: S101 -- for the type checker: who asks has partitions
+    chosen = _members(name, endpoint, wanted, members)
     if wanted.first is None and wanted.last is None:
-        return due(endpoint, [] if wanted.again else fetches, now)
-    start = endpoint.partitions.start if endpoint.partitions else date.min
-    first, last = wanted.first or start, wanted.last or last_closed_day(endpoint, now)
-    label = ".".join(name)
-    if first < start:
-        raise ConfigError(f"{label}: its partitions begin on {start}; {first} is before that")
-    if last > last_closed_day(endpoint, now):
-        raise ConfigError(f"{label}: {last} is not over yet in {endpoint.time_zone}; only closed days are fetched")
+        return due(endpoint, [] if wanted.again else fetches, now, chosen)
+    periods = _named_periods(name, endpoint, wanted, now)
+    keys = [told.key(period, by) for by in combinations(endpoint, chosen) for period in periods]
+    return keys if wanted.again else outstanding(endpoint, fetches, keys, now)
+
+
+def _members(name: Name, endpoint: Endpoint, wanted: Wanted, members: Members) -> Members:
+    """The values of each dimension that are meant."""
+    there = {**fixed(endpoint), **members}
+    for dimension, value in wanted.by.items():
+        label, known = ".".join(name), (endpoint.partitions.by if endpoint.partitions else {})
+        if dimension not in known:
+            raise ConfigError(
+                f"{label}: it is not partitioned by {dimension!r}; there are {', '.join(known) or 'none'}"
+            )
+        if value not in there.get(dimension, ()):
+            some = ", ".join(list(there.get(dimension, ()))[:_NAMED]) or "none yet"
+            raise ConfigError(f"{label}: {value!r} is no {dimension}; there are {some}")
+        there[dimension] = (value,)
+    return there
+
+
+def _named_periods(name: Name, endpoint: Endpoint, wanted: Wanted, now: datetime) -> list[str]:
+    """The periods from the first to the last that was written; ConfigError where they cannot be fetched."""
+    periods, label = endpoint.periods, ".".join(name)
+    assert periods is not None  # noqa: S101 -- for the type checker: who asks has periods
+    newest = [key for key in (last_closed(endpoint, now), *running(endpoint, now)) if key is not None]
+    try:
+        first = periods.span(wanted.first)[0] if wanted.first else periods.first
+        last = periods.span(wanted.last)[1] if wanted.last else (newest or [periods.first])[-1]
+    except ValueError as error:
+        raise ConfigError(f"{label}: {error}") from None
+    if first < periods.first:
+        raise ConfigError(f"{label}: its partitions begin on {periods.first}; {first} is before that")
+    if not newest or last > newest[-1]:
+        raise ConfigError(f"{label}: {_not_over(endpoint, periods, last)}")
     if last < first:
-        raise ConfigError(f"{label}: --to {last} is before --from {first}")
-    days = days_between(first, last)
-    return days if wanted.again else outstanding(endpoint, fetches, days, now)
+        raise ConfigError(f"{label}: --to {wanted.last} is before --from {wanted.first}")
+    return periods.between(first, last)
 
 
-def in_ranges(days: Mapping[Name, Sequence[str]]) -> list[Range]:
-    """Days in a row that need the same endpoints, as runs."""
-    needed: dict[str, tuple[Name, ...]] = {}
-    for day in sorted({day for wanted in days.values() for day in wanted}):
-        needed[day] = tuple(name for name, wanted in days.items() if day in wanted)
+def _not_over(endpoint: Endpoint, periods: Periods, last: str) -> str:
+    if endpoint.partitions is not None and endpoint.partitions.open:
+        return f"{last} has not begun yet in {periods.zone}"
+    settles = f", and settles {endpoint.settle} later" if endpoint.settle else ""
+    told = f"{last} is not over yet in {periods.zone}{settles}"
+    return f"{told}; only closed {periods.every}s are fetched (or those that run, by open: true)"
+
+
+def in_ranges(keys: Mapping[Name, Sequence[str]], endpoint: Endpoint) -> list[Range]:
+    """Partitions in a row that need the same endpoints, as runs; all have the partitions of `endpoint`."""
+    told, needed = endpoint.partitions, dict[str, tuple[Name, ...]]()
+    meant = {name: set(wanted) for name, wanted in keys.items()}
+    for key in dict.fromkeys(key for wanted in keys.values() for key in wanted):
+        needed[key] = tuple(name for name, wanted in meant.items() if key in wanted)
     runs: list[Range] = []
-    for day, names in needed.items():
-        before = (date.fromisoformat(day) - timedelta(days=1)).isoformat()
-        if runs and runs[-1].last == before and runs[-1].endpoints == names:
-            runs[-1] = Range(names, runs[-1].first, day)
+    for key in sorted(needed, key=lambda key: _order(endpoint, key)):
+        last = runs[-1].last if runs else None
+        if last is not None and told and runs[-1].endpoints == needed[key] and _follows(endpoint, last, key):
+            runs[-1] = Range(needed[key], runs[-1].first, key)
         else:
-            runs.append(Range(names, day, day))
+            runs.append(Range(needed[key], key, key))
     return runs
+
+
+def _order(endpoint: Endpoint, key: str) -> tuple[list[str], str]:
+    found = endpoint.slice(key)
+    return [found.by[name] for name in sorted(found.by)], found.period or ""
+
+
+def _follows(endpoint: Endpoint, key: str, next_key: str) -> bool:
+    """Whether one partition is the very next one, of the same account or the like."""
+    one, other = endpoint.slice(key), endpoint.slice(next_key)
+    if endpoint.periods is None or one.period is None or one.by != other.by:
+        return False
+    return endpoint.periods.next(one.period) == other.period

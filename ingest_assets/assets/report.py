@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from ingest_assets.assets.names import raw_key, table_key
+from ingest_assets.assets.names import event_key, raw_key, table_key
 from ingest_assets.line import Line, data_version
 from ingest_assets.load.summary import Summary
 from ingest_assets.raw.snapshots import Snapshot
@@ -102,7 +102,7 @@ class Reporter:
     ) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
             key,
-            partition=snapshot.manifest.partition,
+            partition=event_key(self.line.source.endpoints[self.endpoint], snapshot.manifest.partition),
             metadata=dict(metadata),
             tags={
                 "dagster/code_version": self.versions[key],

@@ -102,7 +102,7 @@ class Step:
         # A run over days may hold feeds and listings too: its days are none of theirs.
         if self.line.source.endpoints[self.endpoint].partitions is None:
             return [None]
-        return list(self.context.partition_keys)
+        return [str(key) for key in self.context.partition_keys]
 
     @property
     def _reconciler(self) -> Reconciler:

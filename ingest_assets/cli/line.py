@@ -1,43 +1,46 @@
 """Commands that fetch and load."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import click
 
-from ingest_assets.cli.options import DAY, end, json_option
+from ingest_assets.cli.options import MEMBER, TIME, end, json_option
 
 
 @click.command(short_help="Fetch and load what is due.")
 @click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
-@click.option("--partition", type=DAY, help="One day.")
-@click.option("--from", "first", type=DAY, help="First day.")
-@click.option("--to", "last", type=DAY, help="Last day, included; by default the last closed one.")
-@click.option("--again", is_flag=True, help="Fetch days that are complete, too.")
+@click.option("--partition", help="One partition: a day, an hour, a month, or a key such as 'eu|2026-01-07'.")
+@click.option("--from", "first", type=TIME, help="First day, hour or month.")
+@click.option("--to", "last", type=TIME, help="Last one, included; by default the last closed one.")
+@click.option("--by", "members", type=MEMBER, multiple=True, help="One account or the like alone: account=eu.")
+@click.option("--again", is_flag=True, help="Fetch partitions that are complete, too.")
 @click.option("--since", default="", help="Feeds that go on by time: begin again at this date or time.")
 @json_option
 @click.pass_obj
 def run(
     data: str,
     names: tuple[str, ...],
-    partition: date | None,
-    first: date | None,
-    last: date | None,
+    partition: str | None,
+    first: str | None,
+    last: str | None,
+    members: tuple[tuple[str, str], ...],
     again: bool,
     since: str,
     as_json: bool,
 ) -> None:
     """Fetch and load, through the Dagster instance.
 
-    Without days: those since the newest one that is loaded, and those that may have changed since. Closed days that
+    Without days: those since the first one that is loaded which are missing or may have changed. Closed periods that
     are complete are left alone, unless --again says otherwise. Safe to interrupt, and to repeat.
 
     \b
     ingest run stripe --from 2026-01-01 --to 2026-01-31
     ingest run stripe.charges --partition 2026-01-07 --again
+    ingest run shop.orders --by account=eu --from 2026-01
     """
     from ingest_assets import catalog
     from ingest_assets.assets.launch import catch_up
-    from ingest_assets.assets.plan import Wanted, chosen, plan
+    from ingest_assets.assets.plan import chosen, meant, plan
     from ingest_assets.commands import environment
     from ingest_assets.commands import run as running
     from ingest_assets.commands.output import output
@@ -46,11 +49,11 @@ def run(
         raise click.UsageError("--partition names one day, --from and --to a range: say one of them")
     out, folder, sources = output(as_json=as_json), environment.settle(data), catalog.sources()
     wanted = chosen(sources, names)
-    days = Wanted(partition or first, partition or last, again)
+    what = meant(sources, wanted, partition, (first, last), dict(members), again=again)
     catch_up(sources, wanted, folder)
-    ranges = plan(sources, wanted, days, lambda name: running.fetches(folder, sources, name), datetime.now(UTC))
+    ranges = plan(sources, wanted, what, lambda name: running.fetches(folder, sources, name), datetime.now(UTC))
     if not ranges:
-        out.console.print("Nothing is due: all closed days are complete. Fetch them anyway by --again")
+        out.console.print("Nothing is due: all closed periods are complete. Fetch them anyway by --again")
         out.document(running.NOTHING)
         return
     end(running.run(sources, ranges, folder, out, since=since))
@@ -58,11 +61,11 @@ def run(
 
 @click.command(short_help="Load again what is stored.")
 @click.argument("name", metavar="SOURCE.ENDPOINT")
-@click.option("--partition", type=DAY, help="One day.")
+@click.option("--partition", help="One partition: its key, such as 2026-01-07.")
 @click.option("--all", "every", is_flag=True, help="All that is stored, not only what is out of date.")
 @json_option
 @click.pass_obj
-def replay(data: str, name: str, partition: date | None, every: bool, as_json: bool) -> None:
+def replay(data: str, name: str, partition: str | None, every: bool, as_json: bool) -> None:
     """Load again what is stored, with no request: after a contract changed, or to empty quarantine.
 
     \b

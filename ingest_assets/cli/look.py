@@ -1,11 +1,10 @@
 """Commands that look and tell."""
 
 import sys
-from datetime import date
 
 import click
 
-from ingest_assets.cli.options import DAY, FAILED, json_option
+from ingest_assets.cli.options import FAILED, json_option
 
 
 @click.command(short_help="What is wrong, and what to do.")
@@ -65,9 +64,9 @@ def check(source: str, as_json: bool) -> None:
 @click.command(short_help="The first records as rows, with types to declare.")
 @click.argument("name", metavar="SOURCE.ENDPOINT")
 @click.option("--rows", default=3, show_default=True, help="How many records to show.")
-@click.option("--partition", type=DAY, help="The day to ask for; by default the last closed one.")
+@click.option("--partition", help="The partition to ask for; by default the last closed one.")
 @json_option
-def preview(name: str, rows: int, partition: date | None, as_json: bool) -> None:
+def preview(name: str, rows: int, partition: str | None, as_json: bool) -> None:
     """The first records as rows, with types to declare; nothing is written.
 
     \b
@@ -80,8 +79,7 @@ def preview(name: str, rows: int, partition: date | None, as_json: bool) -> None
 
     sources = catalog.sources()
     wanted = one(sources, name)
-    day = partition.isoformat() if partition else None
-    preview(sources[wanted[0]], wanted, rows, output(as_json=as_json), day)
+    preview(sources[wanted[0]], wanted, rows, output(as_json=as_json), partition)
 
 
 @click.command(short_help="Compare stored responses with their hashes.")

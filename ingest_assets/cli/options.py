@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from ingest_assets.errors import ConfigError, TransientFailure
+from ingest_assets.periods import ANY_PERIOD
 
 if TYPE_CHECKING:
     from ingest_assets.commands.run import Outcome
@@ -31,6 +32,43 @@ class Day(click.ParamType[date]):
 
 
 DAY = Day()
+
+
+class Time(click.ParamType[str]):
+    """A month, a day, or an hour, as a person writes it."""
+
+    name = "time"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself, or an error that says what was expected."""
+        try:
+            ANY_PERIOD.span(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        return value
+
+
+TIME = Time()
+
+
+class Member(click.ParamType[tuple[str, str]]):
+    """A dimension and one of its values, as NAME=VALUE."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: str | tuple[str, str], param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        """Name and value, or an error that says what was expected."""
+        if isinstance(value, tuple):
+            return value
+        name, sign, told = value.partition("=")
+        if not (name and sign and told):
+            self.fail(f"{value!r} is no NAME=VALUE; expected such as account=eu", param, ctx)
+        return name, told
+
+
+MEMBER = Member()
 
 
 def json_option(command: Command) -> Command:

@@ -19,7 +19,7 @@ from ingest_assets.contract import Contract
 from ingest_assets.errors import ConfigError, IngestError
 from ingest_assets.extract.peek import Peek
 from ingest_assets.line import Line
-from ingest_assets.load.due import last_closed_day
+from ingest_assets.load.due import combinations, last_closed
 from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
 from ingest_assets.source import Source
 
@@ -68,7 +68,11 @@ def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, An
 
 def _partition(source: Source, name: str) -> str | None:
     endpoint = source.endpoints[name]
-    return last_closed_day(endpoint, datetime.now(UTC)).isoformat() if endpoint.partitions else None
+    told, by = endpoint.partitions, combinations(endpoint)
+    if told is None:
+        return None
+    period = last_closed(endpoint, datetime.now(UTC)) or (endpoint.periods.first if endpoint.periods else None)
+    return told.key(period, by[0]) if by else None
 
 
 def _misfits(source: Source, name: str, peek: Peek) -> list[str]:

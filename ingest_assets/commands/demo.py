@@ -132,7 +132,7 @@ def _ingest(data: Path, now: str, out: Output) -> bool:
     sources = {name: source for name, source in catalog.sources().items() if name != "dagster"}
     names = chosen(sources, [])
     last = date.fromisoformat(now) - timedelta(days=1)
-    days = Wanted(last - timedelta(days=DAYS - 1), last, again=True)
+    days = Wanted(str(last - timedelta(days=DAYS - 1)), str(last), again=True)
     moment = datetime.now(UTC)
     windows = plan(sources, [n for n in names if sources[n[0]].endpoints[n[1]].partitions], days, _none, moment)
     rest = plan(sources, [n for n in names if not sources[n[0]].endpoints[n[1]].partitions], Wanted(), _none, moment)

@@ -245,4 +245,4 @@ def _ranges(connection: Any, source: Source, name: Name, places: set[tuple[str |
     partitions = {partition for partition, _ in places} - {partition for (partition,) in current}
     if None in partitions:
         return [Range((name,))]
-    return in_ranges({name: sorted(key for key in partitions if key is not None)})
+    return in_ranges({name: [key for key in partitions if key is not None]}, source.endpoints[name[1]])

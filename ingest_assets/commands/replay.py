@@ -1,6 +1,5 @@
 """Which stored partitions are to be loaded again."""
 
-from datetime import date
 from pathlib import Path
 
 from ingest_assets.assets.plan import Name, Range, in_ranges
@@ -10,20 +9,20 @@ from ingest_assets.load.load import LOADABLE
 from ingest_assets.source import Source
 
 
-def ranges_to_replay(source: Source, name: Name, data: Path, day: date | None, *, every: bool) -> list[Range]:
+def ranges_to_replay(source: Source, name: Name, data: Path, key: str | None, *, every: bool) -> list[Range]:
     """The runs that replay one endpoint: what is out of date, in quarantine or not loaded, or all that is stored.
 
-    Raises ConfigError where a day is named of which nothing is stored.
+    Raises ConfigError where a partition is named of which nothing is stored.
     """
     stored = _stored(source, name, data)
-    if day is not None:
-        if day.isoformat() not in stored:
-            raise ConfigError(f"{'.'.join(name)}: nothing is stored of {day}; fetch it by `ingest run`")
-        return [Range((name,), day.isoformat(), day.isoformat())]
+    if key is not None:
+        if key not in stored:
+            raise ConfigError(f"{'.'.join(name)}: nothing is stored of {key}; fetch it by `ingest run`")
+        return [Range((name,), key, key)]
     wanted = stored if every else stored & _wanting(source, name, data, stored)
     if None in wanted:
         return [Range((name,))]
-    return in_ranges({name: sorted(key for key in wanted if key is not None)})
+    return in_ranges({name: [key for key in wanted if key is not None]}, source.endpoints[name[1]])
 
 
 def _stored(source: Source, name: Name, data: Path) -> set[str | None]:

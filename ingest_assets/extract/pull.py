@@ -59,7 +59,8 @@ class Puller:
     def fetch(self, walk: Walk) -> Snapshot:
         """Walk the partition to its end, from where an unfinished walk of the same request stopped.
 
-        The snapshot's verdict is complete, or incomplete where the source file allows it. Anything else is raised:
+        The snapshot's verdict is complete; open, where its period was not over and settled when the fetch began; or
+        incomplete where the source file allows it. Anything else is raised:
         WalkIncomplete and RequestFailed end the fetch as failed; after a TransientFailure or a crash it can go on.
         """
         first = first_request(walk)
@@ -75,7 +76,9 @@ class Puller:
         except (RequestFailed, ConfigError) as error:
             self._end(opened, walk, "failed", str(error))
             raise
-        return self._end(opened, walk, "complete", reason, position)
+        settles = walk.endpoint.settled_at(walk.partition)
+        is_open = settles is not None and opened.manifest.started < settles
+        return self._end(opened, walk, "open" if is_open else "complete", reason, position)
 
     def _unfinished(self, walk: Walk, first: PageRequest) -> OpenSnapshot | None:
         opened = self.snapshots.unfinished(walk.source.name, walk.name, walk.partition)
@@ -99,6 +102,7 @@ class Puller:
         return None
 
     def _new(self, walk: Walk, first: PageRequest) -> OpenSnapshot:
+        self._check_over(walk)
         self._check_gap(walk)
         number, started = self.begin(walk)
         bounds = walk.bounds
@@ -114,6 +118,19 @@ class Puller:
                 run=self.run,
             )
         )
+
+    def _check_over(self, walk: Walk) -> None:
+        """A period that has not settled would be taken for complete, or is to be fetched as open."""
+        bounds, settles, now = walk.bounds, walk.endpoint.settled_at(walk.partition), self.now()
+        if bounds is None or settles is None or settles <= now:
+            return
+        if bounds[0] > now:
+            raise WalkIncomplete(f"{walk.label}: it has not begun: its first moment is {bounds[0].isoformat()}")
+        if walk.endpoint.partitions is None or not walk.endpoint.partitions.open:
+            raise WalkIncomplete(
+                f"{walk.label}: it is not over: it counts as closed from {settles:%Y-%m-%d %H:%M} UTC on. To fetch it "
+                "while it runs, say `open: true` under partitions"
+            )
 
     def _check_gap(self, walk: Walk) -> None:
         """A feed that the API keeps for a while only has a hole when nobody looked for longer than that."""
@@ -181,7 +198,7 @@ class Puller:
         self,
         opened: OpenSnapshot,
         walk: Walk,
-        verdict: Literal["complete", "incomplete", "failed"],
+        verdict: Literal["complete", "open", "incomplete", "failed"],
         reason: str,
         position: str | None = None,
     ) -> Snapshot:

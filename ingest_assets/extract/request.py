@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from ingest_assets.http.page import PageRequest
-from ingest_assets.source import PLACEHOLDER, Endpoint, Feed, Source, Window, day_bounds, written
+from ingest_assets.periods import written
+from ingest_assets.source import PLACEHOLDER, Endpoint, Feed, Slice, Source, Window
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,12 @@ class Walk:
     @property
     def bounds(self) -> tuple[datetime, datetime] | None:
         """The partition's first moment and the next one's, or None without time partitions."""
-        if self.endpoint.partitions is None or self.partition is None:
-            return None
-        return day_bounds(self.partition, self.endpoint.time_zone)
+        return self.endpoint.bounds(self.partition)
+
+    @property
+    def slice(self) -> Slice:
+        """What the partition's key is made of."""
+        return self.endpoint.slice(self.partition)
 
     @property
     def label(self) -> str:
@@ -45,14 +50,15 @@ class Walk:
 
 def first_request(walk: Walk) -> PageRequest:
     """The request for the first page, without credentials."""
-    endpoint = walk.endpoint
-    params = {name: _filled(_text(value), walk) for name, value in endpoint.params.items()} | _bounds_asked(walk)
+    endpoint, values = walk.endpoint, _values(walk)
+    params = {name: filled(_text(value), values) for name, value in endpoint.params.items()} | _bounds_asked(walk)
     base = (endpoint.base_url or walk.source.base_url).rstrip("/")
+    path = filled(endpoint.path.lstrip("/"), {name: quote(value, safe=":") for name, value in values.items()})
     request = PageRequest(
-        url=_filled(f"{base}/{endpoint.path.lstrip('/')}" if endpoint.path else base, walk),
+        url=f"{base}/{path}" if path else base,
         method=endpoint.method,
-        headers=tuple((walk.source.headers | endpoint.headers).items()),
-        body=_filled(endpoint.body, walk),
+        headers=tuple((walk.source.headers | filled(endpoint.headers, values)).items()),
+        body=filled(endpoint.body, values),
         body_as=endpoint.body_as,
     )
     if request.method == "POST" and request.body is not None and request.body_as == "form":
@@ -93,9 +99,11 @@ def _window_asked(window: Window, lower: datetime, upper: datetime) -> dict[str,
 
 def _written(window: Window, lower: datetime, upper: datetime) -> tuple[str, str]:
     """Both bounds as the API wants them; where the upper one is part of the answer, it is the last one inside."""
-    if not window.inclusive:
-        return written(lower, window.format), written(upper, window.format)
-    return written(lower, window.format), written(upper - _grain(window.format), window.format)
+    if window.inclusive:
+        # Days are counted by the calendar; less than that by the clock of UTC, which is never moved.
+        grain = _grain(window.format)
+        upper = upper - grain if grain.days else (upper.astimezone(UTC) - grain).astimezone(upper.tzinfo)
+    return written(lower, window.format), written(upper, window.format)
 
 
 def _grain(form: str) -> timedelta:
@@ -112,24 +120,27 @@ def _feed_asked(endpoint: Endpoint, feed: Feed, position: str | None) -> dict[st
     return {feed.from_: written(lower.astimezone(ZoneInfo(endpoint.time_zone)), feed.format)}
 
 
-def _filled(value: Any, walk: Walk) -> Any:
-    """The value with {partition}, {from} and {until} in their places, in all texts of lists and mappings too."""
-    if isinstance(value, str):
-        known = _placed(walk)
-        return PLACEHOLDER.sub(lambda found: known.get(found[1], found[0]), value)
-    if isinstance(value, Mapping):
-        return {key: _filled(inner, walk) for key, inner in value.items()}
-    return [_filled(inner, walk) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def _placed(walk: Walk) -> dict[str, str]:
-    """What each placeholder of a partition stands for."""
-    if walk.partition is None:
-        return {}
+def _values(walk: Walk) -> dict[str, str]:
+    """What stands for {partition}, {from}, {until} and each dimension."""
+    told = walk.slice
+    values = {**told.by, **({"partition": told.period} if told.period is not None else {})}
     if walk.bounds is None or walk.endpoint.window is None:
-        return {"partition": walk.partition}
+        return values
     from_, until = _written(walk.endpoint.window, *walk.bounds)
-    return {"partition": walk.partition, "from": from_, "until": until}
+    return {**values, "from": from_, "until": until}
+
+
+def filled(part: Any, values: Mapping[str, str]) -> Any:
+    """Text, or what holds texts, with the values in the places of their names.
+
+    >>> filled({"q": ["{account} of {day}", 1]}, {"account": "eu"})
+    {'q': ['eu of {day}', 1]}
+    """
+    if isinstance(part, str):
+        return PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), part)
+    if isinstance(part, Mapping):
+        return {name: filled(inner, values) for name, inner in part.items()}
+    return [filled(inner, values) for inner in part] if isinstance(part, list | tuple) else part
 
 
 def _text(value: str | float | bool) -> str:

@@ -1,54 +1,114 @@
-"""Which days of an endpoint have to be fetched: decided from what is loaded, never from what Dagster knows."""
+"""Which partitions of an endpoint have to be fetched: decided from what is loaded, never from what Dagster knows.
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo
+    due           where nobody names any: closed periods that are missing or may have changed, and running ones
+    outstanding   of those that somebody names, the same question
+
+Endpoints without periods are asked each time, as a whole or account by account.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 
 from ingest_assets.load.ledger import Fetch
-from ingest_assets.source import Endpoint, Lookback, day_bounds
+from ingest_assets.periods import Every
+from ingest_assets.source import Endpoint, Lookback, Slice
 
-_FIRST_DAYS = 7
+_FIRST: dict[Every, int] = {"hour": 24, "day": 7, "week": 4, "month": 3}
+_DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
 
-
-def last_closed_day(endpoint: Endpoint, now: datetime) -> date:
-    """The newest day that is over in the endpoint's zone."""
-    return now.astimezone(ZoneInfo(endpoint.time_zone)).date() - timedelta(days=1)
-
-
-def days_between(first: date, last: date) -> list[str]:
-    """The keys of these days, both ends included."""
-    return [(first + timedelta(days=n)).isoformat() for n in range((last - first).days + 1)]
+Members = Mapping[str, Sequence[str]]
+"""The values of each dimension that are there now, by its name."""
 
 
-def due(endpoint: Endpoint, fetches: Iterable[Fetch], now: datetime) -> list[str]:
-    """The days to fetch where nobody names any.
+def fixed(endpoint: Endpoint) -> dict[str, tuple[str, ...]]:
+    """The dimensions whose values stand in the file."""
+    by = endpoint.partitions.by if endpoint.partitions else {}
+    return {name: values for name, values in by.items() if isinstance(values, tuple)}
 
-    Closed days since the newest one that is loaded, the last seven at first; what failed between; and those loaded
-    days that may have changed since they were fetched.
+
+def combinations(endpoint: Endpoint, members: Members | None = None) -> list[dict[str, str]]:
+    """The values of the dimensions that go together, but for periods: one empty one where there are no dimensions."""
+    there: dict[str, Sequence[str]] = {**fixed(endpoint), **(members or {})}
+    names = list(endpoint.partitions.by) if endpoint.partitions else []
+    return [dict(zip(names, one, strict=True)) for one in itertools.product(*(there.get(name, ()) for name in names))]
+
+
+def last_closed(endpoint: Endpoint, now: datetime) -> str | None:
+    """The newest period that is over and settled; None where there are no periods, or none is."""
+    return endpoint.periods.last_ended(now, endpoint.settle) if endpoint.periods else None
+
+
+def running(endpoint: Endpoint, now: datetime) -> list[str]:
+    """The periods that have begun and are not settled, where the file says that they are fetched too."""
+    if endpoint.periods is None or endpoint.partitions is None or not endpoint.partitions.open:
+        return []
+    return endpoint.periods.running(now, endpoint.settle)
+
+
+def due(endpoint: Endpoint, fetches: Iterable[Fetch], now: datetime, members: Members | None = None) -> list[str]:
+    """The partitions to fetch where nobody names any.
+
+    Closed periods since the oldest one that is loaded, the last few at first (24 hours, 7 days, 4 weeks, 3 months);
+    what failed between; those that may have changed since they were fetched; and the running one, where it is open.
     """
-    loaded = _complete(fetches)
-    last = last_closed_day(endpoint, now)
-    first = date.fromisoformat(min(loaded)) if loaded else last - timedelta(days=_FIRST_DAYS - 1)
-    start = endpoint.partitions.start if endpoint.partitions else first
-    return outstanding(endpoint, loaded.values(), days_between(max(first, start), last), now)
+    told, loaded = endpoint.partitions, list(fetches)
+    if told is None:
+        return []
+    periods = _periods(endpoint, loaded, now)
+    keys = [told.key(period, by) for by in combinations(endpoint, members) for period in periods]
+    return outstanding(endpoint, loaded, keys, now)
 
 
-def outstanding(endpoint: Endpoint, fetches: Iterable[Fetch], days: Sequence[str], now: datetime) -> list[str]:
-    """Those of these days that are not loaded complete, or may have changed since they were fetched."""
+def outstanding(endpoint: Endpoint, fetches: Iterable[Fetch], keys: Sequence[str], now: datetime) -> list[str]:
+    """Those of these partitions that are not loaded complete, or may have changed since they were fetched."""
     loaded = _complete(fetches)
-    return [day for day in days if day not in loaded or _may_have_changed(endpoint, loaded[day], now)]
+    return [key for key in keys if key not in loaded or _may_have_changed(endpoint, loaded[key], now)]
+
+
+def _periods(endpoint: Endpoint, fetches: Iterable[Fetch], now: datetime) -> Sequence[str | None]:
+    """The periods to look at, or None alone where there are none."""
+    periods, last = endpoint.periods, last_closed(endpoint, now)
+    if periods is None:
+        return [None]
+    if last is None:
+        return running(endpoint, now)
+    loaded = [one.period for one in _slices(endpoint, _complete(fetches)) if one.period is not None]
+    first = min(loaded) if loaded else _back(endpoint, last)
+    closed = periods.between(max(first, periods.first), last)
+    return [*closed, *running(endpoint, now)]
+
+
+def _back(endpoint: Endpoint, last: str) -> str:
+    """The first of the last few periods that are asked for where none is loaded."""
+    periods = endpoint.periods
+    assert periods is not None  # noqa: S101 -- for the type checker: who asks has periods
+    lengths = {"hour": _HOUR, "day": _DAY, "week": 7 * _DAY, "month": 30 * _DAY}
+    ended = periods.bounds(last)[1].astimezone(UTC)
+    early = periods.key(ended - (_FIRST[periods.every] - 0.5) * lengths[periods.every])
+    return max(early, periods.first)
+
+
+def _slices(endpoint: Endpoint, keys: Iterable[str]) -> Iterator[Slice]:
+    for key in keys:
+        yield endpoint.slice(key)
 
 
 def _complete(fetches: Iterable[Fetch]) -> dict[str, Fetch]:
-    """The newest complete and loaded fetch of each day."""
+    """The newest complete and loaded fetch of each partition."""
     counting = [f for f in fetches if f.loaded and f.verdict == "complete" and f.partition is not None]
     return {str(fetch.partition): fetch for fetch in sorted(counting, key=lambda fetch: fetch.fetch)}
 
 
 def _may_have_changed(endpoint: Endpoint, fetch: Fetch, now: datetime) -> bool:
-    """Whether a day is inside the look-back and was last asked for more than a day ago, or before it was over."""
-    _, until = day_bounds(str(fetch.partition), endpoint.time_zone)
-    if fetch.started < until:
+    """Whether a partition was asked for before it had settled, or is inside the look-back and due for another look.
+
+    Without periods it is always due. In a look-back, the next look is a day after the last one, or a quarter of a
+    look-back of less than four days, but no less than an hour.
+    """
+    bounds, settled = endpoint.bounds(fetch.partition), endpoint.settled_at(fetch.partition)
+    if bounds is None or settled is None:
         return True
     lookback = endpoint.changes.lookback if isinstance(endpoint.changes, Lookback) else timedelta(0)
-    return fetch.started < min(now - timedelta(days=1), until.astimezone(UTC) + lookback)
+    pace = min(_DAY, max(_HOUR, lookback / 4))
+    return fetch.started < settled or fetch.started < min(now - pace, bounds[1].astimezone(UTC) + lookback)

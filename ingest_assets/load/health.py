@@ -2,7 +2,7 @@
 
 unique_key   no two rows of a key
 required     no row without a value that the contract wants
-complete     the newest fetch of each partition reached its end
+complete     the newest fetch of each partition reached its end, and that of a closed period came after it had settled
 quarantine   the share of records that did not fit
 contract     partitions that were loaded under another contract
 fresh        partitions, or the last look, that are late
@@ -10,13 +10,14 @@ fresh        partitions, or the last look, that are late
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 
+from ingest_assets.load.due import combinations
 from ingest_assets.load.warehouse import quoted
-from ingest_assets.source import Endpoint, day_bounds
+from ingest_assets.source import Endpoint
 
 _NAMED = 10
 _DIED = timedelta(days=1)
@@ -87,10 +88,21 @@ def complete(at: Looked) -> Found:
         "CASE WHEN ended IS NULL THEN started < $3 ELSE verdict <> 'given_up' END",
         at.now - _DIED,
     )
-    bad = [(partition, f"{verdict}: {reason}") for partition, verdict, reason in ended if verdict != "complete"]
+    still = [partition for partition, verdict, _ in ended if verdict == "open"]
+    over = [partition for partition in still if _is_over(at, partition)]
+    bad = [(p, f"{verdict}: {reason}") for p, verdict, reason in ended if verdict not in ("complete", "open")]
+    bad += [(p, "open: it was fetched before it was over and settled, and is since") for p in over]
     again = _run(at) + (f" --partition {bad[0][0]} --again" if bad and bad[0][0] else "")
     problem = f"{_partitions([p for p, _ in bad])} {bad[0][1]}. Next: {again}" if bad else ""
-    return Found(problem, {"partitions": len(ended), "not complete": len(bad)})
+    return Found(
+        problem, {"partitions": len(ended), **({"open": len(still)} if still else {}), "not complete": len(bad)}
+    )
+
+
+def _is_over(at: Looked, partition: str) -> bool:
+    """Whether an open partition has been closed for longer than its next fetch may take to come."""
+    settled = at.endpoint.settled_at(partition)
+    return settled is not None and settled + (at.endpoint.fresh_within or _DIED) <= at.now
 
 
 def quarantine(at: Looked) -> Found:
@@ -138,14 +150,8 @@ def fresh(at: Looked) -> Found:
     """Closed partitions that are late, or how long ago the API was last asked to its end."""
     within = at.endpoint.fresh_within or timedelta(0)
     done = at.newest("partition, ended", "loaded IS NOT NULL AND verdict = 'complete'")
-    if at.endpoint.partitions is None:
-        age = at.now - done[0][1] if done else None
-        late = age is None or age > within
-        told = "never" if age is None else f"{_hours(age)} ago"
-        problem = (
-            f"the last complete look was {told}, expected within {_hours(within)}. Next: {_run(at)}" if late else ""
-        )
-        return Found(problem, {"last complete look": told}, serious=False)
+    if at.endpoint.periods is None:
+        return _looked_at(at, within, done)
     if not done:
         return Found(f"no partition is loaded yet. Next: {_run(at)}", serious=False)
     missing = _missing({partition for partition, _ in done}, at.endpoint, at.now - within)
@@ -153,14 +159,36 @@ def fresh(at: Looked) -> Found:
     return Found(problem, {"late partitions": len(missing)}, serious=False)
 
 
+def _looked_at(at: Looked, within: timedelta, done: Sequence[tuple[str | None, datetime]]) -> Found:
+    """How long ago it was asked to its end; of several accounts, the one that waits the longest."""
+    there = {at.endpoint.partitions.key(None, by) for by in combinations(at.endpoint)} if at.endpoint.partitions else {}
+    ages = {partition: at.now - ended for partition, ended in done if not there or partition in there}
+    never = sorted(set(there) - set(ages))
+    worst = max(ages, key=lambda partition: ages[partition], default=None)
+    told = "never" if never or not ages else f"{_hours(ages[worst])} ago"
+    which = next(iter(never), worst)
+    late = bool(never) or not ages or ages[worst] > within
+    whose = f" of {which}" if which is not None else ""
+    problem = f"the last complete look{whose} was {told}, expected within {_hours(within)}. Next: {_run(at)}"
+    return Found(problem if late else "", {"last complete look": told}, serious=False)
+
+
 def _missing(done: set[str], endpoint: Endpoint, due: datetime) -> list[str]:
-    """Days between the first one that is there and the last one that ended before `due` which are not there."""
-    day, missing = datetime.fromisoformat(min(done)).date(), []
-    while day_bounds(day.isoformat(), endpoint.time_zone)[1] <= due:
-        if day.isoformat() not in done:
-            missing.append(day.isoformat())
-        day += timedelta(days=1)
-    return missing
+    """Partitions between the first period that is there and the last one that settled before `due` that are missing."""
+    periods, told = endpoint.periods, endpoint.partitions
+    if periods is None or told is None:
+        return []
+    loaded: dict[tuple[str, ...], list[str]] = {}
+    for key in done:
+        found = endpoint.slice(key)
+        loaded.setdefault(tuple(found.by.values()), []).append(found.period or "")
+    last = periods.last_ended(due.astimezone(UTC), endpoint.settle)
+    wanted = combinations(endpoint) or [dict(zip(told.by, values, strict=False)) for values in loaded]
+    first = min(period for some in loaded.values() for period in some)
+    if last is None:
+        return []
+    keys = [told.key(period, by) for by in wanted for period in periods.between(first, last)]
+    return [key for key in keys if key not in done]
 
 
 def _partitions(names: Sequence[str | None]) -> str:

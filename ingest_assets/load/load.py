@@ -15,7 +15,7 @@ import duckdb
 from ingest_assets.errors import ContractBroken, StorageFailed
 from ingest_assets.load import ledger, tables
 from ingest_assets.load.merge import Account, Staged, forget, merge
-from ingest_assets.load.plan import LOADABLE, Known, Plan, Planner
+from ingest_assets.load.plan import LOADABLE, WHOLE, Known, Plan, Planner
 from ingest_assets.load.stage import Work, stage
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 from ingest_assets.load.warehouse import TooLittleMemory, Warehouse
@@ -76,7 +76,7 @@ class Loader:
                     raise
 
     def kept(self, partition: str | None) -> list[Snapshot]:
-        """The stored fetches of a partition that count, in order; of a replaced table, the newest complete one."""
+        """The stored fetches of a partition that count, in order; of a replaced table, the newest whole one."""
         return self._planner.kept(partition)
 
     @property
@@ -256,5 +256,5 @@ class Loader:
         aside = staged.table("_quarantine") if staged.quarantined else None
         ledger.quarantine(connection, staged.fetch, key, aside)
         # A listing or a window that was read again to its end has told all its records anew; a feed has not.
-        if self.work.model.feed is None and end is not None and end.verdict == "complete":
+        if self.work.model.feed is None and end is not None and end.verdict in WHOLE:
             ledger.close_quarantine(connection, staged.fetch, key)

@@ -16,7 +16,9 @@ from ingest_assets.load.stage import Work
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
-LOADABLE = ("complete", "incomplete")
+LOADABLE = ("complete", "open", "incomplete")
+WHOLE = ("complete", "open")
+"""Verdicts of walks that reached their end."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,11 @@ class Planner:
     work: Work
 
     def kept(self, partition: str | None) -> list[Snapshot]:
-        """The stored fetches of a partition that count, in order; of a replaced table, the newest complete one."""
+        """The stored fetches of a partition that count, in order; of a replaced table, the newest whole one."""
         stored = self._stored(partition)
         if self.work.contract.write == "merge":
             return stored
-        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict == "complete"][-1:]
+        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in WHOLE][-1:]
 
     def plan(self, known: Known, partition: str | None, *, replay: bool, rebuild: bool) -> Plan:
         """What brings a partition up to date; `replay` and `rebuild` ask for more than is needed for that."""

@@ -95,7 +95,7 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry) -> Registry:
         f"CREATE TABLE {schema}._quarantine "
         '(_page BIGINT, _position BIGINT, reason VARCHAR, "column" VARCHAR, value VARCHAR, record BLOB)'
     )
-    normalizer = Normalizer(work.endpoint, work.contract, registry)
+    normalizer = Normalizer(work.endpoint, work.contract, registry, work.model.told(sheet.snapshot.manifest.partition))
     for batch in _batches(work, sheet.snapshot, normalizer):
         specs = _held(normalizer.specs)
         _ensure_all(sheet, specs)

@@ -5,7 +5,7 @@ block ──► all at once, as columns (`fast`) ──────────�
                  and learned into the registry, or quarantined
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
@@ -108,14 +108,24 @@ class Normalizer:
     """Turns the blocks of one fetch, in order, into batches. Ordinals count up over the whole fetch.
 
     `registry` knows all that the batches so far needed; `specs` are the endpoint's tables under it. `quick=False`
-    takes every record by itself: slower by far, with the same result.
+    takes every record by itself: slower by far, with the same result. `partition` has the value of each dimension
+    of the fetch's partition, for columns that take it.
     """
 
-    def __init__(self, endpoint: str, contract: Contract, registry: Registry, *, quick: bool = True) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        contract: Contract,
+        registry: Registry,
+        partition: Mapping[str, str] | None = None,
+        *,
+        quick: bool = True,
+    ) -> None:
         self.endpoint = endpoint
+        self._partition = partition or {}
         self.contract = contract
         self.registry = registry.settled(endpoint, contract)
-        self._plan = plan_for(endpoint, contract, self.registry)
+        self._plan = plan_for(endpoint, contract, self.registry, self._partition)
         self._counts: dict[str, int] = {}
         self._quick = quick
         self._fast: Fast | None = None
@@ -169,14 +179,14 @@ class Normalizer:
             reading.parse(place)
         for shape in numbers:
             reading.numbers = joined(reading.numbers, shape, root=True)
-        registry = _registry_after(self.endpoint, self.contract, reading)
+        registry = _registry_after(self.endpoint, self.contract, reading, self._partition)
         return self._take(registry, reading) or sampled
 
     def _take(self, registry: Registry, reading: Reading) -> bool:
         """Goes on with this registry. Whether the plan is another one; raises Widened where it does more than add."""
         if registry == self.registry:
             return False
-        plan = plan_for(self.endpoint, self.contract, registry)
+        plan = plan_for(self.endpoint, self.contract, registry, self._partition)
         if not only_adds(reading.plan, plan) or loses(reading.registry.shape, registry.shape):
             raise Widened(registry)
         changed = tuple(table.spec for table in plan.tables) != self.specs
@@ -263,14 +273,14 @@ def _without_unfit(reading: Reading, pairs: Sequence[tuple[int, Any]]) -> Sequen
     return right
 
 
-def _registry_after(endpoint: str, contract: Contract, reading: Reading) -> Registry:
+def _registry_after(endpoint: str, contract: Contract, reading: Reading, partition: Mapping[str, str]) -> Registry:
     """The registry that also knows the records parsed so far. Notes in `reading` which of them do not fit.
 
     It begins with the registry before the block each time, so that names do not depend on the way to read it.
     """
     records = dict(sorted(reading.exact.items()))
     registry = _bound(endpoint, contract, reading.registry, list(records.values()))
-    plan = plan_for(endpoint, contract, registry)
+    plan = plan_for(endpoint, contract, registry, partition)
     skip, lists = declared_paths(registry, contract)
     shape = Shape()
     for place, record in records.items():

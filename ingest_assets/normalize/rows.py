@@ -38,7 +38,7 @@ class ColumnPlan:
     """A column that batches hold: where its value is, and what makes it fit.
 
     `known` is what was seen at a learned column's path. A column declared by name alone is `placed` once a path
-    asked for its name; before, it has no values.
+    asked for its name; before, it has no values. `told` is the text that a column of the partition has in every row.
     """
 
     spec: ColumnSpec
@@ -47,6 +47,7 @@ class ColumnPlan:
     key: bool
     known: Shape
     placed: bool = True
+    told: str | None = None
 
     @property
     def required(self) -> bool:
@@ -67,6 +68,8 @@ class ColumnPlan:
 
     def found(self, element: Any) -> Any:
         """The exact value in the record, before it is made to fit."""
+        if self.told is not None:
+            return self.told
         if not self.spec.path and self.spec.declared and isinstance(element, dict):
             return element.get("value")
         return at(element, self.spec.path)
@@ -113,8 +116,8 @@ class Plan:
         return self.tables[0]
 
 
-def plan_for(endpoint: str, contract: Contract, registry: Registry) -> Plan:
-    """The plan of an endpoint under a contract and a settled registry."""
+def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: Mapping[str, str]) -> Plan:
+    """The plan of an endpoint under a contract and a settled registry, for a partition of these dimensions."""
     specs = registry.tables(endpoint, contract)
     named = {name: path for (table, path), name in registry.columns.items() if not table}
     flags = tuple((spec.present or "", spec.steps) for spec in specs if spec.parent == specs[0].name)
@@ -122,7 +125,11 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry) -> Plan:
         tuple(
             TablePlan(
                 spec,
-                tuple(_column_plan(contract, registry, spec, column) for column in spec.columns if not column.empty),
+                tuple(
+                    _column_plan(contract, registry, spec, column, partition)
+                    for column in spec.columns
+                    if not column.empty
+                ),
                 declared=".".join(spec.path) in contract.children,
                 flags=() if spec.parent else flags,
             )
@@ -133,7 +140,9 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry) -> Plan:
     )
 
 
-def _column_plan(contract: Contract, registry: Registry, table: TableSpec, spec: ColumnSpec) -> ColumnPlan:
+def _column_plan(
+    contract: Contract, registry: Registry, table: TableSpec, spec: ColumnSpec, partition: Mapping[str, str]
+) -> ColumnPlan:
     declared: Mapping[str, Column] = declared_columns(contract, table.path)
     column = declared[spec.name] if spec.declared else None
     return ColumnPlan(
@@ -143,6 +152,7 @@ def _column_plan(contract: Contract, registry: Registry, table: TableSpec, spec:
         key=table.parent is None and spec.name in contract.primary_key,
         known=shape_at(registry.shape, table.path, spec.path),
         placed=column is None or declared_path(registry, table.path, spec.name, column) is not None,
+        told=None if column is None or column.from_partition is None else partition.get(column.from_partition),
     )
 
 

@@ -1,13 +1,20 @@
 """Which days a command means, and as which runs."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 
 import pytest
 
 from ingest_assets.assets.plan import Range, Wanted, chosen, in_ranges, one, plan
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.ledger import Fetch
+from ingest_assets.source import Endpoint
 
+DAILY = Endpoint(
+    path="/x",
+    primary_key="id",
+    window={"from": "from", "until": "until"},
+    partitions={"every": "day", "start": "2026-01-01"},
+)
 NOW = datetime(2026, 1, 11, 6, tzinfo=UTC)
 ORDERS, PEOPLE, NEWS = ("shop", "orders"), ("shop", "people"), ("shop", "news")
 
@@ -56,7 +63,7 @@ def test_days_that_may_have_changed_since_they_were_fetched_are_meant_again(lab)
 
 
 def test_named_days_that_are_complete_are_left_out(shop_source):
-    wanted = Wanted(date(2026, 1, 3), date(2026, 1, 5))
+    wanted = Wanted("2026-01-03", "2026-01-05")
 
     assert days_of(planned(shop_source, [fetch("2026-01-04")], wanted)) == [
         ("2026-01-03", "2026-01-03"),
@@ -65,7 +72,7 @@ def test_named_days_that_are_complete_are_left_out(shop_source):
 
 
 def test_named_days_are_all_meant_where_they_are_wanted_again(shop_source):
-    wanted = Wanted(date(2026, 1, 3), date(2026, 1, 5), again=True)
+    wanted = Wanted("2026-01-03", "2026-01-05", again=True)
 
     assert days_of(planned(shop_source, [fetch("2026-01-04")], wanted)) == [("2026-01-03", "2026-01-05")]
 
@@ -73,9 +80,9 @@ def test_named_days_are_all_meant_where_they_are_wanted_again(shop_source):
 @pytest.mark.parametrize(
     ("first", "last", "told"),
     [
-        (date(2025, 12, 31), None, "its partitions begin on 2026-01-01; 2025-12-31 is before that"),
-        (date(2026, 1, 5), date(2026, 1, 11), "2026-01-11 is not over yet in UTC"),
-        (date(2026, 1, 5), date(2026, 1, 4), "--to 2026-01-04 is before --from 2026-01-05"),
+        ("2025-12-31", None, "its partitions begin on 2026-01-01; 2025-12-31 is before that"),
+        ("2026-01-05", "2026-01-11", "2026-01-11 is not over yet in UTC"),
+        ("2026-01-05", "2026-01-04", "--to 2026-01-04 is before --from 2026-01-05"),
     ],
 )
 def test_days_that_cannot_be_fetched_are_refused(shop_source, first, last, told):
@@ -92,7 +99,9 @@ def test_feeds_and_listings_are_one_run_after_the_days(shop_source):
 def test_days_in_a_row_that_need_the_same_endpoints_are_one_run():
     a, b = ("s", "a"), ("s", "b")
 
-    runs = in_ranges({a: ["2026-01-30", "2026-01-31", "2026-02-01"], b: ["2026-01-31", "2026-02-01", "2026-02-03"]})
+    runs = in_ranges(
+        {a: ["2026-01-30", "2026-01-31", "2026-02-01"], b: ["2026-01-31", "2026-02-01", "2026-02-03"]}, DAILY
+    )
 
     assert runs == [
         Range((a,), "2026-01-30", "2026-01-30"),
