@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import duckdb
@@ -139,3 +142,46 @@ def elsewhere(tmp_path: Path, box: Sandbox) -> Place:
 def places(box: Sandbox) -> Callable[[Path], Place]:
     """More of them, by their folder."""
     return lambda folder: place(folder, box.url)
+
+
+@dataclass(frozen=True)
+class Answering:
+    """A server that gives these answers in turn, the last one for ever: a body, or a status and a body."""
+
+    server: HTTPServer
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://127.0.0.1:{self.server.server_port}"
+
+
+@pytest.fixture
+def answering() -> Iterator[Callable[[Sequence[str | tuple[int, str]]], Answering]]:
+    """Starts servers of given answers."""
+    with ExitStack() as ending:
+        yield lambda answers: ending.enter_context(_answering(list(answers)))
+
+
+@contextmanager
+def _answering(answers: list[str | tuple[int, str]]) -> Iterator[Answering]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def do_GET(self) -> None:
+            told = answers.pop(0) if len(answers) > 1 else answers[0]
+            status, body = (200, told) if isinstance(told, str) else told
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body.encode())))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield Answering(server)
+        finally:
+            server.shutdown()
+            thread.join()

@@ -120,3 +120,31 @@ def report(data: str, names: tuple[str, ...], as_json: bool) -> None:
 
     sources = catalog.sources()
     report(sources, chosen(sources, names), environment.settle(data), output(as_json=as_json))
+
+
+@click.command(short_help="The stored response a row came from.")
+@click.argument("table", metavar="TABLE")
+@click.argument("key", metavar="KEY...", nargs=-1, required=True)
+@click.option("--rows", default=3, show_default=True, help="How many rows to show at most.")
+@click.option("--show-sensitive", is_flag=True, help="Values of sensitive columns, too.")
+@json_option
+@click.pass_obj
+def why(data: str, table: str, key: tuple[str, ...], rows: int, show_sensitive: bool, as_json: bool) -> None:
+    """The stored response a row came from: its fetch, page, URL, time and run, and the record as the API sent it.
+
+    KEY is the primary key, its values in the order of the source file, or COLUMN=VALUE. The rows of a list are found
+    by the key of the record that the list stands in. Exit code 1 where there is no such row.
+
+    \b
+    ingest why stripe.charges ch_1
+    ingest why stripe.invoices__lines__data in_1
+    ingest why stripe.charges customer=cus_1 --rows 10
+    """
+    from ingest_assets import catalog
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.why import why
+
+    folder, out = environment.settle(data), output(as_json=as_json)
+    if not why(catalog.sources(), table, key, folder, out, most=rows, show_sensitive=show_sensitive):
+        sys.exit(FAILED)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Self
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from ingest_assets.extract.pull import Progress
 from ingest_assets.http.client import Wait
 
 _LINE_EVERY_SECONDS = 5.0
+_KILO = 1000
 
 
 @dataclass
@@ -135,3 +137,46 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:,.1f}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def facts(pairs: Sequence[tuple[str, str]]) -> Table:
+    """Names and what is to be said of each, over several lines where it is long."""
+    shown = Table.grid(padding=(0, 2, 0, 0))
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    for name, text in pairs:
+        shown.add_row(name, Text(text))
+    return shown
+
+
+def note(sign: str, text: str, style: str = "") -> Table:
+    """A finding behind its sign, its further lines below its first."""
+    shown = Table.grid(padding=(0, 1, 0, 0))
+    shown.add_column(no_wrap=True)
+    shown.add_column(overflow="fold")
+    shown.add_row(Text(sign, style), Text(text, style))
+    return shown
+
+
+def moment(at: datetime | None) -> str:
+    """A time as people read it, in UTC.
+
+    >>> moment(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)), moment(None)
+    ('2026-01-02 03:04:05 UTC', 'never')
+    """
+    return "never" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def size(count: float) -> str:
+    """A number of bytes as people read it.
+
+    >>> size(512), size(1_536_000), size(27_400_000_000)
+    ('512 B', '1.5 MB', '27.4 GB')
+    """
+    if count < _KILO:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= _KILO
+        if count < _KILO:
+            return f"{count:.1f} {unit}"
+    return f"{count / _KILO:,.1f} TB"

@@ -310,10 +310,12 @@ def version(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -
     return (0, None) if row is None else (row[0], row[1])
 
 
-def registry(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> tuple[int, str, str] | None:
+def registry(
+    connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *, database: str = "w"
+) -> tuple[int, str, str] | None:
     """Version, layout and text of an endpoint's registry, or None before its first load."""
     row = connection.execute(
-        "SELECT version, layout, registry FROM w._ingest.registries WHERE source = ? AND endpoint = ?",
+        f"SELECT version, layout, registry FROM {database}._ingest.registries WHERE source = ? AND endpoint = ?",
         [source, endpoint],
     ).fetchone()
     return None if row is None else (row[0], row[1], row[2])

@@ -120,12 +120,17 @@ def _identity(staged: Staged, contract: Contract) -> str:
     if contract.primary_key:
         there = {column.name for column in staged.root.columns}  # a key not seen yet has no column, and no row has it
         parts = [f"CAST({quoted(n) if n in there else 'NULL'} AS VARCHAR)" for n in contract.primary_key]
-        texts = [f"length({part}), ':', {part}" for part in parts]
+        texts = key_text(parts)
     else:
         texts = ["_hash", "':'", "row_number() OVER (PARTITION BY _hash ORDER BY _page, _position)"]
     if contract.write != "merge":
         texts = [literal(staged.partition or ""), "'/'", *texts]
     return f"concat({', '.join(texts)})"
+
+
+def key_text(parts: Sequence[str]) -> list[str]:
+    """SQL: what is joined and hashed for the id of a row with a primary key; `parts` are its values, as text."""
+    return [f"length({part}), ':', {part}" for part in parts]
 
 
 def _has_list(spec: TableSpec, contract: Contract) -> str:
