@@ -25,6 +25,7 @@ from ingest_assets.http.client import Client, Wait
 from ingest_assets.http.limits import Limiter, RateLimit
 from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.trace import Asked, TraceLog
 from ingest_assets.load import ledger
 from ingest_assets.load.load import LOADABLE, Loaded, Loader
 from ingest_assets.load.stage import Work
@@ -95,6 +96,11 @@ def _state_folder() -> Path:
     return Path(state) / "ingest_assets"
 
 
+def trace_file(data: Path, source: str) -> Path:
+    """Where the last requests of a source are kept."""
+    return data / "trace" / f"{source}.jsonl"
+
+
 @dataclass(frozen=True)
 class Line:
     """One source's endpoints, to be fetched and loaded in one run. Settings are looked up when they are needed."""
@@ -144,7 +150,7 @@ class Line:
         """
         walk = Walk(self.settled, endpoint, partition, self._position(endpoint, partition, since))
         try:
-            with self._client(endpoint, walk.label) as client:
+            with self._client(endpoint, walk.label, self._traced(endpoint, partition)) as client:
                 return Puller(client, self.snapshots, self._begin, self.run, self.watcher.page, self.now).fetch(walk)
         finally:
             self._write_down(endpoint, partition)
@@ -288,7 +294,11 @@ class Line:
         ends |= {f.fetch: f.told_position for f in told if f.verdict == "complete"}
         return ends[max(ends)] if ends else None
 
-    def _client(self, endpoint: str, label: str) -> Client:
+    def _traced(self, endpoint: str, partition: str | None) -> Callable[[Asked], None]:
+        log = TraceLog(trace_file(self.data, self.source.name))
+        return lambda asked: log.add(asked, endpoint=endpoint, partition=partition, run=self.run)
+
+    def _client(self, endpoint: str, label: str, on_asked: Callable[[Asked], None] = lambda _asked: None) -> Client:
         model = self.settled.endpoints[endpoint]
         base = model.base_url or self.settled.base_url
         credential = self.settled.auth.credential_id(self.secrets)
@@ -302,6 +312,7 @@ class Line:
             read_timeout_seconds=self.pace.read_timeout_seconds,
             error_message=self.settled.error_message,
             on_wait=lambda wait: self.watcher.wait(label, wait),
+            on_asked=on_asked,
             tokens=tokens_folder(),
             token_limiter=self._token_limiter(base, credential),
         )

@@ -88,3 +88,20 @@ def test_a_report_tells_how_many_partitions_another_dagster_was_told_of(here: An
 
     assert first["endpoints"] == [{"endpoint": "stripe.customers", "partitions": 1}]
     assert second["endpoints"] == [{"endpoint": "stripe.customers", "partitions": 0}]
+
+
+def test_a_trace_tells_the_requests_of_runs_and_of_nothing_else(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+    here.ingest("check", "stripe")
+    here.more["STRIPE_API_KEY"] = "sk_test_wrong_and_long_enough"
+    here.ingest("run", "stripe.customers")
+
+    every = document(here.ingest("trace", "stripe", "--json"))["requests"]
+    failed = document(here.ingest("trace", "stripe.customers", "--failed", "--json"))["requests"]
+    none = here.ingest("trace", "stripe.charges")
+
+    assert [asked["status"] for asked in every] == [200, 401]
+    assert failed == every[1:]
+    assert every[0]["url"] == f"{here.url}/stripe/v1/customers?limit=100"
+    assert "no such request is kept" in none.stdout
+    assert "sk_test" not in (here.data / "trace" / "stripe.jsonl").read_text()

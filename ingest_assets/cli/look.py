@@ -148,3 +148,26 @@ def why(data: str, table: str, key: tuple[str, ...], rows: int, show_sensitive: 
     folder, out = environment.settle(data), output(as_json=as_json)
     if not why(catalog.sources(), table, key, folder, out, most=rows, show_sensitive=show_sensitive):
         sys.exit(FAILED)
+
+
+@click.command(short_help="The last requests to an API.")
+@click.argument("name", metavar="SOURCE[.ENDPOINT]")
+@click.option("--last", default=20, show_default=True, help="How many requests to show.")
+@click.option("--failed", is_flag=True, help="Only those that failed.")
+@json_option
+@click.pass_obj
+def trace(data: str, name: str, last: int, failed: bool, as_json: bool) -> None:
+    """The last requests to an API, also those that failed: time, status, milliseconds, bytes, attempt, wait and URL.
+
+    Some thousands are kept for each source, of all processes; without headers, bodies, and values of secrets.
+
+    \b
+    ingest trace stripe --failed
+    ingest trace stripe.charges --last 50
+    """
+    from ingest_assets import catalog
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.trace import trace
+
+    trace(catalog.sources(), name, environment.settle(data), output(as_json=as_json), most=last, failed=failed)

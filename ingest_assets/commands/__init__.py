@@ -7,6 +7,7 @@ output       tables for people, or one JSON document for programs
 terminal     progress lines and tables
 interrupts   whether the user asked to stop
 why          which stored response a row came from
+trace        the last requests to an API
 status       one screen on all that is loaded
 sources      which sources there are
 check        a source file against its API: one page an endpoint, nothing written

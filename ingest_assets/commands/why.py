@@ -1,5 +1,6 @@
 """Which stored response a row came from: fetch, page, place, URL, time, run, and the record as the API sent it."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -134,8 +135,7 @@ def _short(run: str | None) -> str:
 
 
 def _pretty(record: str) -> str:
-    """The record over several lines, digit by digit as it is; one that is not JSON as it stands."""
-    try:
-        return msgspec.json.format(record, indent=2)
-    except msgspec.MsgspecError:
-        return record
+    """The record over several lines, digit by digit as it is; nothing in it that a terminal would obey."""
+    with contextlib.suppress(msgspec.MsgspecError):
+        record = msgspec.json.format(record, indent=2)
+    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in record)

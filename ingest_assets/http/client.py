@@ -31,6 +31,7 @@ from ingest_assets.http.page import PageRequest, dig, origin
 from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, retry_after
 from ingest_assets.http.secrets import LogFilter, Redactor, Secrets
 from ingest_assets.http.tokens import KeptToken, TokenFile
+from ingest_assets.http.trace import Asked, Tracer
 from ingest_assets.http.transport import Timeouts, full_url, prepared, sent, session
 
 T = TypeVar("T")
@@ -93,7 +94,8 @@ class Client:
     """Fetches pages from the origin of `base_url`. One walk a client: it is not shared between threads.
 
     All `limiters` have to grant each request. `error_message` are paths into an error's JSON body; what is
-    there is quoted in messages, cut to 200 characters. `on_wait` is told of every wait before it begins.
+    there is quoted in messages, cut to 200 characters. `on_wait` is told of every wait before it begins,
+    `on_asked` of every request once it is over.
     `tokens` is the folder where tokens are shared with other processes, and `token_limiter` grants the requests for
     them: both are for the kinds of auth that have tokens.
     """
@@ -113,6 +115,7 @@ class Client:
         tokens: Path | None = None,
         token_limiter: Limiter | None = None,
         on_wait: Callable[[Wait], None] = lambda _wait: None,
+        on_asked: Callable[[Asked], None] = lambda _asked: None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.origin = _own_origin(base_url)
@@ -125,6 +128,7 @@ class Client:
         self._error_message = error_message
         self._max_body_bytes = max_body_bytes
         self._on_wait = on_wait
+        self._tracer = Tracer(on_asked, lambda: self.traffic.bytes_received)
         self._sleep = sleep
         self._session = session()
         self._throttled = self._renewed = False
@@ -166,26 +170,30 @@ class Client:
         if origin_of(request.url) != self.origin:
             raise RequestFailed(f"{self._named(request)}: expected a URL at {self.origin}, whose credential this is")
         self._renewed = False
+        self._tracer.begins()
         tries = self._retry.retrying(self._before_retry, self._sleep)
         return tries(lambda: self._attempt(request, receive))
 
     def _attempt(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
         self._throttled = False
-        answer, answered = self._answered(request)
-        with contextlib.closing(answer):
-            if not 200 <= answer.status_code < 300:
-                raise self._refusal(answered, answer)
-            return receive(self._response(answered, answer))
+        with self._tracer.attempt():
+            answer, answered = self._answered(request)
+            with contextlib.closing(answer):
+                if not 200 <= answer.status_code < 300:
+                    raise self._refusal(answered, answer)
+                return receive(self._response(answered, answer))
 
     def _before_retry(self, failure: TransientFailure, seconds: float) -> None:
         if self._throttled:
             self._push_back(seconds)
         self.traffic.retries += 1
         self.traffic.retry_wait_seconds += seconds
+        self._tracer.waits(seconds)
         self._on_wait(Wait("retry", seconds, str(failure)))
 
     def _before_grant(self, seconds: float, why: str) -> None:
         self.traffic.limit_wait_seconds += seconds
+        self._tracer.waits(seconds)
         self._on_wait(Wait("limit", seconds, why))
 
     def _push_back(self, seconds: float) -> None:
@@ -230,7 +238,10 @@ class Client:
                 if token is None or self._exchange is None or self._exchange.is_fresh(token):
                     made = self._prepared(request, own)
                     self.traffic.requests += 1
-                    return sent(self._session, made, self._timeouts, self._named(request)), token
+                    self._tracer.sends(request.method, self._shown(request))
+                    answer = sent(self._session, made, self._timeouts, self._named(request))
+                    self._tracer.answered(answer.status_code)
+                    return answer, token
                 for give_back in slots:
                     give_back()
         raise TransientFailure(
