@@ -271,4 +271,4 @@ def test_a_second_key_sees_an_account_of_its_own(
     theirs = [one["id"] for one in answer.json()["data"]]
     assert theirs == [one["id"] for one in sandbox.truth("stripe_eu", "charges", **bounds)][::-1]
     assert not {one["id"] for one in walk_stripe(sandbox, "charges", **bounds)} & set(theirs)
-    assert [one["bucket"] for one in sandbox.seen()][0] == "stripe_eu"
+    assert sandbox.seen()[0]["bucket"] == "stripe_eu"
