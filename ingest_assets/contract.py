@@ -176,6 +176,10 @@ class Contract(BaseModel):
     write: Write = "merge"
     deleted: Tombstone | None = None
     time_zone: str = "UTC"
+    position: str | None = Field(
+        None,
+        description="the records' own time, by which what an inclusive bound brought of the next partition is known",
+    )
 
     @property
     def version(self) -> str:
@@ -188,6 +192,8 @@ class Contract(BaseModel):
             del column["description"], column["sensitive"]
             if column["from_partition"] is None:  # so that contracts without it keep the version they had
                 del column["from_partition"]
+        if told["position"] is None:  # so that contracts without it keep the version they had
+            del told["position"]
         text = json.dumps([NORMALIZATION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -157,7 +157,16 @@ class Window(_Model):
     format: TimeFormat = Field(
         "iso", description="how bounds are written: iso, date, unix, unix_ms, or a strftime pattern"
     )
-    inclusive: bool = Field(False, description="the upper bound itself is part of the answer (days: the last day)")
+    inclusive: bool = Field(
+        False,
+        description="the upper bound itself is part of the answer: the last day, second, or (iso) microsecond of the "
+        "partition is asked for",
+    )
+    position: str | None = Field(
+        None,
+        description="with inclusive, where records have fractions of a second: the column of their own time. The bound "
+        "itself is asked for then, and what is of the next partition is left out and counted as filtered",
+    )
 
 
 class FeedCursor(_Model):
@@ -363,7 +372,8 @@ class Endpoint(_Model):
     def contract(self) -> Contract:
         """What the table promises."""
         names = ("columns", "children", "primary_key", "newest_by", "write", "deleted", "time_zone")
-        return Contract(**{name: getattr(self, name) for name in names})
+        position = self.window.position if self.window is not None else None
+        return Contract(position=position, **{name: getattr(self, name) for name in names})
 
     @property
     def periods(self) -> Periods | None:
@@ -420,7 +430,14 @@ class Endpoint(_Model):
 
     @model_validator(mode="after")
     def _rules_hold(self) -> "Endpoint":
-        parts = (_shape_problems, _partition_problems, _key_problems, _write_problems, _request_problems)
+        parts = (
+            _shape_problems,
+            _partition_problems,
+            _position_problems,
+            _key_problems,
+            _write_problems,
+            _request_problems,
+        )
         _refuse([problem for part in parts for problem in part(self)])
         return self
 
@@ -523,6 +540,23 @@ def _from_partition_problems(endpoint: Endpoint, dimensions: tuple[str, ...]) ->
         for name, column in table.columns.items():
             if column.from_partition is not None:
                 yield ("children", path, "columns", name), "from_partition is for columns of the endpoint's own table"
+
+
+def _position_problems(endpoint: Endpoint) -> Iterator[Problem]:
+    window = endpoint.window
+    if window is None or window.position is None:
+        return
+    place, column = ("window", "position"), endpoint.columns.get(window.position)
+    if not window.inclusive:
+        yield place, "position is for inclusive: true: other bounds leave nothing to be told apart"
+    elif not _tells_seconds(window.format):
+        yield place, f"position is for bounds that tell seconds, and format {window.format} tells none"
+    if column is None or column.type != "timestamptz":
+        yield place, f"position {window.position!r} is not a column of type timestamptz: declare it"
+
+
+def _tells_seconds(form: str) -> bool:
+    return form in ("iso", "unix", "unix_ms") or any(part in form for part in ("%S", "%T", "%s"))
 
 
 def _key_problems(endpoint: Endpoint) -> Iterator[Problem]:

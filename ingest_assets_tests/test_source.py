@@ -69,6 +69,15 @@ def test_the_three_shapes_are_accepted(fields):
         ({**WINDOW, "write": "replace"}, "write: replace would keep one partition only: use replace_partition"),
         ({**FEED, "write": "replace"}, "a feed tells changes only: use write: merge"),
         ({"write": "replace", "incomplete": "warn"}, "would delete what the walk did not reach"),
+        ({**KEY, **WINDOW, "window": {**WINDOW["window"], "position": "at"}}, "position is for inclusive: true"),
+        (
+            {**KEY, **WINDOW, "window": {**WINDOW["window"], "inclusive": True, "position": "at", "format": "date"}},
+            "position is for bounds that tell seconds, and format date tells none",
+        ),
+        (
+            {**KEY, **WINDOW, "window": {**WINDOW["window"], "inclusive": True, "position": "at"}},
+            "position 'at' is not a column of type timestamptz: declare it",
+        ),
         ({**KEY, "max_empty_pages": 5}, "max_empty_pages is for empty_page: continue"),
         ({**KEY, "empty_page": "continue", "max_empty_pages": 0}, "greater than or equal to 1"),
         ({**KEY, "body": {"a": 1}}, "a body is sent with method: POST"),

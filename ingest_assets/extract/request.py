@@ -98,8 +98,11 @@ def _window_asked(window: Window, lower: datetime, upper: datetime) -> dict[str,
 
 
 def _written(window: Window, lower: datetime, upper: datetime) -> tuple[str, str]:
-    """Both bounds as the API wants them; where the upper one is part of the answer, it is the last one inside."""
-    if window.inclusive:
+    """Both bounds as the API wants them; where the upper one is part of the answer, it is the last one inside.
+
+    But for records that tell their own time: what the bound brings of the next partition is known by it.
+    """
+    if window.inclusive and window.position is None:
         # Days are counted by the calendar; less than that by the clock of UTC, which is never moved.
         grain = _grain(window.format)
         upper = upper - grain if grain.days else (upper.astimezone(UTC) - grain).astimezone(upper.tzinfo)
@@ -108,8 +111,9 @@ def _written(window: Window, lower: datetime, upper: datetime) -> tuple[str, str
 
 def _grain(form: str) -> timedelta:
     """The shortest step that a bound written so can tell: an inclusive upper bound is the next one less this."""
-    steps = {"date": timedelta(days=1), "unix_ms": timedelta(milliseconds=1)}
-    return steps.get(form, timedelta(microseconds=1) if "%f" in form else timedelta(seconds=1))
+    finest = timedelta(microseconds=1)
+    steps = {"date": timedelta(days=1), "unix_ms": timedelta(milliseconds=1), "iso": finest}
+    return steps.get(form, finest if "%f" in form else timedelta(seconds=1))
 
 
 def _feed_asked(endpoint: Endpoint, feed: Feed, position: str | None) -> dict[str, str]:

@@ -3,6 +3,7 @@
 For each record there is one fate, decided before anything is written:
 
     quarantined   did not fit (decided while staging)
+    filtered      an inclusive bound brought it, and it is the next partition's (decided while staging)
     duplicates    another record of the same fetch has the same key and is newer
     outdated      a newer version was loaded before
     deleted       a tombstone
@@ -18,6 +19,7 @@ else a partition's fetches come in their order, and a higher fetch number is new
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 
@@ -26,12 +28,16 @@ from ingest_assets.load.tables import ROOT, TOMBSTONE, Target, versioned
 from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
 
+_LAST_MOMENT = "INTERVAL 1 SECOND"  # as far as an API may look that cuts its times to what the bound was written in
 _ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
 
 
 @dataclass(frozen=True)
 class Staged:
-    """A staged fetch: its tables are in schema `f<fetch>` of the staging database. `filled` are those with rows."""
+    """A staged fetch: its tables are in schema `f<fetch>` of the staging database. `filled` are those with rows.
+
+    `until` is the first moment after its partition, where it has one.
+    """
 
     fetch: int
     partition: str | None
@@ -39,6 +45,7 @@ class Staged:
     received: int
     quarantined: int
     filled: frozenset[str]
+    until: datetime | None = None
 
     def table(self, name: str) -> str:
         """The full name of one of its tables."""
@@ -112,7 +119,22 @@ def rank(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contra
             SELECT _row, CAST(md5({_identity(staged, contract)}) AS UUID) AS _id, {newest} AS _newest,
                 _page, _position, _hash, _deleted{lists}
             FROM {staged.table(staged.root.name)}
+            WHERE {_is_inside(staged, contract)}
         )""")
+
+
+def _is_inside(staged: Staged, contract: Contract) -> str:
+    """SQL: the row is of its fetch's partition, and not of the next one, whose first moment the API told too.
+
+    What lies farther outside is left in: the next partition would not bring it.
+    """
+    name = contract.position
+    there = {column.name for column in staged.root.columns}
+    if staged.until is None or name is None or name not in there:
+        return "true"
+    until = f"CAST({literal(staged.until.isoformat())} AS TIMESTAMPTZ)"
+    beyond = f"{quoted(name)} >= {until} AND {quoted(name)} < {until} + {_LAST_MOMENT}"
+    return f"NOT coalesce({beyond}, false)"
 
 
 def _identity(staged: Staged, contract: Contract) -> str:
@@ -155,7 +177,16 @@ def merge(
     removed = _remove_vanished(at, replaced) if contract.write != "merge" else 0
     child_rows = sum(_merge_list(at, spec, fates) for spec in staged.below(staged.root.name))
     _write_rows(at, fates)
-    return Account(staged.received, **fates, quarantined=staged.quarantined, removed=removed, child_rows=child_rows)
+    told = {"quarantined": staged.quarantined, "filtered": _filtered(at)}
+    return Account(staged.received, **fates, **told, removed=removed, child_rows=child_rows)
+
+
+def _filtered(at: _Merge) -> int:
+    if at.staged.until is None or at.contract.position is None:
+        return 0
+    query = f"SELECT (SELECT count(*) FROM {at.staged.table(at.staged.root.name)}) - count(*) FROM {at.staged.ranked}"
+    row = at.connection.execute(query).fetchone()
+    return int(row[0]) if row else 0
 
 
 def forget(

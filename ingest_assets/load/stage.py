@@ -71,7 +71,8 @@ def stage(
         _ensure_all(sheet, specs)
         told = sheet.snapshot.manifest
         tables = frozenset(sheet.filled)
-        one = Staged(told.fetch, told.partition, specs, sheet.received, sheet.quarantined, tables)
+        until = told.bounds.until if told.bounds else None
+        one = Staged(told.fetch, told.partition, specs, sheet.received, sheet.quarantined, tables, until)
         rank(connection, one, work.contract)
         staged.append(one)
     return staged, registry

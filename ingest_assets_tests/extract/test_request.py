@@ -16,7 +16,8 @@ def walk(endpoint, partition=None, position=None, **source):
 
 def asked(window, partition, zone="UTC"):
     bounds = {"from": "from", "until": "until"} | window
-    return dict(first_request(walk({**WINDOW, "window": bounds, "time_zone": zone}, partition)).params)
+    told = {**WINDOW, "window": bounds, "time_zone": zone, "columns": {"at": {"type": "timestamptz"}}}
+    return dict(first_request(walk(told, partition)).params)
 
 
 @pytest.mark.parametrize(
@@ -25,7 +26,10 @@ def asked(window, partition, zone="UTC"):
         ({"format": "date"}, "2026-02-28", "2026-03-01"),
         ({"format": "date", "inclusive": True}, "2026-02-28", "2026-02-28"),
         ({"format": "iso"}, "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"),
-        ({"format": "iso", "inclusive": True}, "2026-02-28T00:00:00Z", "2026-02-28T23:59:59Z"),
+        ({"format": "iso", "inclusive": True}, "2026-02-28T00:00:00Z", "2026-02-28T23:59:59.999999Z"),
+        ({"format": "%d.%m.%Y %T", "inclusive": True}, "28.02.2026 00:00:00", "28.02.2026 23:59:59"),
+        ({"format": "iso", "inclusive": True, "position": "at"}, "2026-02-28T00:00:00Z", "2026-03-01T00:00:00Z"),
+        ({"format": "unix", "inclusive": True, "position": "at"}, "1772236800", "1772323200"),
         ({"format": "unix"}, "1772236800", "1772323200"),
         ({"format": "unix", "inclusive": True}, "1772236800", "1772323199"),
         ({"format": "unix_ms"}, "1772236800000", "1772323200000"),
@@ -55,10 +59,10 @@ def test_days_follow_each_other_without_gap_or_overlap(zone):
     assert [days[n] for n in breaks] in ([], ["2026-04-01", "2026-10-01", "2026-11-01"], ["2026-04-01", "2026-10-01"])
 
 
-def test_an_inclusive_last_moment_of_the_longest_day_is_its_last_second():
+def test_an_inclusive_last_moment_of_the_longest_day_is_its_last_microsecond():
     found = asked({"format": "iso", "inclusive": True}, "2026-10-25", "Europe/Amsterdam")
 
-    assert found == {"from": "2026-10-25T00:00:00+02:00", "until": "2026-10-25T23:59:59+01:00"}
+    assert found == {"from": "2026-10-25T00:00:00+02:00", "until": "2026-10-25T23:59:59.999999+01:00"}
 
 
 def test_the_partition_and_its_bounds_can_stand_in_path_and_params():
