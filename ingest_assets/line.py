@@ -37,6 +37,7 @@ from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source
 
 _PARTITION_WAIT_SECONDS = 30
+_AT_ONCE = 30  # fetches that are staged together when many wait
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,7 @@ class Line:
         """Fetches that were given up and are loaded still: somebody died while undoing them."""
         loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
         stored = self.snapshots.fetches(self.source.name, endpoint)
-        given_up = [s for s in stored if s.manifest.ended and s.manifest.ended.verdict == "given_up"]
-        return [snapshot for snapshot in given_up if snapshot.fetch in loaded]
+        return [snapshot for snapshot in _given_up(stored) if snapshot.fetch in loaded]
 
     def untold_undone(self, endpoint: str) -> list[ledger.Fetch]:
         """Undone fetches that Dagster still takes for loaded."""
@@ -196,6 +196,19 @@ class Line:
         """Remember that Dagster has been told that these fetches are undone."""
         with self.warehouse.session("noting what is reported") as connection:
             ledger.told_undone(connection, fetches)
+
+    def catch_up(self, endpoint: str, partition: str | None) -> Iterator[Loaded]:
+        """Load what is stored and not loaded, some fetches at a time and in their order, as they once came.
+
+        So the account of each fetch and the lineage of each row are those of a table that was loaded as it grew, also
+        of a table that keeps the newest fetch only.
+        """
+        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
+        stored = self.snapshots.fetches(self.source.name, endpoint, partition)
+        waiting = [s.fetch for s in stored if s.fetch not in loaded]
+        step = _AT_ONCE if self.source.endpoints[endpoint].contract.write == "merge" else 1
+        for done in range(step, len(waiting) + step, step) if waiting else [0]:
+            yield from self._loader(endpoint, frozenset(waiting[done:])).load(partition)
 
     def done(self, endpoint: str, partition: str | None, *, whatever_age: bool = False) -> Snapshot | None:
         """What this very run has fetched already, young enough to stand for a new fetch.
@@ -230,6 +243,16 @@ class Line:
         with self.warehouse.session(f"reading the fetches of {self.source.name}.{endpoint}") as connection:
             return ledger.fetches(connection, self.source.name, endpoint)
 
+    def unloaded(self, endpoint: str, fetches: Iterable[ledger.Fetch]) -> list[str | None]:
+        """Partitions of which the snapshots say otherwise than these fetches: what counts is not loaded, or is undone."""
+        loaded = {fetch.fetch for fetch in fetches if fetch.loaded}
+        stored = self.snapshots.fetches(self.source.name, endpoint)
+        waiting = dict.fromkeys(s.manifest.partition for s in stored if s.fetch not in loaded)
+        undone = {s.manifest.partition for s in _given_up(stored) if s.fetch in loaded}
+        kept = self._loader(endpoint).kept
+        late = [key for key in waiting if key in undone or any(s.fetch not in loaded for s in kept(key))]
+        return [*late, *sorted(undone - set(late), key=str)]
+
     def stored(self, endpoint: str, partition: str | None) -> Snapshot | None:
         """The newest stored fetch that counts, or None."""
         kept = self._loader(endpoint).kept(partition)
@@ -255,14 +278,15 @@ class Line:
         """Bring the reader's copy up to date."""
         self.warehouse.publish()
 
-    def _loader(self, endpoint: str) -> Loader:
+    def _loader(self, endpoint: str, held: frozenset[int] = frozenset()) -> Loader:
         work = Work(self.source.name, endpoint, self.source.endpoints[endpoint])
-        return Loader(self.warehouse, self.snapshots, work, self.run, self.now)
+        return Loader(self.warehouse, self.snapshots, work, self.run, self.now, held)
 
     def _begin(self, walk: Walk) -> tuple[int, datetime]:
         key = (walk.source.name, walk.name, walk.partition)
         with self.warehouse.session(f"beginning to fetch {walk.label}") as connection:
-            ledger.identify(connection, walk.source.name, origin(walk.source.base_url), walk.source.account)
+            whose = ledger.identify(connection, walk.source.name, origin(walk.source.base_url), walk.source.account)
+            self.snapshots.notes.note_account(walk.source.name, *whose)
             fetch, started = ledger.begin(
                 connection, key, walk.bounds, self.run, self.now(), above=self.snapshots.last_number()
             )
@@ -345,3 +369,7 @@ def data_version(snapshot: Snapshot) -> str:
     """A hash of a fetch's stored responses: the same where the API told the same."""
     text = "\n".join(entry.sha256 for entry in snapshot.pages)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _given_up(stored: Iterable[Snapshot]) -> list[Snapshot]:
+    return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict == "given_up"]

@@ -20,6 +20,7 @@ COMMANDS = (
     "demo",
     "preview",
     "quarantine",
+    "rebuild",
     "replay",
     "report",
     "run",

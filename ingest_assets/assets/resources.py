@@ -17,6 +17,7 @@ from ingest_assets.line import Line, Pace, Unwatched, Watcher
 from ingest_assets.load import ledger
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.load.warehouse import quoted
+from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Source
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's
         """Forget whose rows a source's are: its next fetch says it anew."""
         with DuckDB(self.folder).session(f"accepting {source}") as connection:
             ledger.accept(connection, source)
+            Snapshots(self.folder / "raw").notes.forget_account(source)
 
     def read(self, table: str, partition: str | None = None) -> "pd.DataFrame":
         """A table (`source.endpoint`, or `source.endpoint__list`) as a DataFrame, or the rows of one partition of it.

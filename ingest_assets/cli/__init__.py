@@ -5,6 +5,7 @@ options   the kinds of parameters that several commands share
 line      commands that fetch and load
 look      commands that look and tell
 mend      commands that mend what came wrong
+keep      commands that keep the data, and bring it back
 serve     commands that stay until Ctrl-C
 
 Nothing slow is imported before it is known what was asked: shell completion asks on every Tab.

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from ingest_assets.cli import line, look, mend, serve
+from ingest_assets.cli import keep, line, look, mend, serve
 from ingest_assets.cli.options import FAILED, INTERRUPTED, LATER, MEND
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 
@@ -21,6 +21,7 @@ _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept),
     "Look": (look.status, look.sources, look.check, look.preview, look.verify, look.report, look.why, look.trace),
     "Mend": (mend.quarantine,),
+    "Keep": (keep.rebuild,),
     "Serve": (serve.ui, serve.sandbox, serve.demo),
 }
 

@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from ingest_assets.assets.plan import Name
-from ingest_assets.assets.resources import Warehouse
+from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import table
 from ingest_assets.errors import StorageFailed
+from ingest_assets.load import ledger
 from ingest_assets.load.health import Looked, look, looks
+from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Source
+
+_LOADING = timedelta(minutes=10)  # after its fetch, a partition may still be being loaded
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class _State:
 def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out: Output) -> bool:
     """Print the screen; whether nothing is wrong."""
     now = datetime.now(UTC)
+    DuckDB(data).refuse_lost()
     try:
         with Warehouse(data=str(data)).reading() as connection:
             states = {name: _state(connection, sources[name[0]], name, data, now) for name in names}
@@ -61,7 +66,7 @@ def _state(connection: Any, source: Source, name: Name, data: Path, now: datetim
     if not loads:
         # One finding says it all; that every check fails on a table that is not there would hide it.
         problems = [f"nothing is loaded. Next: ingest run {'.'.join(name)}"] if not ended else problems[:1]
-    problems += _unfinished(data, name)
+    problems += _unfinished(data, name) + _unloaded(at, source, data)
     rows = at.rows(f"SELECT count(*) FROM {at.table}")[0][0] if loads else None  # noqa: S608 -- quoted
     return _State(rows, partition, ended, tuple(problems))
 
@@ -81,3 +86,15 @@ def _unfinished(data: Path, name: Name) -> list[str]:
         f"the next run"
         for s in going
     ]
+
+
+def _unloaded(at: Looked, source: Source, data: Path) -> list[str]:
+    """Partitions of which something is stored and not loaded, though nobody can be about to load it."""
+    line = Api(data=str(data)).line(source, "")
+    waiting = line.unloaded(at.name, ledger.fetches(at.connection, at.source, at.name, database="warehouse"))
+    newest = {partition: line.stored(at.name, partition) for partition in waiting}
+    left = [p for p, s in newest.items() if s and s.manifest.ended and s.manifest.ended.at < at.now - _LOADING]
+    if not left:
+        return []
+    which = f"{len(left):,} partitions are" if len(left) > 1 else f"{left[0]} is" if left[0] else "it is"
+    return [f"loaded: {which} stored and not loaded. Next: ingest rebuild (it sends no request)"]

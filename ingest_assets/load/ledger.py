@@ -111,7 +111,7 @@ def begun(connection: duckdb.DuckDBPyConnection) -> None:
     elif told is None or told[0] != FORMAT:
         raise StorageFailed(
             f"the warehouse is of format {told and told[0]}, this version reads and writes format {FORMAT}; "
-            "run the version that wrote it, or rebuild the warehouse from the snapshots"
+            "run the version that wrote it; or move the warehouse away and build it again: ingest rebuild"
         )
 
 
@@ -127,10 +127,11 @@ def _upgrade(connection: duckdb.DuckDBPyConnection, former: int) -> None:
     connection.execute("UPDATE w._ingest.meta SET format = ?", [FORMAT])
 
 
-def identify(connection: duckdb.DuckDBPyConnection, source: str, origin: str, account: str) -> None:
-    """Remember whose rows these are; ConfigError where the warehouse holds those of another origin or account.
+def identify(connection: duckdb.DuckDBPyConnection, source: str, origin: str, account: str) -> tuple[str, str]:
+    """Remember whose rows these are; returns origin and account as they are remembered.
 
-    The port of a loopback address is left out: it is handed out by chance.
+    The port of a loopback address is left out: it is handed out by chance. ConfigError where the warehouse holds rows
+    of another origin or account.
     """
     if (urlsplit(origin).hostname or "") in ("127.0.0.1", "::1", "localhost"):
         origin = "loopback"
@@ -143,6 +144,15 @@ def identify(connection: duckdb.DuckDBPyConnection, source: str, origin: str, ac
             f"{_whose(origin, account)}. Give the other account a source of its own (like: {source}), use another "
             f"data folder, or say `ingest accept {source}` where both are the same account"
         )
+    return origin, account
+
+
+def remember(connection: duckdb.DuckDBPyConnection, source: str, origin: str, account: str) -> None:
+    """Whose rows a source's are, as noted beside the snapshots; what this warehouse knows of it stays."""
+    connection.execute(
+        "INSERT INTO w._ingest.sources SELECT $1, $2, $3 WHERE NOT EXISTS (FROM w._ingest.sources WHERE source = $1)",
+        [source, origin, account],
+    )
 
 
 def accept(connection: duckdb.DuckDBPyConnection, source: str) -> None:
@@ -199,6 +209,23 @@ def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest, **more: Any
         more |= told | counts | {name: end.traffic.get(name) for name in _TRAFFIC}
     if more:
         update(connection, manifest.fetch, more)
+
+
+def stored(connection: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest]) -> None:
+    """Write down those of these stored fetches that this warehouse does not know, and how they ended."""
+    known = {number for (number,) in connection.execute("SELECT _fetch FROM w._ingest.fetches").fetchall()}
+    newer: dict[tuple[str, str, str | None], Manifest] = {}
+    for manifest in sorted(manifests, key=lambda manifest: manifest.fetch, reverse=True):
+        key = (manifest.source, manifest.endpoint, manifest.partition)
+        if manifest.fetch not in known:
+            ended(connection, manifest)
+            if manifest.ended is None and key in newer:
+                update(connection, manifest.fetch, _given_up(newer[key].started))
+        newer[key] = manifest
+
+
+def _given_up(at: datetime) -> dict[str, Any]:
+    return {"ended": at, "verdict": "given_up", "reason": "another fetch began"}
 
 
 def _number(connection: duckdb.DuckDBPyConnection, manifest: Manifest) -> None:

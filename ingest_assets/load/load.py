@@ -47,13 +47,14 @@ class _NeedsRebuild(Exception):
 
 @dataclass(frozen=True)
 class Loader:
-    """Loads the stored fetches of one endpoint; sends no request."""
+    """Loads the stored fetches of one endpoint, but for those `held` back; sends no request."""
 
     warehouse: Warehouse
     snapshots: Snapshots
     work: Work
     run: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    held: frozenset[int] = frozenset()
 
     def load(self, partition: str | None, *, replay: bool = False) -> list[Loaded]:
         """Bring a partition up to date with its stored fetches; the caller holds the partition's lock.
@@ -81,7 +82,7 @@ class Loader:
 
     @property
     def _planner(self) -> Planner:
-        return Planner(self.snapshots, self.work)
+        return Planner(self.snapshots, self.work, self.held)
 
     @property
     def _label(self) -> str:
@@ -125,7 +126,9 @@ class Loader:
         row = ledger.registry(connection, self.work.source, self.work.endpoint)
         fetches = tuple(ledger.fetches(connection, self.work.source, self.work.endpoint))
         if row is None:
-            return Known(0, None, Registry.empty(), fetches)
+            # Names that were settled once stay, also where the warehouse that knew them is lost.
+            noted = self.snapshots.notes.registry(self.work.source, self.work.endpoint)
+            return Known(0, None, Registry.from_json(noted) if noted else Registry.empty(), fetches)
         version, layout, text = row
         return Known(version, layout, Registry.from_json(text), fetches)
 
@@ -238,6 +241,7 @@ class Loader:
             key = (self.work.source, self.work.endpoint)
             ledger.register(connection, key, known.version + 1, layout, registry.to_json())
         ledger.undone(connection, plan.undone, self.now())
+        self.snapshots.notes.note_registry(self.work.source, self.work.endpoint, registry.to_json())
         for snapshot, one, account in zip(plan.snapshots, staged, accounts, strict=True):
             self._record_one(connection, snapshot, one, account, seconds / len(staged))
 

@@ -69,10 +69,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Planner:
-    """Plans the loads of one endpoint from what is stored and what is loaded."""
+    """Plans the loads of one endpoint from what is stored, but for fetches `held` back, and what is loaded."""
 
     snapshots: Snapshots
     work: Work
+    held: frozenset[int] = frozenset()
 
     def kept(self, partition: str | None) -> list[Snapshot]:
         """The stored fetches of a partition that count, in order; of a replaced table, the newest whole one."""
@@ -106,7 +107,8 @@ class Planner:
         return tuple(fetch.fetch for fetch in known.loaded if fetch.fetch in given_up)
 
     def _stored(self, partition: str | None) -> list[Snapshot]:
-        return [s for s in self._of(partition) if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
+        stored = [s for s in self._of(partition) if s.fetch not in self.held]
+        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
 
     def _of(self, partition: str | None) -> list[Snapshot]:
         return self.snapshots.fetches(self.work.source, self.work.endpoint, partition)

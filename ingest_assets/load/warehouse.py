@@ -20,6 +20,7 @@ import duckdb
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load import ledger
 from ingest_assets.locks import held
+from ingest_assets.raw.snapshots import Snapshots
 
 # DuckDB 1.5 opens files of this storage version too, and so do the tools built on it.
 _STORAGE = "v1.0.0"
@@ -71,12 +72,26 @@ class Warehouse:
         self.writer = data / "warehouse" / "writer.duckdb"
         self.lock = data / "warehouse" / "writer.lock"
         self.staging = data / "staging"
+        self._snapshots = Snapshots(data / "raw")
         self.wait_seconds = wait_seconds
         self.memory_mb = memory_mb
         self.most_memory_mb = most_memory_mb
         self.reserve_bytes = reserve_bytes
         self._numbers = itertools.count()
         self._instance: tuple[int, duckdb.DuckDBPyConnection] | None = None
+
+    @property
+    def lost(self) -> bool:
+        """Whether the writer's file is gone, while fetches that it numbered are stored beside it."""
+        return not self.writer.exists() and self._snapshots.begun
+
+    def refuse_lost(self) -> None:
+        """StorageFailed where the warehouse is lost: a new one would number anew what is numbered already."""
+        if self.lost:
+            raise StorageFailed(
+                f"{self.writer}: the warehouse is gone, and the snapshots of what it held are there. Next: ingest "
+                "rebuild (it sends no request), or put the file back from a backup"
+            )
 
     @contextlib.contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -119,6 +134,7 @@ class Warehouse:
 
         Committed at the end, rolled back where the block raises.
         """
+        self.refuse_lost()
         self._check_space()
         with self._translated():
             connection.execute(
@@ -153,8 +169,7 @@ class Warehouse:
         if not self.writer.exists() or self._is_current():
             return
         with self.alone("publishing the reader's copy"):
-            if self._log.exists():
-                self._fold_in()
+            self.fold_in()
             self._check_space(self.writer.stat().st_size)
             for left in self.reader.parent.glob(f"{self.reader.stem}.*.new"):
                 left.unlink()  # of a process that died while it published: who publishes is alone
@@ -182,18 +197,20 @@ class Warehouse:
             connection.close()
 
     @property
-    def _log(self) -> Path:
+    def log(self) -> Path:
+        """What was committed and is not in the file yet: DuckDB's log beside it."""
         return self.writer.with_name(f"{self.writer.name}.wal")
 
     def _is_current(self) -> bool:
-        if self._log.exists() or not self.reader.exists():
+        if self.log.exists() or not self.reader.exists():
             return False
         return self.reader.stat().st_mtime_ns == self.writer.stat().st_mtime_ns
 
-    def _fold_in(self) -> None:
-        """What a process committed that died before it wrote it into the file: opening does that."""
-        with self.connection() as connection, self.transaction(connection):
-            pass
+    def fold_in(self) -> None:
+        """Put into the file what a process committed that died before it did so; for who is `alone`."""
+        if self.log.exists():
+            with self.connection() as connection, self.transaction(connection):
+                pass  # opening does it
 
     def _copy(self, fresh: Path) -> None:
         try:

@@ -17,6 +17,7 @@ snapshot says can change unseen.
     body       a stored body as a stream that is verified while it is read
     disk       writes that survive a crash, and a disk that is never filled to the last byte
     writing    a snapshot that grows
+    notes      what the warehouse knows and no response tells: names, and whose rows these are
     snapshots  all of them: begin, find, read, verify
 
 The folder's lock is the caller's: one process a partition writes, any number reads.

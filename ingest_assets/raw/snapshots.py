@@ -13,6 +13,7 @@ from ingest_assets.raw import disk, manifest
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import IndexEntry
 from ingest_assets.raw.manifest import Bounds, Ending, Manifest, Verdict
+from ingest_assets.raw.notes import Notes
 from ingest_assets.raw.paths import decoded, encoded
 from ingest_assets.raw.reading import SEGMENT, Snapshot
 from ingest_assets.raw.writing import OpenSnapshot, PageWriter, Place
@@ -134,6 +135,16 @@ class Snapshots:
             return max(
                 (s.fetch for source, endpoint in self.endpoints() for s in self.fetches(source, endpoint)), default=0
             )
+
+    @property
+    def begun(self) -> bool:
+        """Whether any fetch was ever numbered for this folder."""
+        return (self.folder / _LAST).exists()
+
+    @property
+    def notes(self) -> Notes:
+        """What the warehouse noted beside them."""
+        return Notes(self.folder)
 
     def issued(self, fetch: int) -> None:
         """Remember that a fetch has this number, durably; the caller holds the warehouse's lock."""

@@ -16,6 +16,7 @@ from ingest_assets.load import ledger
 from ingest_assets.load.load import Loaded, Loader
 from ingest_assets.load.stage import Work
 from ingest_assets.load.warehouse import Warehouse, quoted
+from ingest_assets.raw.notes import REGISTRY
 from ingest_assets.raw.snapshots import Manifest, Snapshots
 from ingest_assets.source import Endpoint
 
@@ -171,12 +172,18 @@ def rebuilt() -> Callable[[Lab], Lab]:
 
 
 def rebuild(lab: Lab, *, with_registry: bool = False) -> Lab:
-    """Load all snapshots of a lab into a fresh warehouse, which lies beside the lab's own."""
+    """Load all snapshots of a lab into a fresh warehouse, which lies beside the lab's own.
+
+    Without the registry that the lab's warehouse noted beside its snapshots, names and shapes are found anew.
+    """
     fresh = Lab(lab.data / f"rebuilt{len(list(lab.data.glob('rebuilt*')))}", lab.model, lab.source, lab.name)
     fresh.raw = lab.raw
-    if with_registry:
-        (known,) = lab.rows("FROM w._ingest.registries WHERE endpoint = ?", lab.name)
-        fresh.rows("INSERT INTO w._ingest.registries VALUES (?, ?, ?, ?, ?)", *known)
+    noted = fresh.snapshots.notes.registry(lab.source, lab.name)
+    if not with_registry:
+        for note in lab.raw.rglob(REGISTRY):
+            note.unlink()
     for partition in dict.fromkeys(s.manifest.partition for s in lab.snapshots.fetches(lab.source, lab.name)):
         fresh.load(partition)
+    if noted is not None:
+        lab.snapshots.notes.note_registry(lab.source, lab.name, noted)
     return fresh

@@ -1,0 +1,131 @@
+"""The warehouse from the snapshots, with no request: a lost one as a whole, and of any other what it lacks."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ingest_assets.assets.plan import Name
+from ingest_assets.assets.resources import Api
+from ingest_assets.commands.output import Output
+from ingest_assets.commands.report import tell
+from ingest_assets.commands.terminal import table
+from ingest_assets.errors import IngestError
+from ingest_assets.line import Line
+from ingest_assets.load import rebuild as building
+from ingest_assets.locks import held
+from ingest_assets.raw.snapshots import Manifest, Snapshots
+from ingest_assets.source import Source
+
+_RUN = "rebuild"
+_SHOWN = 10
+
+
+@dataclass
+class _Done:
+    """What was loaded of each endpoint, and what could not be."""
+
+    partitions: Counter[Name] = field(default_factory=Counter)
+    fetches: Counter[Name] = field(default_factory=Counter)
+    records: Counter[Name] = field(default_factory=Counter)
+    left_out: list[Name] = field(default_factory=list)
+    failures: list[IngestError] = field(default_factory=list)
+    in_place: bool = True
+
+    @property
+    def well(self) -> bool:
+        """Whether all that is stored is loaded."""
+        return not self.failures and not self.left_out
+
+
+def rebuild(sources: Mapping[str, Source], data: Path, out: Output, *, partial: bool = False) -> bool:
+    """Load all that is stored and not loaded; whether nothing is left out.
+
+    A lost warehouse is put in place once all of it is loaded; with `partial`, without what could not be.
+    """
+    with held(data / "locks" / "rebuild.lock", "ingest rebuild", 0):
+        snapshots, done = Snapshots(data / "raw"), _Done()
+        stored = list(snapshots.endpoints())
+        there = stored or building.site(data) != data
+        lines = _filled(sources, data, stored, done, out, partial=partial) if there else {}
+    _print(done, out)
+    if done.in_place and lines:
+        tell(sources, list(lines), data, out)
+    return done.well
+
+
+def _filled(
+    sources: Mapping[str, Source], data: Path, stored: list[Name], done: _Done, out: Output, *, partial: bool
+) -> dict[Name, Line]:
+    """The lines of what is stored, after they have loaded it; `done` tells how that went."""
+    snapshots, folder = Snapshots(data / "raw"), building.site(data)
+    building.tell(folder, snapshots, _manifests(snapshots, done))
+    lines = _lines(sources, data, folder, stored)
+    done.left_out += sorted(set(stored) - lines.keys())
+    _load(lines, done, out)
+    done.in_place = folder == data or partial or not done.failures
+    if done.in_place:
+        building.finish(data, folder)
+    return lines
+
+
+def _lines(sources: Mapping[str, Source], data: Path, folder: Path, stored: list[Name]) -> dict[Name, Line]:
+    """The line of each stored endpoint that a source file names; it loads into the warehouse of `folder`."""
+    known = [name for name in stored if name[0] in sources and name[1] in sources[name[0]].endpoints]
+    api = Api(data=str(data))
+    by_source = {source: api.line(sources[source], _RUN, warehouse=folder) for source, _ in known}
+    return {name: by_source[name[0]] for name in known}
+
+
+def _manifests(snapshots: Snapshots, done: _Done) -> Iterator[Manifest]:
+    for name in snapshots.endpoints():
+        for snapshot in snapshots.fetches(*name):
+            try:
+                yield snapshot.manifest
+            except IngestError as error:
+                done.failures.append(error)
+
+
+def _load(lines: Mapping[Name, Line], done: _Done, out: Output) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out.progress, transient=True) as progress:
+        for name, line in lines.items():
+            waiting = line.unloaded(name[1], line.fetches(name[1]))
+            for partition in progress.track(waiting, description=".".join(name)):
+                _load_one(line, name, partition, done)
+
+
+def _load_one(line: Line, name: Name, partition: str | None, done: _Done) -> None:
+    try:
+        with line.partition(name[1], partition):
+            loaded = list(line.catch_up(name[1], partition))
+    except IngestError as error:
+        done.failures.append(error)
+        return
+    done.partitions[name] += 1
+    done.fetches[name] += len(loaded)
+    done.records[name] += sum(one.account.received for one in loaded)
+
+
+def _print(done: _Done, out: Output) -> None:
+    names = [(".".join(name), name) for name in sorted(done.partitions)]
+    rows = [(text, done.partitions[name], done.fetches[name], done.records[name]) for text, name in names]
+    columns = ("endpoint", "partitions", "fetches", "records")
+    if rows:
+        out.console.print(table(columns, rows))
+    elif done.well:
+        out.console.print("Nothing to do: all that is stored is loaded")
+    left_out = [".".join(name) for name in done.left_out]
+    if left_out:
+        out.console.print(f"Left out, since no source file names them: {', '.join(left_out)}", soft_wrap=True)
+    for failure in done.failures[:_SHOWN]:
+        out.console.print(f"✗ {failure}", markup=False, highlight=False, soft_wrap=True, style="red")
+    if len(done.failures) > _SHOWN:
+        out.console.print(f"✗ and {len(done.failures) - _SHOWN:,} more", style="red")
+    if not done.in_place:
+        out.console.print("Nothing is put in place: mend that and run again, or do without it by --partial")
+    told = {"endpoints": [dict(zip(columns, row, strict=True)) for row in rows], "left_out": left_out}
+    failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in done.failures]
+    out.document({**told, "failures": failures, "in_place": done.in_place}, ok=done.well)

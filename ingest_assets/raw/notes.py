@@ -1,0 +1,76 @@
+"""What the warehouse knows and no response tells, noted beside the snapshots, for the day when it is lost.
+
+    <data>/raw/<source>/.account.json                whose rows these are: origin and account
+    <data>/raw/<source>/<endpoint>/.registry.json    the names settled for columns and tables, and the shapes seen
+
+The warehouse owns both: it writes them here before it commits, under its lock, and reads them where it has none.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.raw import disk
+from ingest_assets.raw.paths import encoded
+from ingest_assets.raw.sealed import sealed, unsealed
+
+FORMAT = 1
+ACCOUNT = ".account.json"
+REGISTRY = ".registry.json"
+
+
+@dataclass(frozen=True)
+class Notes:
+    """The notes below `folder`, which is that of all snapshots."""
+
+    folder: Path
+
+    def account(self, source: str) -> tuple[str, str] | None:
+        """Origin and account that a source's rows come from; None where nothing is noted."""
+        told = _read(self.folder / encoded(source) / ACCOUNT)
+        return None if told is None else (told["origin"], told["account"])
+
+    def note_account(self, source: str, origin: str, account: str) -> None:
+        """Note whose rows a source's are."""
+        _write(self.folder / encoded(source) / ACCOUNT, {"origin": origin, "account": account})
+
+    def forget_account(self, source: str) -> None:
+        """Note no more whose rows a source's are."""
+        (self.folder / encoded(source) / ACCOUNT).unlink(missing_ok=True)
+
+    def registry(self, source: str, endpoint: str) -> str | None:
+        """The text of an endpoint's registry; None where nothing is noted."""
+        told = _read(self.folder / encoded(source) / encoded(endpoint) / REGISTRY)
+        return None if told is None else str(told["registry"])
+
+    def note_registry(self, source: str, endpoint: str, text: str) -> None:
+        """Note the text of an endpoint's registry."""
+        _write(self.folder / encoded(source) / encoded(endpoint) / REGISTRY, {"registry": text})
+
+
+def _read(file: Path) -> dict[str, Any] | None:
+    try:
+        told = unsealed(file.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise StorageFailed(
+            f"damaged: {file}: {error}. Put it back from a backup; without it names of columns are settled anew, and "
+            "the next fetch says whose rows these are"
+        ) from error
+    if told["format"] != FORMAT:
+        raise StorageFailed(
+            f"{file}: the note is of format {told['format']}; this version of ingest-assets knows format {FORMAT} "
+            "only. Use the version that wrote it, or a later one"
+        )
+    return told
+
+
+def _write(file: Path, told: Mapping[str, str]) -> None:
+    line = sealed({"format": FORMAT, **told})
+    if not file.exists() or file.read_bytes() != line:
+        with disk.writing(file.parent):
+            disk.make_folder(file.parent)
+            disk.write_file(file, line)

@@ -1,0 +1,273 @@
+"""A lost warehouse is built again from the snapshots: the same tables, names, numbers and positions, no request."""
+
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_assets import catalog
+from ingest_assets.assets.resources import Api
+from ingest_assets.commands import environment
+from ingest_assets.commands.output import output
+from ingest_assets.commands.rebuild import rebuild
+from ingest_assets.errors import IngestError, StorageFailed
+from ingest_assets.line import Line
+from ingest_assets.load import ledger
+from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.raw.snapshots import Snapshots
+from ingest_assets.sandbox import Sandbox
+
+DAYS = ("2026-11-17", "2026-11-18")
+# What a rebuild cannot know: when and by whom it was loaded, how long that took, and when a walk was given up.
+_FETCHES = """
+SELECT * EXCLUDE (loaded, loaded_run, load_seconds, ended, reason), loaded IS NOT NULL AS is_loaded,
+    if(verdict = 'given_up', (NULL, NULL), (ended, reason)) AS ending
+FROM _ingest.fetches ORDER BY ALL
+"""
+# Without the account, which is another where a fetch is loaded under another contract.
+_NUMBERS = "SELECT _fetch, partition, started, run, verdict, loaded IS NOT NULL FROM _ingest.fetches"
+
+
+@pytest.fixture
+def place(here: Any, box: Sandbox, monkeypatch: Any) -> Any:
+    """An empty place whose environment is this process's own."""
+    for name, value in here.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DAGSTER_HOME", str(here.folder / "dagster"))
+    environment.settle()
+    box.clear_faults()
+    yield here
+    box.clear_faults()
+
+
+def line(place: Any, source: str) -> Line:
+    """The line of one source."""
+    return Api(data=str(place.data)).line(catalog.sources()[source], "run-1")
+
+
+def ingest(place: Any, source: str, endpoint: str, *, load: bool = True) -> None:
+    """Fetch and load all partitions of an endpoint."""
+    of = line(place, source)
+    for partition in DAYS if of.source.endpoints[endpoint].partitions else (None,):
+        with of.partition(endpoint, partition):
+            of.fetch(endpoint, partition)
+            if load:
+                of.load(endpoint, partition)
+
+
+def lose(place: Any) -> None:
+    """All of the warehouse, the reader's copy too; the snapshots stay."""
+    shutil.rmtree(place.data / "warehouse")
+    (place.data / "warehouse.duckdb").unlink(missing_ok=True)
+
+
+def rebuilt(**how: Any) -> bool:
+    """What `ingest rebuild` says."""
+    return rebuild(catalog.sources(), Path(os.environ["INGEST_DATA"]), output(as_json=False), **how)
+
+
+def contents(ask: Any) -> dict[str, Any]:
+    """Columns with types, number of rows, and a hash of all columns in the order of their names, of each table."""
+    described: dict[str, list[tuple[str, str]]] = {}
+    for schema, table, column, kind in ask(
+        "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
+        "WHERE NOT internal AND schema_name <> '_ingest' ORDER BY ALL"
+    ):
+        described.setdefault(f'"{schema}"."{table}"', []).append((column, kind))
+    found = {}
+    for table, columns in described.items():
+        names = ", ".join(f'"{name}"' for name, _ in columns)
+        hashed = ask(f"SELECT count(*), sum(hash(t)::HUGEINT) FROM (SELECT {names} FROM {table}) AS t")  # noqa: S608 -- ours
+        found[table] = (columns, hashed)
+    return found
+
+
+def state(place: Any) -> dict[str, Any]:
+    """All tables with all columns, and all that `_ingest` says but for what a rebuild cannot know."""
+    Warehouse(place.data).publish()
+    return {
+        "tables": contents(place.ask),
+        "fetches": place.ask(_FETCHES),
+        "quarantine": place.ask("FROM _ingest.quarantine ORDER BY ALL"),
+        "sources": place.ask("FROM _ingest.sources ORDER BY ALL"),
+        "registries": place.ask("SELECT source, endpoint, layout, registry FROM _ingest.registries ORDER BY ALL"),
+    }
+
+
+def test_three_sources_loaded_twice_are_the_same_in_every_column_and_no_request_is_sent(
+    place: Any, box: Sandbox
+) -> None:
+    names = [(source.name, endpoint) for source in catalog.sources().values() for endpoint in source.endpoints]
+    for name in [*names, *names]:
+        ingest(place, *name)
+    before = state(place)
+    lose(place)
+    box.forget_seen()
+
+    assert rebuilt()
+
+    assert box.seen() == []
+    after = state(place)
+    assert len(before["tables"]) > 30
+    for part, found in before.items():
+        assert after[part] == found, part
+
+
+def test_a_changed_contract_failed_fetches_and_abandoned_walks_are_there_again(place: Any, box: Sandbox) -> None:
+    file = place.folder / "sources" / "stripe.yaml"
+    ingest(place, "stripe", "charges")
+    box.fault("empty_page", path="/stripe/v1/charges", times=None)
+    with pytest.raises(IngestError):
+        ingest(place, "stripe", "charges")
+    box.clear_faults()
+    file.write_text(file.read_text() + "endpoints: {charges: {columns: {currency: {type: varchar, values: [eur]}}}}\n")
+    ingest(place, "stripe", "charges")
+    abandon(place, "stripe", "charges", DAYS[0])
+    ingest(place, "stripe", "charges")
+    abandon(place, "stripe", "charges", DAYS[1])
+    before, numbers = state(place), place.ask(f"{_NUMBERS} ORDER BY _fetch")
+    lose(place)
+
+    assert rebuilt()
+
+    assert {row[0] for row in place.ask("SELECT DISTINCT verdict FROM _ingest.fetches")} == {
+        *("complete", "failed", "given_up", None)
+    }
+    assert place.ask("SELECT count(*) > 0 FROM _ingest.quarantine") == [(True,)]
+    assert place.ask(f"{_NUMBERS} ORDER BY _fetch") == numbers
+    assert state(place) | {"fetches": []} == before | {"fetches": []}
+    assert line(place, "stripe").snapshots.unfinished("stripe", "charges", DAYS[1]) is not None
+
+
+def abandon(place: Any, source: str, endpoint: str, day: str) -> None:
+    """A walk that died before its first page was stored, of a request that nobody will make again."""
+    of = line(place, source)
+    opened = Snapshots(place.data / "raw").fetches(source, endpoint, day)[-1].manifest
+    with of.warehouse.session("beginning") as connection:
+        bounds = (opened.bounds.from_, opened.bounds.until) if opened.bounds else None
+        number, started = ledger.begin(
+            connection, (source, endpoint, day), bounds, "run-1", of.now(), of.snapshots.last_number()
+        )
+        of.snapshots.issued(number)
+    of.snapshots.begin(replace(opened, fetch=number, started=started, fingerprint="of another request", ended=None))
+
+
+def test_names_that_the_order_of_loads_settled_stay(place: Any, box: Sandbox) -> None:
+    ingest(place, "mixpanel", "profiles")
+    of = line(place, "mixpanel")
+    noted = of.snapshots.notes.registry("mixpanel", "profiles")
+    assert noted is not None
+    swapped = noted.replace('"properties__city_2"', '"swap"').replace('"properties__city"', '"properties__city_2"')
+    with of.warehouse.session("as if another day had come first") as connection:
+        connection.execute(
+            "UPDATE w._ingest.registries SET registry = ? WHERE endpoint = 'profiles'",
+            [swapped.replace('"swap"', '"properties__city"')],
+        )
+    of.load("profiles", None, replay=True)
+    before = state(place)
+    lose(place)
+
+    assert rebuilt()
+
+    assert swapped != noted
+    assert state(place) == before
+
+
+def test_a_lost_warehouse_is_not_begun_anew(place: Any, box: Sandbox) -> None:
+    ingest(place, "stripe", "customers")
+    lose(place)
+    box.forget_seen()
+
+    with pytest.raises(StorageFailed, match=r"the warehouse is gone.* Next: ingest rebuild"):
+        ingest(place, "stripe", "customers")
+
+    assert box.seen() == []
+    assert not Warehouse(place.data).writer.exists()
+    assert len(Snapshots(place.data / "raw").fetches("stripe", "customers")) == 1
+
+
+def test_commands_say_that_it_is_lost_and_name_the_command(place: Any) -> None:
+    ingest(place, "stripe", "customers")
+    lose(place)
+
+    for told in (place.ingest("status"), place.ingest("run", "stripe.customers")):
+        assert told.returncode == 1, told
+        assert "the warehouse is gone" in told.stderr
+        assert "Next: ingest rebuild" in told.stderr
+
+
+def test_an_interrupted_rebuild_goes_on_and_is_in_place_only_when_it_is_whole(place: Any, monkeypatch: Any) -> None:
+    ingest(place, "stripe", "charges")
+    ingest(place, "stripe", "customers")
+    before = state(place)
+    lose(place)
+    segment = Snapshots(place.data / "raw").fetches("stripe", "charges", DAYS[1])[0].folder / "pages.zst"
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-1])
+
+    broken = rebuilt()
+    in_place = Warehouse(place.data).writer.exists()
+    segment.write_bytes(whole)
+    mended = rebuilt()
+
+    assert (broken, in_place, mended) == (False, False, True)
+    assert state(place) == before
+    assert not (place.data / "warehouse" / "rebuild").exists()
+
+
+def test_partial_puts_it_in_place_without_what_is_damaged(place: Any, capsys: Any) -> None:
+    ingest(place, "stripe", "charges")
+    lose(place)
+    segment = Snapshots(place.data / "raw").fetches("stripe", "charges", DAYS[1])[0].folder / "pages.zst"
+    segment.write_bytes(b"")
+
+    assert not rebuilt(partial=True)
+
+    assert f"damaged: {segment}" in capsys.readouterr().out
+    assert place.ask("SELECT partition FROM _ingest.fetches WHERE loaded IS NOT NULL") == [(DAYS[0],)]
+
+
+def test_an_older_warehouse_gets_what_is_stored_and_no_number_is_issued_again(place: Any, box: Sandbox) -> None:
+    ingest(place, "stripe", "charges")
+    older = (place.data / "warehouse" / "writer.duckdb").read_bytes()
+    ingest(place, "stripe", "charges")
+    ingest(place, "zendesk", "tickets")
+    before = state(place)
+    (place.data / "warehouse" / "writer.duckdb").write_bytes(older)
+    box.forget_seen()
+
+    assert rebuilt()
+
+    assert box.seen() == []
+    assert state(place) == before
+    (place.data / "warehouse" / "writer.duckdb").write_bytes(older)
+    ingest(place, "stripe", "customers")
+    snapshots = Snapshots(place.data / "raw")
+    numbers = [s.fetch for name in snapshots.endpoints() for s in snapshots.fetches(*name)]
+    assert len(numbers) == len(set(numbers)) == max(numbers)
+
+
+def test_a_source_whose_file_is_gone_is_named_and_its_fetches_stay_numbered(place: Any, capsys: Any) -> None:
+    ingest(place, "stripe", "customers")
+    ingest(place, "mixpanel", "profiles")
+    (place.folder / "sources" / "mixpanel.yaml").unlink()
+    os.environ["INGEST_ONLY"] = "stripe"
+    lose(place)
+
+    assert not rebuilt()
+
+    assert "no source file names them: mixpanel.profiles" in capsys.readouterr().out
+    assert place.ask("SELECT source, loaded IS NOT NULL FROM _ingest.fetches ORDER BY ALL") == [
+        ("mixpanel", False),
+        ("stripe", True),
+    ]
+
+
+def test_nothing_stored_is_nothing_to_do(place: Any, capsys: Any) -> None:
+    assert rebuilt()
+
+    assert "Nothing to do" in capsys.readouterr().out
+    assert not (place.data / "warehouse").exists()
