@@ -244,7 +244,7 @@ class Line:
             return ledger.fetches(connection, self.source.name, endpoint)
 
     def unloaded(self, endpoint: str, fetches: Iterable[ledger.Fetch]) -> list[str | None]:
-        """Partitions of which the snapshots say otherwise than these fetches: what counts is not loaded, or is undone."""
+        """Partitions whose snapshots say otherwise than these fetches: what counts is not loaded, or is undone."""
         loaded = {fetch.fetch for fetch in fetches if fetch.loaded}
         stored = self.snapshots.fetches(self.source.name, endpoint)
         waiting = dict.fromkeys(s.manifest.partition for s in stored if s.fetch not in loaded)

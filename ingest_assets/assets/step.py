@@ -71,6 +71,7 @@ class Step:
                 failed = set(self._partitions()) - self._known.keys()
                 self._known |= reconciler.reconcile(reconciler.untold() - failed)
         except IngestError as error:
+            self.line.watcher.failed(self.line.label(self.endpoint, None), error)
             self._stop([error])
         finally:
             self._publish()

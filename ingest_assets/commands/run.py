@@ -12,6 +12,7 @@ from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import TerminalWatcher, table
 from ingest_assets.errors import IngestError, StorageFailed
 from ingest_assets.load.ledger import Fetch
+from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.source import Source
 
 NOTHING: Mapping[str, Any] = {"runs": [], "endpoints": [], "failures": []}
@@ -44,6 +45,7 @@ def run(
 
     `tables_only` replays what is stored, and sends no request.
     """
+    DuckDB(data).refuse_lost()
     with TerminalWatcher(out.progress) as watcher:
         done = materialize(
             sources, ranges, data, watcher, watcher.interrupts.check, since=since, tables_only=tables_only
