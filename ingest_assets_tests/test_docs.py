@@ -1,23 +1,31 @@
-"""Every paginator that docs/paging.md shows is one, and every kind is shown."""
+"""Every paginator and every auth that docs/ show loads, and every kind is shown."""
 
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import yaml
 
+from ingest_assets.http.auth import Auth
 from ingest_assets.http.paginators import Paginator
 from ingest_assets.source import Source
 
-ROOT = Path(__file__).parent.parent
-PAGING = (ROOT / "docs" / "paging.md").read_text()
-EXAMPLES = [
-    line for block in re.findall(r"```yaml\n(.*?)```", PAGING, re.DOTALL) for line in block.splitlines() if line
-]
+DOCS = Path(__file__).parent.parent / "docs"
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+def examples(page: str) -> list[str]:
+    """The lines of YAML of a page, each an example."""
+    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+def kinds(union: Any) -> set[str]:
+    """The types of a union of models."""
+    return {get_args(kind.model_fields["type"].annotation)[0] for kind in get_args(get_args(union)[0])}
+
+
+@pytest.mark.parametrize("example", examples("paging.md"))
 def test_a_paginator_of_the_page_on_paging_loads(example: str) -> None:
     endpoint = yaml.safe_load(example) | {"path": "/things", "primary_key": "id"}
 
@@ -28,9 +36,24 @@ def test_a_paginator_of_the_page_on_paging_loads(example: str) -> None:
     assert source.endpoints["things"].paginator.type in example
 
 
+@pytest.mark.parametrize("example", examples("auth.md"))
+def test_an_auth_of_the_page_on_auth_loads(example: str) -> None:
+    endpoints = {"things": {"path": "/things", "primary_key": "id"}}
+
+    source = Source.model_validate(
+        yaml.safe_load(example) | {"name": "shop", "base_url": "https://shop.example", "endpoints": endpoints}
+    )
+
+    assert source.auth.type in example
+
+
 def test_every_kind_of_paginator_is_shown() -> None:
-    kinds = {get_args(kind.model_fields["type"].annotation)[0] for kind in get_args(get_args(Paginator)[0])}
+    shown = {yaml.safe_load(example)["paginator"]["type"] for example in examples("paging.md")}
 
-    shown = {yaml.safe_load(example)["paginator"]["type"] for example in EXAMPLES}
+    assert kinds(Paginator) == shown | {"none"}
 
-    assert kinds == shown | {"none"}
+
+def test_every_kind_of_auth_is_shown() -> None:
+    shown = {yaml.safe_load(example)["auth"]["type"] for example in examples("auth.md")}
+
+    assert kinds(Auth) == shown

@@ -216,14 +216,14 @@ class Client:
     def _authorized(self, request: PageRequest) -> requests.Response:
         """The answer to a request; where its token is no longer taken, that to the same request with another one."""
         answer, token = self._asked(request)
-        if token is None or self._exchange is None or answer.status_code != HTTPStatus.UNAUTHORIZED:
+        if token is None or self._exchange is None or not self._exchange.is_refused(answer):
             return answer
         if not self._renewed:
             answer.close()
             self._renewed = True
             self._exchange.renewed(token)
             answer, token = self._asked(request)
-        if answer.status_code == HTTPStatus.UNAUTHORIZED and token and not self._exchange.is_fresh(token):
+        if token and self._exchange.is_refused(answer) and not self._exchange.is_fresh(token):
             answer.close()
             raise TransientFailure(f"{self._named(request)}: the life of its token ended on the way")
         return answer

@@ -55,6 +55,10 @@ class Exchange:
         """See that the next token is another one than this, which the API refused."""
         self._in_use(self._file.renewed(self._new, refused))
 
+    def is_refused(self, answer: requests.Response) -> bool:
+        """Whether the API answers that it does not take the token."""
+        return self._auth.refuses(answer.status_code, answer.headers.get("location", ""))
+
     def is_fresh(self, token: KeptToken) -> bool:
         """Whether a token will still be alive when it arrives."""
         return self._file.is_fresh(token)

@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ingest_assets.errors import ConfigError, RequestFailed, TransientFailure
 from ingest_assets.http.auth import Auth
+from ingest_assets.http.auth.exchanged import Answer
 from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter, RateLimit
 from ingest_assets.http.page import PageRequest
@@ -290,8 +291,11 @@ def test_a_token_whose_life_nobody_states_is_used_until_it_is_refused(world, cli
 @pytest.mark.parametrize(("said", "seconds"), [(60, 60), ("60", 60), (1e400, 90), (None, 90), (1e30, 1e9)])
 def test_a_life_may_be_stated_as_text_or_by_the_file(said, seconds):
     kind = auth("https://auth.example", lifetime=timedelta(seconds=90))
+    told = json.dumps({"access_token": "abc-def", "expires_in": said}).encode()
 
-    assert kind._lifetime(said) == seconds
+    token = kind.exchange(Secrets(VALUES), lambda _: Answer(200, body=told))
+
+    assert token.lifetime_seconds == seconds
 
 
 def test_the_clock_of_the_server_decides_nothing(world, client_for):

@@ -4,6 +4,7 @@
     static.py      none, bearer, basic, api_key: the secret itself goes to the API
     exchanged.py   a secret that is exchanged for a token
     oauth2.py      such a kind: the client credentials of OAuth 2
+    login.py       such a kind: user and password, for a token or a session's cookie
 
 A credential is added at the last moment and for its own origin only, see `ingest_assets.http.client`.
 """
@@ -13,9 +14,10 @@ from typing import Annotated
 from pydantic import Field
 
 from ingest_assets.http.auth.exchanged import Exchanged
+from ingest_assets.http.auth.login import Login
 from ingest_assets.http.auth.oauth2 import OAuth2ClientCredentials
 from ingest_assets.http.auth.static import ApiKey, Basic, Bearer, NoAuth
 
-__all__ = ["ApiKey", "Auth", "Basic", "Bearer", "Exchanged", "NoAuth", "OAuth2ClientCredentials"]
+__all__ = ["ApiKey", "Auth", "Basic", "Bearer", "Exchanged", "Login", "NoAuth", "OAuth2ClientCredentials"]
 
-Auth = Annotated[NoAuth | Bearer | Basic | ApiKey | OAuth2ClientCredentials, Field(discriminator="type")]
+Auth = Annotated[NoAuth | Bearer | Basic | ApiKey | OAuth2ClientCredentials | Login, Field(discriminator="type")]

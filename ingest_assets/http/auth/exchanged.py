@@ -6,12 +6,19 @@ A kind says only what to ask and how to read the answer. Who asks, keeps the tok
 over or refused, is `ingest_assets.http.tokens`; so none of that is written twice.
 """
 
+import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from ingest_assets.http.auth.kind import Kind
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secrets import Secrets
+
+SHORTEST_TOKEN = 6  # as for any secret: a shorter one could not be kept out of stored data
+_LONGEST_LIFE_SECONDS = 1e9
+_UNAUTHORIZED = 401
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,10 @@ class Exchanged(Kind):
         """What markers call the token, in letters, digits and underscores."""
         raise NotImplementedError
 
+    def refuses(self, status: int, location: str) -> bool:  # noqa: ARG002 -- some kinds look where a redirect leads
+        """Whether an answer of the API, by its status and where it redirects to, says that the token is not taken."""
+        return status == _UNAUTHORIZED
+
     def token_key(self, secrets: Secrets) -> str:
         """Thirty-two hex digits that are the same where the same token would be given, and tell nothing else."""
         return self._digest("token", self._token_parts(secrets))[:32]
@@ -65,3 +76,36 @@ class Exchanged(Kind):
     def _token_parts(self, secrets: Secrets) -> Iterable[str]:
         """All that decides which token is given, the secret too: a token of a replaced secret is not used."""
         raise NotImplementedError
+
+
+def fits(token: str) -> bool:
+    """Whether a token can be kept out of stored data, and carried by a header.
+
+    >>> fits("abc-def"), fits("abc"), fits("abc def\\n")
+    (True, False, False)
+    """
+    return len(token) >= SHORTEST_TOKEN and token.isprintable() and token == token.strip()
+
+
+def life(told: Any, otherwise: float | None) -> float | None:
+    """How many seconds a token lives: as an answer says, where that is a number or its text; else `otherwise`.
+
+    >>> life(3600, None), life("60", None), life("soon", 5.0), life(None, None)
+    (3600.0, 60.0, 5.0, None)
+    """
+    try:
+        seconds = otherwise if told is None or isinstance(told, bool) else float(told)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise
+    if seconds is None or not math.isfinite(seconds) or seconds <= 0:
+        return otherwise
+    return min(seconds, _LONGEST_LIFE_SECONDS)
+
+
+def url_of_exchange(value: str) -> str:
+    """The URL itself, or a ValueError where it is none, or holds what is named beside it."""
+    if not re.match(r"https?://[^/?#]|\{", value):  # a setting may hold the scheme
+        raise ValueError("expected a URL such as https://auth.example.com/oauth/token")
+    if "@" in value.split("://", 1)[-1].split("/", 1)[0] or "#" in value:
+        raise ValueError("expected a URL without user, password and #: these are named beside it")
+    return value

@@ -2,24 +2,29 @@
 
 import base64
 import json
-import math
-import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote_plus, urljoin, urlsplit
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from ingest_assets.errors import RequestFailed, TransientFailure
-from ingest_assets.http.auth.exchanged import Answer, Ask, Exchanged, Token
+from ingest_assets.http.auth.exchanged import (
+    SHORTEST_TOKEN,
+    Answer,
+    Ask,
+    Exchanged,
+    Token,
+    fits,
+    life,
+    url_of_exchange,
+)
 from ingest_assets.http.auth.kind import header_value, with_header
 from ingest_assets.http.page import PageRequest, origin
 from ingest_assets.http.secrets import Secret, Secrets
 
 _QUOTED_CHARACTERS = 200
-_SHORTEST_TOKEN = 6  # as for any secret: a shorter one could not be kept out of stored data
-_LONGEST_LIFE_SECONDS = 1e9
 _KEYS_SHOWN = 10
 _NOT_HERE = {"client_id", "client_secret", "client_assertion", "password", "refresh_token", "scope"}
 _PASSING = {"temporarily_unavailable", "server_error", "slow_down"}
@@ -43,7 +48,9 @@ class OAuth2ClientCredentials(Exchanged):
     """A token by client id and secret (RFC 6749 §4.4), renewed before it is over, once for all processes."""
 
     type: Literal["oauth2_client_credentials"]
-    token_url: str = Field(description="where tokens are given, such as https://auth.example.com/oauth/token")
+    token_url: Annotated[str, AfterValidator(url_of_exchange)] = Field(
+        description="where tokens are given, such as https://auth.example.com/oauth/token"
+    )
     client_id: Annotated[
         Annotated[Secret, Tag("secret")] | Annotated[str, Tag("text")],
         Discriminator(lambda given: "text" if isinstance(given, str) else "secret"),
@@ -63,15 +70,6 @@ class OAuth2ClientCredentials(Exchanged):
     )
     header: str = Field("Authorization", min_length=1, description="the header that carries the token to the API")
     prefix: str = Field("Bearer ", description="text before the token there, with its space")
-
-    @field_validator("token_url")
-    @classmethod
-    def _is_url(cls, value: str) -> str:
-        if not re.match(r"https?://[^/?#]|\{", value):
-            raise ValueError("expected a URL such as https://auth.example.com/oauth/token")
-        if "@" in value.split("://", 1)[-1].split("/", 1)[0] or "#" in value:
-            raise ValueError("expected a URL without user, password and #: id and secret are named beside it")
-        return value
 
     @field_validator("params")
     @classmethod
@@ -102,7 +100,7 @@ class OAuth2ClientCredentials(Exchanged):
             told = None
         if not isinstance(told, dict) or not 200 <= answer.status < 300 or "error" in told:
             raise self._refusal(answer, told, secrets)
-        return Token(self._token(told, secrets), self._lifetime(told.get("expires_in")))
+        return Token(self._token(told, secrets), life(told.get("expires_in"), self._said))
 
     def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:
         """The request with the token in its header."""
@@ -120,6 +118,10 @@ class OAuth2ClientCredentials(Exchanged):
             f"A token that {origin(self.token_url)} gave just now is refused: look at `scope` and `params` of auth, "
             "and at what the client may do where it is registered"
         )
+
+    @property
+    def _said(self) -> float | None:
+        return self.lifetime.total_seconds() if self.lifetime else None
 
     def _request(self, secrets: Secrets) -> PageRequest:
         scope = {"scope": " ".join(self.scope)} if self.scope else {}
@@ -144,9 +146,9 @@ class OAuth2ClientCredentials(Exchanged):
                 f"{self._named(secrets)}: the answer holds no access_token; the keys there are: "
                 f"{secrets.redactor().text(keys)}. Is token_url right?"
             )
-        if len(token) < _SHORTEST_TOKEN or not token.isprintable() or token != token.strip():
+        if not fits(token):
             raise RequestFailed(
-                f"{self._named(secrets)}: the token is shorter than {_SHORTEST_TOKEN} characters, or holds what no "
+                f"{self._named(secrets)}: the token is shorter than {SHORTEST_TOKEN} characters, or holds what no "
                 "header can carry"
             )
         if self.header == "Authorization" and isinstance(kind, str) and not kind.lower().startswith("bearer"):
@@ -155,17 +157,6 @@ class OAuth2ClientCredentials(Exchanged):
                 "Where the API takes it all the same, write `header` and `prefix`"
             )
         return token
-
-    def _lifetime(self, told: Any) -> float | None:
-        """How long the token lives: as the answer says, else the file; a number may come as text."""
-        said = self.lifetime.total_seconds() if self.lifetime else None
-        try:
-            seconds = said if told is None or isinstance(told, bool) else float(told)
-        except (TypeError, ValueError, OverflowError):
-            return said
-        if seconds is None or not math.isfinite(seconds) or seconds <= 0:
-            return said
-        return min(seconds, _LONGEST_LIFE_SECONDS)
 
     def _refusal(self, answer: Answer, told: Any, secrets: Secrets) -> RequestFailed | TransientFailure:
         named = f"{self._named(secrets)}: HTTP {answer.status}"
