@@ -187,15 +187,15 @@ class Line:
         stored = self.snapshots.fetches(self.source.name, endpoint)
         return [snapshot for snapshot in _given_up(stored) if snapshot.fetch in loaded]
 
-    def untold_undone(self, endpoint: str) -> list[ledger.Fetch]:
-        """Undone fetches that Dagster still takes for loaded."""
+    def untold_undone(self, endpoint: str, instance: str) -> list[ledger.Fetch]:
+        """Undone fetches that a Dagster instance still takes for loaded."""
         with self.warehouse.session(f"reading what is undone of {self.source.name}.{endpoint}") as connection:
-            return ledger.untold_undone(connection, self.source.name, endpoint)
+            return ledger.untold_undone(connection, self.source.name, endpoint, instance)
 
-    def told_undone(self, fetches: Iterable[int]) -> None:
-        """Remember that Dagster has been told that these fetches are undone."""
+    def told_undone(self, fetches: Iterable[int], instance: str) -> None:
+        """Remember that a Dagster instance has been told that these fetches are undone."""
         with self.warehouse.session("noting what is reported") as connection:
-            ledger.told_undone(connection, fetches)
+            ledger.told_undone(connection, fetches, instance)
 
     def catch_up(self, endpoint: str, partition: str | None) -> Iterator[Loaded]:
         """Load what is stored and not loaded, some fetches at a time and in their order, as they once came.

@@ -28,6 +28,7 @@ COMMANDS = (
     "sources",
     "status",
     "ui",
+    "undo",
     "verify",
 )
 

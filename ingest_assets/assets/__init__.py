@@ -6,6 +6,7 @@ factory      a source's endpoints as assets
 step         what a run does with the selected partitions of one endpoint
 report       what Dagster is told of a fetch and of a load
 reconcile    what the warehouse has and Dagster was not told of, after a crash
+undone       what the warehouse has no more, since it was undone
 progress     who watches the walks of this process
 checks       what is looked at in all partitions
 automation   schedules

@@ -20,6 +20,7 @@ from ingest_assets.assets.project import definitions
 from ingest_assets.assets.reconcile import Reconciler
 from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.assets.undone import Undone
 from ingest_assets.errors import Locked
 from ingest_assets.line import Watcher
 from ingest_assets.locks import held
@@ -81,8 +82,8 @@ def catch_up(
 ) -> dict[Name, int]:
     """Tell Dagster what the warehouse has of these endpoints and it does not know; how many partitions, by endpoint.
 
-    `thorough` looks at what Dagster shows too, and not only at what it was told. `show` is given the numbers of
-    partitions that are told and to be told, now and then.
+    What was undone is told first. `thorough` looks at what Dagster shows too, and not only at what it was told. `show`
+    is given the numbers of partitions that are told and to be told, now and then.
     """
     told: dict[Name, int] = {}
     with _instance() as instance:
@@ -91,6 +92,7 @@ def catch_up(
             if not line.warehouse.writer.exists():
                 continue
             report = Reporter(line, endpoint, versions(line.source, endpoint), instance)
+            Undone(report).tell()
             reconciler = Reconciler(report, logging.getLogger(__name__))
             told[source, endpoint] = reconciler.catch_up(thorough=thorough, show=partial(show, (source, endpoint)))
     return told

@@ -20,7 +20,7 @@ from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept),
     "Look": (look.status, look.sources, look.check, look.preview, look.verify, look.report, look.why, look.trace),
-    "Mend": (mend.quarantine,),
+    "Mend": (mend.quarantine, mend.undo),
     "Keep": (keep.rebuild,),
     "Serve": (serve.ui, serve.sandbox, serve.demo),
 }

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from ingest_assets.cli.options import FAILED, end, json_option
+from ingest_assets.cli.options import FAILED, MEND, end, json_option, yes_option
 
 
 @click.group(short_help="Records that did not fit: list, show, replay.")
@@ -84,3 +84,52 @@ def replay_(data: str, names: tuple[str, ...], as_json: bool) -> None:
     end(outcome.run)
     if outcome.still:
         sys.exit(FAILED)
+
+
+@click.command(short_help="Back to the state before a fetch.")
+@click.argument("name", metavar="SOURCE.ENDPOINT")
+@click.option("--fetch", type=int, help="The fetch to give up; by default the newest.")
+@click.option("--partition", help="The newest fetch of this partition.")
+@yes_option
+@json_option
+@click.pass_obj
+def undo(data: str, name: str, fetch: int | None, partition: str | None, yes: bool, as_json: bool) -> None:
+    """Give a fetch up for good: the tables are made again from the others, with no request.
+
+    Shows first what it would do, and asks; without a terminal, --yes answers. A feed goes back too: later fetches go
+    with the one that is given up, and the next run fetches from there.
+
+    \b
+    ingest undo stripe.charges
+    ingest undo stripe.charges --fetch 12 --yes
+    ingest undo stripe.charges --partition 2026-01-07
+    """
+    from ingest_assets import catalog
+    from ingest_assets.assets.plan import one
+    from ingest_assets.commands import environment
+    from ingest_assets.commands import undo as asked
+    from ingest_assets.commands.output import output
+
+    out, folder, sources = output(as_json=as_json), environment.settle(data), catalog.sources()
+    wanted = one(sources, name)
+    undoing = asked.plan(sources[wanted[0]], wanted, folder, fetch, partition)
+    if undoing is None:
+        out.console.print(f"Fetch {fetch} is given up already")
+        out.document({"endpoint": name, "fetches": [], "done": True})
+        return
+    told = asked.show(undoing, folder, out)
+    if not _agreed(yes=yes, as_json=as_json):
+        out.document(told | {"done": False}, ok=False)
+        sys.exit(MEND)
+    asked.undo(undoing, folder, out)
+    out.document(told | {"done": True})
+
+
+def _agreed(*, yes: bool, as_json: bool) -> bool:
+    """Whether what was shown shall be done: as --yes says, or who sits at the terminal."""
+    if yes:
+        return True
+    if sys.stdin.isatty() and not as_json:
+        return click.confirm("\nGo on?")
+    click.echo("\nNothing is done yet. Say --yes to do it", err=True)
+    return False

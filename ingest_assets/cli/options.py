@@ -76,6 +76,11 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="One JSON document instead of tables.")(command)
 
 
+def yes_option(command: Command) -> Command:
+    """Adds `--yes`: do what removes something without asking."""
+    return click.option("--yes", is_flag=True, help="Do it without asking.")(command)
+
+
 def end(outcome: "Outcome") -> None:
     """End with the code that says what to do."""
     failures = outcome.failures

@@ -12,6 +12,7 @@ status       one screen on all that is loaded
 sources      which sources there are
 check        a source file against its API: one page an endpoint, nothing written
 quarantine   records that did not fit: which, why, and whether they fit now
+undo         back to the state before a fetch
 verify       whether every stored response is what was written
 ui           Dagster's UI on this data
 demo         three APIs on this machine, from nothing to the UI

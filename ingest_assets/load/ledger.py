@@ -286,21 +286,22 @@ def undone(connection: duckdb.DuckDBPyConnection, fetches: Sequence[int], now: d
         connection.execute("DELETE FROM w._ingest.quarantine WHERE _fetch = ?", [fetch])
 
 
-def untold_undone(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> list[Fetch]:
-    """Undone fetches that Dagster still takes for loaded, in order."""
+def untold_undone(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> list[Fetch]:
+    """Undone fetches that a Dagster instance still takes for loaded, in order."""
     columns = ", ".join(f"f.{name}" for name in _FETCH_COLUMNS.split(", "))
     rows = connection.execute(
         f"SELECT {columns} FROM w._ingest.fetches AS f JOIN w._ingest.reported AS r USING (_fetch) "
-        "WHERE f.source = ? AND f.endpoint = ? AND f.verdict = 'given_up' ORDER BY f._fetch",
-        [source, endpoint],
+        "WHERE f.source = ? AND f.endpoint = ? AND r.instance = ? AND f.verdict = 'given_up' ORDER BY f._fetch",
+        [source, endpoint, instance],
     ).fetchall()
     return [Fetch(*row) for row in rows]
 
 
-def told_undone(connection: duckdb.DuckDBPyConnection, fetches: Iterable[int]) -> None:
-    """Remember that Dagster has been told that these fetches are undone."""
-    for fetch in fetches:
-        connection.execute("DELETE FROM w._ingest.reported WHERE _fetch = ?", [fetch])
+def told_undone(connection: duckdb.DuckDBPyConnection, fetches: Iterable[int], instance: str) -> None:
+    """Remember that a Dagster instance has been told that these fetches are undone."""
+    connection.execute(
+        "DELETE FROM w._ingest.reported WHERE instance = ? AND list_contains(?, _fetch)", [instance, list(fetches)]
+    )
 
 
 def update(connection: duckdb.DuckDBPyConnection, fetch: int, values: Mapping[str, Any]) -> None:

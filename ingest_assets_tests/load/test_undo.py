@@ -99,14 +99,16 @@ def test_what_dagster_was_told_is_remembered_until_it_is_told_of_the_undoing(lab
     things.store(1, None, [{"id": 1}])
     things.load()
     with things.warehouse.session("reporting") as connection:
-        ledger.report(connection, [(fetch, loaded) for fetch, _, loaded in ledger.loads(connection, "shop", "things")])
+        loads = {fetch: loaded for fetch, _, loaded in ledger.loads(connection, "shop", "things")}
+        ledger.report(connection, loads, "here")
 
     undo(things, 1, None)
 
     with things.warehouse.session("looking") as connection:
-        assert [f.fetch for f in ledger.untold_undone(connection, "shop", "things")] == [1]
-        ledger.told_undone(connection, [1])
-        assert ledger.untold_undone(connection, "shop", "things") == []
+        assert [f.fetch for f in ledger.untold_undone(connection, "shop", "things", "here")] == [1]
+        assert ledger.untold_undone(connection, "shop", "things", "elsewhere") == []
+        ledger.told_undone(connection, [1], "here")
+        assert ledger.untold_undone(connection, "shop", "things", "here") == []
 
 
 def test_a_fetch_given_up_by_somebody_who_died_is_left_out_by_the_next_load(lab, rebuilt):
