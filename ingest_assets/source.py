@@ -152,8 +152,15 @@ def _without_format(schema: dict[str, Any]) -> None:
 class Window(_Model):
     """A collection that can be asked for a lower and an upper bound."""
 
-    from_: str = Field(alias="from", description="the parameter of the lower bound, such as created[gte]")
-    until: str = Field(description="the parameter of the upper bound, such as created[lt]")
+    from_: str | None = Field(
+        None,
+        alias="from",
+        description="the parameter of the lower bound, such as created[gte]; or write {from} in path, params or body",
+    )
+    until: str | None = Field(
+        None,
+        description="the parameter of the upper bound, such as created[lt]; or write {until} in path, params or body",
+    )
     format: TimeFormat = Field(
         "iso", description="how bounds are written: iso, date, unix, unix_ms, or a strftime pattern"
     )
@@ -179,7 +186,12 @@ class FeedCursor(_Model):
 class Feed(_Model):
     """A collection that can be asked only for what came after a point; each fetch begins where the last ended."""
 
-    from_: str = Field(alias="from", description="the parameter of the lower bound, such as start_time")
+    from_: str | None = Field(
+        None,
+        alias="from",
+        description="the parameter of the lower bound, such as start_time; or, with position, write {from} in path, "
+        "params or body",
+    )
     start: Annotated[datetime, BeforeValidator(_day_first)] = Field(
         description="where the very first fetch begins", json_schema_extra=_without_format
     )
@@ -433,6 +445,7 @@ class Endpoint(_Model):
         parts = (
             _shape_problems,
             _partition_problems,
+            _bound_problems,
             _position_problems,
             _key_problems,
             _write_problems,
@@ -540,6 +553,22 @@ def _from_partition_problems(endpoint: Endpoint, dimensions: tuple[str, ...]) ->
         for name, column in table.columns.items():
             if column.from_partition is not None:
                 yield ("children", path, "columns", name), "from_partition is for columns of the endpoint's own table"
+
+
+def _bound_problems(endpoint: Endpoint) -> Iterator[Problem]:
+    """A bound that is sent nowhere would fetch everything each time."""
+    asked = set(PLACEHOLDER.findall(str(endpoint.model_dump(include={"path", "params", "headers", "body"}))))
+    bounds: list[tuple[str, str, str | None]] = []
+    if endpoint.window is not None:
+        bounds += [("window", "from", endpoint.window.from_), ("window", "until", endpoint.window.until)]
+    if endpoint.feed is not None:
+        bounds += [("feed", "from", endpoint.feed.from_)]
+    for part, name, parameter in bounds:
+        if parameter is None and name not in asked & placeholders(endpoint):
+            yield (
+                (part,),
+                f"{name!r} is missing: name the parameter of this bound, or write {{{name}}} in path, params or body",
+            )
 
 
 def _position_problems(endpoint: Endpoint) -> Iterator[Problem]:
@@ -756,6 +785,7 @@ def placeholders(endpoint: Endpoint) -> set[str]:
     told = endpoint.partitions
     return (
         ({"from", "until"} if endpoint.window else set())
+        | ({"from"} if endpoint.feed and endpoint.feed.position else set())
         | ({"partition"} if told and told.every else set())
         | set(told.by if told else ())
     )

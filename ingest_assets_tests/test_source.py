@@ -78,6 +78,22 @@ def test_the_three_shapes_are_accepted(fields):
             {**KEY, **WINDOW, "window": {**WINDOW["window"], "inclusive": True, "position": "at"}},
             "position 'at' is not a column of type timestamptz: declare it",
         ),
+        (
+            {**KEY, **WINDOW, "window": {"from": "since"}},
+            "'until' is missing: name the parameter of this bound, or write {until}",
+        ),
+        (
+            {**KEY, "feed": {**FEED["feed"], "from": None}},
+            "'from' is missing: name the parameter of this bound, or write {from}",
+        ),
+        (
+            {
+                **KEY,
+                "params": {"q": "{from}"},
+                "feed": {"start": "2026-01-01", "cursor": {"path": "next", "param": "after"}},
+            },
+            "'from' is missing: name the parameter of this bound",
+        ),
         ({**KEY, "max_empty_pages": 5}, "max_empty_pages is for empty_page: continue"),
         ({**KEY, "empty_page": "continue", "max_empty_pages": 0}, "greater than or equal to 1"),
         ({**KEY, "body": {"a": 1}}, "a body is sent with method: POST"),

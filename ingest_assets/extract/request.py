@@ -86,15 +86,24 @@ def _plain(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bounds_asked(walk: Walk) -> dict[str, str]:
-    endpoint = walk.endpoint
-    if endpoint.window is not None and walk.bounds is not None:
-        return _window_asked(endpoint.window, *walk.bounds)
-    return _feed_asked(endpoint, endpoint.feed, walk.position) if endpoint.feed is not None else {}
+    """The parameters of the partition's bounds, or of where a feed goes on."""
+    window, feed = walk.endpoint.window, walk.endpoint.feed
+    if feed is not None and feed.cursor is not None and walk.position is not None:
+        return {feed.cursor.param: walk.position}
+    names = {
+        "from": feed.from_ if feed else window.from_ if window else None,
+        "until": window.until if window else None,
+    }
+    return {name: text for word, text in _bounds(walk).items() if (name := names[word])}
 
 
-def _window_asked(window: Window, lower: datetime, upper: datetime) -> dict[str, str]:
-    from_, until = _written(window, lower, upper)
-    return {window.from_: from_, window.until: until}
+def _bounds(walk: Walk) -> dict[str, str]:
+    """What stands for {from} and {until}."""
+    window, feed = walk.endpoint.window, walk.endpoint.feed
+    if window is not None and walk.bounds is not None:
+        from_, until = _written(window, *walk.bounds)
+        return {"from": from_, "until": until}
+    return {"from": _lower(walk, feed)} if feed is not None else {}
 
 
 def _written(window: Window, lower: datetime, upper: datetime) -> tuple[str, str]:
@@ -116,22 +125,18 @@ def _grain(form: str) -> timedelta:
     return steps.get(form, finest if "%f" in form else timedelta(seconds=1))
 
 
-def _feed_asked(endpoint: Endpoint, feed: Feed, position: str | None) -> dict[str, str]:
-    if position is not None and feed.cursor is not None:
-        return {feed.cursor.param: position}
-    lower = feed.start if position is None else datetime.fromisoformat(position) - feed.overlap
+def _lower(walk: Walk, feed: Feed) -> str:
+    """Where a feed by time begins."""
+    after = feed.cursor is None and walk.position is not None
+    lower = datetime.fromisoformat(walk.position) - feed.overlap if after and walk.position else feed.start
     # A date, or a time without offset, is read by the API in its own zone.
-    return {feed.from_: written(lower.astimezone(ZoneInfo(endpoint.time_zone)), feed.format)}
+    return written(lower.astimezone(ZoneInfo(walk.endpoint.time_zone)), feed.format)
 
 
 def _values(walk: Walk) -> dict[str, str]:
     """What stands for {partition}, {from}, {until} and each dimension."""
     told = walk.slice
-    values = {**told.by, **({"partition": told.period} if told.period is not None else {})}
-    if walk.bounds is None or walk.endpoint.window is None:
-        return values
-    from_, until = _written(walk.endpoint.window, *walk.bounds)
-    return {**values, "from": from_, "until": until}
+    return {**told.by, **({"partition": told.period} if told.period is not None else {}), **_bounds(walk)}
 
 
 def filled(part: Any, values: Mapping[str, str]) -> Any:

@@ -147,6 +147,18 @@ def test_what_is_loaded_incomplete_with_a_warning_is_shown_and_fails_its_check(l
     assert "partition 2026-01-01 is incomplete" in found.description
 
 
+def test_complete_fails_where_a_record_came_twice_in_another_one_s_place(lab, shop, answer):
+    lab.text = lab.text.replace("path: /people\n", "path: /people\n    total: count\n")
+    twice = [{"id": 1, "email": "a@x.example"}, {"id": 1, "email": "a@x.example"}, {"id": 2, "email": "b@x.example"}]
+    shop.instead["/people"] = [answer(200, {"data": twice, "count": 3})]
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+
+    found = lab.check("people", "complete")["complete"]
+
+    assert not found.passed
+    assert "is incomplete: the API says 3 records, and 2 different ones came" in found.description
+
+
 def test_quarantine_names_the_reason_of_most_whatever_comes_after_it(lab, shop):
     shop.orders["2026-01-01"] = [{"id": "x"}, {"id": "y"}, {"id": 1, "email": {}}, {"id": 2}]
     lab.run(FIRST, LAST)

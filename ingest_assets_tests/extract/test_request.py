@@ -122,6 +122,26 @@ def test_the_partition_and_its_bounds_can_stand_in_parameters_however_they_are_s
     assert sent["q"] == "2026-02-28 2026-02-28..2026-03-01"
 
 
+def test_bounds_that_stand_in_the_body_need_no_parameters():
+    endpoint = {**WINDOW, "window": {"format": "date"}, "method": "POST", "body": {"range": ["{from}", "{until}"]}}
+
+    request = first_request(walk(endpoint, "2026-02-28"))
+
+    assert (request.params, request.body) == ((), {"range": ["2026-02-28", "2026-03-01"]})
+
+
+@pytest.mark.parametrize(
+    ("position", "from_"), [(None, "2026-01-01T00:00:00Z"), ("2026-02-03T04:05:06+00:00", "2026-02-03T04:00:06Z")]
+)
+def test_a_feed_by_time_can_have_its_lower_bound_in_the_body(position, from_):
+    feed = {"start": "2026-01-01", "position": "at", "overlap": "PT5M"}
+    endpoint = {"path": "/things", "primary_key": "id", "method": "POST", "body": {"since": "{from}"}, "feed": feed}
+
+    request = first_request(walk(endpoint, None, position))
+
+    assert (request.params, request.body) == ((), {"since": from_})
+
+
 def test_a_placeholder_is_replaced_once():
     endpoint = {**WINDOW, "window": {"from": "a", "until": "b", "format": "{partition}%d"}, "params": {"q": "{from}"}}
 
