@@ -28,7 +28,7 @@ from ingest_assets.http.auth import Auth, Exchanged, NoAuth
 from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest, dig, origin
-from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, retry_after
+from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, is_throttled, wait_told
 from ingest_assets.http.secrets import LogFilter, Redactor, Secrets
 from ingest_assets.http.tokens import KeptToken, TokenFile
 from ingest_assets.http.trace import Asked, Tracer
@@ -302,14 +302,15 @@ class Client:
         """The error for an answer that is not a success."""
         status = answer.status_code
         named = f"{self._named(request)}: HTTP {status} {_phrase(status)}{self._quoted(request, answer)}"
-        if status not in RETRIED_STATUSES:
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        throttled = is_throttled(status, headers)
+        if status not in RETRIED_STATUSES and not throttled:
             hint = self._hint(status)
             return RequestFailed(f"{named}. {hint}" if hint else named, status)
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        wait_seconds = retry_after(headers, datetime.now(UTC))
+        wait_seconds = wait_told(headers, datetime.now(UTC))
         if wait_seconds is not None:
             self._push_back(wait_seconds)
-        self._throttled = status == HTTPStatus.TOO_MANY_REQUESTS
+        self._throttled = throttled
         return TransientFailure(named, wait_seconds)
 
     def _hint(self, status: int) -> str:

@@ -13,10 +13,10 @@ record (a lone surrogate, a thousand levels of nesting), are split by their quot
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from typing import Annotated, Any, BinaryIO, Literal, NoReturn
 
 import msgspec
@@ -31,6 +31,7 @@ _READ_BYTES = 1 << 19
 _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _KEYS_SHOWN = 10
+_FIELD_BYTES = 64  # of one field in a record's text, about: a block of records is as large as any other
 MAX_RECORD_BYTES = 64 << 20
 
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -45,13 +46,16 @@ def _also_text(schema: dict[str, Any]) -> None:
 
 
 class Selector(BaseModel):
-    """Where in the body the records are: a path, or `{path: …, absent: empty}`."""
+    """Where in the body the records are: a path, or `{path: …, absent: empty}`, or `{path: …, layout: columns}`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_also_text)
 
     path: str = Field("", description="dotted path of the list of records; empty where the body itself is the list")
     absent: Literal["refuse", "empty"] = Field(
         "refuse", description="'empty' where the API leaves the list out, or null, when there are no records"
+    )
+    layout: Literal["list", "columns"] = Field(
+        "list", description="'columns' where the path leads to an object of equally long lists, one a field"
     )
 
     @model_validator(mode="before")
@@ -132,8 +136,13 @@ class Json(BaseModel):
         >>> page = Json().decode(io.BytesIO(b'{"data": [{"id": 1}], "has_more": false}'), Selector(path="data"))
         >>> [block.text for block in page], page.records, page.envelope, page.last_record
         ([b'[{"id": 1}]'], 1, {'has_more': False}, {'id': 1})
+        >>> body = io.BytesIO(b'{"hourly": {"time": [1, 2], "rain": [0.0, null]}}')
+        >>> page = Json().decode(body, Selector(path="hourly", layout="columns"))
+        >>> [block.text for block in page]
+        [b'[{"time":1,"rain":0.0},{"time":2,"rain":null}]']
         """
-        return _JsonPage(body, selector, max_record_bytes)
+        made = _ColumnsPage if selector.layout == "columns" else _JsonPage
+        return made(body, selector, max_record_bytes)
 
 
 class JsonLines(BaseModel):
@@ -153,6 +162,8 @@ class JsonLines(BaseModel):
         """
         if selector.path:
             raise RequestFailed(f"records: {selector.path!r}: in JSON lines each line is a record; leave `records` out")
+        if selector.layout == "columns":
+            raise RequestFailed("records: in JSON lines each line is a record; leave `layout: columns` out")
         return _JsonLinesPage(body, max_record_bytes)
 
 
@@ -241,6 +252,80 @@ def _split_small(body: bytes, keys: tuple[str, ...]) -> tuple[bytes, list[msgspe
 def _address(text: bytes | msgspec.Raw) -> int:
     pointer: int = np.frombuffer(text, np.uint8).__array_interface__["data"][0]
     return pointer
+
+
+class _ColumnsPage(Decoded):
+    """A page whose records are given field by field. Its body is read as one, and so may not be large."""
+
+    def __init__(self, body: BinaryIO, selector: Selector, _max_record_bytes: int) -> None:
+        super().__init__(self._split(body, selector))
+
+    def _split(self, body: BinaryIO, selector: Selector) -> Iterator[Block]:
+        text, small = _begin(_chunks(body))
+        if not small:
+            raise RequestFailed(
+                f"records: {selector.path!r}: a page of columns is read as one, and this is larger than "
+                f"{_SMALL_BYTES >> 20} MB: ask for less at once, by smaller pages or partitions"
+            )
+        part = _at(text, selector)
+        if part is None:
+            self.envelope = _envelope(text, selector, found=False)
+            return
+        start = _address(part) - _address(text)
+        end = start + len(memoryview(part))
+        self.envelope = _envelope(text[:start] + b"null" + text[end:], selector, found=True)
+        columns = _columns(text[start:end], selector)
+        rows, first = zip(*columns.values(), strict=True), 0
+        names = [json.dumps(name).encode() for name in columns]
+        while records := list(islice(rows, max(1, BLOCK_BYTES // (_FIELD_BYTES * len(names))))):
+            texts = [_record(names, values) for values in records]
+            self._last = texts[-1]
+            yield Block(b"[" + b",".join(texts) + b"]", lines=False, first=first, count=len(texts))
+            first += len(texts)
+
+
+def _at(body: bytes, selector: Selector) -> msgspec.Raw | None:
+    """What is at the path, or None where nothing is; TransientFailure where the body is cut."""
+    part = msgspec.Raw(body)
+    try:
+        part = _raw.decode(body)
+        for key in selector.keys:
+            part = _raw_object.decode(part)[key]
+    except KeyError:
+        return None
+    except msgspec.MsgspecError:
+        if not is_whole(body.removeprefix(_BOM).strip(_SPACE)):
+            raise _cut("its structure is not closed") from None
+        return None
+    return None if bytes(part) == b"null" else part
+
+
+def _columns(text: bytes, selector: Selector) -> dict[str, list[msgspec.Raw]]:
+    """The lists by the name of their field, all of one length; else RequestFailed, saying which are not."""
+    named = f"records: {selector.path!r}"
+    try:
+        fields = _raw_object.decode(text)
+        columns = {name: _raw_list.decode(field) for name, field in fields.items()}
+    except msgspec.MsgspecError:
+        raise RequestFailed(f"{named}: layout: columns expects an object whose every field is a list") from None
+    skeleton = text
+    for field in sorted(fields.values(), key=_address, reverse=True):
+        start = _address(field) - _address(text)
+        skeleton = skeleton[:start] + b"0" + skeleton[start + len(memoryview(field)) :]
+    if len(twice := json.loads(skeleton, object_pairs_hook=list)) > len(columns):
+        told = next(name for name, count in Counter(name for name, _ in twice).items() if count > 1)
+        raise RequestFailed(f"{named}: the key {told!r} stands twice in one object")
+    lengths = {name: len(column) for name, column in columns.items()}
+    if len(set(lengths.values())) > 1:
+        shown = ", ".join(f"{name} {length:,}" for name, length in [*lengths.items()][:_KEYS_SHOWN])
+        raise RequestFailed(f"{named}: its lists differ in length, so no record can be told: {shown}")
+    if not columns:
+        raise RequestFailed(f"{named}: layout: columns expects an object of lists, found an empty object")
+    return columns
+
+
+def _record(names: Sequence[bytes], values: Sequence[msgspec.Raw]) -> bytes:
+    return b"{" + b",".join(b"%s:%s" % (name, bytes(value)) for name, value in zip(names, values, strict=True)) + b"}"
 
 
 class _Twins:

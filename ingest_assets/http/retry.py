@@ -12,12 +12,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from typing import NoReturn
 
 import tenacity
 
 from ingest_assets.errors import Locked, TransientFailure
 
+_YEAR_SECONDS = 31_536_000  # what is more is a moment, not a wait
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -76,6 +78,36 @@ def _failure(state: tenacity.RetryCallState) -> TransientFailure:
 def _give_up(state: tenacity.RetryCallState) -> NoReturn:
     failure = _failure(state)
     raise TransientFailure(f"{failure}. Gave up after {state.attempt_number} attempts", failure.wait_seconds)
+
+
+def is_throttled(status: int, headers: Mapping[str, str]) -> bool:
+    """Whether an answer says that too much was asked: a 429, or a 403 as GitHub gives it.
+
+    Such a 403 says how long to wait, or that nothing is left of the allowance; any other is a refusal for good.
+
+    >>> is_throttled(403, {"x-ratelimit-remaining": "0"}), is_throttled(403, {}), is_throttled(429, {})
+    (True, False, True)
+    """
+    told = "retry-after" in headers or headers.get("x-ratelimit-remaining", "").strip() == "0"
+    return status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.FORBIDDEN and told)
+
+
+def wait_told(headers: Mapping[str, str], now: datetime) -> float | None:
+    """The seconds that an answer asks to wait, by Retry-After or by when a used-up allowance is renewed; else None.
+
+    The latter is a Unix second or a number of seconds, beside an `x-ratelimit-remaining` of 0.
+
+    >>> used_up = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1767225660"}
+    >>> wait_told(used_up, datetime(2026, 1, 1, tzinfo=UTC)), wait_told({"retry-after": "7"}, datetime.now(UTC))
+    (60.0, 7.0)
+    """
+    wait, reset = retry_after(headers, now), headers.get("x-ratelimit-reset", "").strip()
+    if wait is not None or headers.get("x-ratelimit-remaining", "").strip() != "0":
+        return wait
+    if not re.fullmatch(r"\d{1,10}", reset, re.ASCII):
+        return None
+    since = (_date(headers.get("date", "")) or now).timestamp() if int(reset) > _YEAR_SECONDS else 0.0
+    return max(0.0, int(reset) - since)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

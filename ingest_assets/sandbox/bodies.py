@@ -26,8 +26,8 @@ class CutResponse(Response):
 
 
 def whole(answer: Answer, headers: Mapping[str, str], *, gzip: bool) -> Response:
-    """The answer as it should be; compressed if it may be and the caller takes it."""
-    headers = {**answer.headers, **headers}
+    """The answer as it should be; compressed if it may be and the caller takes it. Its own headers count most."""
+    headers = {**headers, **answer.headers}
     if isinstance(answer.body, bytes) and not (gzip and answer.gzip):
         return Response(answer.body, answer.status, headers, answer.media)
     chunks = [answer.body] if isinstance(answer.body, bytes) else answer.body

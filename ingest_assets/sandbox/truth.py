@@ -5,7 +5,9 @@ from datetime import date, timedelta
 from itertools import islice
 
 from ingest_assets.sandbox.answers import encode
+from ingest_assets.sandbox.github import select
 from ingest_assets.sandbox.mixpanel_records import exported, profiles
+from ingest_assets.sandbox.open_meteo import days, hours
 from ingest_assets.sandbox.stripe import second_account
 from ingest_assets.sandbox.stripe_records import (
     EVENTS_KEPT_DAYS,
@@ -137,6 +139,25 @@ def _items(_world: World, _bounds: Bounds) -> Iterator[object]:
     yield from ITEMS
 
 
+def _github(world: World, bounds: Bounds) -> Iterator[object]:
+    yield from select(world, {"state": ["all"], "direction": ["asc"], **bounds})
+
+
+def _weather(
+    tell: Callable[..., Iterator[object]], *, lag: bool, ahead: int = 0
+) -> Callable[[World, Bounds], Iterator[object]]:
+    """The hours or days within bounds, for the place that the shipped source asks for unless they say another."""
+
+    def told(world: World, bounds: Bounds) -> Iterator[object]:
+        today = date.fromordinal(date(1970, 1, 1).toordinal() + world.today)
+        first = date.fromisoformat(bounds.get("start_date", [str(today)])[0])
+        last = date.fromisoformat(bounds.get("end_date", [str(today + timedelta(days=ahead))])[0])
+        place = float(bounds.get("latitude", ["52.37"])[0]), float(bounds.get("longitude", ["4.90"])[0])
+        yield from tell(world, place, first, last, lag=lag)
+
+    return told
+
+
 TELLERS: Mapping[str, Callable[[World, Bounds], Iterator[object]]] = {
     "stripe/customers": _customers,
     "stripe/charges": _charges,
@@ -150,6 +171,10 @@ TELLERS: Mapping[str, Callable[[World, Bounds], Iterator[object]]] = {
     "mixpanel/events": _export,
     "mixpanel/engage": _engage,
     "mixpanel/profiles": _engage,
+    "github/issues": _github,
+    "open_meteo/hourly": _weather(hours, lag=True),
+    "open_meteo/daily": _weather(days, lag=True),
+    "open_meteo/forecast": _weather(hours, lag=False, ahead=6),
     "links/items": _items,
     "graphql/items": _items,
 }

@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import socket
+import time
 import traceback
 
 import pytest
@@ -234,6 +235,33 @@ def test_a_429_without_retry_after_holds_back_every_process_too(api, client_for,
     )
 
     assert pushed[0] > 1000
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "7"},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "7"},
+        {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "at {now + 8}"},
+    ],
+)
+def test_a_403_that_is_a_limit_is_waited_for_and_holds_back_every_process(api, client_for, clock, tmp_path, headers):
+    limiter = Limiter(tmp_path, "key", clock=clock, sleep=clock.sleep)
+    at = str(int(time.time()) + 8)  # the server's clock shows whole seconds
+    api.answer(403, b"", {name: value.replace("at {now + 8}", at) for name, value in headers.items()})
+    api.answer(200, b"ok")
+
+    assert client_for(api.url, limiters=[limiter]).fetch(PageRequest(api.url), whole) == b"ok"
+
+    assert 7 <= sum(clock.slept) <= 8
+
+
+def test_a_403_with_an_allowance_left_is_a_refusal_for_good(api, client_for):
+    api.answer(403, b"", {"x-ratelimit-remaining": "58", "x-ratelimit-reset": "1767225667"})
+
+    failed(client_for(api.url), PageRequest(api.url), RequestFailed)
+
+    assert len(api.asked) == 1
 
 
 def test_a_longer_wait_than_allowed_is_told_and_not_waited(api, client_for, clock):

@@ -311,3 +311,101 @@ def test_memory_does_not_grow_with_the_body():
     told = subprocess.run([sys.executable, "-c", BOUNDED], capture_output=True, text=True, check=True)
 
     assert int(told.stdout) < 100
+
+
+COLUMNS = Selector(path="hourly", layout="columns")
+
+
+def columns(body, selector=COLUMNS):
+    decoded = Json().decode(io.BytesIO(body), selector)
+    return decoded, [bytes(record) for block in decoded for record in block.records()]
+
+
+@given(
+    names=st.lists(st.text('ad"\\é', max_size=3), min_size=1, max_size=4, unique=True),
+    count=st.integers(0, 6),
+    data=st.data(),
+)
+def test_columns_become_records_value_for_value(names, count, data):
+    given_lists = {name: data.draw(st.lists(json_values, min_size=count, max_size=count)) for name in names}
+    body = json.dumps({"a": 1, "hourly": given_lists, "b": "x"}, indent=data.draw(st.sampled_from([None, 1]))).encode()
+
+    decoded, records = columns(body)
+
+    expected = [dict(zip(names, values, strict=True)) for values in zip(*given_lists.values(), strict=True)]
+    assert [json.loads(record) for record in records] == expected
+    assert decoded.records == count
+    assert decoded.envelope == {"a": 1, "b": "x"}
+    assert (decoded.last_record is None) == (count == 0)
+
+
+def test_numbers_of_columns_keep_every_digit():
+    _, records = columns(b'{"hourly": {"a": [12345678901234567890123, 1.10], "b": [null, "1.10"]}}')
+
+    assert records == [b'{"a":12345678901234567890123,"b":null}', b'{"a":1.10,"b":"1.10"}']
+
+
+def test_columns_may_be_the_body_itself():
+    assert columns(b'{"a": [1], "b": [2]}', Selector(layout="columns"))[1] == [b'{"a":1,"b":2}']
+
+
+def test_many_columns_come_in_blocks_that_hold_each_record_once(monkeypatch):
+    monkeypatch.setattr(decoders, "BLOCK_BYTES", 1000)
+    body = json.dumps({"hourly": {"a": list(range(100)), "b": list(range(100))}}).encode()
+
+    blocks = list(Json().decode(io.BytesIO(body), COLUMNS))
+
+    assert len(blocks) > 10
+    assert [block.first for block in blocks] == [sum(b.count for b in blocks[:at]) for at in range(len(blocks))]
+    assert [json.loads(bytes(r))["a"] for block in blocks for r in block.records()] == list(range(100))
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"hourly": {"time": [1, 2], "rain": [0.1]}}', "differ in length, .*: time 2, rain 1"),
+        (b'{"hourly": {"time": [1, 2], "rain": []}}', "differ in length"),
+        (b'{"hourly": {"time": [1], "rain": [1], "time": [2]}}', "the key 'time' stands twice"),
+        (b'{"hourly": {"time": [1], "unit": "mm"}}', "an object whose every field is a list"),
+        (b'{"hourly": {"time": [1], "rain": null}}', "an object whose every field is a list"),
+        (b'{"hourly": [1, 2]}', "an object whose every field is a list"),
+        (b'{"hourly": 5}', "an object whose every field is a list"),
+        (b'{"hourly": {}}', "found an empty object"),
+        (b'{"hourly": null}', "found null. Where that means no records, write"),
+        (b'{"houly": {"time": [1]}}', "there is no 'hourly'; the keys there are: houly"),
+        (b'{"hourly": {"time": [1]}, "hourly": {"time": [2]}}', "the key 'hourly' stands twice"),
+        (b"[1]", "expected an object as the body, found a list"),
+        (b'{"hourly": {"time": [nope]}}', "expected JSON"),
+    ],
+)
+def test_columns_that_do_not_fit_together_are_refused_for_good(body, told):
+    with pytest.raises(RequestFailed, match=told):
+        columns(body)
+
+
+@pytest.mark.parametrize("end", range(1, 40))
+def test_every_cut_of_columns_is_found(end):
+    body = b'{"hourly": {"time": [1, 2], "b": [3, 4]}}'
+    assert len(columns(body)[1]) == 2
+
+    with pytest.raises(TransientFailure, match="cut body"):
+        columns(body[:end])
+
+
+@pytest.mark.parametrize("body", [b'{"hourly": null}', b"{}"])
+def test_absent_columns_are_empty_where_the_file_says_so(body):
+    decoded, records = columns(body, Selector(path="hourly", layout="columns", absent="empty"))
+
+    assert (records, decoded.records) == ([], 0)
+
+
+def test_a_page_of_columns_that_is_too_large_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(decoders, "_SMALL_BYTES", 100)
+
+    with pytest.raises(RequestFailed, match="ask for less at once"):
+        columns(b'{"hourly": {"time": [' + b"1," * 100 + b"1]}}")
+
+
+def test_columns_and_json_lines_exclude_each_other():
+    with pytest.raises(RequestFailed, match="leave `layout: columns` out"):
+        LINES.decode(io.BytesIO(b"{}"), Selector(layout="columns"))
