@@ -140,7 +140,7 @@ def test_a_file_is_read_as_it_stands(write):
         ("{limit: 100}", "[limit, 100]", "shop.yaml:7: endpoints.orders.params: expected a mapping; found a list"),
         ("{limit: 100}", "limit=100", "shop.yaml:7: endpoints.orders.params: expected a mapping; found text"),
         ("limit: 100", "limit: [100]", "shop.yaml:7: endpoints.orders.params.limit: expected text or a whole number or a number or true or false; found a list"),
-        ("records: data", "records: [data]", "shop.yaml:8: endpoints.orders.records: expected text or a mapping of path, absent; found a list"),
+        ("records: data", "records: [data]", "shop.yaml:8: endpoints.orders.records: expected text or a mapping of path, absent, layout; found a list"),
         ("[id]", "{id: true}", "shop.yaml:13: endpoints.orders.primary_key: expected text or a list; found a mapping"),
         ("[id]", "[5]", "shop.yaml:13: endpoints.orders.primary_key.0: expected text; found 5"),
         ("{lookback: P28D}", "windwo", "shop.yaml:12: endpoints.orders.changes: expected immutable, window, unseen, {lookback: P28D} or {feed: ENDPOINT}; found 'windwo'"),
@@ -366,7 +366,10 @@ def test_an_own_file_may_override_the_shipped_one_of_its_name(write, folder):
     ("like", "told"),
     [
         ("strip", "shop.yaml:1: like: 'strip' is no source; did you mean 'stripe'?"),
-        ("unheard", "shop.yaml:1: like: 'unheard' is no source; there are dagster, mixpanel, stripe, zendesk"),
+        (
+            "unheard",
+            "shop.yaml:1: like: 'unheard' is no source; there are dagster, github, mixpanel, open_meteo, stripe, zendesk",
+        ),
         ("[stripe]", "shop.yaml:1: like: ['stripe'] is no source; "),
     ],
 )

@@ -48,7 +48,7 @@ def run(
     if partition is not None and (first is not None or last is not None):
         raise click.UsageError("--partition names one day, --from and --to a range: say one of them")
     out, folder, sources = output(as_json=as_json), environment.settle(data), catalog.sources()
-    wanted = chosen(sources, names)
+    wanted = chosen(sources if names else environment.in_use(sources, folder), names)
     what = meant(sources, wanted, partition, (first, last), dict(members), again=again)
     catch_up(sources, wanted, folder)
     ranges = plan(sources, wanted, what, lambda name: running.fetches(folder, sources, name), datetime.now(UTC))

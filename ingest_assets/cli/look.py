@@ -22,8 +22,9 @@ def status(data: str, names: tuple[str, ...], as_json: bool) -> None:
     from ingest_assets.commands import environment, status
     from ingest_assets.commands.output import output
 
-    sources = catalog.sources()
-    if not status.status(sources, chosen(sources, names), environment.settle(data), output(as_json=as_json)):
+    sources, folder = catalog.sources(), environment.settle(data)
+    wanted = chosen(sources if names else environment.in_use(sources, folder), names)
+    if not status.status(sources, wanted, folder, output(as_json=as_json)):
         sys.exit(FAILED)
 
 
