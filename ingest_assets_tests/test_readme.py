@@ -110,19 +110,3 @@ def test_the_shown_reader_copy_is_one_that_opens(here: Any) -> None:
 
     with duckdb.connect(str(here.data / "warehouse.duckdb"), read_only=True) as reader:
         assert reader.execute("SELECT count(*) FROM shop.charges").fetchall()[0][0] > 0
-
-
-def test_every_example_of_getting_in_is_a_source_that_loads(tmp_path: Path) -> None:
-    text = (ROOT / "docs" / "auth.md").read_text()
-    sources = [block for part in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL) for block in _each_auth(part)]
-
-    for number, auth in enumerate(sources):
-        file = tmp_path / f"one_{number}.yaml"
-        file.write_text(f"base_url: https://api.example.com\n{auth}\nendpoints: {{a: {{path: /a, write: replace}}}}\n")
-        catalog.load(file)
-
-    assert len(sources) == 5
-
-
-def _each_auth(block: str) -> list[str]:
-    return [f"auth:{part}" for part in re.split(r"^auth:", block, flags=re.MULTILINE) if part]
