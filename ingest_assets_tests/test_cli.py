@@ -16,6 +16,7 @@ from ingest_assets.catalog import SHIPPED, load
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 COMMANDS = (
     "accept",
+    "backup",
     "check",
     "demo",
     "preview",

@@ -21,7 +21,7 @@ _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept),
     "Look": (look.status, look.sources, look.check, look.preview, look.verify, look.report, look.why, look.trace),
     "Mend": (mend.quarantine, mend.undo),
-    "Keep": (keep.rebuild,),
+    "Keep": (keep.backup, keep.rebuild),
     "Serve": (serve.ui, serve.sandbox, serve.demo),
 }
 

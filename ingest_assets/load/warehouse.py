@@ -181,6 +181,32 @@ class Warehouse:
                     "Mend that, then run again"
                 ) from error
 
+    def copied(self, target: Path) -> Path | None:
+        """A copy of the warehouse as last committed, beside `target`, to be put there; None where it is there already.
+
+        StorageFailed where it cannot be written.
+        """
+        self.publish()
+        if not self.reader.exists() or (
+            target.exists() and target.stat().st_mtime_ns == self.reader.stat().st_mtime_ns
+        ):
+            return None
+        draft = target.with_name(f"{target.name}.new")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Who publishes meanwhile puts another file in this one's place; this one stays as it is.
+            with self.reader.open("rb") as content, draft.open("wb") as copy:
+                stat = os.fstat(content.fileno())
+                shutil.copyfileobj(content, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            os.utime(draft, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+        except OSError as error:
+            raise StorageFailed(
+                f"{draft}: the copy could not be written: {error.strerror}. Mend that, then run again"
+            ) from error
+        return draft
+
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A read-only connection to the reader's copy; StorageFailed where there is none yet."""

@@ -18,6 +18,7 @@ snapshot says can change unseen.
     disk       writes that survive a crash, and a disk that is never filled to the last byte
     writing    a snapshot that grows
     notes      what the warehouse knows and no response tells: names, and whose rows these are
+    copies     all of them in another folder, taken while walks go on
     snapshots  all of them: begin, find, read, verify
 
 The folder's lock is the caller's: one process a partition writes, any number reads.

@@ -1,7 +1,9 @@
-"""A lost warehouse is built again from the snapshots: the same tables, names, numbers and positions, no request."""
+"""What is kept can be brought back: lost warehouses, backups, other machines, other versions."""
 
 import os
 import shutil
+import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ import pytest
 from ingest_assets import catalog
 from ingest_assets.assets.resources import Api
 from ingest_assets.commands import environment
+from ingest_assets.commands.backup import backup
 from ingest_assets.commands.output import output
 from ingest_assets.commands.rebuild import rebuild
-from ingest_assets.errors import IngestError, StorageFailed
+from ingest_assets.commands.verify import verify
+from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.line import Line
 from ingest_assets.load import ledger
 from ingest_assets.load.warehouse import Warehouse
@@ -271,3 +275,159 @@ def test_nothing_stored_is_nothing_to_do(place: Any, capsys: Any) -> None:
 
     assert "Nothing to do" in capsys.readouterr().out
     assert not (place.data / "warehouse").exists()
+
+
+def backed_up(place: Any) -> Path:
+    """What `ingest backup` made, beside the data."""
+    folder: Path = place.folder / "backup"
+    assert backup(place.data, folder, output(as_json=False))
+    return folder
+
+
+def restored(place: Any, folder: Path, monkeypatch: Any) -> Any:
+    """The backup, copied as a person would, as the data folder of another place."""
+    other = type(place)(place.folder.with_name(f"{place.folder.name}-restored"), place.url, place.more)
+    other.folder.mkdir()
+    subprocess.run(["cp", "-a", folder, other.data], check=True)
+    monkeypatch.setenv("INGEST_DATA", str(other.data))
+    monkeypatch.setenv("DAGSTER_HOME", str(other.folder / "dagster"))
+    environment.settle()
+    return other
+
+
+def test_a_restored_backup_is_the_same_and_goes_on_counting(place: Any, box: Sandbox, monkeypatch: Any) -> None:
+    ingest(place, "stripe", "charges")
+    ingest(place, "zendesk", "tickets")
+    before = state(place)
+    folder = backed_up(place)
+
+    other = restored(place, folder, monkeypatch)
+    box.forget_seen()
+
+    assert verify(other.data, [], output(as_json=False))
+    assert rebuilt()
+    assert box.seen() == []
+    assert state(other) == before
+    ingest(other, "stripe", "charges")
+    assert [row[0] for row in contents_of_fetches(other)] == [1, 2, 3, 4, 5]
+
+
+def contents_of_fetches(place: Any) -> list[tuple[Any, ...]]:
+    """Number and verdict of all fetches."""
+    Warehouse(place.data).publish()
+    rows: list[tuple[Any, ...]] = place.ask("SELECT _fetch, verdict FROM _ingest.fetches ORDER BY ALL")
+    return rows
+
+
+def test_a_backup_taken_during_loads_restores_to_what_was_loaded_and_goes_on(
+    place: Any, box: Sandbox, monkeypatch: Any
+) -> None:
+    file = place.folder / "sources" / "stripe.yaml"
+    file.write_text(file.read_text() + "endpoints: {charges: {params: {limit: 3}}}\n")
+    stop, rounds = threading.Event(), [0]
+
+    def load() -> None:
+        while not stop.is_set():
+            ingest(place, "stripe", "charges")
+            rounds[0] += 1
+
+    ingest(place, "stripe", "charges")
+    working = threading.Thread(target=load)
+    working.start()
+    try:
+        while rounds[0] < 4 and working.is_alive():
+            folder = backed_up(place)
+    finally:
+        stop.set()
+        working.join()
+    other = restored(place, folder, monkeypatch)
+
+    assert rounds[0] > 0
+    assert verify(other.data, [], output(as_json=False))
+    cited = {row[0] for row in contents_of_fetches(other) if row[1] == "complete"}
+    stored = Snapshots(other.data / "raw").fetches("stripe", "charges")
+    assert cited <= {snapshot.fetch for snapshot in stored}
+    assert rebuilt()
+    ingest(other, "stripe", "charges")
+    assert versions(other) == versions(place)
+    assert len({row[0] for row in contents_of_fetches(other)}) == len(contents_of_fetches(other))
+
+
+def versions(place: Any) -> list[tuple[Any, ...]]:
+    """The version of each charge that its table has."""
+    Warehouse(place.data).publish()
+    rows: list[tuple[Any, ...]] = place.ask("SELECT id, _hash FROM stripe.charges ORDER BY ALL")
+    return rows
+
+
+def test_a_second_backup_copies_only_what_is_new(place: Any, capsys: Any) -> None:
+    ingest(place, "stripe", "charges")
+    folder = backed_up(place)
+    before = {file: file.stat().st_ino for file in (folder / "raw").rglob("pages.zst")}
+    ingest(place, "stripe", "customers")
+
+    backed_up(place)
+
+    assert "3 fetches and the warehouse; copied 1 " in capsys.readouterr().out
+    assert len(before) == 2
+    assert {file: file.stat().st_ino for file in before} == before
+    assert sorted(p.relative_to(folder) for p in folder.rglob("*.new")) == []
+
+
+def test_a_verdict_that_was_taken_back_is_copied_again(place: Any) -> None:
+    ingest(place, "stripe", "customers")
+    folder = backed_up(place)
+    here = Snapshots(place.data / "raw")
+    here.give_up(here.fetches("stripe", "customers")[0], "undone")
+
+    backed_up(place)
+
+    (copy,) = Snapshots(folder / "raw").fetches("stripe", "customers")
+    assert copy.manifest.ended is not None
+    assert copy.manifest.ended.verdict == "given_up"
+
+
+def test_a_backup_says_what_was_damaged_before_it(place: Any, capsys: Any) -> None:
+    ingest(place, "stripe", "customers")
+    segment = next((place.data / "raw").rglob("pages.zst"))
+    segment.write_bytes(segment.read_bytes()[:-1])
+
+    assert not backup(place.data, place.folder / "backup", output(as_json=False))
+
+    assert "damaged: 1" in capsys.readouterr().out
+
+
+def test_a_backup_is_refused_where_it_would_do_harm(place: Any) -> None:
+    ingest(place, "stripe", "customers")
+    folder = backed_up(place)
+    other = place.folder / "other"
+    (other / "photos").mkdir(parents=True)
+    shutil.rmtree(place.data)
+    ingest(place, "stripe", "customers")
+
+    for where, expected in [
+        (place.data / "backup", "lies outside of the data folder"),
+        (place.folder, "lies outside of the data folder"),
+        (other, "holds photos; expected an empty folder"),
+        (folder, "of another data folder"),
+    ]:
+        with pytest.raises(ConfigError, match=expected):
+            backup(place.data, where, output(as_json=False))
+
+
+def test_a_moved_data_folder_needs_nothing_and_names_no_place(place: Any, box: Sandbox, monkeypatch: Any) -> None:
+    ingest(place, "stripe", "charges")
+    ingest(place, "zendesk", "tickets")
+    before = state(place)
+    moved = type(place)(place.folder.with_name("elsewhere entirely"), place.url, place.more)
+    moved.folder.mkdir()
+    place.data.rename(moved.data)
+    monkeypatch.setenv("INGEST_DATA", str(moved.data))
+    box.forget_seen()
+
+    assert rebuilt()
+
+    assert box.seen() == []
+    assert state(moved) == before
+    named = [f for f in moved.data.rglob("*") if f.is_file() and str(place.folder).encode() in f.read_bytes()]
+    assert [f for f in named if "dagster" not in f.parts] == []

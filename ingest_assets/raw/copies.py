@@ -1,0 +1,92 @@
+"""Copies of all snapshots below another folder, taken while walks go on.
+
+What has ended never changes, but for a verdict that is taken back: it is copied once, and again where its manifest
+says something else. Of a walk that goes on, the manifest is copied first, then the index, then the bodies: each page
+that the index names is in the bodies by then, and what is torn at an end is cut off as after a crash.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ingest_assets.errors import ConfigError
+from ingest_assets.raw import disk, manifest
+from ingest_assets.raw.index import FILE as INDEX
+from ingest_assets.raw.reading import SEGMENT, Snapshot
+from ingest_assets.raw.snapshots import Snapshots
+
+_FILES = (manifest.FILE, INDEX, SEGMENT)
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A snapshot that was looked at: how many bytes were copied, 0 where it was there; `problems` as of `verify`."""
+
+    snapshot: Snapshot
+    bytes: int
+    problems: tuple[str, ...] = ()
+
+
+def copied(here: Snapshots, there: Path) -> Iterator[Copied]:
+    """Copy what is not in the folder `there` yet, each snapshot verified where it arrived; then the notes beside them.
+
+    ConfigError where `there` holds the snapshots of another data folder. StorageFailed where it cannot be written.
+    """
+    for name in list(here.endpoints()):
+        for snapshot in here.fetches(*name):
+            yield _copied(snapshot, there / snapshot.folder.relative_to(here.folder))
+    for note in _notes(here.folder):
+        target = there / note.relative_to(here.folder)
+        with disk.writing(target.parent):
+            disk.make_folder(target.parent)
+            disk.write_file(target, note.read_bytes())
+
+
+def gone(here: Snapshots, there: Path) -> list[Path]:
+    """Folders of snapshots that are in the copy, and not here any more."""
+    copies = Snapshots(there)
+    stored = [s.folder for name in copies.endpoints() for s in copies.fetches(*name)]
+    return [folder for folder in stored if not (here.folder / folder.relative_to(there)).is_dir()]
+
+
+def _notes(folder: Path) -> Iterator[Path]:
+    """What is kept beside snapshots: of all, of a source, of an endpoint."""
+    for level in (".*", "*/.*", "*/*/.*"):
+        yield from (f for f in sorted(folder.glob(level)) if f.is_file() and f.suffix != ".new")
+
+
+def _copied(snapshot: Snapshot, target: Path) -> Copied:
+    told, there = (snapshot.folder / manifest.FILE).read_bytes(), target / manifest.FILE
+    if there.exists():
+        _refuse_others(snapshot, Snapshot(target))
+        if snapshot.manifest.ended and there.read_bytes() == told:
+            return Copied(snapshot, 0)
+    draft = target.with_name(f"{target.name}.new")
+    with disk.writing(target.parent):
+        shutil.rmtree(draft, ignore_errors=True)
+        disk.make_folder(draft)
+        for name in _FILES:
+            _copy(snapshot.folder / name, draft / name)
+        shutil.rmtree(target, ignore_errors=True)
+        draft.rename(target)
+        disk.sync_folder(target.parent)
+    copy = Snapshot(target)
+    return Copied(snapshot, sum(f.stat().st_size for f in target.iterdir()), tuple(copy.verify()))
+
+
+def _copy(file: Path, target: Path) -> None:
+    with file.open("rb") as content, target.open("xb") as copy:
+        shutil.copyfileobj(content, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
+    target.chmod(0o600)
+
+
+def _refuse_others(mine: Snapshot, copy: Snapshot) -> None:
+    if (mine.manifest.started, mine.manifest.fingerprint) != (copy.manifest.started, copy.manifest.fingerprint):
+        raise ConfigError(
+            f"{copy.folder} is fetch {copy.fetch} of another data folder than {mine.folder}: give each data folder a "
+            "backup of its own"
+        )
