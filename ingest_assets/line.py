@@ -27,6 +27,7 @@ from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
 from ingest_assets.load import ledger
+from ingest_assets.load import listed as listing
 from ingest_assets.load.load import LOADABLE, Loaded, Loader
 from ingest_assets.load.stage import Work
 from ingest_assets.load.summary import Summary, summaries
@@ -34,7 +35,7 @@ from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.locks import held
 from ingest_assets.raw.paths import encoded
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
-from ingest_assets.source import Source
+from ingest_assets.source import Source, listed
 
 _PARTITION_WAIT_SECONDS = 30
 _AT_ONCE = 30  # fetches that are staged together when many wait
@@ -252,6 +253,17 @@ class Line:
         kept = self._loader(endpoint).kept
         late = [key for key in waiting if key in undone or any(s.fetch not in loaded for s in kept(key))]
         return [*late, *sorted(undone - set(late), key=str)]
+
+    def members(self, endpoint: str) -> dict[str, list[str]]:
+        """The values of those of an endpoint's dimensions that other endpoints list, as their tables have them now.
+
+        ConfigError where a table has no such column, ContractBroken where a value cannot be part of a key.
+        """
+        dimensions = listed(self.source.endpoints[endpoint])
+        if not dimensions:
+            return {}
+        with self.warehouse.session(f"reading what {self.source.name}.{endpoint} is partitioned by") as connection:
+            return {name: listing.values(connection, self.source.name, told) for name, told in dimensions.items()}
 
     def stored(self, endpoint: str, partition: str | None) -> Snapshot | None:
         """The newest stored fetch that counts, or None."""

@@ -549,6 +549,11 @@ def _from_partition_problems(endpoint: Endpoint, dimensions: tuple[str, ...]) ->
                 ("columns", name, "from_partition"),
                 f"{column.from_partition!r} is no dimension of the partitions; there are {known}",
             )
+        elif column.from_partition is not None and column.type not in _types_of(column.from_partition):
+            yield (
+                ("columns", name, "type"),
+                f"a column of {column.from_partition!r} is {' or '.join(_types_of(column.from_partition))}",
+            )
     for path, table in endpoint.children.items():
         for name, column in table.columns.items():
             if column.from_partition is not None:
@@ -586,6 +591,13 @@ def _position_problems(endpoint: Endpoint) -> Iterator[Problem]:
 
 def _tells_seconds(form: str) -> bool:
     return form in ("iso", "unix", "unix_ms") or any(part in form for part in ("%S", "%T", "%s"))
+
+
+def _types_of(dimension: str) -> tuple[str, ...]:
+    """What a column of the partition may be: a period is told by its first moment, or its first day."""
+    if dimension == "hour":
+        return ("timestamptz", "varchar")
+    return ("date", "varchar") if dimension in EVERY else ("varchar",)
 
 
 def _key_problems(endpoint: Endpoint) -> Iterator[Problem]:

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._utils.schedules import reverse_cron_string_iterator
 
-from ingest_assets.assets.names import listing_name, partitions_of, raw_key, table_key
+from ingest_assets.assets.names import partitions_of, raw_key, table_key
+from ingest_assets.assets.resources import Warehouse
 from ingest_assets.load.due import combinations, last_closed, running
-from ingest_assets.source import Endpoint, Lookback, Source, listed
+from ingest_assets.source import Endpoint, Lookback, Source
 
 # Ahead of backfills, which Dagster starts with 0: last night's data is waited for.
 _PRIORITY = {"dagster/priority": "10"}
@@ -26,9 +27,12 @@ class _Group:
     lookback: timedelta
 
 
-def schedules_of(source: Source) -> list[dg.ScheduleDefinition]:
-    """The source's schedules: partitioned endpoints ask for what has ended since the last tick, or may have changed."""
-    return [_schedule(source, group) for group in _groups(source)]
+def schedules_of(source: Source, warehouse: Warehouse) -> list[dg.ScheduleDefinition]:
+    """The source's schedules: partitioned endpoints ask for what has ended since the last tick, or may have changed.
+
+    Accounts that an endpoint lists are those that its table in the warehouse has at the tick.
+    """
+    return [_schedule(source, group, warehouse) for group in _groups(source)]
 
 
 def _groups(source: Source) -> Iterator[_Group]:
@@ -52,7 +56,7 @@ def _lookback(endpoint: Endpoint) -> timedelta:
     return endpoint.changes.lookback if isinstance(endpoint.changes, Lookback) else timedelta(0)
 
 
-def _schedule(source: Source, group: _Group) -> dg.ScheduleDefinition:
+def _schedule(source: Source, group: _Group, warehouse: Warehouse) -> dg.ScheduleDefinition:
     keys = [key(source.name, name) for name in group.endpoints for key in (raw_key, table_key)]
     job = dg.define_asset_job(
         f"{source.name}_{group.name}",
@@ -68,14 +72,12 @@ def _schedule(source: Source, group: _Group) -> dg.ScheduleDefinition:
         periods = _periods(source, endpoint, group.lookback, context.scheduled_execution_time)
         if not periods:
             return dg.SkipReason(f"no {endpoint.partitions.every} of {job.name} is over yet")
-        members = {
-            name: context.instance.get_dynamic_partitions(listing_name(source.name, told))
-            for name, told in listed(endpoint).items()
-        }
+        members = warehouse.members(source, group.endpoints[0])
         keys = [[endpoint.partitions.key(end, by) for end in periods] for by in combinations(endpoint, members)]
         if not keys:
             return dg.SkipReason(f"{job.name}: what it is partitioned by is not listed yet")
-        return [dg.RunRequest(tags=_PRIORITY | _range(some[0], some[-1])) for some in keys]
+        tick = context.scheduled_execution_time.isoformat()
+        return [dg.RunRequest(f"{tick} {one[0]}", tags=_PRIORITY | _range(one[0], one[-1])) for one in keys]
 
     return schedule
 

@@ -4,7 +4,7 @@ import contextlib
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
+from ingest_assets.assets.members import add_listed
 from ingest_assets.assets.names import raw_key, step_name, table_key, versions
 from ingest_assets.assets.plan import Name, Range
 from ingest_assets.assets.progress import watched
@@ -41,7 +42,7 @@ class Done:
 
 def materialize(
     sources: Mapping[str, Source],
-    ranges: Sequence[Range],
+    ranges: Iterable[Range],
     data: Path,
     watcher: Watcher,
     stop: Callable[[], None] = lambda: None,
@@ -50,6 +51,8 @@ def materialize(
     tables_only: bool = False,
 ) -> Done:
     """Materialize these ranges; each is a run of its own in Dagster, and `watcher` is told how it gets on.
+
+    A range is taken once those before it have run.
 
     `stop` is called between runs, and raises where there shall be no more of them. `tables_only` replays what is
     stored, and sends no request.
@@ -60,6 +63,8 @@ def materialize(
     with _instance() as instance, _process(instance, data) as process, watched(watcher):
         for wanted in ranges:
             stop()
+            for source, endpoint in wanted.endpoints:
+                add_listed(instance, Api(data=str(data)).line(sources[source], ""), endpoint)
             result = job.execute_in_process(
                 instance=instance,
                 asset_selection=_keys(wanted, tables_only=tables_only),

@@ -92,12 +92,11 @@ def time_partitions(periods: Periods, *, running: bool) -> dg.TimeWindowPartitio
             return dg.MonthlyPartitionsDefinition(periods.first, timezone=periods.zone, end_offset=ahead)
 
 
-def event_key(endpoint: Endpoint, partition: str | None) -> str | None:
-    """A partition's key as Dagster's events have it: of two dimensions it knows each.
-
-    Dagster's own multi-dimensional key is a text that carries its parts.
-    """
+def dimension_tags(endpoint: Endpoint, partition: str | None) -> dict[str, str]:
+    """The tags by which Dagster knows each part of a partition's key, where it has two."""
     told = endpoint.partitions
     if told is None or partition is None or len(told.dimensions) < 2:
-        return partition
-    return dg.MultiPartitionKey(dict(zip(told.dimensions, partition.split("|"), strict=True)))
+        return {}
+    return {
+        f"dagster/partition/{name}": value for name, value in zip(told.dimensions, partition.split("|"), strict=True)
+    }

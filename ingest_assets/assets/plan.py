@@ -13,7 +13,7 @@ from ingest_assets.errors import ConfigError
 from ingest_assets.load.due import Members, combinations, due, fixed, last_closed, outstanding, running
 from ingest_assets.load.ledger import Fetch
 from ingest_assets.periods import ANY_PERIOD, Periods
-from ingest_assets.source import Endpoint, Source, listed
+from ingest_assets.source import Endpoint, Source, listed, listings
 
 Name = tuple[str, str]
 Loaded = Callable[[Name], Sequence[Fetch]]
@@ -66,6 +66,15 @@ def one(sources: Mapping[str, Source], text: str) -> Name:
         choices = ", ".join(f"{source}.{name}" for source, name in found)
         raise ConfigError(f"expected one endpoint, such as {choices}")
     return found[0]
+
+
+def stages(sources: Mapping[str, Source], names: Sequence[Name]) -> list[list[Name]]:
+    """These endpoints, those first whose tables list the partitions of later ones."""
+    depths: dict[Name, int] = {}
+    for name in names:
+        before = listings(sources[name[0]], name[1])
+        depths[name] = len([one for one in names if one[0] == name[0] and one[1] in before])
+    return [[name for name in names if depths[name] == depth] for depth in sorted(set(depths.values()))]
 
 
 def meant(

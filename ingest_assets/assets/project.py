@@ -20,7 +20,7 @@ def definitions(sources: Iterable[Source], api: Api, warehouse: Warehouse) -> dg
     return dg.Definitions(
         assets=[asset for source in every for asset in assets_of(source)],
         asset_checks=[check for source in every for check in checks_of(source)],
-        schedules=[schedule for source in every for schedule in schedules_of(source)],
+        schedules=[schedule for source in every for schedule in schedules_of(source, warehouse)],
         resources={"api": api, "warehouse": warehouse},
         executor=dg.in_process_executor,
     )

@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from ingest_assets.assets.names import event_key, raw_key, table_key
+from ingest_assets.assets.names import dimension_tags, raw_key, table_key
 from ingest_assets.line import Line, data_version
 from ingest_assets.load.summary import Summary
 from ingest_assets.raw.snapshots import Snapshot
@@ -102,12 +102,13 @@ class Reporter:
     ) -> dg.AssetMaterialization:
         return dg.AssetMaterialization(
             key,
-            partition=event_key(self.line.source.endpoints[self.endpoint], snapshot.manifest.partition),
+            partition=snapshot.manifest.partition,
             metadata=dict(metadata),
             tags={
                 "dagster/code_version": self.versions[key],
                 "dagster/data_version": version,
                 FETCH_TAG: str(snapshot.fetch),
+                **dimension_tags(self.line.source.endpoints[self.endpoint], snapshot.manifest.partition),
                 **tags,
             },
         )

@@ -15,10 +15,11 @@ from ingest_assets.errors import ConfigError
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.line import Line, Pace, Unwatched, Watcher
 from ingest_assets.load import ledger
+from ingest_assets.load import listed as listing
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.raw.snapshots import Snapshots
-from ingest_assets.source import Source
+from ingest_assets.source import Source, listed
 
 if TYPE_CHECKING:
     import duckdb
@@ -96,6 +97,17 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's
         """A read-only connection to the reader's copy; StorageFailed where nothing is published yet."""
         with DuckDB(self.folder).reading() as connection:
             yield connection
+
+    def members(self, source: Source, endpoint: str) -> dict[str, list[str]]:
+        """The values of those of an endpoint's dimensions that other endpoints list; none before they are published."""
+        dimensions = listed(source.endpoints[endpoint])
+        if not dimensions or not DuckDB(self.folder).reader.exists():
+            return {name: [] for name in dimensions}
+        with self.reading() as connection:
+            return {
+                name: listing.values(connection, source.name, told, database="warehouse")
+                for name, told in dimensions.items()
+            }
 
     def accept(self, source: str) -> None:
         """Forget whose rows a source's are: its next fetch says it anew."""

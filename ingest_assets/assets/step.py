@@ -17,6 +17,7 @@ from typing import NoReturn
 
 import dagster as dg
 
+from ingest_assets.assets.members import add_listed_by
 from ingest_assets.assets.reconcile import Known, Reconciler
 from ingest_assets.assets.report import Reporter, identity
 from ingest_assets.errors import ContractBroken, IngestError, Locked, StorageFailed, TransientFailure, WalkIncomplete
@@ -27,6 +28,7 @@ from ingest_assets.raw.snapshots import Snapshot
 NO_EVENTS = {"__source_asset_observation__": True}
 _LONGEST_RETRY_SECONDS = 7200
 _MOST_RETRIES = 3
+_NAMED = 10
 
 
 def going_on(run: dg.DagsterRun, instance: dg.DagsterInstance) -> str:
@@ -66,6 +68,8 @@ class Step:
             reconciler = self._reconciler
             self._known |= reconciler.reconcile(reconciler.untold() - self._resumed())
             failures = self._work()
+            if self.report.table in self.context.selected_asset_keys:
+                self._list()
             if self._others_loaded:
                 # But for those that failed: what is there of them is shown by the next start, the failure now.
                 failed = set(self._partitions()) - self._known.keys()
@@ -80,6 +84,12 @@ class Step:
         for key in self._selected():
             name = self.context.assets_def.get_output_name_for_asset_key(key)
             yield dg.Output(None, output_name=name, metadata=NO_EVENTS)
+
+    def _list(self) -> None:
+        """Tell Dagster the partitions of other endpoints that this one's table lists."""
+        for name, new in add_listed_by(self.context.instance, self.line, self.endpoint).items():
+            if new:
+                self.context.log.info(f"{len(new)} new partitions {name}: {', '.join(new[:_NAMED])}")  # noqa: G004 -- Dagster's log shows the text
 
     def _work(self) -> list[IngestError]:
         """Each partition in turn; the failures that concern one partition only."""

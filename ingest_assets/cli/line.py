@@ -1,7 +1,5 @@
 """Commands that fetch and load."""
 
-from datetime import UTC, datetime
-
 import click
 
 from ingest_assets.cli.options import MEMBER, TIME, end, json_option
@@ -40,7 +38,7 @@ def run(
     """
     from ingest_assets import catalog
     from ingest_assets.assets.launch import catch_up
-    from ingest_assets.assets.plan import chosen, meant, plan
+    from ingest_assets.assets.plan import chosen, meant
     from ingest_assets.commands import environment
     from ingest_assets.commands import run as running
     from ingest_assets.commands.output import output
@@ -51,10 +49,9 @@ def run(
     wanted = chosen(sources if names else environment.in_use(sources, folder), names)
     what = meant(sources, wanted, partition, (first, last), dict(members), again=again)
     catch_up(sources, wanted, folder)
-    ranges = plan(sources, wanted, what, lambda name: running.fetches(folder, sources, name), datetime.now(UTC))
+    ranges = running.planned(folder, sources, wanted, what)
     if not ranges:
-        out.console.print("Nothing is due: all closed periods are complete. Fetch them anyway by --again")
-        out.document(running.NOTHING)
+        running.nothing(out)
         return
     end(running.run(sources, ranges, folder, out, since=since))
 

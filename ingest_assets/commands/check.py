@@ -15,13 +15,12 @@ from ingest_assets import catalog
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
-from ingest_assets.contract import Contract
 from ingest_assets.errors import ConfigError, IngestError
 from ingest_assets.extract.peek import Peek
 from ingest_assets.line import Line
 from ingest_assets.load.due import combinations, last_closed
 from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
-from ingest_assets.source import Source
+from ingest_assets.source import Listed, Source, listed
 
 _DECIMAL = re.compile(r"-?\d{1,15}\.\d{1,6}")
 
@@ -53,8 +52,9 @@ def check(source: Source, out: Output) -> bool:
 def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, Any]:
     """What is found of one endpoint, printed."""
     try:
-        peek = line.peek(name, _partition(source, name))
-        problems = [*peek.oddities, *_misfits(source, name, peek)]
+        partition = _partition(line, name)
+        peek = line.peek(name, partition)
+        problems = [*peek.oddities, *_misfits(source, name, peek, partition)]
     except IngestError as error:
         out.console.print(f"✗ {name}: {error}", soft_wrap=True, markup=False)
         return {"endpoint": f"{source.name}.{name}", "error": str(error)}
@@ -66,31 +66,44 @@ def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, An
     return {"endpoint": f"{source.name}.{name}", "error": None, **counts, "problems": problems}
 
 
-def _partition(source: Source, name: str) -> str | None:
-    endpoint = source.endpoints[name]
-    told, by = endpoint.partitions, combinations(endpoint)
+def _partition(line: Line, name: str) -> str | None:
+    """A partition to look at: the newest closed period, of the first account or the like."""
+    endpoint = line.source.endpoints[name]
+    told, members = endpoint.partitions, {key: [_member(line, one)] for key, one in listed(endpoint).items()}
     if told is None:
         return None
     period = last_closed(endpoint, datetime.now(UTC)) or (endpoint.periods.first if endpoint.periods else None)
-    return told.key(period, by[0]) if by else None
+    return told.key(period, combinations(endpoint, members)[0])
 
 
-def _misfits(source: Source, name: str, peek: Peek) -> list[str]:
+def _member(line: Line, told: Listed) -> str:
+    """The first value that another endpoint's first page lists."""
+    partition = _partition(line, told.endpoint)
+    batch = _normalized(line.source, told.endpoint, line.peek(told.endpoint, partition), partition)
+    rows = batch.tables.get(told.endpoint) if batch else None
+    if rows is not None and told.field in rows.column_names:
+        for value in rows.column(told.field).to_pylist():
+            if value is not None:
+                return str(value)
+    raise ConfigError(f"{line.source.name}.{told.endpoint}: its first page lists no {told.field!r} to ask for")
+
+
+def _misfits(source: Source, name: str, peek: Peek, partition: str | None) -> list[str]:
     """Why records of the page would go to quarantine, the most frequent reason first."""
-    batch = _normalized(name, source.endpoints[name].contract, peek)
+    batch = _normalized(source, name, peek, partition)
     if batch is None or not batch.quarantined:
         return []
     first = batch.quarantined[0]
     return [f"{len(batch.quarantined)} of {batch.received} records would be quarantined, such as: {first.reason}"]
 
 
-def _normalized(name: str, contract: Contract, peek: Peek) -> Batch | None:
+def _normalized(source: Source, name: str, peek: Peek, partition: str | None) -> Batch | None:
     if peek.first is None:
         return None
-    registry = Registry.empty()
+    endpoint, registry = source.endpoints[name], Registry.empty()
     while True:
         try:
-            return Normalizer(name, contract, registry).batch(peek.first, 0)
+            return Normalizer(name, endpoint.contract, registry, endpoint.told(partition)).batch(peek.first, 0)
         except Widened as wider:
             registry = wider.registry
 
@@ -106,9 +119,14 @@ class Proposal:
 
 def preview(source: Source, name: Name, rows: int, out: Output, partition: str | None = None) -> None:
     """Print the first records as rows, the child tables, and types to declare."""
-    endpoint = source.endpoints[name[1]]
-    peek = Api().line(source, "preview").peek(name[1], partition or _partition(source, name[1]))
-    batch = _normalized(name[1], endpoint.contract, peek)
+    endpoint, line = source.endpoints[name[1]], Api().line(source, "preview")
+    partition = partition or _partition(line, name[1])
+    try:
+        endpoint.bounds(partition)
+    except ValueError as error:
+        raise ConfigError(f"{'.'.join(name)}: --partition {error}") from None
+    peek = line.peek(name[1], partition)
+    batch = _normalized(source, name[1], peek, partition)
     tables = batch.tables if batch else {}
     proposed = [p for table, arrow in tables.items() if table == name[1] for p in proposals(arrow, endpoint.columns)]
     sensitive = {column for column, declared in endpoint.columns.items() if declared.sensitive}

@@ -1,19 +1,22 @@
 """Runs with a person watching, and what they came to."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ingest_assets.assets.launch import materialize
-from ingest_assets.assets.plan import Name, Range
+from ingest_assets.assets.plan import Name, Range, Wanted, plan, stages
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import TerminalWatcher, table
-from ingest_assets.errors import IngestError, StorageFailed
+from ingest_assets.errors import ConfigError, IngestError, StorageFailed
+from ingest_assets.load.due import Members
 from ingest_assets.load.ledger import Fetch
 from ingest_assets.load.warehouse import Warehouse as DuckDB
-from ingest_assets.source import Source
+from ingest_assets.source import Source, listed
 
 NOTHING: Mapping[str, Any] = {"runs": [], "endpoints": [], "failures": []}
 """The document of a run that had nothing to do."""
@@ -32,9 +35,63 @@ def fetches(data: Path, sources: Mapping[str, Source], name: Name) -> Sequence[F
     return Api(data=str(data)).line(sources[name[0]], "").fetches(name[1])
 
 
+def members(data: Path, sources: Mapping[str, Source], name: Name) -> Members:
+    """The values of an endpoint's dimensions that other endpoints list."""
+    line = Api(data=str(data)).line(sources[name[0]], "")
+    found = line.members(name[1])
+    for dimension, told in listed(sources[name[0]].endpoints[name[1]]).items():
+        if not found[dimension] and not any(fetch.loaded for fetch in line.fetches(told.endpoint)):
+            raise ConfigError(
+                f"{'.'.join(name)}: its partitions are listed by {name[0]}.{told.endpoint}, which is not loaded yet. "
+                f"Next: ingest run {name[0]}.{told.endpoint}"
+            )
+    return found
+
+
+@dataclass
+class Planned:
+    """The ranges of a command, stage by stage: what one endpoint lists decides the partitions of another.
+
+    `planned` gives the ranges of some endpoints. What a later stage cannot plan is kept in `problems`.
+    """
+
+    stages: Sequence[Sequence[Name]]
+    planned: Callable[[Sequence[Name]], Sequence[Range]]
+    taken: list[Range] = field(default_factory=list)
+    problems: list[ConfigError] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._first = self.planned(self.stages[0]) if self.stages else []
+
+    def __bool__(self) -> bool:
+        """Whether there is, or may be, anything to do."""
+        return bool(self._first) or len(self.stages) > 1
+
+    def __iter__(self) -> Iterator[Range]:
+        for number, names in enumerate(self.stages):
+            try:
+                ranges = self.planned(names) if number else self._first
+            except ConfigError as error:
+                self.problems.append(error)
+                return
+            for wanted in ranges:
+                self.taken.append(wanted)
+                yield wanted
+
+
+def planned(data: Path, sources: Mapping[str, Source], names: Sequence[Name], what: Wanted) -> Planned:
+    """The ranges that a command means; those of the first stage are planned at once, and may raise ConfigError."""
+
+    def ranges(some: Sequence[Name]) -> Sequence[Range]:
+        loaded, there = partial(fetches, data, sources), partial(members, data, sources)
+        return plan(sources, some, what, loaded, datetime.now(UTC), there)
+
+    return Planned(stages(sources, names), ranges)
+
+
 def run(
     sources: Mapping[str, Source],
-    ranges: Sequence[Range],
+    ranges: Sequence[Range] | Planned,
     data: Path,
     out: Output,
     *,
@@ -50,16 +107,27 @@ def run(
         done = materialize(
             sources, ranges, data, watcher, watcher.interrupts.check, since=since, tables_only=tables_only
         )
-    results = _results(data, done.runs, list(dict.fromkeys(n for wanted in ranges for n in wanted.endpoints)))
+    taken, problems = (ranges.taken, ranges.problems) if isinstance(ranges, Planned) else (ranges, [])
+    if not taken and not problems:
+        return nothing(out)
+    results = _results(data, done.runs, list(dict.fromkeys(n for wanted in taken for n in wanted.endpoints)))
     out.console.print()
     _print_results(results, out)
-    for failure in watcher.failures:
+    found = [*watcher.failures, *problems]
+    for failure in found:
         out.console.print(f"✗ {failure}", markup=False, highlight=False, soft_wrap=True, style="red")
     watcher.interrupts.check()
-    failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in watcher.failures]
+    failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in found]
     document = {"runs": done.runs, "endpoints": results, "failures": failures}
     out.document(document, ok=done.succeeded and not failures)
-    return Outcome(done.succeeded, tuple(watcher.failures))
+    return Outcome(done.succeeded and not problems, tuple(found))
+
+
+def nothing(out: Output) -> Outcome:
+    """Say that nothing is due."""
+    out.console.print("Nothing is due: all closed periods are complete. Fetch them anyway by --again")
+    out.document(NOTHING)
+    return Outcome(True, ())
 
 
 def _results(data: Path, runs: Sequence[str], names: Sequence[Name]) -> list[dict[str, Any]]:

@@ -1,0 +1,45 @@
+"""Partitions that an endpoint lists, as Dagster's dynamic partitions.
+
+Each value that the listing's table has, and each that something was fetched of: an account that is gone keeps its
+partitions and its rows, and is not asked for any more.
+"""
+
+import dagster as dg
+
+from ingest_assets.assets.names import listing_name
+from ingest_assets.line import Line
+from ingest_assets.source import Listed, listed
+
+
+def add_listed(instance: dg.DagsterInstance, line: Line, endpoint: str) -> dict[str, list[str]]:
+    """Make Dagster know the partitions of this endpoint that another one lists; those that are new, by their name.
+
+    Raises what `Line.members` raises.
+    """
+    model, members = line.source.endpoints[endpoint], line.members(endpoint)
+    dimensions = listed(model)
+    fetched = [model.slice(fetch.partition).by for fetch in line.fetches(endpoint)] if dimensions else []
+    added = {}
+    for dimension, told in dimensions.items():
+        known = dict.fromkeys([*members[dimension], *(by[dimension] for by in fetched if dimension in by)])
+        added[listing_name(line.source.name, told)] = _added(instance, line.source.name, told, list(known))
+    return added
+
+
+def add_listed_by(instance: dg.DagsterInstance, line: Line, listing: str) -> dict[str, list[str]]:
+    """The same for all endpoints of the source whose partitions this endpoint lists, after it was loaded."""
+    names = [
+        name
+        for name, endpoint in line.source.endpoints.items()
+        if any(told.endpoint == listing for told in listed(endpoint).values())
+    ]
+    return {key: new for name in names for key, new in add_listed(instance, line, name).items()}
+
+
+def _added(instance: dg.DagsterInstance, source: str, told: Listed, values: list[str]) -> list[str]:
+    name = listing_name(source, told)
+    known = set(instance.get_dynamic_partitions(name))
+    new = [value for value in values if value not in known]
+    if new:
+        instance.add_dynamic_partitions(name, new)
+    return new

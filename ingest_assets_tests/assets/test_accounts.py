@@ -1,0 +1,269 @@
+"""Partitions by account in Dagster: listed in the file or by another endpoint, alone and together with days."""
+
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import dagster as dg
+import pytest
+
+from ingest_assets.assets.launch import materialize
+from ingest_assets.assets.members import add_listed_by
+from ingest_assets.assets.plan import Wanted, plan, stages
+from ingest_assets.errors import ConfigError
+from ingest_assets.line import Line, Unwatched
+
+BANK = """\
+base_url: {url}
+endpoints:
+  accounts:
+    path: /accounts
+    primary_key: id
+    write: replace
+  entries:
+    path: /accounts/{{account}}/entries
+    window: {{from: from, until: until, format: date}}
+    partitions: {{every: day, start: "2026-01-01", by: {{account: {{endpoint: accounts, field: id}}}}}}
+    changes: immutable
+    primary_key: [account, id]
+    columns: {{account: {{type: varchar, from_partition: account}}, day: {{type: date, from_partition: day}}}}
+  cards:
+    path: /accounts/{{account}}/cards
+    partitions: {{by: {{account: [a/1, b]}}}}
+    write: replace_partition
+"""
+ENTRIES, ACCOUNTS, CARDS = ("shop", "entries"), ("shop", "accounts"), ("shop", "cards")
+
+
+@dataclass
+class Bank:
+    """A bank of some accounts, of which each has entries numbered from one on, day by day."""
+
+    url: str = ""
+    accounts: list[str] = field(default_factory=lambda: ["a/1", "b"])
+    asked: list[str] = field(default_factory=list)
+
+    def answer(self, path: str, query: dict[str, list[str]]) -> Any:
+        self.asked.append(f"{path}?{query['from'][0]}" if query else path)
+        if path == "/accounts":
+            return [{"id": account} for account in self.accounts]
+        account, kind = path.removeprefix("/accounts/").rsplit("/", 1)
+        if kind == "cards":
+            return [{"number": f"card of {unquote(account)}"}]
+        return [{"id": n, "text": f"{unquote(account)} {query['from'][0]}"} for n in (1, 2)]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        asked = urlsplit(self.path)
+        body = json.dumps(self.server.bank.answer(asked.path, parse_qs(asked.query))).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture(scope="module")
+def running_bank() -> Iterator[Bank]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    server.daemon_threads = True
+    server.bank = Bank(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server.bank
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def bank(running_bank: Bank) -> Bank:
+    running_bank.accounts, running_bank.asked = ["a/1", "b"], []
+    return running_bank
+
+
+@pytest.fixture
+def at_bank(lab, bank: Bank):
+    lab.text = BANK.format(url=bank.url)
+    return lab
+
+
+def line(lab) -> Line:
+    return Line(lab.source, lab.data, run="r")
+
+
+def both(lab, endpoint: str) -> list[dg.AssetKey]:
+    return [lab.raw(endpoint), lab.table(endpoint)]
+
+
+def entries(lab) -> list[tuple[Any, ...]]:
+    return lab.rows("SELECT account, day::VARCHAR, text FROM shop.entries ORDER BY ALL")
+
+
+def test_each_account_of_the_file_is_a_partition_with_rows_of_its_own(at_bank, bank):
+    at_bank.run("a/1", "b", keys=both(at_bank, "cards"))
+
+    assert bank.asked == ["/accounts/a%2F1/cards", "/accounts/b/cards"]
+    assert at_bank.rows("SELECT number FROM shop.cards ORDER BY 1") == [("card of a/1",), ("card of b",)]
+    assert at_bank.statuses(at_bank.table("cards"), "a/1", "b") == {"a/1": "MATERIALIZED", "b": "MATERIALIZED"}
+
+
+def test_loading_the_listing_makes_its_accounts_partitions_of_the_others(at_bank, bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    assert set(at_bank.instance.get_dynamic_partitions("shop.accounts.id")) == {"a/1", "b"}
+    assert bank.asked == ["/accounts"]
+
+
+def test_days_of_an_account_are_a_range_of_their_own(at_bank, bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    at_bank.run("b|2026-01-02", "b|2026-01-03", keys=both(at_bank, "entries"))
+
+    assert bank.asked[1:] == ["/accounts/b/entries?2026-01-02", "/accounts/b/entries?2026-01-03"]
+    # The same ids in two days of immutable records: the newest fetch has them.
+    assert entries(at_bank) == [("b", "2026-01-03", "b 2026-01-03")] * 2
+    days = [f"b|2026-01-0{day}" for day in (1, 2, 3)]
+    told = at_bank.statuses(at_bank.table("entries"), *days)
+    assert list(told.values()) == [None, "MATERIALIZED", "MATERIALIZED"]
+
+
+def test_events_of_two_dimensions_are_told_with_each_of_them(at_bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+    at_bank.run("b|2026-01-02", keys=both(at_bank, "entries"))
+
+    (event,) = at_bank.events(at_bank.table("entries"), "b|2026-01-02")
+
+    assert event.tags.items() >= {"dagster/partition/account": "b", "dagster/partition/day": "2026-01-02"}.items()
+    assert at_bank.stale(at_bank.table("entries"), "b|2026-01-02") == []
+
+
+def test_accounts_with_records_of_the_same_key_keep_them_apart(at_bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+    for account in ("a/1", "b"):
+        at_bank.run(f"{account}|2026-01-02", keys=both(at_bank, "entries"))
+
+    assert entries(at_bank) == [
+        *[("a/1", "2026-01-02", "a/1 2026-01-02")] * 2,
+        *[("b", "2026-01-02", "b 2026-01-02")] * 2,
+    ]
+
+
+def test_an_account_that_is_gone_keeps_its_rows_and_is_not_asked_for_any_more(at_bank, bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+    at_bank.run("b|2026-01-02", keys=both(at_bank, "entries"))
+    bank.accounts = ["a/1", "c"]
+
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    assert set(at_bank.instance.get_dynamic_partitions("shop.accounts.id")) == {"a/1", "b", "c"}
+    assert {account for account, _, _ in entries(at_bank)} == {"b"}
+    runs = planned(at_bank, [ENTRIES], Wanted("2026-01-02", "2026-01-03"))
+    assert [(run.first, run.last) for run in runs] == [
+        ("a/1|2026-01-02", "a/1|2026-01-03"),
+        ("c|2026-01-02", "c|2026-01-03"),
+    ]
+
+
+def test_a_new_dagster_is_told_of_all_accounts_that_anything_was_fetched_of(at_bank, bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+    at_bank.run("b|2026-01-02", keys=both(at_bank, "entries"))
+    bank.accounts = ["a/1"]
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    with dg.DagsterInstance.ephemeral() as fresh:
+        new = add_listed_by(fresh, line(at_bank), "accounts")
+
+        assert new == {"shop.accounts.id": ["a/1", "b"]}
+        assert add_listed_by(fresh, line(at_bank), "accounts") == {"shop.accounts.id": []}
+
+
+def planned(lab, names, wanted: Wanted | None = None):
+    here = line(lab)
+    return plan(
+        {"shop": lab.source},
+        names,
+        wanted or Wanted(),
+        lambda name: here.fetches(name[1]),
+        datetime(2026, 1, 5, 6, tzinfo=UTC),
+        lambda name: here.members(name[1]),
+    )
+
+
+def test_a_listing_comes_before_what_it_lists(at_bank):
+    assert stages({"shop": at_bank.source}, [ENTRIES, ACCOUNTS, CARDS]) == [[ACCOUNTS, CARDS], [ENTRIES]]
+
+
+def test_one_command_loads_the_listing_and_then_what_it_lists(kept_lab, bank, monkeypatch):
+    kept_lab.text = BANK.format(url=bank.url)
+    monkeypatch.setenv("DAGSTER_HOME", str(kept_lab.folder / "dagster"))
+    sources = {"shop": kept_lab.source}
+    runs = (run for names in stages(sources, [ENTRIES, ACCOUNTS]) for run in planned(kept_lab, names))
+
+    done = materialize(sources, runs, kept_lab.data, Unwatched())
+
+    assert done.succeeded
+    assert len(done.runs) == 3  # the accounts, and the days of each of two
+    assert kept_lab.rows("SELECT count(DISTINCT account) FROM shop.entries") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "keys"),
+    [
+        (Wanted("2026-01-02", "2026-01-02", by={"account": "b"}), [("b|2026-01-02", "b|2026-01-02")]),
+        (Wanted(by={"account": "b"}), [("b|2026-01-01", "b|2026-01-04")]),
+    ],
+)
+def test_one_account_can_be_meant_alone(at_bank, wanted, keys):
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    assert [(run.first, run.last) for run in planned(at_bank, [ENTRIES, ACCOUNTS], wanted)[:1]] == keys
+
+
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [
+        ({"account": "z"}, "shop.entries: 'z' is no account; there are a/1, b"),
+        ({"shop": "b"}, "shop.entries: it is not partitioned by 'shop'; there are account"),
+    ],
+)
+def test_an_account_that_there_is_not_is_told(at_bank, by, told):
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    with pytest.raises(ConfigError, match=told):
+        planned(at_bank, [ENTRIES], Wanted(by=by))
+
+
+def test_schedules_ask_for_each_account_by_itself(at_bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+    known = at_bank.definitions()
+    names = {schedule.name for schedule in known.get_repository_def().schedule_defs}
+
+    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 1, 9, 2, 30, tzinfo=UTC))
+    tick = known.resolve_schedule_def("shop_days_by_account_schedule").evaluate_tick(context)
+
+    assert names == {
+        "shop_days_by_account_schedule",
+        "shop_by_account_schedule",
+        "shop_listings_and_feeds_schedule",
+    }
+    assert {request.tags["dagster/asset_partition_range_start"] for request in tick.run_requests} == {
+        "a/1|2026-01-08",
+        "b|2026-01-08",
+    }
+
+
+def test_a_column_that_is_not_there_cannot_be_listed(at_bank):
+    at_bank.text = at_bank.text.replace("field: id", "field: key")
+    result = at_bank.run(keys=both(at_bank, "accounts"), fails=True)
+
+    (failure,) = [e.event_specific_data.error.to_string() for e in result.all_events if e.is_step_failure]
+    assert "shop.accounts: its table has no column 'key' to list; it has id" in failure
