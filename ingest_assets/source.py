@@ -664,6 +664,15 @@ def _request_problems(endpoint: Endpoint) -> Iterator[Problem]:
         )
     if endpoint.body is not None and endpoint.method == "GET":
         yield ("body",), "a body is sent with method: POST, and this is GET"
+    if endpoint.body_as == "form":
+        yield from _form_problems(endpoint.body or {})
+
+
+def _form_problems(body: Mapping[str, Any]) -> Iterator[Problem]:
+    plain = "a form holds texts, numbers and lists of these; where the API wants more, write it as JSON text in quotes"
+    for name, value in body.items():
+        if not all(isinstance(one, str | int | float) for one in (value if isinstance(value, list) else [value])):
+            yield ("body", name), plain
 
 
 def _url_problems(url: str) -> Iterator[Problem]:

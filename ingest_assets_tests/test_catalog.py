@@ -387,6 +387,17 @@ def test_settings_take_the_place_of_their_names_everywhere(write):
     assert settled.endpoints["orders"].params == {"limit": "50"}
 
 
+@pytest.mark.parametrize("body_as", ["json", "form"])
+def test_settings_take_the_place_of_their_names_in_bodies_and_stay_texts(write, body_as):
+    body = "{shop: '{shop}', all: ['{shop}', 7, '{from} of {shop}']}"
+    text = SHOP.replace("params: {limit: 100}", f"method: POST\n    body_as: {body_as}\n    body: {body}")
+    text = text.replace("rate_limit:", "settings: {shop: {env: SHOP}}\nrate_limit:")
+
+    settled = catalog.settled(catalog.load(write("shop.yaml", text)), {"SHOP": "12"})
+
+    assert settled.endpoints["orders"].body == {"shop": "12", "all": ["12", 7, "{from} of 12"]}
+
+
 def test_a_source_without_settings_is_settled_as_it_is(write):
     source = catalog.load(write("shop.yaml", SHOP))
 

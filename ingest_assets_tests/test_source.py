@@ -94,6 +94,12 @@ def test_the_three_shapes_are_accepted(fields):
             },
             "'from' is missing: name the parameter of this bound",
         ),
+        (
+            {**KEY, "method": "POST", "body_as": "form", "body": {"a": {"b": 1}}},
+            "a form holds texts, numbers and lists of",
+        ),
+        ({**KEY, "method": "POST", "body_as": "form", "body": {"a": [[1]]}}, "write it as JSON text in quotes"),
+        ({**KEY, "method": "POST", "body_as": "form", "body": {"a": None}}, "a form holds texts, numbers and lists of"),
         ({**KEY, "max_empty_pages": 5}, "max_empty_pages is for empty_page: continue"),
         ({**KEY, "empty_page": "continue", "max_empty_pages": 0}, "greater than or equal to 1"),
         ({**KEY, "body": {"a": 1}}, "a body is sent with method: POST"),

@@ -78,7 +78,16 @@ def _encoded(request: PageRequest, values: Mapping[str, Any], headers: dict[str,
     kind = "application/json" if request.body_as == "json" else "application/x-www-form-urlencoded"
     if "content-type" not in {name.lower() for name in headers}:
         headers["Content-Type"] = kind
-    return (json.dumps(values) if request.body_as == "json" else urlencode(values, doseq=True)).encode()
+    if request.body_as == "json":
+        return json.dumps(values).encode()
+    return urlencode({name: _form_value(value) for name, value in values.items()}, doseq=True).encode()
+
+
+def _form_value(value: Any) -> Any:
+    """Truth values small, as in JSON and as in parameters; of a list, each value by itself."""
+    if isinstance(value, list | tuple):
+        return [_form_value(inner) for inner in value]
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def sent(

@@ -91,22 +91,28 @@ def test_a_form_carries_the_bounds_in_its_body():
     assert request.params == ()
 
 
-NESTED = {"day": "{partition}", "all": [{"between": ["{from}", "{until}"]}, 7, None, True], "text": "{from}..{until}!"}
+NESTED = {
+    "day": "{partition}",
+    "all": [{"between": ["{from}", "{until}"]}, 7, None, True],
+    "text": "{from}..{until}!",
+}
 FILLED = {
     "day": "2026-02-28",
     "all": [{"between": ["1772236800", "1772323200"]}, 7, None, True],
     "text": "1772236800..1772323200!",
 }
+FLAT = {"day": "{partition}", "between": ["{from}", "{until}", 7], "json": '{"a": "{from}"}'}
+FLAT_FILLED = {"day": "2026-02-28", "between": ["1772236800", "1772323200", 7], "json": '{"a": "1772236800"}'}
 
 
-@pytest.mark.parametrize("body_as", ["json", "form"])
-def test_the_partition_and_its_bounds_can_stand_anywhere_in_a_body(body_as):
+@pytest.mark.parametrize(("body_as", "body", "filled"), [("json", NESTED, FILLED), ("form", FLAT, FLAT_FILLED)])
+def test_the_partition_and_its_bounds_can_stand_anywhere_in_a_body(body_as, body, filled):
     window = {"from": "a", "until": "b", "format": "unix"}
-    endpoint = {**WINDOW, "window": window, "method": "POST", "body": NESTED, "body_as": body_as}
+    endpoint = {**WINDOW, "window": window, "method": "POST", "body": body, "body_as": body_as}
 
     request = first_request(walk(endpoint, "2026-02-28"))
 
-    assert {name: value for name, value in request.body.items() if name in NESTED} == FILLED
+    assert {name: value for name, value in request.body.items() if name in body} == filled
 
 
 @pytest.mark.parametrize("how", [{}, {"body": {"x": 1}}, {"body": {"x": 1}, "body_as": "form"}])

@@ -89,6 +89,16 @@ def test_a_post_sends_its_body_as_json_or_as_a_form(api, client_for, body_as, ki
     assert (asked.method, asked.headers["content-type"], asked.body) == ("POST", kind, sent)
 
 
+def test_a_form_writes_truth_values_small_and_lists_value_by_value(api, client_for):
+    api.answer(200, b"{}")
+    request = PageRequest(api.url, method="POST", body={"all": True, "id": [1, False, "x"]}, body_as="form")
+
+    client_for(api.url).fetch(request, whole)
+
+    (asked,) = api.asked
+    assert asked.body == b"all=true&id=1&id=false&id=x"
+
+
 def test_redacted_values_are_put_back_before_a_request_is_sent(api, client_for):
     api.answer(200, b"{}")
     request = PageRequest(

@@ -299,3 +299,21 @@ def test_a_refusal_ends_a_walk_only_where_that_is_said_and_only_a_404(given, sta
 )
 def test_the_first_request_says_which_page_is_the_first(given, params):
     assert paginator(given).begun(GET).params == params
+
+
+def test_in_a_form_a_dot_is_a_part_of_a_name():
+    form = PageRequest("https://x.example/q", method="POST", body={"page.number": "3", "a": 1}, body_as="form")
+
+    numbered = paginator({"type": "page", "param": "page.number", "has_more": "more"})
+    following = numbered.next(third({"more": True}, request=form))
+
+    assert following.body == {"page.number": 4, "a": 1}
+
+
+def test_what_only_the_first_request_may_carry_may_stand_deeper_in_a_body():
+    first = PageRequest("https://x.example/q", method="POST", body={"variables": {"first": True, "limit": 2}})
+    cursor = {"type": "cursor", "path": "next", "param": "variables.cursor", "drop": ["variables.first"]}
+
+    following = paginator(cursor).next(page({"next": "c"}, request=first))
+
+    assert following.body == {"variables": {"limit": 2, "cursor": "c"}}

@@ -70,8 +70,12 @@ class PaginatorModel(BaseModel):
 def asking(request: PageRequest, values: Mapping[str, Any], drop: tuple[str, ...] = ()) -> PageRequest:
     """The request with these values in place of its own of that name: in the body of a POST, else in the query."""
     gone = {*values, *drop}
+    if request.method == "POST" and request.body_as == "form":  # a form is flat: a dot is a part of the name
+        return replace(request, body={k: v for k, v in (request.body or {}).items() if k not in gone} | dict(values))
     if request.method == "POST":
-        body: Mapping[str, Any] = {key: value for key, value in (request.body or {}).items() if key not in gone}
+        body: Mapping[str, Any] = request.body or {}
+        for path in gone:
+            body = _without(body, path)
         for path, value in values.items():
             body = _set(body, path, value)
         return replace(request, body=body)
@@ -90,10 +94,25 @@ def _set(body: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
     return {**body, key: _set(inner if isinstance(inner, Mapping) else {}, rest, value) if rest else value}
 
 
+def _without(body: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """A copy of the body with nothing at a dotted path.
+
+    >>> _without({"query": "…", "variables": {"first": 10, "after": "abc"}}, "variables.after")
+    {'query': '…', 'variables': {'first': 10}}
+    """
+    key, _, rest = path.partition(".")
+    inner = body.get(key)
+    kept = {key: _without(inner, rest)} if rest and isinstance(inner, Mapping) else {}
+    return {name: value for name, value in body.items() if rest or name != key} | kept
+
+
 def asked(page: Page, param: str, first: int) -> int:
     """The number that a page was asked for with, or `first` where it was asked for without."""
     request = page.request
-    found = dig(request.body or {}, param) if request.method == "POST" else dict(request.params).get(param)
+    if request.method == "POST":
+        found = (request.body or {}).get(param) if request.body_as == "form" else dig(request.body or {}, param)
+    else:
+        found = dict(request.params).get(param)
     if found is None:
         return first
     if not (str(found).isascii() and str(found).isdecimal()):
