@@ -17,7 +17,7 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
 
-KEY = "sk/test+123"
+KEY = "sk/quokka+123"
 BEARER = Bearer(type="bearer", token={"env": "KEY"})
 QUERY = ApiKey(type="api_key", name="key", value={"env": "KEY"}, place="query")
 
@@ -45,7 +45,7 @@ def failed(client, request, kind, receive=whole):
     with pytest.raises(kind) as raised:
         client.fetch(request, receive)
     told = "".join(traceback.format_exception(raised.value))
-    assert "123" not in told
+    assert "quokka" not in told
     assert raised.value.__context__ is None or raised.value.__suppress_context__
     return raised.value
 
@@ -112,20 +112,20 @@ def test_redacted_values_are_put_back_before_a_request_is_sent(api, client_for):
     client_for(api.url).fetch(request, whole)
 
     (asked,) = api.asked
-    assert asked.target == "/?a=sk%2Ftest%2B123&b=sk%2Ftest%2B123"
+    assert asked.target == "/?a=sk%2Fquokka%2B123&b=sk%2Fquokka%2B123"
     assert (asked.headers["x-c"], json.loads(asked.body)) == (KEY, {"d": [KEY]})
 
 
 def test_nothing_of_an_answer_holds_the_key(api, client_for):
-    echo = json.dumps({"next": f"{api.url}/?key=sk%2Ftest%2B123", "key": KEY}).encode()
+    echo = json.dumps({"next": f"{api.url}/?key=sk%2Fquokka%2B123", "key": KEY}).encode()
     api.answer(200, [echo[:30], echo[30:]], {"X-Echo": KEY}, length=False)
 
     url, headers, body = client_for(api.url, QUERY).fetch(
         PageRequest(api.url), lambda response: (response.url, dict(response.headers), whole(response))
     )
 
-    assert api.asked[0].target == "/?key=sk%2Ftest%2B123"
-    assert "123" not in f"{url}{headers}{body}"
+    assert api.asked[0].target == "/?key=sk%2Fquokka%2B123"
+    assert "quokka" not in f"{url}{headers}{body}"
     assert json.loads(body)["next"] == f"{api.url}/?key=~hidden.KEY.percent."
 
 
@@ -136,7 +136,7 @@ def test_the_log_of_connections_does_not_hold_the_key(api, client_for, caplog):
     client_for(api.url, QUERY).fetch(PageRequest(api.url), whole)
 
     assert "key=~hidden.KEY.percent." in caplog.text
-    assert "123" not in caplog.text
+    assert "quokka" not in caplog.text
 
 
 def test_a_password_file_of_the_user_is_never_used(api, client_for, tmp_path, monkeypatch):
@@ -422,13 +422,13 @@ def test_a_redirect_to_another_origin_goes_without_credential_and_headers(api, e
     assert (url, body) == (f"{elsewhere.url}/file", b"fine")
     assert asked.target == "/file?signature=abc"
     assert not {"authorization", "x-version", "cookie"} & asked.headers.keys()
-    assert "123" not in str(asked)
+    assert "quokka" not in str(asked)
 
 
 @pytest.mark.parametrize(
     ("location", "method"),
     [
-        ("{elsewhere}/?key=sk%2Ftest%2B123", "GET"),
+        ("{elsewhere}/?key=sk%2Fquokka%2B123", "GET"),
         ("{elsewhere}/", "POST"),
         ("http://jo:pw@127.0.0.1/", "GET"),
         ("file:///etc/passwd", "GET"),
