@@ -129,7 +129,7 @@ class Line:
     @cached_property
     def snapshots(self) -> Snapshots:
         """The snapshots of the data folder."""
-        return Snapshots(self.data / "raw")
+        return Snapshots(self.data / "raw", now=self.now)
 
     @contextlib.contextmanager
     def partition(

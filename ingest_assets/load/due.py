@@ -7,12 +7,12 @@ Endpoints without periods are asked each time, as a whole or account by account.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from ingest_assets.load.ledger import Fetch
 from ingest_assets.periods import Every
-from ingest_assets.source import Endpoint, Lookback, Slice
+from ingest_assets.source import Endpoint, Lookback
 
 _FIRST: dict[Every, int] = {"hour": 24, "day": 7, "week": 4, "month": 3}
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
@@ -73,7 +73,9 @@ def _periods(endpoint: Endpoint, fetches: Iterable[Fetch], now: datetime) -> Seq
         return [None]
     if last is None:
         return running(endpoint, now)
-    loaded = [one.period for one in _slices(endpoint, _complete(fetches)) if one.period is not None]
+    # Also of what is open or incomplete: nothing that was begun falls out of sight.
+    began = {fetch.partition for fetch in fetches if fetch.loaded and fetch.partition is not None}
+    loaded = [one.period for one in map(endpoint.slice, began) if one.period is not None]
     first = min(loaded) if loaded else _back(endpoint, last)
     closed = periods.between(max(first, periods.first), last)
     return [*closed, *running(endpoint, now)]
@@ -87,11 +89,6 @@ def _back(endpoint: Endpoint, last: str) -> str:
     ended = periods.bounds(last)[1].astimezone(UTC)
     early = periods.key(ended - (_FIRST[periods.every] - 0.5) * lengths[periods.every])
     return max(early, periods.first)
-
-
-def _slices(endpoint: Endpoint, keys: Iterable[str]) -> Iterator[Slice]:
-    for key in keys:
-        yield endpoint.slice(key)
 
 
 def _complete(fetches: Iterable[Fetch]) -> dict[str, Fetch]:
