@@ -152,10 +152,10 @@ _SHORT = [
     # What is woken where and how often, around the days on which the clock moves.
     ("day", "Europe/Amsterdam", (2026, 3, 26), (2026, 4, 2), timedelta(hours=24), True, "merge"),
     ("day", "America/New_York", (2026, 10, 29), (2026, 11, 5), timedelta(hours=24), False, "replace_partition"),
-    ("hour", "Europe/Amsterdam", (2026, 10, 24, 22), (2026, 10, 25, 7), timedelta(hours=3), True, "merge"),
+    ("hour", "Europe/Amsterdam", (2026, 10, 25), (2026, 10, 25, 7), timedelta(hours=3), True, "merge"),
     ("hour", "America/New_York", (2026, 3, 8), (2026, 3, 8, 8), timedelta(hours=3), False, "replace_partition"),
     ("week", "Europe/Amsterdam", (2026, 3, 2), (2026, 4, 13), timedelta(days=4), True, "merge"),
-    ("month", "America/New_York", (2026, 1, 1), (2026, 12, 31), timedelta(days=30), True, "replace_partition"),
+    ("month", "America/New_York", (2026, 1, 1), (2026, 12, 31), timedelta(days=45), True, "replace_partition"),
 ]
 _YEARS = [
     (every, zone, first, last, nap, is_open, write)
