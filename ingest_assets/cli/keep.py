@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from ingest_assets.cli.options import FAILED, json_option
+from ingest_assets.cli.options import FAILED, SOURCES_AND_ENDPOINTS, json_option
 
 
 @click.command(short_help="Build a lost warehouse again from what is stored.")
@@ -46,4 +46,47 @@ def backup(data: str, folder: Path, as_json: bool) -> None:
     from ingest_assets.commands.output import output
 
     if not backup(environment.settle(data), folder, output(as_json=as_json)):
+        sys.exit(FAILED)
+
+
+@click.command(short_help="What takes the disk, by endpoint.")
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1, type=SOURCES_AND_ENDPOINTS)
+@json_option
+@click.pass_obj
+def du(data: str, names: tuple[str, ...], as_json: bool) -> None:
+    """What takes the disk: responses and tables by endpoint, the rest by folder, and what nothing needs any more.
+
+    \b
+    ingest du stripe
+    """
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.du import du
+    from ingest_assets.commands.output import output
+
+    du(environment.settle(data), names, output(as_json=as_json))
+
+
+@click.group(short_help="The copy of the warehouse that everybody reads.")
+def reader() -> None:
+    """The copy of the warehouse that everybody reads.
+
+    \b
+    ingest reader publish
+    """
+
+
+@reader.command(short_help="Bring the reader's copy up to date now.")
+@json_option
+@click.pass_obj
+def publish(data: str, as_json: bool) -> None:
+    """Bring the reader's copy up to date now, as each run does at its end; says what was published, or why not.
+
+    \b
+    ingest reader publish
+    """
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.reader import publish
+
+    if not publish(environment.settle(data), output(as_json=as_json)):
         sys.exit(FAILED)

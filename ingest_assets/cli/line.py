@@ -2,11 +2,11 @@
 
 import click
 
-from ingest_assets.cli.options import MEMBER, TIME, end, json_option
+from ingest_assets.cli.options import MEMBER, SOURCES, SOURCES_AND_ENDPOINTS, TIME, end, json_option
 
 
 @click.command(short_help="Fetch and load what is due.")
-@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1, type=SOURCES_AND_ENDPOINTS)
 @click.option("--partition", help="One partition: a day, an hour, a month, or a key such as 'eu|2026-01-07'.")
 @click.option("--from", "first", type=TIME, help="First day, hour or month.")
 @click.option("--to", "last", type=TIME, help="Last one, included; by default the last closed one.")
@@ -57,7 +57,7 @@ def run(
 
 
 @click.command(short_help="Load again what is stored.")
-@click.argument("name", metavar="SOURCE.ENDPOINT")
+@click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.option("--partition", help="One partition: its key, such as 2026-01-07.")
 @click.option("--all", "every", is_flag=True, help="All that is stored, not only what is out of date.")
 @json_option
@@ -86,7 +86,7 @@ def replay(data: str, name: str, partition: str | None, every: bool, as_json: bo
 
 
 @click.command(short_help="Take a source's new address for the same data.")
-@click.argument("source")
+@click.argument("source", type=SOURCES)
 @json_option
 @click.pass_obj
 def accept(data: str, source: str, as_json: bool) -> None:

@@ -4,11 +4,11 @@ import sys
 
 import click
 
-from ingest_assets.cli.options import FAILED, json_option
+from ingest_assets.cli.options import FAILED, SOURCES, SOURCES_AND_ENDPOINTS, json_option
 
 
 @click.command(short_help="What is wrong, and what to do.")
-@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1, type=SOURCES_AND_ENDPOINTS)
 @json_option
 @click.pass_obj
 def status(data: str, names: tuple[str, ...], as_json: bool) -> None:
@@ -44,7 +44,7 @@ def sources(as_json: bool) -> None:
 
 
 @click.command(short_help="Is a source file right? One page an endpoint.")
-@click.argument("source")
+@click.argument("source", type=SOURCES)
 @json_option
 def check(source: str, as_json: bool) -> None:
     """Is the file right, are the secrets there, does the API answer? One page an endpoint; nothing is written.
@@ -63,7 +63,7 @@ def check(source: str, as_json: bool) -> None:
 
 
 @click.command(short_help="The first records as rows, with types to declare.")
-@click.argument("name", metavar="SOURCE.ENDPOINT")
+@click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.option("--rows", default=3, show_default=True, help="How many records to show.")
 @click.option("--partition", help="The partition to ask for; by default the last closed one.")
 @json_option
@@ -84,7 +84,7 @@ def preview(name: str, rows: int, partition: str | None, as_json: bool) -> None:
 
 
 @click.command(short_help="Compare stored responses with their hashes.")
-@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1, type=SOURCES_AND_ENDPOINTS)
 @json_option
 @click.pass_obj
 def verify(data: str, names: tuple[str, ...], as_json: bool) -> None:
@@ -102,7 +102,7 @@ def verify(data: str, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command(short_help="Tell Dagster what is loaded and it does not show.")
-@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1, type=SOURCES_AND_ENDPOINTS)
 @json_option
 @click.pass_obj
 def report(data: str, names: tuple[str, ...], as_json: bool) -> None:
@@ -124,7 +124,7 @@ def report(data: str, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command(short_help="The stored response a row came from.")
-@click.argument("table", metavar="TABLE")
+@click.argument("table", metavar="TABLE", type=SOURCES_AND_ENDPOINTS)
 @click.argument("key", metavar="KEY...", nargs=-1, required=True)
 @click.option("--rows", default=3, show_default=True, help="How many rows to show at most.")
 @click.option("--show-sensitive", is_flag=True, help="Values of sensitive columns, too.")
@@ -152,7 +152,7 @@ def why(data: str, table: str, key: tuple[str, ...], rows: int, show_sensitive: 
 
 
 @click.command(short_help="The last requests to an API.")
-@click.argument("name", metavar="SOURCE[.ENDPOINT]")
+@click.argument("name", metavar="SOURCE[.ENDPOINT]", type=SOURCES_AND_ENDPOINTS)
 @click.option("--last", default=20, show_default=True, help="How many requests to show.")
 @click.option("--failed", is_flag=True, help="Only those that failed.")
 @json_option

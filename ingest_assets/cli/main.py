@@ -21,8 +21,8 @@ _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept),
     "Look": (look.status, look.sources, look.check, look.preview, look.verify, look.report, look.why, look.trace),
     "Mend": (mend.quarantine, mend.undo),
-    "Keep": (keep.backup, keep.rebuild),
-    "Serve": (serve.ui, serve.sandbox, serve.demo),
+    "Keep": (keep.du, keep.reader, keep.backup, keep.rebuild),
+    "Serve": (serve.ui, serve.sandbox, serve.demo, serve.completion),
 }
 
 

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from ingest_assets.cli.options import FAILED, MEND, end, json_option, yes_option
+from ingest_assets.cli.options import FAILED, MEND, SOURCES_AND_ENDPOINTS, end, json_option, yes_option
 
 
 @click.group(short_help="Records that did not fit: list, show, replay.")
@@ -19,7 +19,7 @@ def quarantine() -> None:
 
 
 @quarantine.command("list", short_help="By endpoint and reason, newest first.")
-@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1, type=SOURCES_AND_ENDPOINTS)
 @json_option
 @click.pass_obj
 def list_(data: str, names: tuple[str, ...], as_json: bool) -> None:
@@ -38,7 +38,7 @@ def list_(data: str, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @quarantine.command(short_help="The records as they came, sensitive values masked.")
-@click.argument("name", metavar="SOURCE.ENDPOINT")
+@click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.argument("place", required=False)
 @click.option("--most", default=3, show_default=True, help="How many records to show.")
 @json_option
@@ -62,7 +62,7 @@ def show(data: str, name: str, place: str | None, most: int, as_json: bool) -> N
 
 
 @quarantine.command("replay", short_help="After mending the columns: do they fit now?")
-@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1)
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1, type=SOURCES_AND_ENDPOINTS)
 @json_option
 @click.pass_obj
 def replay_(data: str, names: tuple[str, ...], as_json: bool) -> None:
@@ -87,7 +87,7 @@ def replay_(data: str, names: tuple[str, ...], as_json: bool) -> None:
 
 
 @click.command(short_help="Back to the state before a fetch.")
-@click.argument("name", metavar="SOURCE.ENDPOINT")
+@click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.option("--fetch", type=int, help="The fetch to give up; by default the newest.")
 @click.option("--partition", help="The newest fetch of this partition.")
 @yes_option

@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ingest_assets.errors import ConfigError, TransientFailure
 from ingest_assets.periods import ANY_PERIOD
@@ -69,6 +70,25 @@ class Member(click.ParamType[tuple[str, str]]):
 
 
 MEMBER = Member()
+
+
+class Names(click.ParamType[str]):
+    """The name of a source, or with `endpoints` of one of its endpoints; the shell offers those that there are."""
+
+    name = "name"
+
+    def __init__(self, *, endpoints: bool) -> None:
+        self.endpoints = endpoints
+
+    def shell_complete(self, _ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Names that begin so."""
+        from ingest_assets.commands.completing import names
+
+        return [CompletionItem(name) for name in names(incomplete, endpoints=self.endpoints)]
+
+
+SOURCES = Names(endpoints=False)
+SOURCES_AND_ENDPOINTS = Names(endpoints=True)
 
 
 def json_option(command: Command) -> Command:

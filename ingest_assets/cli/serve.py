@@ -75,3 +75,21 @@ def demo(ui: bool, port: int, folder: Path, as_json: bool) -> None:
 
     if not demo(folder, output(as_json=as_json), ui=ui, port=port):
         sys.exit(FAILED)
+
+
+@click.command(short_help="Complete commands and names by Tab.")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print what makes this shell complete commands, options, sources and endpoints by Tab.
+
+    \b
+    ingest completion bash >> ~/.bashrc
+    ingest completion zsh >> ~/.zshrc
+    ingest completion fish > ~/.config/fish/completions/ingest.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise click.UsageError(f"click knows no completion of {shell}")
+    click.echo(kind(click.get_current_context().find_root().command, {}, "ingest", "_INGEST_COMPLETE").source())

@@ -14,6 +14,9 @@ check        a source file against its API: one page an endpoint, nothing writte
 quarantine   records that did not fit: which, why, and whether they fit now
 undo         back to the state before a fetch
 verify       whether every stored response is what was written
+du           what takes the disk
+reader       the copy that everybody reads
+completing   names for a shell's Tab
 ui           Dagster's UI on this data
 demo         three APIs on this machine, from nothing to the UI
 """

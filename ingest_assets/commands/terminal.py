@@ -1,7 +1,7 @@
 """What a person at a terminal sees: a line an endpoint while it works, and tables."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Self
@@ -118,11 +118,11 @@ def _partition(label: str) -> str:
     return label.partition("[")[2].removesuffix("]")
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """Rows as a table: numbers to the right, everything else to the left; null as nothing."""
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[str] = ()) -> Table:
+    """Rows as a table: numbers, and the columns named in `right`, to the right; null as nothing."""
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for number, name in enumerate(columns):
-        numeric = any(isinstance(row[number], int | float) for row in rows)
+        numeric = name in right or any(isinstance(row[number], int | float) for row in rows)
         shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(_cell(value)) for value in row))

@@ -164,10 +164,10 @@ class Warehouse:
         with self.connection() as connection, self.writing(connection, what):
             yield connection
 
-    def publish(self) -> None:
-        """Put a copy of the writer's file, as last committed, in the reader's place; a no-op where nothing is new."""
+    def publish(self) -> bool:
+        """Put a copy of the writer's file, as last committed, in the reader's place; False where nothing is new."""
         if not self.writer.exists() or self._is_current():
-            return
+            return False
         with self.alone("publishing the reader's copy"):
             self.fold_in()
             self._check_space(self.writer.stat().st_size)
@@ -180,6 +180,7 @@ class Warehouse:
                     f"{self.reader}: the reader's copy could not be written: {error.strerror}; the former one stays. "
                     "Mend that, then run again"
                 ) from error
+        return True
 
     def copied(self, target: Path) -> Path | None:
         """A copy of the warehouse as last committed, beside `target`, to be put there; None where it is there already.

@@ -1,0 +1,133 @@
+"""What takes the disk: responses and tables by endpoint, the rest by folder; and what nothing needs any more."""
+
+import contextlib
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ingest_assets.commands.output import Output
+from ingest_assets.commands.terminal import facts, size, table
+from ingest_assets.load import ledger, usage
+from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.raw.snapshots import Snapshot, Snapshots
+
+Name = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class _Endpoint:
+    """What one endpoint takes. `unneeded` are folders of fetches that no row, tombstone or quarantined record cites."""
+
+    endpoint: str
+    fetches: int
+    response_bytes: int
+    table_bytes: int
+    unneeded: tuple[str, ...] = ()
+    unneeded_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class _Loaded:
+    """What the warehouse says of an endpoint: bytes of its tables, fetches that are loaded, fetches that it cites."""
+
+    table_bytes: int = 0
+    loaded: frozenset[int] = frozenset()
+    cited: frozenset[int] = frozenset()
+
+
+def du(data: Path, names: Sequence[str], out: Output) -> None:
+    """Print it; of the sources and endpoints that are named, also of those whose file is gone, or of all."""
+    snapshots = Snapshots(data / "raw")
+    chosen = [n for n in snapshots.endpoints() if not names or n[0] in names or ".".join(n) in names]
+    loaded = _loaded(data, chosen)
+    endpoints = [_endpoint(name, snapshots.fetches(*name), loaded.get(name)) for name in chosen]
+    folders = _folders(data)
+    free = shutil.disk_usage(data).free if data.exists() else 0
+    _print(endpoints, folders, free, out)
+    told = {name: count for name, (count, _) in folders.items()}
+    out.document({"endpoints": [asdict(one) for one in endpoints], "bytes": told, "free_bytes": free})
+
+
+def _loaded(data: Path, names: Iterable[Name]) -> dict[Name, _Loaded]:
+    """By endpoint; nothing where there is no warehouse yet."""
+    warehouse = Warehouse(data)
+    if not warehouse.reader.exists():
+        return {}
+    with warehouse.reading() as connection:
+        taken, found = usage.table_bytes(connection), dict[Name, _Loaded]()
+        for name in names:
+            count = int(usage.share(taken, usage.of_endpoint(connection, *name)))
+            known = ledger.fetches(connection, *name, database="warehouse")
+            loaded = frozenset(fetch.fetch for fetch in known if fetch.loaded is not None)
+            found[name] = _Loaded(count, loaded, frozenset(usage.cited(connection, *name)))
+    return found
+
+
+def _endpoint(name: Name, stored: Sequence[Snapshot], loaded: _Loaded | None) -> _Endpoint:
+    unneeded = _unneeded(stored, loaded) if loaded is not None else []
+    return _Endpoint(
+        ".".join(name),
+        len(stored),
+        _bytes(stored[0].folder.parent.parent) if stored else 0,
+        loaded.table_bytes if loaded is not None else 0,
+        tuple(str(snapshot.folder) for snapshot in unneeded),
+        sum(_bytes(snapshot.folder) for snapshot in unneeded),
+    )
+
+
+def _unneeded(stored: Sequence[Snapshot], loaded: _Loaded) -> list[Snapshot]:
+    """Fetches that could go without a change of any table: ended, not cited, not the newest of their partition.
+
+    One that is good and not loaded is still to be loaded; the newest good one says where a feed goes on.
+    """
+    newest = {snapshot.manifest.partition: snapshot.fetch for snapshot in stored}
+    good = [s.fetch for s in stored if s.manifest.ended and s.manifest.ended.verdict == "complete"]
+    kept = {*newest.values(), *loaded.cited, *good[-1:]}
+    return [s for s in stored if s.fetch not in kept and (s.fetch in loaded.loaded or _came_to_nothing(s))]
+
+
+def _came_to_nothing(snapshot: Snapshot) -> bool:
+    end = snapshot.manifest.ended
+    return end is not None and end.verdict in ("failed", "given_up")
+
+
+def _folders(data: Path) -> dict[str, tuple[int, str]]:
+    """The bytes of each part of the data folder, and what it is."""
+    parts = {
+        "responses": (data / "raw", "what APIs answered"),
+        "warehouse": (data / "warehouse", "what loads write to"),
+        "reader": (data / "warehouse.duckdb", "the copy to read"),
+        "dagster": (data / "dagster", "Dagster's own runs and events"),
+        "staging": (data / "staging", "of loads that are going on"),
+        "trace": (data / "trace", "the last requests"),
+    }
+    return {name: (_bytes(path), what) for name, (path, what) in parts.items()}
+
+
+def _bytes(path: Path) -> int:
+    """The bytes of a file, or of all files below a folder; others may come and go meanwhile."""
+    total = 0
+    for file in [path, *path.rglob("*")]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            total += file.lstat().st_size if not file.is_dir() else 0
+    return total
+
+
+def _print(endpoints: Sequence[_Endpoint], folders: dict[str, tuple[int, str]], free: int, out: Output) -> None:
+    if endpoints:
+        columns = ("endpoint", "fetches", "responses", "tables", "not needed")
+        rows = [
+            (e.endpoint, e.fetches, size(e.response_bytes), size(e.table_bytes), size(e.unneeded_bytes))
+            for e in sorted(endpoints, key=lambda e: -e.response_bytes - e.table_bytes)
+        ]
+        out.console.print(table(columns, rows, right=("responses", "tables", "not needed")))
+        out.console.print()
+    told = [(name, f"{size(count):>9}  {what}") for name, (count, what) in folders.items()]
+    out.console.print(facts([*told, ("free", f"{size(free):>9}  on this disk")]))
+    if spare := sum(len(e.unneeded) for e in endpoints):
+        count = size(sum(e.unneeded_bytes for e in endpoints))
+        out.console.print(
+            f"\nNot needed: {spare:,} fetches ({count}) that no row, tombstone or record in quarantine came from. "
+            "--json lists their folders; nothing removes them by itself"
+        )

@@ -1,0 +1,65 @@
+"""How much disk the tables take, and which fetches they still cite; `connection` is to the reader's copy."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import duckdb
+
+from ingest_assets.load import ledger
+from ingest_assets.load.tables import in_warehouse
+from ingest_assets.load.warehouse import quoted
+from ingest_assets.normalize.registry import Registry
+
+Table = tuple[str, str]
+
+
+def table_bytes(connection: duckdb.DuckDBPyConnection) -> dict[Table, float]:
+    """The disk that each table takes, by schema and name; a block that several share counts for each in part."""
+    block = connection.execute(
+        "SELECT block_size FROM pragma_database_size() WHERE database_name = 'warehouse'"
+    ).fetchall()[0][0]
+    holders: dict[int, list[Table]] = defaultdict(list)
+    taken: dict[Table, float] = {}
+    for table in _tables(connection):
+        taken[table] = 0.0
+        for number in _blocks(connection, table):
+            holders[number].append(table)
+    for tables in holders.values():
+        for table in tables:
+            taken[table] += block / len(tables)
+    return taken
+
+
+def _tables(connection: duckdb.DuckDBPyConnection) -> list[Table]:
+    return connection.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = 'warehouse'"
+    ).fetchall()
+
+
+def _blocks(connection: duckdb.DuckDBPyConnection, table: Table) -> set[int]:
+    name = ".".join(map(quoted, ("warehouse", *table)))
+    rows = connection.execute(
+        "SELECT DISTINCT block_id, additional_block_ids FROM pragma_storage_info(?)", [name]
+    ).fetchall()
+    return {number for block, more in rows for number in (block, *(more or ())) if number is not None and number >= 0}
+
+
+def of_endpoint(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> list[Table]:
+    """The tables of an endpoint: its own, those of its lists, and its versions."""
+    told = ledger.registry(connection, source, endpoint, database="warehouse")
+    names = Registry.from_json(told[2]).names.values() if told else ()
+    wanted = {*((source, name) for name in names), in_warehouse(source, endpoint).versions_at}
+    return [table for table in _tables(connection) if table in wanted]
+
+
+def cited(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> set[int]:
+    """The fetches that a row, a child row, a version or an open quarantine entry came from."""
+    tables = [".".join(map(quoted, table)) for table in of_endpoint(connection, source, endpoint)]
+    parts = [f"SELECT DISTINCT _fetch FROM {table}" for table in tables]
+    parts.append("SELECT _fetch FROM _ingest.quarantine WHERE source = ? AND endpoint = ? AND closed_by IS NULL")
+    return {row[0] for row in connection.execute(" UNION ".join(parts), [source, endpoint]).fetchall()}
+
+
+def share(taken: Mapping[Table, float], tables: list[Table]) -> float:
+    """What these tables take together."""
+    return sum(taken[table] for table in tables)
