@@ -28,6 +28,7 @@ from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
 from ingest_assets.load import ledger
 from ingest_assets.load import listed as listing
+from ingest_assets.load.erase import Eraser
 from ingest_assets.load.load import LOADABLE, Loaded, Loader
 from ingest_assets.load.stage import Work
 from ingest_assets.load.summary import Summary, summaries
@@ -210,6 +211,11 @@ class Line:
         step = _AT_ONCE if self.source.endpoints[endpoint].contract.write == "merge" else 1
         for done in range(step, len(waiting) + step, step) if waiting else [0]:
             yield from self._loader(endpoint, frozenset(waiting[done:])).load(partition)
+
+    def eraser(self, endpoint: str) -> Eraser:
+        """What finds and erases a key of an endpoint; it waits for who works on a partition, or raises Locked."""
+        work = Work(self.source.name, endpoint, self.source.endpoints[endpoint])
+        return Eraser(self.warehouse, self.snapshots, work, lambda partition: self.partition(endpoint, partition))
 
     def done(self, endpoint: str, partition: str | None, *, whatever_age: bool = False) -> Snapshot | None:
         """What this very run has fetched already, young enough to stand for a new fetch.

@@ -19,6 +19,8 @@ COMMANDS = (
     "backup",
     "check",
     "demo",
+    "forget",
+    "forget",
     "preview",
     "quarantine",
     "rebuild",

@@ -20,7 +20,7 @@ from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept),
     "Look": (look.status, look.sources, look.check, look.preview, look.verify, look.report, look.why, look.trace),
-    "Mend": (mend.quarantine, mend.undo),
+    "Mend": (mend.quarantine, mend.undo, mend.forget),
     "Keep": (keep.du, keep.reader, keep.backup, keep.rebuild),
     "Serve": (serve.ui, serve.sandbox, serve.demo, serve.completion),
 }

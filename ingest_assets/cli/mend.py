@@ -125,6 +125,47 @@ def undo(data: str, name: str, fetch: int | None, partition: str | None, yes: bo
     out.document(told | {"done": True})
 
 
+@click.command(short_help="Erase a person, and keep them out.")
+@click.argument("table", metavar="SOURCE.ENDPOINT")
+@click.argument("key", nargs=-1, required=True)
+@click.option("--lift", is_flag=True, help="Let a forgotten key in again, from the next fetch on.")
+@yes_option
+@json_option
+@click.pass_obj
+def forget(data: str, table: str, key: tuple[str, ...], lift: bool, yes: bool, as_json: bool) -> None:
+    """Erase a person's records: rows, child rows, quarantine, stored responses, and the free space of the database.
+
+    KEY is the primary key's value, or COLUMN=VALUE. Shows first what it would do, and where else the value occurs; it
+    asks, and without a terminal --yes answers. Later fetches leave the key out, and count it as filtered.
+
+    \b
+    ingest forget stripe.customers cus_123
+    ingest forget mixpanel.events distinct_id=cus_123 --yes
+    ingest forget stripe.customers cus_123 --lift
+    """
+    from ingest_assets import catalog
+    from ingest_assets.assets.plan import one
+    from ingest_assets.commands import environment
+    from ingest_assets.commands import forget as asked
+    from ingest_assets.commands.output import output
+
+    out, folder, sources = output(as_json=as_json), environment.settle(data), catalog.sources()
+    wanted = one(sources, table)
+    if lift:
+        asked.lift(sources[wanted[0]], wanted, folder, key, out)
+        return
+    forgetting = asked.plan(sources[wanted[0]], wanted, folder, key)
+    told = asked.show(forgetting, folder, out)
+    if forgetting.done:
+        out.document(told | {"done": True})
+        return
+    if not _agreed(yes=yes, as_json=as_json):
+        out.document(told | {"done": False}, ok=False)
+        sys.exit(MEND)
+    asked.forget(forgetting, folder, out)
+    out.document(told | {"done": True})
+
+
 def _agreed(*, yes: bool, as_json: bool) -> bool:
     """Whether what was shown shall be done: as --yes says, or who sits at the terminal."""
     if yes:

@@ -13,6 +13,7 @@ sources      which sources there are
 check        a source file against its API: one page an endpoint, nothing written
 quarantine   records that did not fit: which, why, and whether they fit now
 undo         back to the state before a fetch
+forget       a person's records erased, and kept out
 verify       whether every stored response is what was written
 du           what takes the disk
 reader       the copy that everybody reads

@@ -21,6 +21,9 @@ def verify(data: Path, names: Sequence[str], out: Output) -> bool:
     problems = [p for s in track(stored, "reading", console=out.progress, transient=True) for p in s.verify()]
     for problem in problems:
         out.console.print(f"✗ {problem}", markup=False, soft_wrap=True)
-    out.console.print(f"{len(stored):,} fetches of {len(chosen):,} endpoints, {len(problems):,} damaged")
-    out.document({"fetches": len(stored), "endpoints": len(chosen), "damaged": problems}, ok=not problems)
+    forgotten = 0 if problems else sum(snapshot.forgotten for snapshot in stored)
+    told = f", {forgotten:,} pages with forgotten records" if forgotten else ""
+    out.console.print(f"{len(stored):,} fetches of {len(chosen):,} endpoints, {len(problems):,} damaged{told}")
+    counts = {"fetches": len(stored), "endpoints": len(chosen), "forgotten_pages": forgotten}
+    out.document(counts | {"damaged": problems}, ok=not problems)
     return not problems

@@ -25,6 +25,9 @@ from ingest_assets.http.client import Client, Response
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, PageRequest, dig
 from ingest_assets.http.place import Place, whole
+from ingest_assets.raw.bodies import marked
+from ingest_assets.raw.erase import tidy
+from ingest_assets.raw.forgotten import PARTITION, Forgotten, read
 from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapshot, Snapshot, Snapshots
 
 _QUOTED_CHARACTERS = 200
@@ -174,13 +177,17 @@ class Puller:
     def _page(self, walk: Walk, opened: OpenSnapshot, request: PageRequest) -> IndexEntry:
         """Ask for a page, store it, and note what the walk needs of it; asked again while the failure may pass."""
 
+        kept_out = self._kept_out(walk)
+
         def receive(response: Response) -> IndexEntry:
             with opened.append(request) as writer:
                 for chunk in response.chunks():
                     writer.write(chunk)
                 with writer.read() as body:
                     decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
-                    position, told = _read(walk, decoded, opened.manifest.started)
+                    position, told, gone = _read(walk, decoded, opened.manifest.started, kept_out)
+                if gone:
+                    writer.redact(marked(list(gone.values())))
                 headers = {name: response.headers[name] for name in _kept(walk) if name in response.headers}
                 note = {
                     "envelope": decoded.envelope,
@@ -190,7 +197,7 @@ class Puller:
                 }
                 # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
                 plain = json.loads(json.dumps(note, default=str))
-                return writer.commit(response.status, headers, decoded.records, plain)
+                return writer.commit(response.status, headers, decoded.records, plain, sorted(gone))
 
         return self.client.fetch(request, receive)
 
@@ -202,13 +209,18 @@ class Puller:
         reason: str,
         position: str | None = None,
     ) -> Snapshot:
-        return opened.end(
+        snapshot = opened.end(
             verdict,
             reason,
             position=position,
             expected=_expected(walk, opened),
             traffic=asdict(self.client.traffic),
         )
+        tidy(snapshot, self._kept_out(walk), self.now())
+        return Snapshot(snapshot.folder)
+
+    def _kept_out(self, walk: Walk) -> Forgotten:
+        return read(self.snapshots.endpoint_folder(walk.source.name, walk.name))
 
     def _show(self, trail: "_Trail", *, resumed: bool = False) -> None:
         self.show(Progress(trail.walk.label, trail.pages, trail.records, trail.bytes, resumed))
@@ -363,19 +375,34 @@ def _position(walk: Walk, opened: OpenSnapshot) -> str | None:
     return max([*times, *([walk.position] if walk.position else [])], key=datetime.fromisoformat, default=None)
 
 
-def _read(walk: Walk, decoded: Decoded, latest: datetime) -> tuple[str | None, str]:
+def _read(
+    walk: Walk, decoded: Decoded, latest: datetime, kept_out: Forgotten
+) -> tuple[str | None, str, dict[int, bytes]]:
     """A page read to its end: the greatest time of its records where the feed goes on by it, and a hash of them.
 
-    The hash leaves the envelope out: a cursor that changes must not hide that the same records come again.
+    With the records that are to be kept out, by position. The hash leaves the envelope out: a cursor that changes must
+    not hide that the same records come again.
     """
     feed = walk.endpoint.feed
     path = feed.position if feed is not None else None
-    told, times = xxhash.xxh3_128(), list[datetime]()
+    told, times, gone = xxhash.xxh3_128(), list[datetime](), dict[int, bytes]()
+    more: dict[str, Any] = {PARTITION: walk.endpoint.told(walk.partition)}
     for block in decoded:
         told.update(block.text)
         if path is not None:
             times += filter(None, (_moment(walk, path, record) for record in block.records()))
-    return _greatest(walk, times, decoded.records, latest), told.hexdigest()
+        if kept_out.rules:
+            records = enumerate(block.records(), block.first)
+            gone |= {place: bytes(text) for place, text in records if _is_kept_out(kept_out, text, more)}
+    return _greatest(walk, times, decoded.records, latest), told.hexdigest(), gone
+
+
+def _is_kept_out(kept_out: Forgotten, text: bytes | memoryview, more: dict[str, Any]) -> bool:
+    try:
+        record = msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return False
+    return isinstance(record, dict) and kept_out.has(record | more)
 
 
 def _greatest(walk: Walk, times: list[datetime], records: int, latest: datetime) -> str | None:

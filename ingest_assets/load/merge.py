@@ -36,7 +36,8 @@ _ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
 class Staged:
     """A staged fetch: its tables are in schema `f<fetch>` of the staging database. `filled` are those with rows.
 
-    `until` is the first moment after its partition, where it has one.
+    `until` is the first moment after its partition, where it has one; `forgotten` counts records that were taken out of
+    its pages.
     """
 
     fetch: int
@@ -46,6 +47,7 @@ class Staged:
     quarantined: int
     filled: frozenset[str]
     until: datetime | None = None
+    forgotten: int = 0
 
     def table(self, name: str) -> str:
         """The full name of one of its tables."""
@@ -177,7 +179,7 @@ def merge(
     removed = _remove_vanished(at, replaced) if contract.write != "merge" else 0
     child_rows = sum(_merge_list(at, spec, fates) for spec in staged.below(staged.root.name))
     _write_rows(at, fates)
-    told = {"quarantined": staged.quarantined, "filtered": _filtered(at)}
+    told = {"quarantined": staged.quarantined, "filtered": _filtered(at) + staged.forgotten}
     return Account(staged.received, **fates, **told, removed=removed, child_rows=child_rows)
 
 

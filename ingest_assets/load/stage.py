@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import duckdb
 import pyarrow as pa
 
 from ingest_assets.contract import Contract
+from ingest_assets.http.decoders import Block
 from ingest_assets.load.merge import Staged, rank
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined, Widened
@@ -42,6 +44,7 @@ class _Sheets:
     filled: set[str] = field(default_factory=set)
     received: int = 0
     quarantined: int = 0
+    forgotten: int = 0
 
     @property
     def schema(self) -> str:
@@ -72,7 +75,9 @@ def stage(
         told = sheet.snapshot.manifest
         tables = frozenset(sheet.filled)
         until = told.bounds.until if told.bounds else None
-        one = Staged(told.fetch, told.partition, specs, sheet.received, sheet.quarantined, tables, until)
+        one = Staged(
+            told.fetch, told.partition, specs, sheet.received, sheet.quarantined, tables, until, sheet.forgotten
+        )
         rank(connection, one, work.contract)
         staged.append(one)
     return staged, registry
@@ -105,6 +110,8 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry) -> Registry:
                 _append(sheet, spec, batch.tables[spec.name])
         _set_aside(sheet, batch.quarantined)
         sheet.received += batch.received
+    sheet.forgotten = sum(len(entry.forgotten) for entry in sheet.snapshot.pages)
+    sheet.received += sheet.forgotten
     return normalizer.registry
 
 
@@ -112,7 +119,21 @@ def _batches(work: Work, snapshot: Snapshot, normalizer: Normalizer) -> Iterator
     for entry in snapshot.pages:
         with snapshot.body(entry) as body:
             for block in work.model.decoder.decode(body, work.model.records):
-                yield normalizer.batch(block, entry.number)
+                for rest in _without(block, entry.forgotten):
+                    yield normalizer.batch(rest, entry.number)
+
+
+def _without(block: Block, forgotten: Sequence[int]) -> Iterator[Block]:
+    """The block, less the marks of forgotten records; all others keep their positions."""
+    gone = {place - block.first for place in forgotten}
+    if gone.isdisjoint(range(block.count)):
+        yield block
+        return
+    records = [(place, bytes(text)) for place, text in enumerate(block.records())]
+    for kept, run in groupby(records, key=lambda record: record[0] not in gone):
+        if kept:
+            places, texts = zip(*run, strict=True)
+            yield Block(b"[" + b",".join(texts) + b"]", lines=False, first=block.first + places[0], count=len(texts))
 
 
 def _set_aside(sheet: _Sheets, records: Sequence[Quarantined]) -> None:

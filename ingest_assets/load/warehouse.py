@@ -239,6 +239,26 @@ class Warehouse:
             with self.connection() as connection, self.transaction(connection):
                 pass  # opening does it
 
+    def rewrite(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Write the file anew, for who is `alone`: what was deleted stays readable in its free space until then."""
+        self.fold_in()
+        self._check_space(self.writer.stat().st_size)
+        fresh = self.writer.with_name("rewritten.duckdb")
+        for left in self.writer.parent.glob(f"{fresh.name}*"):
+            left.unlink()
+        how = f"(STORAGE_VERSION '{_STORAGE}', ROW_GROUP_SIZE {_ROW_GROUP})"
+        with self._translated():
+            try:
+                connection.execute(f"ATTACH {literal(str(self.writer))} AS w {how}")
+                connection.execute(f"ATTACH {literal(str(fresh))} AS fresh {how}")
+                connection.execute("COPY FROM DATABASE w TO fresh")
+            finally:
+                self._detach(connection, "fresh")
+                self._detach(connection, "w")
+        with fresh.open("rb") as copy:
+            os.fsync(copy.fileno())
+        fresh.replace(self.writer)
+
     def _copy(self, fresh: Path) -> None:
         try:
             shutil.copyfile(self.writer, fresh)

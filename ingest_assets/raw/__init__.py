@@ -19,6 +19,9 @@ snapshot says can change unseen.
     writing    a snapshot that grows
     notes      what the warehouse knows and no response tells: names, and whose rows these are
     copies     all of them in another folder, taken while walks go on
+    bodies     bodies with records replaced by marks
+    forgotten  who is to stay out, by salted hashes
+    erase      records taken out of stored pages
     snapshots  all of them: begin, find, read, verify
 
 The folder's lock is the caller's: one process a partition writes, any number reads.

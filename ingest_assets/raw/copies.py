@@ -1,7 +1,7 @@
 """Copies of all snapshots below another folder, taken while walks go on.
 
-What has ended never changes, but for a verdict that is taken back: it is copied once, and again where its manifest
-says something else. Of a walk that goes on, the manifest is copied first, then the index, then the bodies: each page
+What has ended never changes, but for a verdict that is taken back and records that are forgotten: it is copied once,
+and again where its manifest says something else, or its index names another segment. Of a walk that goes on, the manifest is copied first, then the index, then the bodies: each page
 that the index names is in the bodies by then, and what is torn at an end is cut off as after a crash.
 """
 
@@ -14,11 +14,9 @@ from pathlib import Path
 from ingest_assets.errors import ConfigError
 from ingest_assets.raw import disk, manifest
 from ingest_assets.raw.index import FILE as INDEX
-from ingest_assets.raw.reading import SEGMENT, Snapshot
+from ingest_assets.raw.index import SEGMENT, Index
+from ingest_assets.raw.reading import Snapshot
 from ingest_assets.raw.snapshots import Snapshots
-
-_FILES = (manifest.FILE, INDEX, SEGMENT)
-
 
 @dataclass(frozen=True)
 class Copied:
@@ -61,14 +59,17 @@ def _copied(snapshot: Snapshot, target: Path) -> Copied:
     told, there = (snapshot.folder / manifest.FILE).read_bytes(), target / manifest.FILE
     if there.exists():
         _refuse_others(snapshot, Snapshot(target))
-        if snapshot.manifest.ended and there.read_bytes() == told:
+        same = there.read_bytes() == told and (target / snapshot.segment).exists()
+        if snapshot.manifest.ended and same:
             return Copied(snapshot, 0)
     draft = target.with_name(f"{target.name}.new")
     with disk.writing(target.parent):
         shutil.rmtree(draft, ignore_errors=True)
         disk.make_folder(draft)
-        for name in _FILES:
+        for name in (manifest.FILE, INDEX):
             _copy(snapshot.folder / name, draft / name)
+        segment = _segment(draft)
+        _copy(snapshot.folder / segment, draft / segment)
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
         disk.sync_folder(target.parent)
@@ -90,3 +91,9 @@ def _refuse_others(mine: Snapshot, copy: Snapshot) -> None:
             f"{copy.folder} is fetch {copy.fetch} of another data folder than {mine.folder}: give each data folder a "
             "backup of its own"
         )
+
+
+def _segment(draft: Path) -> str:
+    """The file of the bodies that a copied index names."""
+    index = Index(draft / INDEX)
+    return index[-1].segment if len(index) else SEGMENT

@@ -16,6 +16,8 @@ from ingest_assets.raw.body import Frame
 from ingest_assets.raw.sealed import sealed, unsealed
 
 FILE = "index.jsonl"
+SEGMENT = "pages.zst"
+_RARE = ("segment", "forgotten", "forgotten_at")  # told only where they differ from what is usual
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class IndexEntry:
     """A stored page: where its frame is, what asked for it, what answered.
 
     `offset` and `length` are of the compressed frame; `bytes` and `sha256` of the body. `received` is when its last
-    byte came, in UTC. `note` is whatever JSON the walk needs to go on from here.
+    byte came, in UTC. `note` is whatever JSON the walk needs to go on from here. `segment` is the file of the frame;
+    `forgotten` are the positions of records that were taken out, the last time at `forgotten_at`.
     """
 
     number: int
@@ -37,6 +40,9 @@ class IndexEntry:
     records: int
     headers: Mapping[str, str] = field(default_factory=dict)
     note: Mapping[str, Any] = field(default_factory=dict)
+    segment: str = SEGMENT
+    forgotten: tuple[int, ...] = ()
+    forgotten_at: str | None = None
 
     @property
     def frame(self) -> Frame:
@@ -47,7 +53,8 @@ class IndexEntry:
 def to_line(entry: IndexEntry) -> bytes:
     """The page as its line in the index."""
     told = {"request": vars(entry.request), "received": entry.received.astimezone(UTC).isoformat()}
-    return sealed(vars(entry) | told)
+    absent = {name for name in _RARE if getattr(entry, name) == getattr(IndexEntry, name)}
+    return sealed({name: value for name, value in (vars(entry) | told).items() if name not in absent})
 
 
 def _pairs(told: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
@@ -59,6 +66,7 @@ def from_line(line: bytes) -> IndexEntry:
     told = unsealed(line)
     request = told["request"]
     request |= {"params": _pairs(request["params"]), "headers": _pairs(request["headers"])}
+    told["forgotten"] = tuple(told.get("forgotten", ()))
     told |= {"request": PageRequest(**request), "received": datetime.fromisoformat(told["received"])}
     return IndexEntry(**told)
 

@@ -9,10 +9,10 @@ from typing import BinaryIO
 from ingest_assets.errors import StorageFailed
 from ingest_assets.raw import body, disk, manifest
 from ingest_assets.raw.index import FILE as INDEX
-from ingest_assets.raw.index import Index, IndexEntry
+from ingest_assets.raw.index import SEGMENT, Index, IndexEntry
 from ingest_assets.raw.manifest import Manifest
 
-SEGMENT = "pages.zst"
+__all__ = ["SEGMENT", "Snapshot"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,17 @@ class Snapshot:
 
         At its end it is verified: StorageFailed, with file, page and what to do, where it is not what was written.
         """
-        return body.opened(self.folder / SEGMENT, entry.number, entry.frame)
+        return body.opened(self.folder / entry.segment, entry.number, entry.frame)
+
+    @property
+    def segment(self) -> str:
+        """The file of its bodies, as its index says; of a walk that goes on, the one it appends to."""
+        return self._index[-1].segment if len(self._index) else SEGMENT
+
+    @property
+    def forgotten(self) -> int:
+        """How many pages had records taken out."""
+        return sum(bool(entry.forgotten) for entry in self.pages)
 
     def verify(self) -> list[str]:
         """What is wrong with it now, a sentence each; nothing where every byte is what was written."""
@@ -68,7 +78,8 @@ class Snapshot:
             return [*problems, str(error)]
 
     def _segment_problems(self) -> list[str]:
-        problems, segment, index = list[str](), self.folder / SEGMENT, self._index
+        problems, index = list[str](), self._index
+        segment = self.folder / self.segment
         for entry in index:
             try:
                 self._read_through(entry)

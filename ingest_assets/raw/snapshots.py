@@ -153,6 +153,10 @@ class Snapshots:
             disk.make_folder(self.folder)
             disk.write_file(self.folder / _LAST, str(fetch).encode())
 
+    def endpoint_folder(self, source: str, endpoint: str) -> Path:
+        """Where the snapshots of an endpoint are."""
+        return self.folder / encoded(source) / encoded(endpoint)
+
     def endpoints(self) -> Iterator[tuple[str, str]]:
         """Source and endpoint of all that is stored, also of sources whose file is gone."""
         for source in _folders(self.folder):

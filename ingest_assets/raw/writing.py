@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest
 from ingest_assets.raw import body, disk, manifest
+from ingest_assets.raw.bodies import compressed, replaced
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import Index, IndexEntry
 from ingest_assets.raw.manifest import Ending, Manifest, Verdict
@@ -75,10 +76,39 @@ class PageWriter:
         """The body as a stream to be closed; may be asked for again. Nothing can be written any more."""
         return body.opened(self._place.segment, self._number, self._finished())
 
+    def redact(self, instead: Mapping[bytes, bytes]) -> None:
+        """Put other texts of the same length into the body before it is committed: what was there is stored nowhere."""
+        draft = self._place.segment.with_name("page.new")
+        with disk.writing(self._place.folder):
+            with self.read() as stored, disk.opened(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as into:
+                made = compressed(replaced(stored, instead), into, 0)
+            self._put_back(draft, made)
+
+    def _put_back(self, draft: Path, made: body.Frame) -> None:
+        """The frame of a draft in the place of this page's."""
+        try:
+            with draft.open("rb") as frame:
+                length = 0
+                while chunk := frame.read(body.CHUNK_BYTES):
+                    disk.write_at(self._descriptor, chunk, self._offset + length)
+                    length += len(chunk)
+            os.ftruncate(self._descriptor, self._offset + length)
+            self._length, self._frame = length, replace(made, offset=self._offset)
+        finally:
+            draft.unlink()
+
     def commit(
-        self, status: int, headers: Mapping[str, str], records: int, note: Mapping[str, Any] | None = None
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        records: int,
+        note: Mapping[str, Any] | None = None,
+        forgotten: Sequence[int] = (),
     ) -> IndexEntry:
-        """Make the page exist, durably. `headers` are those worth keeping, `note` what the walk needs to go on."""
+        """Make the page exist, durably. `headers` are those worth keeping, `note` what the walk needs to go on.
+
+        `forgotten` are the positions of records that were taken out of its body.
+        """
         if self._offset != self._index.segment_end:
             raise StorageFailed(
                 f"{self._place.segment}: page {self._number} is there: a page is committed once, in turn"
@@ -93,6 +123,8 @@ class PageWriter:
             records=records,
             headers=dict(headers),
             note=dict(note or {}),
+            forgotten=tuple(forgotten),
+            forgotten_at=self._place.now().isoformat() if forgotten else None,
         )
         with disk.writing(self._place.folder):
             os.fsync(self._descriptor)

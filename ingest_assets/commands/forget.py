@@ -1,0 +1,129 @@
+"""A person's records erased, and kept out: first what would be done, then the doing."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ingest_assets.assets.names import table_key
+from ingest_assets.assets.plan import Name
+from ingest_assets.assets.previews import forget_previews
+from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.commands.output import Output
+from ingest_assets.commands.terminal import table
+from ingest_assets.errors import StorageFailed
+from ingest_assets.line import Line, trace_file
+from ingest_assets.load.erase import Eraser, Key, Stored
+from ingest_assets.load.occurs import Occurrence, occurrences
+from ingest_assets.source import Source
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """What `ingest forget` would do. `done` where it was done before, and nothing of the key is stored."""
+
+    line: Line
+    name: Name
+    eraser: Eraser
+    key: Key
+    stored: Stored
+    done: bool
+
+    @property
+    def label(self) -> str:
+        """The endpoint, as people name it."""
+        return ".".join(self.name)
+
+
+def plan(source: Source, name: Name, data: Path, texts: Sequence[str]) -> Forgetting:
+    """What is stored of a key; nothing is written. ConfigError where it is no key of this endpoint."""
+    line = Api(data=str(data)).line(source, "forget")
+    line.warehouse.refuse_lost()
+    eraser = line.eraser(name[1])
+    key = eraser.key(texts)
+    stored, rule = eraser.look(key), eraser.rule(key)
+    return Forgetting(line, name, eraser, key, stored, done=rule is not None and rule.done and not stored.records)
+
+
+def show(forgetting: Forgetting, data: Path, out: Output) -> dict[str, Any]:
+    """Print what would be done, and where else the values occur; gives the same as a document."""
+    stored, elsewhere = forgetting.stored, _elsewhere(forgetting, data)
+    out.console.print(_plan(forgetting), soft_wrap=True)
+    if elsewhere:
+        out.console.print("\nThe value occurs elsewhere too. To forget it there as well:\n")
+        rows = [(one.table, one.column, one.rows, _command(one, forgetting)) for one in elsewhere]
+        out.console.print(table(("table", "column", "rows", "next"), rows))
+    return {
+        "endpoint": forgetting.label,
+        "columns": forgetting.key.columns,
+        "records": stored.records,
+        "pages": stored.pages,
+        "fetches": sorted(stored.found),
+        "elsewhere": [asdict(one) for one in elsewhere],
+    }
+
+
+def _plan(forgetting: Forgetting) -> str:
+    stored, columns = forgetting.stored, ", ".join(forgetting.key.columns)
+    if forgetting.done:
+        return f"{forgetting.label}: this {columns} is forgotten already; nothing of it is stored, and it stays out"
+    found = f"{stored.records:,} records on {stored.pages:,} pages of {len(stored.found):,} fetches"
+    return f"""\
+ingest forget erases from {forgetting.label}, by its {columns}:
+
+  stored responses   {found}: marks take their place
+  warehouse          rows, child rows, kept versions, records in quarantine
+  copies             free space of the database, the reader's copy, previews in Dagster
+
+Later fetches leave it out, and count it as filtered, until --lift. Backups are yours to clean."""
+
+
+def _elsewhere(forgetting: Forgetting, data: Path) -> list[Occurrence]:
+    """Where the values occur but in the key's own columns; nothing before the first load."""
+    try:
+        with Warehouse(data=str(data)).reading() as connection:
+            found = occurrences(connection, forgetting.key.values, ())
+    except StorageFailed:
+        return []
+    return [one for one in found if one.table != forgetting.label or one.column not in forgetting.key.columns]
+
+
+def _command(one: Occurrence, forgetting: Forgetting) -> str:
+    source, _, name = one.table.partition(".")
+    root = name.partition("__")[0]
+    if root != name:
+        return f"by a column of {source}.{root}"
+    return f"ingest forget {one.table} {one.column}={forgetting.key.values[0]}"
+
+
+def forget(forgetting: Forgetting, data: Path, out: Output) -> None:
+    """Do what the plan says, and print what came of it; Locked where another process holds a partition: again later."""
+    line, now = forgetting.line, datetime.now(UTC)
+    forgetting.eraser.erase(forgetting.key, forgetting.stored, now)
+    line.publish()
+    previews = forget_previews(table_key(*forgetting.name))
+    _forget_requests(trace_file(data, line.source.name), forgetting)
+    forgetting.eraser.finish(forgetting.key, forgetting.stored, now)
+    told = f"{forgetting.stored.records:,} records of {forgetting.label}, {previews:,} previews in Dagster"
+    out.console.print(f"Forgotten: {told}. It stays out from now on", soft_wrap=True)
+
+
+def _forget_requests(trace: Path, forgetting: Forgetting) -> None:
+    """Requests hold keys as cursors: the files of a trace that does are removed."""
+    for file in (trace, trace.with_name(f"{trace.name}.1")):
+        if file.exists() and any(
+            text in (found := file.read_text()) or quote(text, safe="") in found for text in forgetting.key.values
+        ):
+            file.unlink()
+
+
+def lift(source: Source, name: Name, data: Path, texts: Sequence[str], out: Output) -> None:
+    """Let a forgotten key in again."""
+    eraser = Api(data=str(data)).line(source, "forget").eraser(name[1])
+    key = eraser.key(texts)
+    lifted = eraser.lift(key)
+    what = "comes in again from the next fetch on" if lifted else "was not forgotten"
+    out.console.print(f"{'.'.join(name)}: this {', '.join(key.columns)} {what}", soft_wrap=True)
+    out.document({"endpoint": ".".join(name), "columns": key.columns, "lifted": lifted})

@@ -1,0 +1,349 @@
+"""A key taken out of one endpoint: of its stored pages, its tables, its quarantine, and the files of the database.
+
+    rule        first: who comes in from now on leaves the key out (`ingest_assets.raw.forgotten`)
+    pages       then partition by partition, under its lock (`ingest_assets.raw.erase`)
+    tables      rows, child rows, versions, quarantine: one transaction
+    file        written anew without free space, which may hold old rows
+
+Each step can be done again: who dies in between is followed by one who does it all.
+"""
+
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ingest_assets.errors import ConfigError, IngestError, StorageFailed
+from ingest_assets.load import ledger, tables
+from ingest_assets.load.merge import key_text
+from ingest_assets.load.stage import Work
+from ingest_assets.load.tables import in_warehouse
+from ingest_assets.load.warehouse import Warehouse, literal, quoted
+from ingest_assets.normalize.exact import exact
+from ingest_assets.normalize.registry import Registry, TableSpec
+from ingest_assets.normalize.values import Unfit
+from ingest_assets.raw.erase import Found, erase, find
+from ingest_assets.raw.forgotten import PARTITION, Keys, Rule, at, read, told, write
+from ingest_assets.raw.snapshots import IndexEntry, Snapshot, Snapshots
+
+_NUMERIC = ("bigint", "hugeint", "double", "decimal")
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is to be forgotten: some columns, their values as typed, and where in a record they are."""
+
+    columns: tuple[str, ...]
+    values: tuple[str, ...]
+    paths: tuple[Keys, ...]
+    types: tuple[str, ...]
+
+    def has(self, record: Any) -> bool:
+        """Whether a parsed record is of this key; 7, 7.0 and "7" are one where the column is a number."""
+        values = [told(at(record, path)) for path in self.paths]
+        return all(map(_same, values, self.values, self.types))
+
+
+def _same(value: str | None, wanted: str, kind: str) -> bool:
+    if value is None or value == wanted:
+        return value == wanted
+    if kind == "uuid":
+        return value.lower() == wanted.lower()
+    try:
+        return kind.startswith(_NUMERIC) and Decimal(value) == Decimal(wanted)
+    except InvalidOperation:
+        return False
+
+
+@dataclass
+class Stored:
+    """What is stored of a key: records by fetch, and the ways in which key and primary key are written there."""
+
+    found: dict[int, list[Found]] = field(default_factory=dict)
+    writings: set[tuple[str, ...]] = field(default_factory=set)
+    keys: set[tuple[str, ...]] = field(default_factory=set)
+
+    @property
+    def records(self) -> int:
+        """How many records, all versions counted."""
+        return sum(len(one.positions) for found in self.found.values() for one in found)
+
+    @property
+    def pages(self) -> int:
+        """On how many pages they stand."""
+        return sum(map(len, self.found.values()))
+
+    @property
+    def places(self) -> list[tuple[int, int, int]]:
+        """Fetch, page and position of each."""
+        return [(f, one.page, p) for f, found in self.found.items() for one in found for p in one.positions]
+
+
+@dataclass(frozen=True)
+class Eraser:
+    """Finds and erases a key of one endpoint. `lock` holds a partition while inside."""
+
+    warehouse: Warehouse
+    snapshots: Snapshots
+    work: Work
+    lock: Callable[[str | None], Any]
+
+    @functools.cached_property
+    def registry(self) -> Registry:
+        """Names and places of the columns; ConfigError where nothing is loaded that tells them."""
+        with self.warehouse.session(f"reading the names of {self._label}") as connection:
+            row = ledger.registry(connection, self.work.source, self.work.endpoint)
+        if row is None:
+            raise ConfigError(f"{self._label}: nothing is loaded that tells where its columns are; load it first")
+        return Registry.from_json(row[2])
+
+    @property
+    def _label(self) -> str:
+        return f"{self.work.source}.{self.work.endpoint}"
+
+    @property
+    def _specs(self) -> tuple[TableSpec, ...]:
+        return self.registry.tables(self.work.endpoint, self.work.contract)
+
+    def key(self, texts: Sequence[str]) -> Key:
+        """What was typed: `column=value`, or values alone in the primary key's order; ConfigError where it is none."""
+        known = {column.name: column for column in self._specs[0].columns if not column.empty}
+        pairs, wanted = [text.partition("=") for text in texts], self.work.contract.primary_key
+        if not all(mark and name in known for name, mark, _ in pairs):
+            if len(texts) != len(wanted):
+                example = " ".join(name.upper() for name in wanted) or "COLUMN=VALUE"
+                raise ConfigError(
+                    f"{self._label}: expected {example}, or COLUMN=VALUE with one of {', '.join(known)}; "
+                    f"{len(texts)} given"
+                )
+            pairs = [(name, "=", text) for name, text in zip(wanted, texts, strict=True)]
+        if any(not value for _, _, value in pairs):
+            raise ConfigError(f"{self._label}: an empty value is nobody's")
+        names = tuple(name for name, _, _ in pairs)
+        types = tuple(known[name].type for name in names)
+        return Key(names, tuple(value for _, _, value in pairs), self._paths(names), types)
+
+    @functools.cached_property
+    def _dimensions(self) -> frozenset[str]:
+        """Columns whose value the partition tells, and not the record."""
+        stored = self.snapshots.fetches(self.work.source, self.work.endpoint)
+        return frozenset(self.work.model.told(stored[0].manifest.partition)) if stored else frozenset()
+
+    def look(self, key: Key) -> Stored:
+        """What is stored of a key, in all fetches, also failed ones; nothing is written."""
+        found = Stored()
+        for snapshot in self.snapshots.fetches(self.work.source, self.work.endpoint):
+            self._look(key, snapshot, found)
+        if key.columns != self.work.contract.primary_key and found.keys:
+            # All versions of what had the value once: a rebuild would bring an older one back.
+            for snapshot in self.snapshots.fetches(self.work.source, self.work.endpoint):
+                self._look(key, snapshot, found)
+        return found
+
+    def _look(self, key: Key, snapshot: Snapshot, stored: Stored) -> None:
+        more = self._partition(snapshot)
+        wanted = self.work.contract.primary_key
+        primary = self._paths(wanted) if key.columns != wanted else ()
+        quick = [value.lower().encode() for value in key.values]
+        versions = frozenset(stored.keys)
+
+        def is_one(text: bytes) -> bool:
+            lowered = text.lower()
+            near = b"\\" in text or all(value in lowered for value in quick if not more)
+            if not near and not versions:
+                return False
+            try:
+                record = exact(text) | more
+            except Unfit:
+                return near  # what cannot be read and holds the value is taken for theirs
+            mine = tuple(told(at(record, path)) or "" for path in primary)
+            if key.has(record):
+                stored.writings.add(tuple(str(told(at(record, path))) for path in key.paths))
+                stored.keys |= {mine} if primary else set()
+                return True
+            return mine in versions
+
+        try:
+            found = find(snapshot, functools.partial(self._records, snapshot), is_one)
+        except StorageFailed:
+            raise
+        except IngestError as error:
+            raise ConfigError(
+                f"{snapshot.folder}: a page cannot be taken apart under the present source file: {error}. Mend the "
+                "file, so that the records on it can be looked at"
+            ) from error
+        if found:
+            stored.found[snapshot.fetch] = found
+
+    def _partition(self, snapshot: Snapshot) -> dict[str, Any]:
+        told = self.work.model.told(snapshot.manifest.partition)
+        return {PARTITION: told} if told else {}
+
+    def _paths(self, columns: Sequence[str]) -> tuple[Keys, ...]:
+        known = {column.name: column.path for column in self._specs[0].columns}
+        return tuple((PARTITION, n) if n in self._dimensions else known.get(n, (n,)) for n in columns)
+
+    def _records(self, snapshot: Snapshot, entry: IndexEntry) -> Iterator[tuple[int, bytes]]:
+        with snapshot.body(entry) as body:
+            for block in self.work.model.decoder.decode(body, self.work.model.records):
+                for place, text in enumerate(block.records(), block.first):
+                    yield place, bytes(text)
+
+    def rule(self, key: Key) -> Rule | None:
+        """The rule that keeps a key out, None where there is none."""
+        return read(self._folder).rule(key.columns, key.values)
+
+    def lift(self, key: Key) -> bool:
+        """Let a key in again from the next fetch on; whether it was kept out."""
+        rules = read(self._folder)
+        if (rule := rules.rule(key.columns, key.values)) is None:
+            return False
+        write(self._folder, rules.without(rule))
+        return True
+
+    @property
+    def _folder(self) -> Path:
+        return self.snapshots.endpoint_folder(self.work.source, self.work.endpoint)
+
+    def erase(self, key: Key, stored: Stored, now: datetime) -> None:
+        """Take a key out of pages, tables and files, and keep it out; `stored` is what was found of it before."""
+        self._keep_out(key, stored.writings, now, done=False)
+        for partition in dict.fromkeys(s.manifest.partition for s in self._fetches()):
+            with self.lock(partition):
+                self._erase_pages(key, partition, stored, now)
+        self._erase_rows(key, stored)
+
+    def finish(self, key: Key, stored: Stored, now: datetime) -> None:
+        """Remember that nothing of a key is left, also not where readers look."""
+        self._keep_out(key, stored.writings, now, done=True)
+
+    def _fetches(self) -> list[Snapshot]:
+        return self.snapshots.fetches(self.work.source, self.work.endpoint)
+
+    def _keep_out(self, key: Key, writings: set[tuple[str, ...]], now: datetime, *, done: bool) -> None:
+        rules = read(self._folder)
+        former = rules.rule(key.columns, key.values)
+        hashes = {rules.hash(values) for values in (key.values, *writings)} | set(former.hashes if former else ())
+        began = former.at if former else now
+        write(self._folder, rules.with_rule(Rule(key.columns, key.paths, tuple(sorted(hashes)), began, done)))
+
+    def _erase_pages(self, key: Key, partition: str | None, stored: Stored, now: datetime) -> None:
+        keys = sorted({text for values in (key.values, *stored.writings) for text in values}, key=len, reverse=True)
+        for snapshot in self.snapshots.fetches(self.work.source, self.work.endpoint, partition):
+            self._look(key, snapshot, stored)
+            found = stored.found.get(snapshot.fetch, [])
+            if found and snapshot.manifest.ended is None:
+                # It would go on by a cursor that may be the key.
+                self.snapshots.give_up(snapshot, "a record of it was forgotten")
+            erase(Snapshot(snapshot.folder), found, keys, now)
+
+    def _erase_rows(self, key: Key, stored: Stored) -> None:
+        with (
+            self.warehouse.connection() as connection,
+            self.warehouse.alone(f"forgetting a key of {self._label}"),
+        ):
+            with self.warehouse.transaction(connection):
+                self._delete(connection, key, stored)
+            self.warehouse.rewrite(connection)
+
+    def _delete(self, connection: duckdb.DuckDBPyConnection, key: Key, stored: Stored) -> None:
+        target, names = in_warehouse(self.work.source, self.work.endpoint), [spec.name for spec in self._specs]
+        there = tables.present(connection, target, names)
+        _remember_places(connection, stored.places)
+        citing = tables.citing(connection, target, names)
+        if self._specs[0].name in there:
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {self._gone(key, target, there, citing)}")
+            for spec in (s for s in self._specs if s.parent == self._specs[0].name):
+                self._delete_children(connection, target, there, spec, "FROM gone")
+            connection.execute(f"DELETE FROM {target.table(self._specs[0].name)} WHERE _id IN (FROM gone)")
+            if target.versions in citing:
+                connection.execute(f"DELETE FROM {target.versions} WHERE _id IN (FROM gone)")
+        self._delete_quarantined(connection, key)
+        version, layout, text = ledger.registry(connection, self.work.source, self.work.endpoint) or (0, "", "")
+        # Rows that were staged before hold the key still: under another version they are staged again.
+        ledger.register(connection, (self.work.source, self.work.endpoint), version + 1, layout, text)
+
+    def _gone(self, key: Key, target: tables.Target, there: Mapping[str, Any], citing: Sequence[str]) -> str:
+        """SQL: the ids of all rows and versions of the key."""
+        root, texts = target.table(self._specs[0].name), {key.values}
+        columns = there[self._specs[0].name]
+        cited = "SELECT _id FROM {} AS t JOIN places AS p USING (_fetch, _page, _position)"
+        parts = [cited.format(table) for table in (root, *([target.versions] if target.versions in citing else []))]
+        if all(name in columns for name in key.columns):
+            same = " AND ".join(
+                f"{quoted(name)} = TRY_CAST({literal(value)} AS {columns[name]})"
+                for name, value in zip(key.columns, key.values, strict=True)
+            )
+            parts.append(f"SELECT _id FROM {root} WHERE {same}")
+            if key.columns == self.work.contract.primary_key and self.work.contract.write == "merge":
+                for values in texts:
+                    typed = [
+                        f"CAST(TRY_CAST({literal(value)} AS {columns[name]}) AS VARCHAR)"
+                        for name, value in zip(key.columns, values, strict=True)
+                    ]
+                    parts.append(f"SELECT CAST(md5(concat({', '.join(key_text(typed))})) AS UUID)")
+        return " UNION ".join(parts)
+
+    def _delete_children(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        target: tables.Target,
+        there: Mapping[str, Any],
+        spec: TableSpec,
+        parents: str,
+    ) -> None:
+        if spec.name not in there:
+            return
+        theirs = f"{target.table(spec.name)} WHERE _parent IN ({parents})"
+        for inner in (s for s in self._specs if s.parent == spec.name):
+            self._delete_children(connection, target, there, inner, f"SELECT _id FROM {theirs}")
+        connection.execute(f"DELETE FROM {theirs}")
+
+    def _delete_quarantined(self, connection: duckdb.DuckDBPyConnection, key: Key) -> None:
+        """Of what is stored, by place; of what is not stored any more, by its text."""
+        mine = "source = ? AND endpoint = ?"
+        name = [self.work.source, self.work.endpoint]
+        rows = connection.execute(
+            f"SELECT _fetch, _page, _position, partition, record FROM w._ingest.quarantine WHERE {mine}", name
+        ).fetchall()
+        for fetch, page, position, partition, raw in rows:
+            if self._is_quarantined(key, bytes(raw), partition):
+                _add_place(connection, (fetch, page, position))
+        connection.execute(
+            "UPDATE w._ingest.fetches AS f SET quarantined = quarantined - n, filtered = coalesce(filtered, 0) + n "
+            f"FROM (SELECT _fetch, count(*) AS n FROM w._ingest.quarantine JOIN (SELECT DISTINCT * FROM places) "
+            f"USING (_fetch, _page, _position) WHERE {mine} GROUP BY 1) AS q "
+            "WHERE q._fetch = f._fetch AND f.quarantined IS NOT NULL",
+            name,
+        )
+        connection.execute(
+            "DELETE FROM w._ingest.quarantine AS q USING places AS p "
+            f"WHERE {mine} AND (q._fetch, q._page, q._position) = (p._fetch, p._page, p._position)",
+            name,
+        )
+
+    def _is_quarantined(self, key: Key, raw: bytes, partition: str | None) -> bool:
+        told = self.work.model.told(partition)
+        try:
+            return key.has(exact(raw) | ({PARTITION: told} if told else {}))
+        except Unfit:
+            return all(value.lower().encode() in raw.lower() for value in key.values)
+
+
+def _remember_places(connection: duckdb.DuckDBPyConnection, places: Sequence[tuple[int, int, int]]) -> None:
+    columns = list(zip(*places, strict=True)) or [(), (), ()]
+    names = ("_fetch", "_page", "_position")
+    arrived = pa.table({name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)})
+    connection.register("found_places", arrived)
+    connection.execute("CREATE OR REPLACE TEMP TABLE places AS FROM found_places")
+    connection.unregister("found_places")
+
+
+def _add_place(connection: duckdb.DuckDBPyConnection, place: tuple[int, int, int]) -> None:
+    connection.execute("INSERT INTO places VALUES (?, ?, ?)", list(place))
