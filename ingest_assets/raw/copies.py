@@ -1,8 +1,9 @@
 """Copies of all snapshots below another folder, taken while walks go on.
 
 What has ended never changes, but for a verdict that is taken back and records that are forgotten: it is copied once,
-and again where its manifest says something else, or its index names another segment. Of a walk that goes on, the manifest is copied first, then the index, then the bodies: each page
-that the index names is in the bodies by then, and what is torn at an end is cut off as after a crash.
+and again where its manifest says something else, or its index names another segment. Of a walk that goes on, the
+manifest is copied first, then the index, then the bodies: each page that the index names is in the bodies by then, and
+what is torn at an end is cut off as after a crash.
 """
 
 import os
@@ -17,6 +18,7 @@ from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import SEGMENT, Index
 from ingest_assets.raw.reading import Snapshot
 from ingest_assets.raw.snapshots import Snapshots
+
 
 @dataclass(frozen=True)
 class Copied:
