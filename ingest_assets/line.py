@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +114,7 @@ class Line:
     run: str = ""
     pace: Pace = field(default_factory=Pace)
     warehouse_folder: Path | None = None
+    warehouse_wait_seconds: float = 120
     watcher: Watcher = field(default_factory=Unwatched)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -125,7 +126,7 @@ class Line:
     @cached_property
     def warehouse(self) -> Warehouse:
         """The warehouse, in the data folder unless it has one of its own."""
-        return Warehouse(self.warehouse_folder or self.data)
+        return Warehouse(self.warehouse_folder or self.data, wait_seconds=self.warehouse_wait_seconds)
 
     @cached_property
     def snapshots(self) -> Snapshots:
@@ -270,6 +271,30 @@ class Line:
             return {}
         with self.warehouse.session(f"reading what {self.source.name}.{endpoint} is partitioned by") as connection:
             return {name: listing.values(connection, self.source.name, told) for name, told in dimensions.items()}
+
+    def known(self, instance: str) -> dict[str, ledger.Known]:
+        """What the warehouse knows of each endpoint, and what it has not told a Dagster instance; makes no warehouse.
+
+        Raises what `members` raises, and StorageFailed where the warehouse is lost.
+        """
+        self.warehouse.refuse_lost()
+        if not self.warehouse.writer.exists():
+            return {name: ledger.Known() for name in self.source.endpoints}
+        name, dimensions = self.source.name, {key: listed(one) for key, one in self.source.endpoints.items()}
+        with self.warehouse.session(f"reading what is due of {name}") as connection:
+            return {
+                endpoint: replace(
+                    ledger.known(connection, name, endpoint, instance),
+                    members={key: listing.values(connection, name, one) for key, one in told.items()},
+                )
+                for endpoint, told in dimensions.items()
+            }
+
+    def failed(self, endpoint: str, partition: str | None, error: IngestError, *, stops: bool) -> None:
+        """Write down that a partition could not be fetched or loaded; `stops` where others would fare no better."""
+        key = (self.source.name, endpoint, partition)
+        with self.warehouse.session(f"noting a failure of {self.label(endpoint, partition)}") as connection:
+            ledger.failed(connection, key, self.run, ledger.Failure(partition, self.now(), str(error), stops))
 
     def stored(self, endpoint: str, partition: str | None) -> Snapshot | None:
         """The newest stored fetch that counts, or None."""

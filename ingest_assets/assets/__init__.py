@@ -10,7 +10,12 @@ undone       what the warehouse has no more, since it was undone
 previews     rows that Dagster was shown, taken out of its event log
 progress     who watches the walks of this process
 checks       what is looked at in all partitions
-automation   schedules
+jobs         what schedules and sensors launch
+schedules    what is asked for at certain times
+sensors      what is asked for as soon as it is due, back to the first partition
+asks         what a sensor asks for at one moment
+unfinished   what has been asked for already
+processes    who runs in Dagster's name without its daemon
 project      all of it as Definitions
 plan         which endpoints and partitions are meant, as few range runs
 launch       materializes them through the Dagster instance, in this process

@@ -3,7 +3,6 @@
 import contextlib
 import logging
 import os
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,22 +12,22 @@ from typing import Any
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
+from ingest_assets.assets.jobs import days
 from ingest_assets.assets.members import add_listed
 from ingest_assets.assets.names import raw_key, step_name, table_key, versions
 from ingest_assets.assets.plan import Name, Range
+from ingest_assets.assets.processes import PROCESS_TAG, named_process
 from ingest_assets.assets.progress import watched
 from ingest_assets.assets.project import definitions
 from ingest_assets.assets.reconcile import Reconciler
 from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.assets.undone import Undone
-from ingest_assets.errors import Locked
 from ingest_assets.line import Watcher
 from ingest_assets.locks import held
 from ingest_assets.source import Source
 
 _INSTANCE_SECONDS = 60
-_PROCESS_TAG = "ingest/process"
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -60,7 +59,7 @@ def materialize(
     known = definitions(sources.values(), Api(data=str(data)), Warehouse(data=str(data)))
     job = known.resolve_implicit_global_asset_job_def()
     runs, succeeded = list[str](), True
-    with _instance() as instance, _process(instance, data) as process, watched(watcher):
+    with _instance() as instance, named_process(instance, data) as process, watched(watcher):
         for wanted in ranges:
             stop()
             for source, endpoint in wanted.endpoints:
@@ -69,7 +68,7 @@ def materialize(
                 instance=instance,
                 asset_selection=_keys(wanted, tables_only=tables_only),
                 run_config=_QUIET | _config(wanted, since),
-                tags={_PROCESS_TAG: process} | _days(wanted),
+                tags={PROCESS_TAG: process} | days(wanted),
                 raise_on_error=False,
             )
             runs.append(result.run_id)
@@ -111,42 +110,6 @@ def _keys(wanted: Range, *, tables_only: bool) -> list[dg.AssetKey]:
 def _config(wanted: Range, since: str) -> dict[str, Any]:
     steps = [step_name(source, endpoint) for source, endpoint in wanted.endpoints]
     return {"ops": {step: {"config": {"since": since}} for step in steps}} if since else {}
-
-
-def _days(wanted: Range) -> dict[str, str]:
-    if wanted.first is None or wanted.last is None:
-        return {}
-    return {
-        "dagster/asset_partition_range_start": wanted.first,
-        "dagster/asset_partition_range_end": wanted.last,
-    }
-
-
-@contextlib.contextmanager
-def _process(instance: dg.DagsterInstance, data: Path) -> Iterator[str]:
-    """A name for this process that others can see to be alive; runs of dead ones are told to Dagster as failed.
-
-    A lock that is held stands for life: the kernel gives it back at any death, and a process id may come again.
-    """
-    folder = data / "locks" / "processes"
-    _bury(instance, folder)
-    name = uuid.uuid4().hex
-    with held(folder / f"{name}.lock", "ingest run", 0):
-        try:
-            yield name
-        finally:
-            (folder / f"{name}.lock").unlink(missing_ok=True)
-
-
-def _bury(instance: dg.DagsterInstance, folder: Path) -> None:
-    going = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    for run in instance.get_runs(going):
-        if (name := run.tags.get(_PROCESS_TAG)) is None:
-            continue
-        lock = folder / f"{name}.lock"
-        with contextlib.suppress(Locked), held(lock, "looking for the dead", 0):
-            instance.report_run_failed(run, "Its process died. What it has loaded stays; run again for the rest")
-            lock.unlink(missing_ok=True)
 
 
 def _instance() -> dg.DagsterInstance:

@@ -8,7 +8,7 @@ import dagster as dg
 
 from ingest_assets.assets.names import listing_name
 from ingest_assets.line import Line
-from ingest_assets.source import Listed, listed
+from ingest_assets.source import listed
 
 
 def add_listed(instance: dg.DagsterInstance, line: Line, endpoint: str) -> dict[str, list[str]]:
@@ -16,14 +16,28 @@ def add_listed(instance: dg.DagsterInstance, line: Line, endpoint: str) -> dict[
 
     Raises what `Line.members` raises.
     """
+    added = unlisted(instance, line, endpoint)
+    for name, new in added.items():
+        if new:
+            instance.add_dynamic_partitions(name, new)
+    return added
+
+
+def unlisted(instance: dg.DagsterInstance, line: Line, endpoint: str) -> dict[str, list[str]]:
+    """The partitions of this endpoint that another one lists and Dagster does not know, by their name.
+
+    Raises what `Line.members` raises.
+    """
     model, members = line.source.endpoints[endpoint], line.members(endpoint)
     dimensions = listed(model)
     fetched = [model.slice(fetch.partition).by for fetch in line.fetches(endpoint)] if dimensions else []
-    added = {}
+    new = {}
     for dimension, told in dimensions.items():
-        known = dict.fromkeys([*members[dimension], *(by[dimension] for by in fetched if dimension in by)])
-        added[listing_name(line.source.name, told)] = _added(instance, line.source.name, told, list(known))
-    return added
+        name = listing_name(line.source.name, told)
+        values = dict.fromkeys([*members[dimension], *(by[dimension] for by in fetched if dimension in by)])
+        known = set(instance.get_dynamic_partitions(name))
+        new[name] = [value for value in values if value not in known]
+    return new
 
 
 def add_listed_by(instance: dg.DagsterInstance, line: Line, listing: str) -> dict[str, list[str]]:
@@ -34,12 +48,3 @@ def add_listed_by(instance: dg.DagsterInstance, line: Line, listing: str) -> dic
         if any(told.endpoint == listing for told in listed(endpoint).values())
     ]
     return {key: new for name in names for key, new in add_listed(instance, line, name).items()}
-
-
-def _added(instance: dg.DagsterInstance, source: str, told: Listed, values: list[str]) -> list[str]:
-    name = listing_name(source, told)
-    known = set(instance.get_dynamic_partitions(name))
-    new = [value for value in values if value not in known]
-    if new:
-        instance.add_dynamic_partitions(name, new)
-    return new

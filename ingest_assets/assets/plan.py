@@ -122,28 +122,50 @@ def plan(
     now: datetime,
     members: Callable[[Name], Members] = lambda _: {},
 ) -> list[Range]:
-    """The runs that bring these endpoints up to date: those of periods first, then feeds and listings together.
+    """What `planned` gives, as runs."""
+    return in_runs(sources, planned(sources, names, wanted, loaded, now, members))
 
-    `members` gives the values of dimensions that other endpoints list. ConfigError where what is wanted is no
-    partition of an endpoint.
+
+def planned(
+    sources: Mapping[str, Source],
+    names: Iterable[Name],
+    wanted: Wanted,
+    loaded: Loaded,
+    now: datetime,
+    members: Callable[[Name], Members] = lambda _: {},
+    tick: datetime | None = None,
+) -> dict[Name, Sequence[str | None]]:
+    """What brings these endpoints up to date, as partitions of each; None stands for an endpoint without partitions.
+
+    `members` gives the values of dimensions that other endpoints list; `tick` is the time of a schedule that asks.
+    ConfigError where what is wanted is no partition of an endpoint.
     """
-    alone: list[Name] = []
-    by_definition: dict[object, dict[Name, list[str]]] = {}
+    keys: dict[Name, Sequence[str | None]] = {}
     named_days = wanted.first is not None or wanted.last is not None
     for name in names:
         endpoint = sources[name[0]].endpoints[name[1]]
         if endpoint.partitions is None:
-            alone.append(name)
+            keys[name] = [] if named_days or wanted.by else [None]
         elif endpoint.periods is not None or not named_days:
-            keys = _keys(name, endpoint, wanted, loaded(name), now, members(name))
-            by_definition.setdefault(_definition(name, endpoint), {})[name] = keys
+            keys[name] = _keys(name, endpoint, wanted, loaded(name), now, members(name), tick)
+    return keys
+
+
+def in_runs(sources: Mapping[str, Source], keys: Mapping[Name, Sequence[str | None]]) -> list[Range]:
+    """Partitions of endpoints as runs: those of periods first, then feeds and listings together."""
+    by_definition: dict[object, dict[Name, list[str]]] = {}
+    for name, wanted in keys.items():
+        if some := [key for key in wanted if key is not None]:
+            definition = _definition(name, sources[name[0]].endpoints[name[1]])
+            by_definition.setdefault(definition, {})[name] = some
     ranges = [
         run
-        for keys in by_definition.values()
-        for first in [next(iter(keys))]
-        for run in in_ranges(keys, sources[first[0]].endpoints[first[1]])
+        for some in by_definition.values()
+        for first in [next(iter(some))]
+        for run in in_ranges(some, sources[first[0]].endpoints[first[1]])
     ]
-    return ranges if named_days or wanted.by or not alone else [*ranges, Range(tuple(alone))]
+    alone = tuple(name for name, wanted in keys.items() if None in wanted)
+    return [*ranges, Range(alone)] if alone else ranges
 
 
 def _definition(name: Name, endpoint: Endpoint) -> object:
@@ -163,13 +185,19 @@ def _definition(name: Name, endpoint: Endpoint) -> object:
 
 
 def _keys(
-    name: Name, endpoint: Endpoint, wanted: Wanted, fetches: Sequence[Fetch], now: datetime, members: Members
+    name: Name,
+    endpoint: Endpoint,
+    wanted: Wanted,
+    fetches: Sequence[Fetch],
+    now: datetime,
+    members: Members,
+    tick: datetime | None,
 ) -> list[str]:
     told = endpoint.partitions
     assert told is not None  # noqa: S101 -- for the type checker: who asks has partitions
     chosen = _members(name, endpoint, wanted, members)
     if wanted.first is None and wanted.last is None:
-        return due(endpoint, [] if wanted.again else fetches, now, chosen)
+        return due(endpoint, [] if wanted.again else fetches, now, chosen, tick)
     periods = _named_periods(name, endpoint, wanted, now)
     keys = [told.key(period, by) for by in combinations(endpoint, chosen) for period in periods]
     return keys if wanted.again else outstanding(endpoint, fetches, keys, now)

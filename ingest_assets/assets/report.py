@@ -47,13 +47,8 @@ class Reporter:
 
     @cached_property
     def instance_id(self) -> str:
-        """The id that the instance's own database holds: another one knows nothing of what this one was told."""
-        values = self.instance.daemon_cursor_storage
-        known = values.get_cursor_values({_ID}).get(_ID)
-        if known is None:
-            values.set_cursor_values({_ID: uuid.uuid4().hex})
-        # Read again: of two processes that make one up, the second one's stays.
-        return known or values.get_cursor_values({_ID})[_ID]
+        """See the function of this name."""
+        return instance_id(self.instance)
 
     def shown_of(self, key: dg.AssetKey) -> set[str | None]:
         """Partitions of an asset of which the instance shows something; None where it shows the asset as a whole."""
@@ -112,6 +107,16 @@ class Reporter:
                 **tags,
             },
         )
+
+
+def instance_id(instance: dg.DagsterInstance) -> str:
+    """The id that an instance's own database holds: another one knows nothing of what this one was told."""
+    values = instance.daemon_cursor_storage
+    known = values.get_cursor_values({_ID}).get(_ID)
+    if known is None:
+        values.set_cursor_values({_ID: uuid.uuid4().hex})
+    # Read again: of two processes that make one up, the second one's stays.
+    return known or values.get_cursor_values({_ID})[_ID]
 
 
 def identity(event: dg.AssetMaterialization) -> tuple[dg.AssetKey, str | None, str | None, str | None]:

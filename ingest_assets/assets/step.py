@@ -100,11 +100,22 @@ class Step:
             except IngestError as error:
                 failures.append(error)
                 self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
-                if not isinstance(error, WalkIncomplete | ContractBroken):
+                stops = not isinstance(error, WalkIncomplete | ContractBroken)
+                self._write_down(partition, error, stops=stops)
+                if stops:
                     self._stop(failures)
                 # The message says it all; a traceback would hide it.
                 self.context.log.error(str(error))  # noqa: TRY400
         return failures
+
+    def _write_down(self, partition: str | None, error: IngestError, *, stops: bool) -> None:
+        """So that sensors leave it alone for a while. Where the warehouse itself fails, it is told in the log only."""
+        if isinstance(error, Locked | StorageFailed):
+            return
+        try:
+            self.line.failed(self.endpoint, partition, error, stops=stops)
+        except (Locked, StorageFailed) as another:
+            self.context.log.warning("The failure is not written down: %s", another)
 
     def _selected(self) -> list[dg.AssetKey]:
         return [key for key in (self.report.raw, self.report.table) if key in self.context.selected_asset_keys]

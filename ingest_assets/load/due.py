@@ -2,6 +2,7 @@
 
     due           where nobody names any: closed periods that are missing or may have changed, and running ones
     outstanding   of those that somebody names, the same question
+    wanting       all that there is to fetch, back to the first period
 
 Endpoints without periods are asked each time, as a whole or account by account.
 """
@@ -16,6 +17,7 @@ from ingest_assets.source import Endpoint, Lookback
 
 _FIRST: dict[Every, int] = {"hour": 24, "day": 7, "week": 4, "month": 3}
 _DAY, _HOUR = timedelta(days=1), timedelta(hours=1)
+_AHEAD = timedelta(minutes=15)  # how long before it would be late a look is due
 
 Members = Mapping[str, Sequence[str]]
 """The values of each dimension that are there now, by its name."""
@@ -46,7 +48,13 @@ def running(endpoint: Endpoint, now: datetime) -> list[str]:
     return endpoint.periods.running(now, endpoint.settle)
 
 
-def due(endpoint: Endpoint, fetches: Iterable[Fetch], now: datetime, members: Members | None = None) -> list[str]:
+def due(
+    endpoint: Endpoint,
+    fetches: Iterable[Fetch],
+    now: datetime,
+    members: Members | None = None,
+    tick: datetime | None = None,
+) -> list[str]:
     """The partitions to fetch where nobody names any.
 
     Closed periods since the oldest one that is loaded, the last few at first (24 hours, 7 days, 4 weeks, 3 months);
@@ -57,13 +65,47 @@ def due(endpoint: Endpoint, fetches: Iterable[Fetch], now: datetime, members: Me
         return []
     periods = _periods(endpoint, loaded, now)
     keys = [told.key(period, by) for by in combinations(endpoint, members) for period in periods]
-    return outstanding(endpoint, loaded, keys, now)
+    return outstanding(endpoint, loaded, keys, now, tick)
 
 
-def outstanding(endpoint: Endpoint, fetches: Iterable[Fetch], keys: Sequence[str], now: datetime) -> list[str]:
-    """Those of these partitions that are not loaded complete, or may have changed since they were fetched."""
-    loaded = _complete(fetches)
-    return [key for key in keys if key not in loaded or _may_have_changed(endpoint, loaded[key], now)]
+def wanting(
+    endpoint: Endpoint, fetches: Sequence[Fetch], now: datetime, tick: datetime, members: Members | None = None
+) -> list[str | None]:
+    """All that there is to fetch of an endpoint, oldest first; None stands for an endpoint without partitions.
+
+    Unlike `due`, it goes back to the first period. What is asked for as it stands at the moment (feeds, listings,
+    running periods) is wanted once since `tick`, and before it would be late.
+    """
+    told, looks = endpoint.partitions, _newest(f for f in fetches if f.verdict in ("complete", "open"))
+    if told is None:
+        return [None] if _look_due(endpoint, looks.get(None), now, tick) else []
+    last, by = last_closed(endpoint, now), combinations(endpoint, members)
+    closed = endpoint.periods.between(endpoint.periods.first, last) if endpoint.periods and last else []
+    keys = [told.key(period, values) for period in closed for values in by]
+    standing: Sequence[str | None] = running(endpoint, now) if endpoint.periods else [None]
+    again = [told.key(period, values) for period in standing for values in by]
+    due_again = [key for key in again if _look_due(endpoint, looks.get(key), now, tick)]
+    return [*outstanding(endpoint, fetches, keys, now, tick), *due_again]
+
+
+def _look_due(endpoint: Endpoint, last: Fetch | None, now: datetime, tick: datetime) -> bool:
+    if last is None or last.started < tick:
+        return True
+    within = endpoint.fresh_within
+    return within is not None and last.started + within - min(_AHEAD, within / 4) <= now
+
+
+def outstanding(
+    endpoint: Endpoint, fetches: Iterable[Fetch], keys: Sequence[str], now: datetime, tick: datetime | None = None
+) -> list[str]:
+    """Those of these partitions that are not loaded complete, or may have changed since they were fetched.
+
+    What is in a look-back is asked for again a day after the last time, or a quarter of a look-back of less than four
+    days, but no less than an hour; for who asks at ticks of a schedule, at the first tick after half of that.
+    """
+    loaded, pace = _complete(fetches), _pace(endpoint)
+    before = now - pace if tick is None else min(tick, now - pace / 2)
+    return [key for key in keys if key not in loaded or _may_have_changed(endpoint, loaded[key], before)]
 
 
 def _periods(endpoint: Endpoint, fetches: Iterable[Fetch], now: datetime) -> Sequence[str | None]:
@@ -97,15 +139,25 @@ def _complete(fetches: Iterable[Fetch]) -> dict[str, Fetch]:
     return {str(fetch.partition): fetch for fetch in sorted(counting, key=lambda fetch: fetch.fetch)}
 
 
-def _may_have_changed(endpoint: Endpoint, fetch: Fetch, now: datetime) -> bool:
-    """Whether a partition was asked for before it had settled, or is inside the look-back and due for another look.
+def _newest(fetches: Iterable[Fetch]) -> dict[str | None, Fetch]:
+    """The newest of these fetches of each partition that is loaded."""
+    return {fetch.partition: fetch for fetch in sorted(fetches, key=lambda fetch: fetch.fetch) if fetch.loaded}
 
-    Without periods it is always due. In a look-back, the next look is a day after the last one, or a quarter of a
-    look-back of less than four days, but no less than an hour.
+
+def _lookback(endpoint: Endpoint) -> timedelta:
+    return endpoint.changes.lookback if isinstance(endpoint.changes, Lookback) else timedelta(0)
+
+
+def _pace(endpoint: Endpoint) -> timedelta:
+    return min(_DAY, max(_HOUR, _lookback(endpoint) / 4))
+
+
+def _may_have_changed(endpoint: Endpoint, fetch: Fetch, before: datetime) -> bool:
+    """Whether a partition was asked for before it had settled, or before this moment and in its look-back.
+
+    Without periods it is always due.
     """
     bounds, settled = endpoint.bounds(fetch.partition), endpoint.settled_at(fetch.partition)
     if bounds is None or settled is None:
         return True
-    lookback = endpoint.changes.lookback if isinstance(endpoint.changes, Lookback) else timedelta(0)
-    pace = min(_DAY, max(_HOUR, lookback / 4))
-    return fetch.started < settled or fetch.started < min(now - pace, bounds[1].astimezone(UTC) + lookback)
+    return fetch.started < settled or fetch.started < min(before, bounds[1].astimezone(UTC) + _lookback(endpoint))

@@ -13,7 +13,7 @@ All functions take a connection on which the warehouse is attached as `w`.
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -91,6 +91,30 @@ class Fetch:
     def told_position(self) -> Any:
         """Where a feed goes on after it, None where it said nothing."""
         return None if self.position is None else json.loads(self.position)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A try that failed after its partition was last loaded whole; `stops` where it was no matter of one partition."""
+
+    partition: str | None
+    failed: datetime
+    problem: str
+    stops: bool
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of an endpoint: its fetches in their order, and the tries that failed.
+
+    `untold` where a Dagster instance does not know of all loads; `members` are the values of dimensions that another
+    endpoint lists.
+    """
+
+    fetches: tuple[Fetch, ...] = ()
+    failures: tuple[Failure, ...] = ()
+    untold: bool = False
+    members: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 _FETCH_COLUMNS = ", ".join("_fetch" if field.name == "fetch" else field.name for field in fields(Fetch))
@@ -317,6 +341,32 @@ def fetches(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *
         [source, endpoint],
     ).fetchall()
     return [Fetch(*row) for row in rows]
+
+
+def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> Known:
+    """All that decides what to fetch of an endpoint; and whether it has loads that a Dagster was not told of."""
+    failures = connection.execute(
+        "SELECT partition, failed, problem, stops FROM w._ingest.failures WHERE source = ? AND endpoint = ? "
+        "ORDER BY failed",
+        [source, endpoint],
+    ).fetchall()
+    return Known(
+        tuple(fetches(connection, source, endpoint)),
+        tuple(Failure(*row) for row in failures),
+        bool(unreported(connection, source, endpoint, instance)),
+    )
+
+
+def failed(connection: duckdb.DuckDBPyConnection, key: tuple[str, str, str | None], run: str, failure: Failure) -> None:
+    """Write down a try that failed; those before the partition's newest load, if that is whole, count no more."""
+    connection.execute(
+        "DELETE FROM w._ingest.failures WHERE source = $1 AND endpoint = $2 AND partition IS NOT DISTINCT FROM $3 "
+        "AND failed <= (SELECT max(loaded) FROM w._ingest.fetches WHERE source = $1 AND endpoint = $2 "
+        "AND partition IS NOT DISTINCT FROM $3 AND verdict <> 'incomplete')",
+        list(key),
+    )
+    told = [*key, failure.failed, run, failure.problem, failure.stops]
+    connection.execute("INSERT INTO w._ingest.failures VALUES (?, ?, ?, ?, ?, ?, ?)", told)
 
 
 def loads(

@@ -4,7 +4,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -15,6 +15,7 @@ import pytest
 from ingest_assets.assets.launch import materialize
 from ingest_assets.assets.members import add_listed_by
 from ingest_assets.assets.plan import Wanted, plan, stages
+from ingest_assets.assets.resources import Api
 from ingest_assets.errors import ConfigError
 from ingest_assets.line import Line, Unwatched
 
@@ -242,23 +243,88 @@ def test_an_account_that_there_is_not_is_told(at_bank, by, told):
         planned(at_bank, [ENTRIES], Wanted(by=by))
 
 
-def test_schedules_ask_for_each_account_by_itself(at_bank):
-    at_bank.run(keys=both(at_bank, "accounts"))
-    known = at_bank.definitions()
+def test_schedules_ask_for_each_account_by_itself(kept_lab, bank):
+    lab = kept_lab
+    lab.text = BANK.format(url=bank.url)
+    lab.run(keys=both(lab, "accounts"))
+    known = lab.definitions()
     names = {schedule.name for schedule in known.get_repository_def().schedule_defs}
 
-    context = dg.build_schedule_context(scheduled_execution_time=datetime(2026, 1, 9, 2, 30, tzinfo=UTC))
-    tick = known.resolve_schedule_def("shop_days_by_account_schedule").evaluate_tick(context)
+    with dg.build_schedule_context(
+        lab.instance,
+        scheduled_execution_time=datetime(2026, 1, 9, 2, 30, tzinfo=UTC),
+        resources={"api": Api(data=str(lab.data)), "warehouse": lab.warehouse},
+        repository_def=known.get_repository_def(),
+    ) as context:
+        tick = known.resolve_schedule_def("shop_days_by_account_schedule").evaluate_tick(context)
 
     assert names == {
         "shop_days_by_account_schedule",
         "shop_by_account_schedule",
         "shop_listings_and_feeds_schedule",
     }
-    assert {request.tags["dagster/asset_partition_range_start"] for request in tick.run_requests} == {
-        "a/1|2026-01-08",
-        "b|2026-01-08",
-    }
+    ends = [f"dagster/asset_partition_range_{end}" for end in ("start", "end")]
+    assert [[request.tags[end] for end in ends] for request in tick.run_requests] == [
+        ["a/1|2026-01-02", "a/1|2026-01-08"],
+        ["b|2026-01-02", "b|2026-01-08"],
+    ]
+
+
+def evaluated(lab, name):
+    """What a sensor does now."""
+    known = lab.definitions()
+    resources = {"api": Api(data=str(lab.data)), "warehouse": lab.warehouse}
+    with dg.build_sensor_context(
+        lab.instance, resources=resources, repository_def=known.get_repository_def()
+    ) as context:
+        return known.resolve_sensor_def(name).evaluate_tick(context)
+
+
+def test_a_sensor_adds_partitions_as_the_table_that_lists_them_grows(at_bank, bank):
+    before = evaluated(at_bank, "shop_partitions_sensor")
+    line(at_bank).fetch("accounts", None)
+    line(at_bank).load("accounts", None)
+
+    added = evaluated(at_bank, "shop_partitions_sensor")
+
+    (request,) = added.dynamic_partitions_requests
+    assert (request.partitions_def_name, list(request.partition_keys)) == ("shop.accounts.id", ["a/1", "b"])
+    assert before.skip_message == "Dagster knows all that is listed"
+
+
+def test_what_dagster_knows_of_a_listing_is_not_added_again(at_bank, bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+    bank.accounts = ["b", "c"]
+    line(at_bank).fetch("accounts", None)
+    line(at_bank).load("accounts", None)
+
+    added = evaluated(at_bank, "shop_partitions_sensor").dynamic_partitions_requests
+    at_bank.instance.add_dynamic_partitions("shop.accounts.id", ["c"])
+
+    assert [list(request.partition_keys) for request in added] == [["c"]]
+    assert evaluated(at_bank, "shop_partitions_sensor").skip_message == "Dagster knows all that is listed"
+
+
+def test_the_sensor_asks_for_the_newest_days_of_each_account_and_the_daemon_could_run_them(at_bank, bank):
+    start = (datetime.now(UTC) - timedelta(days=3)).date().isoformat()
+    at_bank.text = at_bank.text.replace("2026-01-01", start)
+    first = evaluated(at_bank, "shop_sensor").run_requests
+    line(at_bank).fetch("accounts", None)
+    line(at_bank).load("accounts", None)
+
+    second = evaluated(at_bank, "shop_sensor").run_requests
+
+    assert {key.path[-1] for request in first for key in request.asset_selection} == {"accounts", "cards"}
+    days = [one for one in second if one.job_name == "shop_days_by_account"]
+    assert {one.tags["dagster/asset_partition_range_start"].split("|")[0] for one in days} == {"a/1", "b"}
+    for request in days:
+        job = at_bank.definitions().resolve_job_def(request.job_name)
+        quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+        assert job.execute_in_process(
+            instance=at_bank.instance, asset_selection=request.asset_selection, tags=request.tags, run_config=quiet
+        ).success
+    assert {request.tags["dagster/priority"] for request in days} == {"10"}
+    assert len({asked for asked in bank.asked if "entries?" in asked}) == 2 * 3
 
 
 def test_a_column_that_is_not_there_cannot_be_listed(at_bank):

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,15 @@ SHOWN = """query ($key: AssetKeyInput!, $days: [String!]) { assetNodeOrError(ass
   partitionStats { numMaterialized numFailed }
   assetMaterializations(partitions: $days, limit: 99) { partition runId metadataEntries {
     label ... on IntMetadataEntry { intValue } } } } } }"""
+SENSOR = {"repositoryName": "__repository__", "repositoryLocationName": "ingest_assets.definitions"}
+START = """mutation ($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) {
+  ... on Sensor { name } ... on PythonError { message } } }"""
+STOP = """mutation ($id: String!) { stopSensor(id: $id) {
+  ... on StopSensorMutationResult { instigationState { status } } ... on PythonError { message } } }"""
+TICKS = """query ($sensor: SensorSelector!) { sensorOrError(sensorSelector: $sensor) { ... on Sensor {
+  id sensorState { status ticks(limit: 9) { status skipReason runIds error { message } } } } } }"""
+RUNS = """query { runsOrError(filter: {tags: [{key: "dagster/sensor_name", value: "shop_sensor"}]}) { ... on Runs {
+  results { id status assetSelection { path } tags { key value } } } } }"""
 
 
 @dataclass
@@ -246,3 +256,69 @@ def test_the_plain_run_from_failure_does_the_rest_and_nothing_else(story, own_sh
     assert story.plain_again["run"] == "SUCCESS"
     assert story.asked_plain == dict.fromkeys(PLAIN[:3], 0) | dict.fromkeys(PLAIN[3:], 1)
     assert _received(story.plain_again["table"]) == {day: len(own_shop.of(day)) for day in PLAIN}
+
+
+@dataclass
+class Sensed:
+    """What a sensor did: as it was before it was started, its first tick, its runs, and what the shop was asked."""
+
+    before: str
+    tick: Any
+    runs: list[Any]
+    asked: dict[str, int]
+    second: Any = None
+
+
+@pytest.fixture(scope="module")
+def sensed(ui, own_shop, story) -> Sensed:
+    """The shop's sensor, switched on after the story; of a long form, a second tick too."""
+    sensor = SENSOR | {"sensorName": "shop_sensor"}
+    before = ui.ask(TICKS, sensor=sensor)
+    own_shop.asked.clear()
+    ui.ask(START, sensor=sensor)
+    first = ui.until(lambda told: _ended(told, 1), TICKS, 60, sensor=sensor)
+    runs = ui.until(lambda told: told["results"] and {run["status"] for run in told["results"]} <= ENDED, RUNS, 120)[
+        "results"
+    ]
+    seen = Sensed(before["sensorState"]["status"], first["sensorState"]["ticks"][-1], runs, dict(own_shop.counted))
+    if os.environ.get("INGEST_LONG"):
+        later = ui.until(lambda told: _ended(told, 2), TICKS, 120, sensor=sensor)
+        ui.until(lambda told: len(told["results"]) > 2 and {r["status"] for r in told["results"]} <= ENDED, RUNS, 120)
+        seen.second, seen.asked = later["sensorState"]["ticks"][-2], dict(own_shop.counted)
+    ui.ask(STOP, id=before["id"])
+    return seen
+
+
+def _ended(told, count):
+    return sum(tick["status"] != "STARTED" for tick in told["sensorState"]["ticks"]) >= count
+
+
+def _last_days(first, last):
+    today = datetime.now(UTC).date()
+    return [(today - timedelta(days=back)).isoformat() for back in range(first, last - 1, -1)]
+
+
+def test_the_sensor_was_delivered_stopped(sensed):
+    assert sensed.before == "STOPPED"
+
+
+def test_the_daemon_launches_what_the_sensor_asks_for_newest_first(sensed):
+    assert sensed.tick["status"] == "SUCCESS", sensed.tick
+    assert {run["status"] for run in sensed.runs} == {"SUCCESS"}
+    tags = [{tag["key"]: tag["value"] for tag in run["tags"]} for run in sensed.runs]
+    ends = [[told.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end")] for told in tags]
+    newest = _last_days(31, 1)
+    assert [newest[0], newest[-1]] in ends
+    assert [None, None] in ends
+    assert {day: sensed.asked[day] for day in [*newest, "/people", "/news"]} == dict.fromkeys(
+        [*newest, "/people", "/news"], 1
+    )
+
+
+@pytest.mark.skipif("not os.environ.get('INGEST_LONG')", reason="a second tick takes a minute: make test-long")
+def test_the_next_tick_asks_for_the_days_before_and_for_nothing_again(sensed):
+    older = _last_days(62, 32)
+
+    assert sensed.second["status"] == "SUCCESS", sensed.second
+    assert set(sensed.asked.values()) == {1}
+    assert sensed.asked.keys() == {*_last_days(31, 1), *older, "/people", "/news"}

@@ -15,12 +15,9 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote_plus
 
-import duckdb
 import pytest
-from backports import zstd
 from pydantic import TypeAdapter, ValidationError
 
-from ingest_assets import catalog
 from ingest_assets.errors import ConfigError, RequestFailed, TransientFailure
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.auth.exchanged import Answer
@@ -29,7 +26,6 @@ from ingest_assets.http.limits import Limiter, RateLimit
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
-from ingest_assets.line import Line
 
 FORKS = multiprocessing.get_context("spawn")
 SECRET = "s3cr:t/+%x1"
@@ -64,7 +60,7 @@ class World:
         told = {"access_token": token, "token_type": "bearer", "expires_in": self.lifetime} | self.says
         return 200, {}, json.dumps({k: v for k, v in told.items() if v is not None}).encode()
 
-    def page(self, headers, path):
+    def page(self, headers):
         """The API's answer: 401 unless the token is one of its own and alive, by the server's clock."""
         token = headers.get("authorization", "").removeprefix("Bearer ")
         with self.lock:
@@ -72,16 +68,7 @@ class World:
             alive = begun is not None and time.monotonic() <= begun + self.lifetime
             good = alive and token not in self.refused and not self.refuses_all
             self.asked.append((time.monotonic(), token, 200 if good else 401))
-        return (200, {}, self.told(path, token).encode()) if good else (401, {}, b'{"error": "who"}')
-
-    def told(self, path, token):
-        """A body that repeats the token, as a careless API does; after the second of three pages tokens are revoked."""
-        if not path.startswith("/orders"):
-            return json.dumps({"token": token})
-        number = int(parse_qs(path.partition("?")[2]).get("after", ["0"])[0]) + 1
-        if number == 2:
-            self.refused |= set(self.issued)
-        return json.dumps({"data": [{"id": number, "asked_with": token}], "more": number < 3})
+        return (200, {}, b'{"token": "' + token.encode() + b'"}') if good else (401, {}, b'{"error": "who"}')
 
     @property
     def statuses(self):
@@ -102,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(world.delay)
             self.send(*world.token(headers, body))
         else:
-            self.send(*world.page(headers, self.path))
+            self.send(*world.page(headers))
 
     do_GET = do_POST  # noqa: N815 -- http.server calls it by this name
 
@@ -494,47 +481,6 @@ def test_no_secret_is_on_disk_outside_the_token_file(world, client_for, tmp_path
     assert [file.suffix for file in holding] == [".json"]
     assert not [file for file in tmp_path.rglob("*") if file.is_file() and SECRET in file.read_text()]
     assert not [file for file in tmp_path.rglob("*") if "client" in file.name]
-
-
-FILE = """\
-base_url: {url}
-auth:
-  type: oauth2_client_credentials
-  token_url: "{url}/token"
-  client_id: {{env: CLIENT}}
-  client_secret: {{env: SECRET}}
-endpoints:
-  orders:
-    path: /orders
-    records: data
-    paginator: {{type: last_record, param: after, field: id, has_more: more}}
-    primary_key: id
-"""
-
-
-def test_a_whole_fetch_renews_on_its_way_and_leaves_no_secret_among_data(world, tmp_path, monkeypatch):
-    for name, value in {"INGEST_LIMITS": tmp_path / "limits", "INGEST_TOKENS": tmp_path / "tokens", **VALUES}.items():
-        monkeypatch.setenv(name, str(value))
-    (tmp_path / "shop.yaml").write_text(FILE.format(url=world.url))
-    line = Line(catalog.load(tmp_path / "shop.yaml", [tmp_path]), tmp_path / "data", run="test")
-
-    with line.partition("orders", None):
-        line.fetch("orders", None)
-        line.load("orders", None)
-    line.publish()
-
-    with duckdb.connect(str(tmp_path / "data" / "warehouse.duckdb"), read_only=True) as reader:
-        rows = reader.execute("SELECT id, asked_with FROM shop.orders ORDER BY id").fetchall()
-    assert rows == [(number, "~hidden.SECRET_token.plain.") for number in (1, 2, 3)]
-    assert world.statuses == [200, 200, 401, 200]
-    assert len(world.issued) == 2
-    stored = b"".join(file.read_bytes() for file in (tmp_path / "data").rglob("*") if file.is_file())
-    snapshots = b"".join(
-        zstd.decompress(file.read_bytes()) for file in (tmp_path / "data").rglob("*.zst") if file.stat().st_size
-    )
-    secrets = [SECRET, base64.b64encode(SECRET.encode()).decode(), *world.issued]
-    assert not [text for text in secrets if text.encode() in stored + snapshots]
-    assert b"SECRET_token" in snapshots
 
 
 def test_a_missing_secret_is_named_before_anything_is_sent(world, clock, tmp_path):

@@ -1,0 +1,92 @@
+"""What schedules and sensors launch: a job for each source and partitions definition, and runs of parts of it."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from ingest_assets.assets.names import partitions_of, raw_key, table_key
+from ingest_assets.assets.plan import Range
+from ingest_assets.assets.unfinished import Going, going
+from ingest_assets.source import Endpoint, Source
+
+
+@dataclass(frozen=True)
+class Job:
+    """Endpoints that one run can hold: Dagster refuses two partitions definitions in a job."""
+
+    definition: Any  # what Dagster does not say is the type of a job that is not resolved yet
+    endpoints: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What Dagster calls it."""
+        return str(self.definition.name)
+
+
+def jobs_of(source: Source) -> list[Job]:
+    """The source's jobs, in the order of the file."""
+    return [_job(source, kind, endpoints) for kind, endpoints in _groups(source)]
+
+
+def request(jobs: list[Job], wanted: Range, priority: int, run_key: str | None = None) -> dg.RunRequest:
+    """The run that materializes a range; of runs that wait, those of higher priority go first.
+
+    Schedules need a `run_key`: a daemon that dies within a tick asks once. Sensors have none: what they ask for again
+    after it failed is asked for by the same key.
+    """
+    source, endpoint = wanted.endpoints[0]
+    job = next(job for job in jobs if endpoint in job.endpoints)
+    keys = [key(source, name) for _, name in wanted.endpoints for key in (raw_key, table_key)]
+    tags = {"dagster/priority": str(priority)} | days(wanted)
+    return dg.RunRequest(run_key=run_key, job_name=job.name, asset_selection=keys, tags=tags)
+
+
+def going_on(
+    context: dg.SensorEvaluationContext | dg.ScheduleEvaluationContext, source: Source, jobs: list[Job]
+) -> Going:
+    """What has been asked for already of a source, and is not done."""
+    definitions = {
+        table_key(source.name, name): partitions_of(source.name, one) for name, one in source.endpoints.items()
+    }
+    graph = context.repository_def.asset_graph if context.repository_def else None
+    return going(context.instance, graph, definitions, {job.name: job.endpoints for job in jobs})
+
+
+def days(wanted: Range) -> dict[str, str]:
+    """The tags of one run over many partitions, each fetched and loaded before the next."""
+    if wanted.first is None or wanted.last is None:
+        return {}
+    return {
+        "dagster/asset_partition_range_start": wanted.first,
+        "dagster/asset_partition_range_end": wanted.last,
+    }
+
+
+def _groups(source: Source) -> Iterator[tuple[str, tuple[str, ...]]]:
+    members: dict[dg.PartitionsDefinition[str] | None, list[str]] = defaultdict(list)
+    for name, endpoint in source.endpoints.items():
+        members[partitions_of(source.name, endpoint)].append(name)
+    kinds = [_kind(source.endpoints[names[0]]) for names in members.values()]
+    for names in members.values():
+        kind = _kind(source.endpoints[names[0]])
+        yield kind if kinds.count(kind) == 1 else f"{kind}_{names[0]}", tuple(names)
+
+
+def _kind(endpoint: Endpoint) -> str:
+    told = endpoint.partitions
+    if told is None:
+        return "listings_and_feeds"
+    return "_".join([*([f"{told.every}s"] if told.every else []), *(f"by_{name}" for name in sorted(told.by))])
+
+
+def _job(source: Source, kind: str, endpoints: tuple[str, ...]) -> Job:
+    keys = [key(source.name, name) for name in endpoints for key in (raw_key, table_key)]
+    definition = dg.define_asset_job(
+        f"{source.name}_{kind}",
+        selection=dg.AssetSelection.assets(*keys),
+        description=f"{', '.join(endpoints)} of {source.name}",
+    )
+    return Job(definition, endpoints)

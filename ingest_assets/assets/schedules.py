@@ -1,0 +1,56 @@
+"""Schedules: one for each job of a source, delivered stopped. Each asks for what `ingest run` would ask for then."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from ingest_assets.assets.jobs import Job, going_on, request
+from ingest_assets.assets.members import add_listed
+from ingest_assets.assets.plan import Range, Wanted, in_runs, planned
+from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.assets.unfinished import Going
+from ingest_assets.errors import IngestError
+from ingest_assets.load.ledger import Known
+from ingest_assets.source import Source
+
+# Ahead of backfills, which Dagster starts with 0: last night's data is waited for.
+_PRIORITY = 10
+_WAIT_SECONDS = 30.0
+
+
+def schedules_of(source: Source, jobs: list[Job]) -> list[dg.ScheduleDefinition]:
+    """The source's schedules: each asks for the days that are due, and for feeds and listings at each tick."""
+    return [_schedule(source, job, jobs) for job in jobs]
+
+
+def _schedule(source: Source, job: Job, jobs: list[Job]) -> dg.ScheduleDefinition:
+    @dg.schedule(job=job.definition, cron_schedule=source.schedule, name=f"{job.name}_schedule")
+    def schedule(
+        context: dg.ScheduleEvaluationContext, api: Api, warehouse: Warehouse
+    ) -> list[dg.RunRequest] | dg.SkipReason:
+        try:
+            line = replace(api.line(source, "", warehouse.folder), warehouse_wait_seconds=_WAIT_SECONDS)
+            known = line.known("")
+            for name in job.endpoints:
+                add_listed(context.instance, line, name)
+        except IngestError as error:
+            return dg.SkipReason(str(error))
+        on_their_way = going_on(context, source, jobs)
+        here = {name: known[name] for name in job.endpoints}
+        ranges = due_runs(source, here, on_their_way, context.scheduled_execution_time.astimezone(UTC))
+        if not ranges:
+            return dg.SkipReason(f"nothing of {', '.join(job.endpoints)} is due, or it is asked for already")
+        at = context.scheduled_execution_time.isoformat()
+        return [request(jobs, wanted, _PRIORITY, f"{at} {number}") for number, wanted in enumerate(ranges)]
+
+    return schedule
+
+
+def due_runs(source: Source, known: Mapping[str, Known], on_their_way: Going, now: datetime) -> list[Range]:
+    """The runs that bring some endpoints up to date, but for what is asked for already."""
+    names, sources = [(source.name, name) for name in known], {source.name: source}
+    loaded, members = (lambda name: known[name[1]].fetches), (lambda name: known[name[1]].members)
+    keys = planned(sources, names, Wanted(), loaded, now, members, tick=now)
+    return in_runs(sources, {n: [key for key in some if key not in on_their_way.of(n[1])] for n, some in keys.items()})
