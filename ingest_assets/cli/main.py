@@ -4,6 +4,7 @@ Exit codes: 0 done; 1 something failed, or is wrong with the data; 2 mend a file
 75 try again later: an API or a lock asks for patience; 130 interrupted.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -17,6 +18,7 @@ from ingest_assets.cli import keep, line, look, mend, serve
 from ingest_assets.cli.options import FAILED, INTERRUPTED, LATER, MEND
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 
+_OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept),
     "Look": (look.status, look.sources, look.check, look.preview, look.verify, look.report, look.why, look.trace),
@@ -88,6 +90,12 @@ def guarded(command: Callable[[], object], *, as_json: bool = False) -> int:
         # Who read has enough, as `head` does; else Python would complain of it once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        if error.errno not in _OF_THE_DISK:
+            raise
+        message = f"{error.filename}: {error.strerror}. Expected a folder that this user may write to, with room in it"
+        click.echo(f"✗ {message}", err=True)
+        return _told("StorageFailed", message, FAILED, as_json=as_json)
     return 0
 
 

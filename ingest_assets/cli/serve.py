@@ -12,10 +12,10 @@ from ingest_assets.cli.options import DAY, FAILED, json_option
 
 @click.command(short_help="Dagster's UI on this data.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=3000, show_default=True, help="This one, or the next that is free.")
+@click.option("--port", type=int, help="Just this one. By default 3000, or the next that is free.")
 @json_option
 @click.pass_obj
-def ui(data: str, host: str, port: int, as_json: bool) -> None:
+def ui(data: str, host: str, port: int | None, as_json: bool) -> None:
     """Dagster's UI and daemon on this data, until Ctrl-C.
 
     \b

@@ -14,6 +14,7 @@ from ingest_assets.assets.launch import start_instance
 from ingest_assets.commands.output import Output
 from ingest_assets.errors import TransientFailure
 
+_FIRST_PORT = 3000
 _START_SECONDS = 120
 _STOP_SECONDS = 20
 
@@ -26,6 +27,15 @@ def free_port(first: int, host: str) -> int:
             if _binds(probe, host, port):
                 return port
     raise TransientFailure(f"no port from {first} to {first + 99} is free on {host}; name one by --port")
+
+
+def _named_port(port: int, host: str) -> int:
+    """This port and no other: whoever named it, such as a proxy, will not look for the next one."""
+    with contextlib.closing(socket.socket()) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not _binds(probe, host, port):
+            raise TransientFailure(f"port {port} on {host} is taken, or not yours; end who has it, or name another")
+    return port
 
 
 def _binds(probe: socket.socket, host: str, port: int) -> bool:
@@ -43,10 +53,11 @@ def command(host: str, port: int) -> list[str]:
     return [*dagster, "--host", host, "--port", str(port), "--log-level", "error"]
 
 
-def serve(host: str, port: int, out: Output) -> None:
-    """Become the UI; does not return."""
+def serve(host: str, port: int | None, out: Output) -> None:
+    """Become the UI; does not return. Without a port, on the first one from 3000 on that is free."""
+    port = free_port(_FIRST_PORT, host) if port is None else _named_port(port, host)
     start_instance()
-    arguments = command(host, free_port(port, host))
+    arguments = command(host, port)
     url = f"http://{host}:{arguments[arguments.index('--port') + 1]}"
     out.console.print(f"Dagster UI: {url}")
     out.document({"url": url})

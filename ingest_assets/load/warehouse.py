@@ -26,6 +26,7 @@ from ingest_assets.raw.snapshots import Snapshots
 _STORAGE = "v1.0.0"
 _RESERVE_BYTES = 100_000_000
 _UNTOUCHED = "What is loaded and fetched stays as it is"
+_UNREADABLE = ("Storage Version", "version number", "Corrupt database", "not a valid DuckDB")  # as DuckDB says it
 _ROW_GROUP = 30_720  # rows that are held in memory until they are written; a quarter of what is usual
 _THREADS = 2  # each takes its share of the memory, so that more of them need a higher limit
 
@@ -319,6 +320,11 @@ class Warehouse:
         if isinstance(error, duckdb.OutOfMemoryException) or "allocate" in told:
             return TooLittleMemory(
                 f"{self.writer}: DuckDB cannot do with {self.memory_mb} MB: {told}. {_UNTOUCHED}; give it more memory"
+            )
+        if any(sign in told for sign in _UNREADABLE):
+            return StorageFailed(
+                f"{self.writer}: {told}. It is damaged, or a later DuckDB wrote it. Use the version that wrote it; or "
+                "move the file away and build it again from the snapshots: ingest rebuild"
             )
         # Nobody else writes: where a commit fails, it is the disk.
         if isinstance(error, duckdb.IOException | duckdb.FatalException) or "Failed to commit" in told:

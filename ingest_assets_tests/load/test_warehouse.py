@@ -1,10 +1,12 @@
 """The lock, the reader's copy, the disk, and the names that SQL is made of."""
 
+import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -304,3 +306,34 @@ def test_a_load_that_was_overtaken_again_and_again_keeps_the_others_out(lab, dai
 
     assert 6 in things.accounts()
     assert len(mine.warehouse.others) == 2  # they were let in three times
+
+
+def _of_storage(file: Path, version: int) -> None:
+    """Make a DuckDB file say that it is of this storage version, its checksum right."""
+    content = bytearray(file.read_bytes())
+    content[12:20] = version.to_bytes(8, "little")
+    checksum = 5381
+    for (word,) in struct.iter_unpack("<Q", bytes(content[8:4096])):
+        checksum ^= word * 0xBF58476D1CE4E5B9 % 2**64
+    content[:8] = checksum.to_bytes(8, "little")
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("wrong", ["later", "damaged", "no database"])
+def test_a_file_that_this_duckdb_cannot_read_is_told_with_the_way_out_and_left_as_it_is(tmp_path: Path, wrong: str):
+    with Warehouse(tmp_path).session("making it"):
+        pass
+    file = Warehouse(tmp_path).writer
+    if wrong == "later":
+        _of_storage(file, 999)
+    elif wrong == "damaged":
+        file.write_bytes(file.read_bytes()[:100] + b"?" + file.read_bytes()[101:])
+    else:
+        file.write_bytes(b"no database")
+    before = file.read_bytes()
+
+    refused = pytest.raises(StorageFailed, match=r"writer\.duckdb: .*move the file away and build it again.*rebuild")
+    with refused, Warehouse(tmp_path).session("opening it"):
+        pass
+
+    assert file.read_bytes() == before
