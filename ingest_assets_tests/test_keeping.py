@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import threading
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from ingest_assets.commands import environment
 from ingest_assets.commands.backup import backup
 from ingest_assets.commands.output import output
 from ingest_assets.commands.rebuild import rebuild
+from ingest_assets.commands.status import status
 from ingest_assets.commands.verify import verify
 from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.line import Line
 from ingest_assets.load import ledger
 from ingest_assets.load.warehouse import Warehouse
-from ingest_assets.raw.snapshots import Snapshots
+from ingest_assets.raw import manifest
+from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.sandbox import Sandbox
 
 DAYS = ("2026-11-17", "2026-11-18")
@@ -431,3 +434,43 @@ def test_a_moved_data_folder_needs_nothing_and_names_no_place(place: Any, box: S
     assert state(moved) == before
     named = [f for f in moved.data.rglob("*") if f.is_file() and str(place.folder).encode() in f.read_bytes()]
     assert [f for f in named if "dagster" not in f.parts] == []
+
+
+def an_hour_ago(snapshot: Snapshot) -> None:
+    """Let it say that its walk ended an hour ago: whoever loads it has had the time."""
+    told = snapshot.manifest
+    assert told.ended is not None
+    earlier = replace(told.ended, at=told.ended.at - timedelta(hours=1))
+    manifest.write(snapshot.folder, replace(told, ended=earlier))
+
+
+def test_status_names_what_is_stored_and_not_loaded(place: Any, capsys: Any) -> None:
+    ingest(place, "stripe", "charges")
+    ingest(place, "stripe", "customers")
+    of = line(place, "stripe")
+    with of.partition("customers", None):
+        fetched = of.fetch("customers", None)
+    an_hour_ago(fetched)
+    Warehouse(place.data).publish()
+
+    status(catalog.sources(), [("stripe", "customers"), ("stripe", "charges")], place.data, output(as_json=False))
+
+    told = capsys.readouterr().out
+    assert "! stripe.customers: loaded: it is stored and not loaded. Next: ingest rebuild" in told
+    assert "stripe.charges: loaded" not in told
+
+
+def test_what_was_undone_stays_undone(place: Any) -> None:
+    ingest(place, "stripe", "charges")
+    ingest(place, "stripe", "charges")
+    of = line(place, "stripe")
+    newest = of.snapshots.fetches("stripe", "charges", DAYS[1])[-1]
+    with of.partition("charges", DAYS[1]):
+        of.undo("charges", [newest], "undone by a test")
+    before, numbers = state(place), place.ask(f"{_NUMBERS} ORDER BY _fetch")
+    lose(place)
+
+    assert rebuilt()
+
+    assert {**state(place), "fetches": []} == {**before, "fetches": []}
+    assert place.ask(f"{_NUMBERS} ORDER BY _fetch") == numbers
