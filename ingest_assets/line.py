@@ -26,14 +26,16 @@ from ingest_assets.http.limits import Limiter, RateLimit
 from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
-from ingest_assets.load import ledger
+from ingest_assets.load import ledger, partitioning
 from ingest_assets.load import listed as listing
 from ingest_assets.load.erase import Eraser
 from ingest_assets.load.load import LOADABLE, Loaded, Loader
+from ingest_assets.load.partitioning import Kept
 from ingest_assets.load.stage import Work
 from ingest_assets.load.summary import Summary, summaries
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.locks import held
+from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.paths import encoded
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source, listed
@@ -117,6 +119,7 @@ class Line:
     warehouse_wait_seconds: float = 120
     watcher: Watcher = field(default_factory=Unwatched)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _fitting: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     @cached_property
     def settled(self) -> Source:
@@ -132,6 +135,11 @@ class Line:
     def snapshots(self) -> Snapshots:
         """The snapshots of the data folder."""
         return Snapshots(self.data / "raw", now=self.now)
+
+    @property
+    def archive(self) -> Path:
+        """Where snapshots go that were given up as a whole."""
+        return self.data / "archive"
 
     @contextlib.contextmanager
     def partition(
@@ -152,6 +160,7 @@ class Line:
         `since` moves a feed to begin at that time. Raises what `Puller.fetch` raises; a fetch that failed for good
         stands in the warehouse with its reason.
         """
+        self.refuse_changed(endpoint)
         walk = Walk(self.settled, endpoint, partition, self._position(endpoint, partition, since))
         try:
             with self._client(endpoint, walk.label, self._traced(endpoint, partition)) as client:
@@ -166,7 +175,11 @@ class Line:
             return peek(client, walk)
 
     def load(self, endpoint: str, partition: str | None, *, replay: bool = False) -> list[Loaded]:
-        """Load what is stored and not loaded; `replay` goes through all kept fetches again. Sends no request."""
+        """Load what is stored and not loaded; `replay` goes through all kept fetches again. Sends no request.
+
+        ConfigError where what is kept is of other partitions than the file says.
+        """
+        self.refuse_changed(endpoint)
         return self._loader(endpoint).load(partition, replay=replay)
 
     def undo(self, endpoint: str, fetches: Sequence[Snapshot], reason: str) -> list[Loaded]:
@@ -295,6 +308,37 @@ class Line:
         key = (self.source.name, endpoint, partition)
         with self.warehouse.session(f"noting a failure of {self.label(endpoint, partition)}") as connection:
             ledger.failed(connection, key, self.run, ledger.Failure(partition, self.now(), str(error), stops))
+
+    def kept(self, endpoint: str) -> list[Kept]:
+        """The fetches that count: those that are loaded, and those that are stored to be loaded."""
+        loaded = [f for f in self.fetches(endpoint) if f.loaded]
+        known = {fetch.fetch for fetch in loaded}
+        waiting = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint) if s.fetch not in known]
+        found = [Kept(f.fetch, f.partition, (f.from_time, f.until_time)) for f in loaded]
+        for one in waiting:
+            if one.ended and one.ended.verdict in LOADABLE:
+                bounds = (one.bounds.from_, one.bounds.until) if one.bounds else (None, None)
+                found.append(Kept(one.fetch, one.partition, bounds))
+        return sorted(found, key=lambda kept: kept.fetch)
+
+    def refuse_changed(self, endpoint: str) -> None:
+        """ConfigError where what is kept is of other partitions than the file says; looked at once."""
+        if endpoint not in self._fitting:
+            label = f"{self.source.name}.{endpoint}"
+            partitioning.refuse(label, self.source.endpoints[endpoint], self.kept(endpoint))
+            self._fitting.add(endpoint)
+
+    def abandon(self, endpoint: str) -> Path | None:
+        """Give up all that is kept of an endpoint: its tables go, its snapshots to the archive; where they are then.
+
+        The caller holds the locks of its partitions.
+        """
+        name = self.source.name
+        with self.warehouse.session(f"giving up {name}.{endpoint}") as connection:
+            known = ledger.registry(connection, name, endpoint)
+            tables = list(Registry.from_json(known[2]).names.values()) if known else []
+            partitioning.abandon(connection, name, endpoint, tables)
+        return self.snapshots.archive(name, endpoint, self.archive)
 
     def stored(self, endpoint: str, partition: str | None) -> Snapshot | None:
         """The newest stored fetch that counts, or None."""

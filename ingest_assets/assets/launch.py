@@ -102,6 +102,12 @@ def catch_up(
     return told
 
 
+def forget(name: Name) -> None:
+    """Make Dagster forget what it shows of an endpoint's two assets."""
+    with _instance() as instance:
+        instance.wipe_assets([raw_key(*name), table_key(*name)])
+
+
 def _keys(wanted: Range, *, tables_only: bool) -> list[dg.AssetKey]:
     kinds = (table_key,) if tables_only else (raw_key, table_key)
     return [kind(*name) for name in wanted.endpoints for kind in kinds]

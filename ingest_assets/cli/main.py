@@ -22,7 +22,7 @@ _OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQU
 _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept),
     "Look": (look.status, look.sources, look.check, look.preview, look.verify, look.report, look.why, look.trace),
-    "Mend": (mend.quarantine, mend.undo, mend.forget),
+    "Mend": (mend.quarantine, mend.undo, mend.migrate, mend.forget),
     "Keep": (keep.du, keep.reader, keep.backup, keep.rebuild),
     "Serve": (serve.ui, serve.sandbox, serve.demo, serve.completion),
 }

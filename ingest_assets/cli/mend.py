@@ -166,6 +166,40 @@ def forget(data: str, table: str, key: tuple[str, ...], lift: bool, yes: bool, a
     out.document(told | {"done": True})
 
 
+@click.command(short_help="After the partitions of a file were changed.")
+@click.argument("name", metavar="SOURCE.ENDPOINT")
+@yes_option
+@json_option
+@click.pass_obj
+def migrate(data: str, name: str, yes: bool, as_json: bool) -> None:
+    """Give up what is kept under another partitioning, so that an endpoint can be fetched anew.
+
+    Shows first what it would do, and asks; without a terminal, --yes answers. The responses are moved to the archive
+    beside the data, not removed.
+
+    \b
+    ingest migrate stripe.charges
+    """
+    from ingest_assets import catalog
+    from ingest_assets.assets.plan import one
+    from ingest_assets.commands import environment
+    from ingest_assets.commands import migrate as asked
+    from ingest_assets.commands.output import output
+
+    out, folder, sources = output(as_json=as_json), environment.settle(data), catalog.sources()
+    wanted = one(sources, name)
+    migration = asked.plan(sources[wanted[0]], wanted, folder)
+    told = asked.show(migration, out)
+    if not migration.foreign:
+        out.document(told | {"done": False})
+        return
+    if not _agreed(yes=yes, as_json=as_json):
+        out.document(told | {"done": False}, ok=False)
+        sys.exit(MEND)
+    asked.migrate(migration, out)
+    out.document(told | {"done": True})
+
+
 def _agreed(*, yes: bool, as_json: bool) -> bool:
     """Whether what was shown shall be done: as --yes says, or who sits at the terminal."""
     if yes:

@@ -12,6 +12,7 @@ status       one screen on all that is loaded
 sources      which sources there are
 check        a source file against its API: one page an endpoint, nothing written
 quarantine   records that did not fit: which, why, and whether they fit now
+migrate      another partitioning: what is kept of the former one is given up and kept aside
 undo         back to the state before a fetch
 forget       a person's records erased, and kept out
 verify       whether every stored response is what was written

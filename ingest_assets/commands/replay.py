@@ -14,6 +14,7 @@ def ranges_to_replay(source: Source, name: Name, data: Path, key: str | None, *,
 
     Raises ConfigError where a partition is named of which nothing is stored.
     """
+    Api(data=str(data)).line(source, "").refuse_changed(name[1])
     stored = _stored(source, name, data)
     if key is not None:
         if key not in stored:

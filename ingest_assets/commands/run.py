@@ -31,8 +31,10 @@ class Outcome:
 
 
 def fetches(data: Path, sources: Mapping[str, Source], name: Name) -> Sequence[Fetch]:
-    """What the warehouse knows of an endpoint's fetches."""
-    return Api(data=str(data)).line(sources[name[0]], "").fetches(name[1])
+    """What the warehouse knows of an endpoint's fetches; ConfigError where they are of other partitions."""
+    line = Api(data=str(data)).line(sources[name[0]], "")
+    line.refuse_changed(name[1])
+    return line.fetches(name[1])
 
 
 def members(data: Path, sources: Mapping[str, Source], name: Name) -> Members:

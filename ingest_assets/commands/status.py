@@ -28,6 +28,7 @@ class _State:
     newest_partition: str | None
     last_look: datetime | None
     problems: tuple[str, ...]
+    is_open: bool = False
 
 
 def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out: Output) -> bool:
@@ -42,9 +43,7 @@ def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
         nothing = [{"endpoint": ".".join(name), "problems": ["nothing is loaded. Next: ingest run"]} for name in names]
         out.document({"endpoints": nothing}, ok=False)
         return False
-    rows = [
-        (".".join(n), s.rows, s.newest_partition, _looked(s), "!" if s.problems else "ok") for n, s in states.items()
-    ]
+    rows = [(".".join(n), s.rows, _newest(s), _looked(s), "!" if s.problems else "ok") for n, s in states.items()]
     out.console.print(table(("endpoint", "rows", "newest partition", "last look", ""), rows))
     problems = [(name, text) for name, state in states.items() for text in state.problems]
     for name, text in problems:
@@ -68,7 +67,23 @@ def _state(connection: Any, source: Source, name: Name, data: Path, now: datetim
         problems = [f"nothing is loaded. Next: ingest run {'.'.join(name)}"] if not ended else problems[:1]
     problems += _unfinished(data, name) + _unloaded(at, source, data)
     rows = at.rows(f"SELECT count(*) FROM {at.table}")[0][0] if loads else None  # noqa: S608 -- quoted
-    return _State(rows, partition, ended, tuple(problems))
+    return _State(rows, partition, ended, tuple(problems), is_open=_is_open(at, partition))
+
+
+def _is_open(at: Looked, partition: str | None) -> bool:
+    """Whether a partition was fetched while its period was running."""
+    found = at.rows(
+        "SELECT verdict FROM _ingest.fetches WHERE source = ? AND endpoint = ? AND partition = ? "
+        "AND loaded IS NOT NULL ORDER BY _fetch DESC LIMIT 1",
+        at.source,
+        at.name,
+        partition,
+    )
+    return found == [("open",)]
+
+
+def _newest(state: _State) -> str | None:
+    return f"{state.newest_partition} (open)" if state.is_open else state.newest_partition
 
 
 def _looked(state: _State) -> str:

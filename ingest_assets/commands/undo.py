@@ -90,8 +90,10 @@ def _chosen(
     if fetch not in {snapshot.fetch for snapshot in of}:
         newest = ", ".join(str(snapshot.fetch) for snapshot in of[: -_CHOICES - 1 : -1])
         raise ConfigError(f"{label}: there is no fetch {fetch} that could be undone; the newest are {newest}")
+    (named,) = {snapshot.manifest.partition for snapshot in of if snapshot.fetch == fetch}
     later = source.endpoints[name[1]].feed is not None
-    return [snapshot for snapshot in of if snapshot.fetch == fetch or (later and snapshot.fetch > fetch)]
+    same = [snapshot for snapshot in of if snapshot.manifest.partition == named]
+    return [snapshot for snapshot in same if snapshot.fetch == fetch or (later and snapshot.fetch > fetch)]
 
 
 def _refuse_missing(line: Line, name: Name) -> None:

@@ -60,7 +60,7 @@ def due(
     Closed periods since the oldest one that is loaded, the last few at first (24 hours, 7 days, 4 weeks, 3 months);
     what failed between; those that may have changed since they were fetched; and the running one, where it is open.
     """
-    told, loaded = endpoint.partitions, list(fetches)
+    told, loaded = endpoint.partitions, [fetch for fetch in fetches if _is_known(endpoint, fetch.partition)]
     if told is None:
         return []
     periods = _periods(endpoint, loaded, now)
@@ -106,6 +106,15 @@ def outstanding(
     loaded, pace = _complete(fetches), _pace(endpoint)
     before = now - pace if tick is None else min(tick, now - pace / 2)
     return [key for key in keys if key not in loaded or _may_have_changed(endpoint, loaded[key], before)]
+
+
+def _is_known(endpoint: Endpoint, partition: str | None) -> bool:
+    """Whether a key is one of the file's; see `ingest_assets.load.partitioning` on those that are not."""
+    try:
+        endpoint.bounds(partition)
+    except ValueError:
+        return False
+    return True
 
 
 def _periods(endpoint: Endpoint, fetches: Iterable[Fetch], now: datetime) -> Sequence[str | None]:

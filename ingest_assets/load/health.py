@@ -1,5 +1,6 @@
 """What is wrong with a table, looked at in all its partitions: the worst is named, with what to do.
 
+partitions   what is loaded is of the partitions that the file says
 unique_key   no two rows of a key
 required     no row without a value that the contract wants
 complete     the newest fetch of each partition reached its end, and that of a closed period came after it had settled
@@ -15,7 +16,9 @@ from typing import Any
 
 import duckdb
 
+from ingest_assets.load import partitioning
 from ingest_assets.load.due import combinations
+from ingest_assets.load.partitioning import Kept
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.source import Endpoint
 
@@ -51,6 +54,14 @@ class Looked:
         """All rows of a query."""
         return self.connection.execute(query, list(values)).fetchall()
 
+    def knows(self, partition: str | None) -> bool:
+        """Whether this is one of the partitions that the file says."""
+        try:
+            self.endpoint.bounds(partition)
+        except ValueError:
+            return False
+        return (self.endpoint.partitions is None) == (partition is None)
+
     def newest(self, columns: str, where: str, *values: Any) -> list[tuple[Any, ...]]:
         """These columns of the newest fetch of each partition that meets a condition; its values are $3 and on."""
         return self.rows(
@@ -60,6 +71,24 @@ class Looked:
             self.name,
             *values,
         )
+
+
+def partitions(at: Looked) -> Found:
+    """What is loaded is of the partitions that the file says."""
+    loaded = [
+        Kept(fetch, partition, (lower, upper))
+        for fetch, partition, lower, upper in at.rows(
+            "SELECT _fetch, partition, from_time, until_time FROM _ingest.fetches "
+            "WHERE source = $1 AND endpoint = $2 AND loaded IS NOT NULL ORDER BY _fetch",
+            at.source,
+            at.name,
+        )
+    ]
+    found = partitioning.foreign(at.endpoint, loaded)
+    if not found:
+        return Found()
+    told = partitioning.problem(at.endpoint, found)
+    return Found(f"{told}. Next: put the file back, or ingest migrate {at.source}.{at.name}")
 
 
 def unique_key(at: Looked) -> Found:
@@ -92,6 +121,7 @@ def complete(at: Looked) -> Found:
         "CASE WHEN ended IS NULL THEN started < $3 ELSE verdict <> 'given_up' END",
         at.now - _DIED,
     )
+    ended = [one for one in ended if at.knows(one[0])]
     still = [partition for partition, verdict, _ in ended if verdict == "open"]
     over = [partition for partition in still if _is_over(at, partition)]
     bad = [(p, f"{verdict}: {reason}") for p, verdict, reason in ended if verdict not in ("complete", "open")]
@@ -153,7 +183,9 @@ def contract(at: Looked) -> Found:
 def fresh(at: Looked) -> Found:
     """Closed partitions that are late, or how long ago the API was last asked to its end."""
     within = at.endpoint.fresh_within or timedelta(0)
-    done = at.newest("partition, ended", "loaded IS NOT NULL AND verdict = 'complete'")
+    done = [
+        one for one in at.newest("partition, ended", "loaded IS NOT NULL AND verdict = 'complete'") if at.knows(one[0])
+    ]
     if at.endpoint.periods is None:
         return _looked_at(at, within, done)
     if not done:
@@ -227,6 +259,7 @@ def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
     return {
         **({"unique_key": unique_key} if endpoint.primary_key else {}),
         **({"required": required} if wanted else {}),
+        "partitions": partitions,
         "complete": complete,
         "quarantine": quarantine,
         "contract": contract,

@@ -124,6 +124,23 @@ class Snapshots:
             raise StorageFailed(f"{folder}: the stored pages of fetch {fetch} are missing; restore them from a backup")
         return Snapshot(folder)
 
+    def archive(self, source: str, endpoint: str, into: Path) -> Path | None:
+        """Move all snapshots of an endpoint out of here, to a folder of the moment's name; None where there are none.
+
+        The caller holds the locks of all its partitions.
+        """
+        folder = self.folder / encoded(source) / encoded(endpoint)
+        if not folder.is_dir():
+            return None
+        last = max((snapshot.fetch for snapshot in self.fetches(source, endpoint)), default=0)
+        target = into / encoded(source) / encoded(endpoint) / f"{self.now():%Y%m%dT%H%M%SZ}-{last}"
+        with disk.writing(into):
+            disk.make_folder(target.parent)
+            folder.rename(target)
+            disk.sync_folder(target.parent)
+            disk.sync_folder(folder.parent)
+        return target
+
     def last_number(self) -> int:
         """The greatest number of a fetch that was ever issued for this folder; 0 before the first.
 
