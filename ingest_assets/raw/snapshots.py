@@ -127,18 +127,19 @@ class Snapshots:
     def archive(self, source: str, endpoint: str, into: Path) -> Path | None:
         """Move all snapshots of an endpoint out of here, to a folder of the moment's name; None where there are none.
 
-        The caller holds the locks of all its partitions.
+        The caller holds the locks of all its partitions. Who was forgotten stays so: that is left where it is.
         """
         folder = self.folder / encoded(source) / encoded(endpoint)
-        if not folder.is_dir():
+        if not (partitions := _folders(folder)):
             return None
         last = max((snapshot.fetch for snapshot in self.fetches(source, endpoint)), default=0)
         target = into / encoded(source) / encoded(endpoint) / f"{self.now():%Y%m%dT%H%M%SZ}-{last}"
         with disk.writing(into):
-            disk.make_folder(target.parent)
-            folder.rename(target)
-            disk.sync_folder(target.parent)
-            disk.sync_folder(folder.parent)
+            disk.make_folder(target)
+            for partition in partitions:
+                partition.rename(target / partition.name)
+            disk.sync_folder(target)
+            disk.sync_folder(folder)
         return target
 
     def last_number(self) -> int:

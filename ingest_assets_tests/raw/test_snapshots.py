@@ -150,3 +150,20 @@ def test_a_reader_sees_the_pages_that_are_whole_while_a_walk_appends(
         found = bodies(snapshots.find("stripe", "charges", "2026-01-01", 7))
 
     assert found == [b"whole"]
+
+
+def test_an_archived_endpoint_is_gone_from_here_but_for_who_was_forgotten(
+    snapshots: Snapshots, manifest: Manifest, tmp_path: Path
+) -> None:
+    for number, partition in ((1, "2026-01-01"), (2, "2026-01-02")):
+        snapshots.begin(replace(manifest, fetch=number, partition=partition)).end("complete", "last page")
+    endpoint = snapshots.fetches("stripe", "charges")[0].folder.parent.parent
+    (endpoint / ".forgotten.json").write_text("{}")
+
+    archived = snapshots.archive("stripe", "charges", tmp_path / "archive")
+
+    assert snapshots.fetches("stripe", "charges") == []
+    assert (endpoint / ".forgotten.json").exists()
+    assert archived is not None
+    assert sorted(folder.name for folder in archived.iterdir()) == ["2026-01-01", "2026-01-02"]
+    assert snapshots.archive("stripe", "charges", tmp_path / "archive") is None
