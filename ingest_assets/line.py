@@ -8,6 +8,7 @@ Without Dagster, so that it can be used as a library; `ingest_assets.assets` cal
 import contextlib
 import hashlib
 import os
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ingest_assets import catalog
-from ingest_assets.errors import ConfigError, IngestError
+from ingest_assets.errors import ConfigError, IngestError, Locked
 from ingest_assets.extract.peek import Peek, peek
 from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
@@ -225,6 +226,21 @@ class Line:
         step = _AT_ONCE if self.source.endpoints[endpoint].contract.write == "merge" else 1
         for done in range(step, len(waiting) + step, step) if waiting else [0]:
             yield from self._loader(endpoint, frozenset(waiting[done:])).load(partition)
+
+    def sweep(self) -> bool:
+        """Remove what dead processes left of their staging; False, and nothing done, where somebody works."""
+        before = time.time()
+        try:
+            for lock in (self.data / "locks").glob("*/*/*.lock"):
+                with held(lock, "sweeping the staging folder", 0):
+                    pass
+        except Locked:
+            return False
+        # What somebody stages who began since then is younger.
+        for file in self.warehouse.staging.glob("*"):
+            if file.is_file() and file.stat().st_mtime < before:
+                file.unlink(missing_ok=True)
+        return True
 
     def eraser(self, endpoint: str) -> Eraser:
         """What finds and erases a key of an endpoint; it waits for who works on a partition, or raises Locked."""

@@ -12,11 +12,11 @@ from ingest_assets.assets.plan import Name
 from ingest_assets.assets.previews import forget_previews
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.terminal import table
+from ingest_assets.commands.terminal import counted, table
 from ingest_assets.errors import StorageFailed
 from ingest_assets.line import Line, trace_file
 from ingest_assets.load.erase import Eraser, Key, Stored
-from ingest_assets.load.occurs import Occurrence, occurrences
+from ingest_assets.load.occurs import QUARANTINE, Occurrence, occurrences
 from ingest_assets.source import Source
 
 
@@ -69,13 +69,18 @@ def _plan(forgetting: Forgetting) -> str:
     stored, columns = forgetting.stored, ", ".join(forgetting.key.columns)
     if forgetting.done:
         return f"{forgetting.label}: this {columns} is forgotten already; nothing of it is stored, and it stays out"
-    found = f"{stored.records:,} records on {stored.pages:,} pages of {len(stored.found):,} fetches"
+    if not stored.records:
+        return (
+            f"Nothing that is stored of {forgetting.label} has this {columns}. With --yes it is kept out of later "
+            "fetches all the same, and rows of pages that are not stored any more are erased"
+        )
+    found = f"{counted(stored.records, 'record')} on {counted(stored.pages, 'page')}"
     return f"""\
 ingest forget erases from {forgetting.label}, by its {columns}:
 
-  stored responses   {found}: marks take their place
+  stored responses   {found} of {counted(len(stored.found), "fetch", "fetches")}: marks take their place
   warehouse          rows, child rows, kept versions, records in quarantine
-  copies             free space of the database, the reader's copy, previews in Dagster
+  copies             free space of the database, reader's copy, Dagster's previews
 
 Later fetches leave it out, and count it as filtered, until --lift. Backups are yours to clean, and so is what ingest
 migrate moved to the archive."""
@@ -85,13 +90,16 @@ def _elsewhere(forgetting: Forgetting, data: Path) -> list[Occurrence]:
     """Where the values occur but in the key's own columns; nothing before the first load."""
     try:
         with Warehouse(data=str(data)).reading() as connection:
-            found = occurrences(connection, forgetting.key.values, ())
+            found = occurrences(connection, forgetting.key.values)
     except StorageFailed:
         return []
-    return [one for one in found if one.table != forgetting.label or one.column not in forgetting.key.columns]
+    own = {*forgetting.key.columns, QUARANTINE}
+    return [one for one in found if one.table != forgetting.label or one.column not in own]
 
 
 def _command(one: Occurrence, forgetting: Forgetting) -> str:
+    if one.column == QUARANTINE:
+        return f"ingest quarantine show {one.table}"
     source, _, name = one.table.partition(".")
     root = name.partition("__")[0]
     if root != name:
@@ -106,9 +114,13 @@ def forget(forgetting: Forgetting, data: Path, out: Output) -> None:
     line.publish()
     previews = forget_previews(table_key(*forgetting.name))
     _forget_requests(trace_file(data, line.source.name), forgetting)
-    forgetting.eraser.finish(forgetting.key, forgetting.stored, now)
-    told = f"{forgetting.stored.records:,} records of {forgetting.label}, {previews:,} previews in Dagster"
+    if swept := line.sweep():
+        forgetting.eraser.finish(forgetting.key, forgetting.stored, now)
+    records = counted(forgetting.stored.records, "record")
+    told = f"{records} of {forgetting.label}, {counted(previews, 'preview')} in Dagster"
     out.console.print(f"Forgotten: {told}. It stays out from now on", soft_wrap=True)
+    if not swept:
+        out.console.print("! A load is going on: what a dead one may have left in staging/ stays. Run this again later")
 
 
 def _forget_requests(trace: Path, forgetting: Forgetting) -> None:

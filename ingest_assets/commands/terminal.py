@@ -118,6 +118,15 @@ def _partition(label: str) -> str:
     return label.partition("[")[2].removesuffix("]")
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with the word for what it counts.
+
+    >>> counted(1, "fetch", "fetches"), counted(1200, "page")
+    ('1 fetch', '1,200 pages')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[str] = ()) -> Table:
     """Rows as a table: numbers, and the columns named in `right`, to the right; null as nothing."""
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))

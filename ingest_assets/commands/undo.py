@@ -15,7 +15,7 @@ from ingest_assets.assets.launch import catch_up
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.terminal import table
+from ingest_assets.commands.terminal import counted, table
 from ingest_assets.errors import ConfigError, StorageFailed, TransientFailure
 from ingest_assets.line import Line
 from ingest_assets.load.load import LOADABLE
@@ -137,8 +137,8 @@ def _cells(told: Mapping[str, Any]) -> list[object]:
 
 def _consequence(undoing: Undoing) -> str:
     text = (
-        f"Their responses stay on disk and count no more. The tables are made again from the {len(undoing.left):,} "
-        "fetches that are left; no request is sent."
+        "Their responses stay on disk and count no more. The tables are made again from "
+        f"{counted(len(undoing.left), 'fetch', 'fetches')} that stay; no request is sent."
     )
     left = {snapshot.manifest.partition for snapshot in undoing.left}
     gone = [p for p in dict.fromkeys(s.manifest.partition for s in undoing.fetches) if p not in left]

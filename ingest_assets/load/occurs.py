@@ -8,6 +8,8 @@ import duckdb
 
 from ingest_assets.load.warehouse import quoted
 
+QUARANTINE = "(quarantine)"
+
 
 @dataclass(frozen=True)
 class Occurrence:
@@ -18,10 +20,8 @@ class Occurrence:
     rows: int
 
 
-def occurrences(
-    connection: duckdb.DuckDBPyConnection, values: Sequence[str], leaving_out: Sequence[str]
-) -> list[Occurrence]:
-    """Where one of these values occurs, in all tables but those left out; `connection` is to the reader's copy."""
+def occurrences(connection: duckdb.DuckDBPyConnection, values: Sequence[str]) -> list[Occurrence]:
+    """Where one of these values occurs, in tables and in quarantine; `connection` is to the reader's copy."""
     columns = connection.execute(
         "SELECT schema_name, table_name, column_name, data_type FROM duckdb_columns() "
         "WHERE database_name = 'warehouse' AND schema_name <> '_ingest' AND NOT starts_with(column_name, '_') "
@@ -29,10 +29,14 @@ def occurrences(
     ).fetchall()
     found: list[Occurrence] = []
     for (schema, table), group in groupby(columns, key=lambda row: (row[0], row[1])):
-        if f"{schema}.{table}" not in leaving_out:
-            named = [(column, kind) for _, _, column, kind in group]
-            found += _of(connection, schema, table, named, values)
-    return found
+        named = [(column, kind) for _, _, column, kind in group]
+        found += _of(connection, schema, table, named, values)
+    aside = connection.execute(
+        "SELECT source || '.' || endpoint, count(*) FROM _ingest.quarantine "
+        "WHERE list_bool_or([contains(CAST(record AS VARCHAR), v) FOR v IN $1]) GROUP BY 1 ORDER BY 1",
+        [list(values)],
+    ).fetchall()
+    return [*found, *(Occurrence(table, QUARANTINE, rows) for table, rows in aside)]
 
 
 def _of(

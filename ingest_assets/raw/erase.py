@@ -176,10 +176,11 @@ def _put(index: Path, entries: Sequence[IndexEntry]) -> None:
 def _remove_former(folder: Path) -> None:
     """Segments that the index does not name, and drafts."""
     named = {entry.segment for entry in Snapshot(folder).pages} or {SEGMENT}
-    for file in folder.iterdir():
-        if (file.suffix == ".zst" and file.name not in named) or file.suffix == ".new":
-            file.unlink()
-    disk.sync_folder(folder)
+    left = [f for f in folder.iterdir() if (f.suffix == ".zst" and f.name not in named) or f.suffix == ".new"]
+    for file in left:
+        file.unlink()
+    if left:
+        disk.sync_folder(folder)
 
 
 def tidy(snapshot: Snapshot, rules: Forgotten, when: datetime) -> None:

@@ -1,0 +1,150 @@
+"""Who is erased is as if the API had never sent them, but that a mark is where each record stood."""
+
+import contextlib
+import shutil
+from datetime import UTC, datetime
+
+import pytest
+
+from ingest_assets.http.page import PageRequest
+from ingest_assets.load.erase import Eraser
+from ingest_assets.load.stage import Work
+from ingest_assets.raw.snapshots import Manifest
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+AT = {"at": {"type": "bigint"}}
+LISTS = {"l": [{"m": [1, 2]}, {"m": []}]}
+
+
+def eraser(things):
+    work = Work(things.source, things.name, things.model)
+    return Eraser(things.warehouse, things.snapshots, work, lambda _: contextlib.nullcontext())
+
+
+def erase(things, *texts):
+    """Erase a key, as `ingest forget` does; what was found of it before."""
+    one = eraser(things)
+    key = one.key(texts)
+    stored = one.look(key)
+    one.erase(key, stored, NOW)
+    one.finish(key, stored, NOW)
+    return stored
+
+
+def adds_up(things):
+    fates = "inserted + updated + unchanged + outdated + deleted + quarantined + duplicates + filtered"
+    return things.rows(f"SELECT _fetch FROM w._ingest.fetches WHERE loaded IS NOT NULL AND received <> {fates}") == []  # noqa: S608 -- ours
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {},
+        {"write": "replace_partition"},
+        {"write": "replace_partition", "primary_key": []},
+        {"newest_by": "at", "columns": AT},
+        {"newest_by": "at", "columns": AT, "deleted": {"path": "gone", "equals": True}},
+        {"columns": {"id": {"type": "varchar"}, "who": {"type": "varchar"}}},
+    ],
+    ids=["merge", "replaced", "no key", "newest_by", "newest_by and deleted", "all in quarantine"],
+)
+@pytest.mark.parametrize("by", ["id=1", "who=ann"])
+def test_the_tables_are_those_of_a_rebuild(lab, daily, rebuilt, told, by):
+    things = lab(**daily, **told)
+    things.store(
+        1, "2026-01-01", [{"id": 1, "at": 1, "who": "ann", **LISTS}, {"id": 2, "at": 1, "who": "bob", **LISTS}]
+    )
+    things.store(2, "2026-01-01", [{"id": 3, "at": 2, "who": "eve"}], [{"id": 1, "at": 3, "who": "ann", "gone": True}])
+    things.store(3, "2026-01-02", [{"id": 4, "at": 3, "who": "bob", "l": []}])
+    for day in ("2026-01-01", "2026-01-02"):
+        things.load(day)
+
+    stored = erase(things, by)
+
+    assert (stored.records, stored.pages) == (2, 2)
+    assert things.contents() == rebuilt(things, with_registry=True).contents()
+    assert adds_up(things)
+    assert [s.verify() for s in things.snapshots.fetches(things.source, things.name)] == [[], [], []]
+    assert things.load("2026-01-01") == []
+    assert [place[:3] for place in things.quarantined() if place[:3] in {(1, 0, 0), (2, 1, 0)}] == []
+
+
+def test_all_versions_of_who_had_the_value_once_are_erased(lab):
+    things = lab()
+    things.store(1, None, [{"id": 1, "mail": "old"}, {"id": 2, "mail": "other"}])
+    things.store(2, None, [{"id": 1, "mail": "new"}])
+    things.load()
+
+    erase(things, "mail=new")
+    things.load(replay=True)
+
+    assert things.values("id") == [2]
+
+
+@pytest.mark.parametrize("sent", [7, "7", 7.0, b'{"id": 7.0, "v": 1}', b'{"v": 1, "id": "\\u0037"}'])
+def test_a_key_is_known_however_it_is_written(lab, sent):
+    things = lab()
+    things.store(1, None, [sent if isinstance(sent, bytes) else {"id": sent, "v": 1}, {"id": 70, "v": 7}])
+    things.load()
+
+    stored = erase(things, "7")
+
+    assert stored.records == 1
+    assert [str(value) for value in things.values("v")] == ["7"]
+
+
+def test_a_tombstone_keeps_nothing_of_a_forgotten_key(lab):
+    things = lab(deleted={"path": "gone", "equals": True})
+    things.store(1, None, [{"id": 1}, {"id": 2}])
+    things.store(2, None, [{"id": 1, "gone": True}])
+    things.load()
+
+    erase(things, "1")
+
+    (count,) = things.rows('SELECT count(DISTINCT _id) FROM w._ingest."versions:shop.things"')
+    assert count == (1,)
+
+
+def test_rows_and_quarantine_of_pages_that_are_not_stored_any_more_are_erased_too(lab):
+    things = lab(columns={"n": {"type": "bigint"}})
+    things.store(1, None, [{"id": 1, "n": 1}, {"id": 2, "n": 1}, {"id": 1, "n": "bad"}])
+    things.load()
+    shutil.rmtree(things.raw / "shop" / "things" / "_" / "1")
+
+    erase(things, "1")
+
+    assert (things.values("id"), things.quarantined()) == ([2], [])
+    assert adds_up(things)
+
+
+def test_a_walk_that_has_not_ended_and_holds_the_key_is_given_up(lab):
+    things = lab()
+    things.store(1, None, [{"id": 2}])
+    things.load()
+    opened = things.snapshots.begin(Manifest(things.source, things.name, None, 2, NOW, "f"))
+    with opened.append(PageRequest("https://api.example.com/things")) as page:
+        page.write(b'[{"id": 1}]')
+        page.commit(200, {}, 1, {"last_record": {"id": 1}})
+
+    erase(things, "1")
+
+    stored = things.snapshots.fetches(things.source, things.name)[-1]
+    assert stored.manifest.ended is not None
+    assert stored.manifest.ended.verdict == "given_up"
+    assert stored.pages[0].note["last_record"] is None
+    assert stored.body(stored.pages[0]).read() == b"[{}       ]"
+
+
+def test_what_a_killed_call_left_of_a_segment_is_removed(lab):
+    things = lab()
+    things.store(1, None, [{"id": 1, "who": "ann"}, {"id": 2}])
+    things.load()
+    folder = things.raw / "shop" / "things" / "_" / "1"
+    former = (folder / "pages.zst").read_bytes()
+    erase(things, "1")
+    (folder / "pages.zst").write_bytes(former)
+
+    erase(things, "1")
+
+    assert sorted(file.name for file in folder.iterdir()) == ["index.jsonl", "manifest.json", "pages.1.zst"]
+    assert things.snapshots.fetches(things.source, things.name)[0].verify() == []
