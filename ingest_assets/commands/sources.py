@@ -3,24 +3,39 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ingest_assets.catalog import SHIPPED
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import table
-from ingest_assets.source import Source
+from ingest_assets.source import Endpoint, Source
 
 
 def list_sources(sources: Mapping[str, Source], files: Mapping[str, Path], out: Output) -> None:
     """Print every endpoint: how its changes come, how it is written, its key and its file."""
+    names = [(source, name, e) for source in sources.values() for name, e in source.endpoints.items()]
     told = [
         {
             "endpoint": f"{source.name}.{name}",
-            "changes_come_as": "window" if e.window else "feed" if e.feed else "listing",
+            "changes_come_as": _changes(e),
             "write": e.write,
             "primary_key": list(e.primary_key),
             "file": str(files[source.name]),
         }
-        for source in sources.values()
-        for name, e in source.endpoints.items()
+        for source, name, e in names
     ]
-    rows = [(t["endpoint"], t["changes_come_as"], t["write"], ", ".join(t["primary_key"]), t["file"]) for t in told]
+    rows = [
+        (f"{source.name}.{name}", _changes(e), e.write, ", ".join(e.primary_key), _shown(files[source.name]))
+        for source, name, e in names
+    ]
     out.console.print(table(("endpoint", "changes come as", "write", "key", "file"), rows))
     out.document({"endpoints": told})
+
+
+def _changes(endpoint: Endpoint) -> str:
+    return "window" if endpoint.window else "feed" if endpoint.feed else "listing"
+
+
+def _shown(file: Path) -> str:
+    """The file as a person would type it from here; of a shipped one its place says little."""
+    if file.parent == SHIPPED:
+        return "shipped"
+    return str(file.relative_to(Path.cwd())) if file.is_relative_to(Path.cwd()) else str(file)

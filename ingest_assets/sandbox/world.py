@@ -1,4 +1,4 @@
-"""One seeded world: its days, its people and how they change. The three APIs tell of this same world.
+"""One seeded world: its days, its people and how they change. All APIs tell of this same world.
 
 What happens on a day follows from the *laws* (seed and scale) and that day alone, never from `now`: so the
 world of an earlier `now` is a prefix of the world of a later one, and nothing has to be made before it is asked

@@ -1,11 +1,13 @@
-"""A real server on loopback that answers as a test says, and remembers what it was asked."""
+"""Real servers on loopback: one answers as a test says, one gives tokens and pages to those who have them."""
 
 import contextlib
+import json
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -134,3 +136,94 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
+
+
+@dataclass
+class Tokens:
+    """What a token server and an API know together. `refused` are tokens that the API takes no longer."""
+
+    lifetime: float = 3600.0
+    says: dict = field(default_factory=dict)
+    answers: list = field(default_factory=list)
+    delay: float = 0.0
+    issued: dict = field(default_factory=dict)
+    refused: set = field(default_factory=set)
+    refuses_all: bool = False
+    exchanges: list = field(default_factory=list)
+    asked: list = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    url: str = ""
+
+    def token(self, headers, body):
+        """The answer to a token request: the next of `answers`, else a new token."""
+        with self.lock:
+            self.exchanges.append((time.monotonic(), headers, {k: v[0] for k, v in parse_qs(body.decode()).items()}))
+            if self.answers:
+                return self.answers.pop(0)
+            token = f"tok/{len(self.issued)}+{'x' * 20}=="
+            self.issued[token] = time.monotonic()
+        told = {"access_token": token, "token_type": "bearer", "expires_in": self.lifetime} | self.says
+        return 200, {}, json.dumps({k: v for k, v in told.items() if v is not None}).encode()
+
+    def page(self, headers, path):
+        """The API's answer: 401 unless the token is one of its own and alive, by the server's clock."""
+        token = headers.get("authorization", "").removeprefix("Bearer ")
+        with self.lock:
+            begun = self.issued.get(token)
+            alive = begun is not None and time.monotonic() <= begun + self.lifetime
+            good = alive and token not in self.refused and not self.refuses_all
+            self.asked.append((time.monotonic(), token, 200 if good else 401))
+        return (200, {}, self.told(path, token).encode()) if good else (401, {}, b'{"error": "who"}')
+
+    def told(self, path, token):
+        """A body that repeats the token, as a careless API does; after the second of three pages tokens are revoked."""
+        if not path.startswith("/orders"):
+            return json.dumps({"token": token})
+        number = int(parse_qs(path.partition("?")[2]).get("after", ["0"])[0]) + 1
+        if number == 2:
+            self.refused |= set(self.issued)
+        return json.dumps({"data": [{"id": number, "asked_with": token}], "more": number < 3})
+
+    @property
+    def statuses(self):
+        return [status for _, _, status in self.asked]
+
+
+class TokenHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        world = self.server.world
+        if self.path.startswith("/token"):
+            time.sleep(world.delay)
+            self.send(*world.token(headers, body))
+        else:
+            self.send(*world.page(headers, self.path))
+
+    do_GET = do_POST  # noqa: N815 -- http.server calls it by this name
+
+    def send(self, status, headers, body):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def world():
+    server = ThreadingHTTPServer(("127.0.0.1", 0), TokenHandler)
+    server.daemon_threads = True
+    server.world = Tokens(url=f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server.world
+    server.shutdown()
+    server.server_close()
+    thread.join()
