@@ -77,7 +77,7 @@ def guarded(command: Callable[[], object], *, as_json: bool = False) -> int:
         command()
     except IngestError as error:
         code = MEND if isinstance(error, ConfigError) else LATER if isinstance(error, TransientFailure) else FAILED
-        click.echo(f"✗ {error}", err=True)
+        _say(str(error))
         return _told(type(error).__name__, str(error), code, as_json=as_json)
     except click.ClickException as error:
         error.show()
@@ -97,6 +97,13 @@ def guarded(command: Callable[[], object], *, as_json: bool = False) -> int:
         click.echo(f"✗ {message}", err=True)
         return _told("StorageFailed", message, FAILED, as_json=as_json)
     return 0
+
+
+def _say(message: str) -> None:
+    from ingest_assets.commands.output import console
+    from ingest_assets.commands.terminal import note
+
+    console(stderr=True).print(note("✗", message))
 
 
 def _told(kind: str, message: str, code: int, *, as_json: bool) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ingest_assets.commands.output import Output
+from ingest_assets.commands.terminal import note
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.locks import held
@@ -68,7 +69,7 @@ def _refuse(data: Path, folder: Path) -> None:
 
 def _print(done: _Done, left: list[Path], folder: Path, out: Output) -> None:
     for problem in done.problems:
-        out.console.print(f"✗ {problem}", markup=False, soft_wrap=True)
+        out.console.print(note("✗", str(problem)))
     out.console.print(
         f"{folder} is up to date: {done.fetches:,} fetches and the warehouse; copied {len(done.new):,} "
         f"({done.bytes / 1e6:,.1f} MB), damaged: {len(done.problems):,}",

@@ -15,6 +15,7 @@ from ingest_assets import catalog
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
+from ingest_assets.commands.terminal import note
 from ingest_assets.errors import ConfigError, IngestError
 from ingest_assets.extract.peek import Peek
 from ingest_assets.line import Line
@@ -22,6 +23,7 @@ from ingest_assets.load.due import combinations, last_closed
 from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
 from ingest_assets.source import Listed, Source, listed
 
+_LONGEST_NAME = 40
 _DECIMAL = re.compile(r"-?\d{1,15}\.\d{1,6}")
 
 
@@ -56,12 +58,12 @@ def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, An
         peek = line.peek(name, partition)
         problems = [*peek.oddities, *_misfits(source, name, peek, partition)]
     except IngestError as error:
-        out.console.print(f"✗ {name}: {error}", soft_wrap=True, markup=False)
+        out.console.print(note("✗", f"{name}: {error}"))
         return {"endpoint": f"{source.name}.{name}", "error": str(error)}
     sign = "!" if problems else "✓"
     out.console.print(f"{sign} {name}: {peek.records:,} records on the first page ({peek.bytes:,} bytes)")
     for problem in problems:
-        out.console.print(f"    {problem}", soft_wrap=True, markup=False)
+        out.console.print(note("   ", problem))
     counts = {"records": peek.records, "bytes": peek.bytes}
     return {"endpoint": f"{source.name}.{name}", "error": None, **counts, "problems": problems}
 
@@ -143,13 +145,13 @@ def _print_preview(told: Mapping[str, Any], proposed: Sequence[Proposal], out: O
         out.console.print(f"\n{table['table']}", style="bold")
         _print_rows(table, out)
     for record in told["quarantined"]:
-        out.console.print(f"quarantined: record {record['position']}: {record['reason']}", markup=False)
+        out.console.print(f"quarantined: record {record['position']}: {record['reason']}")
     if proposed:
         out.console.print("\nTypes to declare, where these hold for all records:")
         out.console.print("    columns:")
     for one in proposed:
         text = f"      {one.column}: {{type: {one.type}}}  # {one.example}"
-        out.console.print(text, markup=False, soft_wrap=True)
+        out.console.print(text)
 
 
 def _table(name: str, arrow: pa.Table, rows: int, sensitive: set[str]) -> dict[str, Any]:
@@ -163,14 +165,16 @@ def _table(name: str, arrow: pa.Table, rows: int, sensitive: set[str]) -> dict[s
 
 def _print_rows(table: Mapping[str, Any], out: Output) -> None:
     """A column a line: wide tables are read downwards."""
+    width = min(_LONGEST_NAME, max((len(column["column"]) for column in table["columns"]), default=0))
     for column in table["columns"]:
         values = ["(sensitive)"] if column["values"] is None else [_short(v) for v in column["values"]]
-        text = f"  {column['column']:<40} {column['type']:<12} {' | '.join(values)}"
-        out.console.print(text, markup=False, no_wrap=True, overflow="ellipsis")
+        text = f"  {column['column']:<{width}} {column['type']:<11} {' | '.join(values)}"
+        out.console.print(text, no_wrap=True, overflow="ellipsis")
 
 
 def _short(value: object) -> str:
-    return "" if value is None else str(value)[:40].replace("\n", " ")
+    text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+    return text[:40].replace("\n", " ")
 
 
 def _type(kind: pa.DataType) -> str:

@@ -91,7 +91,7 @@ def demo(folder: Path, out: Output, *, ui: bool, port: int) -> bool:
         start_instance()
         good = _ingest(data, now, out)
         out.progress.print("\nA query to try, on the copy that any DuckDB tool may open at any time:\n")
-        out.progress.print(f"{_example(data)}\n", markup=False, soft_wrap=True)
+        out.progress.print(f"{_example(data)}\n", soft_wrap=True)
         if ui:
             _look(data, port, sandbox.url, out, ending)
     out.progress.print(f"Kept: {_shown(folder)} (remove it by: make clean-demo)")

@@ -26,6 +26,8 @@ from typing import Any
 
 from rich.console import Console
 
+_WHOLE_LINES = 100_000
+
 
 @dataclass(frozen=True)
 class Output:
@@ -43,10 +45,21 @@ class Output:
 
 def output(*, as_json: bool = False) -> Output:
     """Tables on stdout, or a document there and progress on stderr."""
-    people = Console(highlight=False)
     if not as_json:
+        people = console()
         return Output(people, people)
-    return Output(Console(highlight=False, quiet=True), Console(highlight=False, stderr=True), as_json=True)
+    return Output(console(quiet=True), console(stderr=True), as_json=True)
+
+
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """Where people read: lines are broken for a terminal, and whole in a pipe or a file, where programs look for them.
+
+    Colours are as NO_COLOR and FORCE_COLOR say.
+    """
+    made = Console(highlight=False, markup=False, stderr=stderr, quiet=quiet)
+    if not made.is_terminal:
+        made.width = _WHOLE_LINES
+    return made
 
 
 def print_document(told: Mapping[str, Any]) -> None:

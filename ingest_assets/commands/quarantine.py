@@ -63,7 +63,7 @@ def list_kinds(names: Sequence[Name], data: Path, out: Output) -> None:
     rows = [(kind.endpoint, kind.records, f"{kind.fetched:%Y-%m-%d %H:%M}", kind.place, kind.reason) for kind in found]
     out.console.print(table(("endpoint", "records", "newest", "place", "reason"), rows))
     first = found[0]
-    out.console.print(f"\nLook at one: ingest quarantine show {first.endpoint} {first.place}", soft_wrap=True)
+    out.console.print(f"\nLook at one: ingest quarantine show {first.endpoint} {first.place}")
 
 
 def _newest(kind: _Kind) -> tuple[datetime, str]:
@@ -98,7 +98,7 @@ def show(source: Source, name: Name, data: Path, place: str | None, most: int, o
         total = sum(kind.records for kind in _kinds(connection, name))
     out.document({"endpoint": ".".join(name), "open": total, "records": [asdict(record) for record in records]})
     for record in records:
-        out.console.print(_text(record), markup=False, soft_wrap=True)
+        out.console.print(_text(record))
     if not records:
         out.console.print(f"Nothing of {'.'.join(name)} is in quarantine")
     elif place is None and total > len(records):
@@ -204,7 +204,7 @@ def replay(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
     still = sum(one["still"] for one in told)
     out.document({"quarantine": told}, ok=ran.succeeded and not still)
     for one in told:
-        out.console.print(_sentence(one), markup=False, soft_wrap=True)
+        out.console.print(_sentence(one))
     if not told:
         out.console.print("Nothing is in quarantine")
     elif not ranges:

@@ -40,7 +40,7 @@ def publish(data: Path, out: Output) -> bool:
         else "The reader's copy is current: nothing is committed since. "
     )
     out.console.print(f"{news}It holds {holds}")
-    out.console.print(str(warehouse.reader), soft_wrap=True)
+    out.console.print(str(warehouse.reader))
     told = {"file": str(warehouse.reader), **asdict(after)}
     out.document({"published": published, "new_loads": more, "reader": told})
     return True

@@ -11,7 +11,7 @@ from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.report import tell
-from ingest_assets.commands.terminal import table
+from ingest_assets.commands.terminal import note, table
 from ingest_assets.errors import IngestError
 from ingest_assets.line import Line
 from ingest_assets.load import rebuild as building
@@ -119,9 +119,9 @@ def _print(done: _Done, out: Output) -> None:
         out.console.print("Nothing to do: all that is stored is loaded")
     left_out = [".".join(name) for name in done.left_out]
     if left_out:
-        out.console.print(f"Left out, since no source file names them: {', '.join(left_out)}", soft_wrap=True)
+        out.console.print(f"Left out, since no source file names them: {', '.join(left_out)}")
     for failure in done.failures[:_SHOWN]:
-        out.console.print(f"✗ {failure}", markup=False, highlight=False, soft_wrap=True, style="red")
+        out.console.print(note("✗", str(failure), "red"))
     if len(done.failures) > _SHOWN:
         out.console.print(f"✗ and {len(done.failures) - _SHOWN:,} more", style="red")
     if not done.in_place:

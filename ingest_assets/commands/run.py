@@ -11,7 +11,7 @@ from ingest_assets.assets.launch import materialize
 from ingest_assets.assets.plan import Name, Range, Wanted, plan, stages
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.terminal import TerminalWatcher, table
+from ingest_assets.commands.terminal import TerminalWatcher, note, table
 from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.load.due import Members
 from ingest_assets.load.ledger import Fetch
@@ -117,7 +117,7 @@ def run(
     _print_results(results, out)
     found = [*watcher.failures, *problems]
     for failure in found:
-        out.console.print(f"✗ {failure}", markup=False, highlight=False, soft_wrap=True, style="red")
+        out.console.print(note("✗", str(failure), "red"))
     watcher.interrupts.check()
     failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in found]
     document = {"runs": done.runs, "endpoints": results, "failures": failures}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ingest_assets.catalog import SHIPPED
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.terminal import table
+from ingest_assets.commands.terminal import facts, table
 from ingest_assets.source import Endpoint, Source
 
 
@@ -22,11 +22,10 @@ def list_sources(sources: Mapping[str, Source], files: Mapping[str, Path], out: 
         }
         for source, name, e in names
     ]
-    rows = [
-        (f"{source.name}.{name}", _changes(e), e.write, ", ".join(e.primary_key), _shown(files[source.name]))
-        for source, name, e in names
-    ]
-    out.console.print(table(("endpoint", "changes come as", "write", "key", "file"), rows))
+    rows = [(f"{source.name}.{name}", _changes(e), e.write, ", ".join(e.primary_key)) for source, name, e in names]
+    out.console.print(table(("endpoint", "changes come as", "write", "key"), rows))
+    out.console.print()
+    out.console.print(facts([(name, _shown(files[name])) for name in sources]))
     out.document({"endpoints": told})
 
 

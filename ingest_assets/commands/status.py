@@ -9,7 +9,7 @@ from typing import Any
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.terminal import table
+from ingest_assets.commands.terminal import note, table
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load import ledger
 from ingest_assets.load.health import Looked, look, looks
@@ -47,7 +47,7 @@ def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
     out.console.print(table(("endpoint", "rows", "newest partition", "last look", ""), rows))
     problems = [(name, text) for name, state in states.items() for text in state.problems]
     for name, text in problems:
-        out.console.print(f"! {'.'.join(name)}: {text}", markup=False, highlight=False, soft_wrap=True)
+        out.console.print(note("!", f"{'.'.join(name)}: {text}"))
     told = [{"endpoint": ".".join(name), **asdict(state)} for name, state in states.items()]
     out.document({"endpoints": told}, ok=not problems)
     return not problems
@@ -64,7 +64,7 @@ def _state(connection: Any, source: Source, name: Name, data: Path, now: datetim
     problems = [f"{check}: {found.problem}" for check in looks(at.endpoint) if (found := look(check, at)).problem]
     if not loads:
         # One finding says it all; that every check fails on a table that is not there would hide it.
-        problems = [f"nothing is loaded. Next: ingest run {'.'.join(name)}"] if not ended else problems[:1]
+        problems = [f"nothing is loaded. Next: ingest run {'.'.join(name)}"] if not ended else _first(problems)
     problems += _unfinished(data, name) + _unloaded(at, source, data)
     rows = at.rows(f"SELECT count(*) FROM {at.table}")[0][0] if loads else None  # noqa: S608 -- quoted
     return _State(rows, partition, ended, tuple(problems), is_open=_is_open(at, partition))
@@ -84,6 +84,11 @@ def _is_open(at: Looked, partition: str | None) -> bool:
 
 def _newest(state: _State) -> str | None:
     return f"{state.newest_partition} (open)" if state.is_open else state.newest_partition
+
+
+def _first(problems: Sequence[str]) -> list[str]:
+    """Of an endpoint that was fetched in vain: why, and not that its table is not there."""
+    return ([problem for problem in problems if problem.startswith("complete:")] or [*problems])[:1]
 
 
 def _looked(state: _State) -> str:

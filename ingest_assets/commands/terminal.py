@@ -67,7 +67,7 @@ class TerminalWatcher:
             self._live.update(self._shown(), refresh=True)
             self._live.__exit__(None, None, None)
         else:
-            self.console.print(self._shown(), soft_wrap=True)
+            self.console.print(self._shown())
 
     def page(self, progress: Progress) -> None:
         """See `Watcher`."""
@@ -111,7 +111,7 @@ class TerminalWatcher:
         if self._live is None and now - self._last >= _LINE_EVERY_SECONDS:
             self._last = now
             name = label.partition("[")[0]
-            self.console.print(self._endpoints[name].line(name), markup=False, soft_wrap=True)
+            self.console.print(self._endpoints[name].line(name))
 
 
 def _partition(label: str) -> str:
@@ -132,7 +132,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Colle
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
     for number, name in enumerate(columns):
         numeric = name in right or any(isinstance(row[number], int | float) for row in rows)
-        shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
+        shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric or not number, overflow="fold")
     for row in rows:
         shown.add_row(*(Text(_cell(value)) for value in row))
     return shown

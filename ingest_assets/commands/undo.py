@@ -115,7 +115,7 @@ def show(undoing: Undoing, data: Path, out: Output) -> dict[str, Any]:
     out.console.print(f"ingest undo {begun} up for good, of {undoing.label}:\n")
     columns = ("fetch", "partition", "began", "verdict", "records", "rows in the table")
     out.console.print(table(columns, [tuple(_cells(one)) for one in told]))
-    out.console.print(f"\n{_consequence(undoing)}", soft_wrap=True)
+    out.console.print(f"\n{_consequence(undoing)}")
     return {"endpoint": undoing.label, "fetches": told, "left": len(undoing.left), "interrupted": undoing.interrupted}
 
 
@@ -179,7 +179,7 @@ def undo(undoing: Undoing, data: Path, out: Output, *, wait_seconds: float = _WA
     tell(line, undoing.name, data)
     fetches = ", ".join(str(snapshot.fetch) for snapshot in undoing.fetches)
     rows = sum(_rows(undoing, data).values())
-    out.console.print(f"Undone: fetch {fetches}. {undoing.label} has {rows:,} rows", soft_wrap=True)
+    out.console.print(f"Undone: fetch {fetches}. {undoing.label} has {rows:,} rows")
 
 
 def tell(line: Line, name: Name, data: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.progress import track
 
 from ingest_assets.commands.output import Output
+from ingest_assets.commands.terminal import note
 from ingest_assets.raw.snapshots import Snapshots
 
 
@@ -20,7 +21,7 @@ def verify(data: Path, names: Sequence[str], out: Output) -> bool:
     stored = [snapshot for name in chosen for snapshot in snapshots.fetches(*name)]
     problems = [p for s in track(stored, "reading", console=out.progress, transient=True) for p in s.verify()]
     for problem in problems:
-        out.console.print(f"✗ {problem}", markup=False, soft_wrap=True)
+        out.console.print(note("✗", problem))
     forgotten = 0 if problems else sum(snapshot.forgotten for snapshot in stored)
     told = f", {forgotten:,} pages with forgotten records" if forgotten else ""
     out.console.print(f"{len(stored):,} fetches of {len(chosen):,} endpoints, {len(problems):,} damaged{told}")

@@ -92,7 +92,7 @@ def _response(stored: Stored | None) -> dict[str, Any]:
 
 
 def _print(heading: str, rows: Sequence[Mapping[str, Any]], aside: int, out: Output) -> None:
-    out.console.print(heading, style="bold", markup=False)
+    out.console.print(heading, style="bold")
     if not rows:
         out.console.print("There is no such row in the reader's copy, and none that was deleted.")
     if aside:
@@ -102,7 +102,7 @@ def _print(heading: str, rows: Sequence[Mapping[str, Any]], aside: int, out: Out
         out.console.print(facts(_facts(row)))
         if row["problem"] is None:
             out.console.print()
-            out.console.print(_pretty(row["record"]), markup=False)
+            out.console.print(_pretty(row["record"]))
         if row["hidden"]:
             out.console.print(f"{row['hidden']} sensitive values are hidden; see them by --show-sensitive")
 
