@@ -10,6 +10,7 @@ import duckdb
 
 from ingest_assets import catalog
 from ingest_assets.assets.resources import Warehouse
+from ingest_assets.cli.main import main
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -110,3 +111,10 @@ def test_the_shown_reader_copy_is_one_that_opens(here: Any) -> None:
 
     with duckdb.connect(str(here.data / "warehouse.duckdb"), read_only=True) as reader:
         assert reader.execute("SELECT count(*) FROM shop.charges").fetchall()[0][0] > 0
+
+
+def test_the_table_of_commands_names_them_all() -> None:
+    rows = re.findall(r"^\| (`ingest .*?) \|", README, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(?:ingest )?([a-z]+)", row)}
+
+    assert named == set(main.commands)

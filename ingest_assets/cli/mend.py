@@ -126,7 +126,7 @@ def undo(data: str, name: str, fetch: int | None, partition: str | None, yes: bo
 
 
 @click.command(short_help="Erase a person, and keep them out.")
-@click.argument("table", metavar="SOURCE.ENDPOINT")
+@click.argument("table", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.argument("key", nargs=-1, required=True)
 @click.option("--lift", is_flag=True, help="Let a forgotten key in again, from the next fetch on.")
 @yes_option

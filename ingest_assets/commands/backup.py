@@ -73,12 +73,10 @@ def _print(done: _Done, left: list[Path], folder: Path, out: Output) -> None:
     out.console.print(
         f"{folder} is up to date: {done.fetches:,} fetches and the warehouse; copied {len(done.new):,} "
         f"({done.bytes / 1e6:,.1f} MB), damaged: {len(done.problems):,}",
-        soft_wrap=True,
     )
     if left:
         out.console.print(
             f"Not in the data folder any more, and in the backup still: {len(left):,}, such as {left[0]}",
-            soft_wrap=True,
         )
     counts = {"fetches": done.fetches, "copied": len(done.new), "bytes": done.bytes}
     out.document({"folder": folder, **counts, "damaged": done.problems, "only_there": left}, ok=not done.problems)

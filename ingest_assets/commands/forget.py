@@ -50,7 +50,7 @@ def plan(source: Source, name: Name, data: Path, texts: Sequence[str]) -> Forget
 def show(forgetting: Forgetting, data: Path, out: Output) -> dict[str, Any]:
     """Print what would be done, and where else the values occur; gives the same as a document."""
     stored, elsewhere = forgetting.stored, _elsewhere(forgetting, data)
-    out.console.print(_plan(forgetting), soft_wrap=True)
+    out.console.print(_plan(forgetting))
     if elsewhere:
         out.console.print("\nThe value occurs elsewhere too. To forget it there as well:\n")
         rows = [(one.table, one.column, one.rows, _command(one, forgetting)) for one in elsewhere]
@@ -118,7 +118,7 @@ def forget(forgetting: Forgetting, data: Path, out: Output) -> None:
         forgetting.eraser.finish(forgetting.key, forgetting.stored, now)
     records = counted(forgetting.stored.records, "record")
     told = f"{records} of {forgetting.label}, {counted(previews, 'preview')} in Dagster"
-    out.console.print(f"Forgotten: {told}. It stays out from now on", soft_wrap=True)
+    out.console.print(f"Forgotten: {told}. It stays out from now on")
     if not swept:
         out.console.print("! A load is going on: what a dead one may have left in staging/ stays. Run this again later")
 
@@ -138,5 +138,5 @@ def lift(source: Source, name: Name, data: Path, texts: Sequence[str], out: Outp
     key = eraser.key(texts)
     lifted = eraser.lift(key)
     what = "comes in again from the next fetch on" if lifted else "was not forgotten"
-    out.console.print(f"{'.'.join(name)}: this {', '.join(key.columns)} {what}", soft_wrap=True)
+    out.console.print(f"{'.'.join(name)}: this {', '.join(key.columns)} {what}")
     out.document({"endpoint": ".".join(name), "columns": key.columns, "lifted": lifted})
