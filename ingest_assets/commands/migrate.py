@@ -53,12 +53,11 @@ def show(migration: Migration, out: Output) -> dict[str, Any]:
         )
         return told
     print_ = out.console.print
-    print_(f"{migration.label}: {partitioning.problem(endpoint, list(migration.foreign))}.\n", soft_wrap=True)
+    print_(f"{migration.label}: {partitioning.problem(endpoint, list(migration.foreign))}.\n")
     print_(
         f"ingest migrate gives all {len(migration.kept):,} up. The table and its child tables are removed; the stored "
         f"responses are moved to {migration.line.archive}, and count no more; Dagster forgets what it showed. The next "
         f"run fetches anew: ingest run {migration.label}{_since(migration)}",
-        soft_wrap=True,
     )
     return told
 
@@ -80,5 +79,5 @@ def migrate(migration: Migration, out: Output, *, wait_seconds: float = _WAIT_SE
     line.publish()
     forget(migration.name)
     where = f"; its responses are in {archived}" if archived else ""
-    out.console.print(f"Given up: {len(migration.kept):,} fetches of {migration.label}{where}", soft_wrap=True)
-    out.console.print(f"Next: ingest run {migration.label}{_since(migration)}", soft_wrap=True)
+    out.console.print(f"Given up: {len(migration.kept):,} fetches of {migration.label}{where}")
+    out.console.print(f"Next: ingest run {migration.label}{_since(migration)}")
