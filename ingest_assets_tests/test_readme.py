@@ -77,6 +77,23 @@ def test_every_ingest_command_of_the_readme_is_one_with_these_options(here: Any)
             assert option in known[command[1]], command
 
 
+def test_the_file_of_partitions_is_one_with_the_keys_that_are_told(tmp_path: Path) -> None:
+    text = next(block for block in blocks("yaml") if block.startswith("# connectors/ledger.yaml"))
+    (tmp_path / "ledger.yaml").write_text(text)
+    entries = catalog.load(tmp_path / "ledger.yaml").endpoints["entries"]
+
+    (key,) = re.findall(r'--partition "(.*?)"', README)
+
+    assert entries.partitions is not None
+    assert entries.partitions.dimensions == ("account", "hour")
+    assert [moment.isoformat() for moment in entries.bounds(key) or ()] == [
+        "2026-01-07T05:00:00+01:00",
+        "2026-01-07T06:00:00+01:00",
+    ]
+    assert entries.periods is not None
+    assert all(entries.periods.holds(told) for told in re.findall(r"`(2026-10-25-02:00\S*)`", README))
+
+
 def test_every_make_target_of_the_readme_is_in_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text()
     named = set(re.findall(r"(?:`|^)make ([a-z][a-z-]+)", README, re.MULTILINE))

@@ -333,3 +333,130 @@ def test_a_key_comes_in_several_partitions_where_the_window_is_by_update_time():
 
     assert updates.keys_cross_partitions
     assert not made.keys_cross_partitions
+
+
+BY = {"by": {"account": ["eu", "us"]}}
+PERIOD = WINDOW["partitions"]
+ACCOUNT = {"columns": {"account": {"type": "varchar", "from_partition": "account"}}, "primary_key": ["account", "id"]}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({**WINDOW, **KEY, "partitions": {**PERIOD, "every": "hour", "open": True}}, id="open hours"),
+        pytest.param(
+            {**WINDOW, **KEY, "partitions": {**PERIOD, "every": "month", "settle": "P1D"}}, id="settled months"
+        ),
+        pytest.param({"partitions": BY, "write": "replace_partition"}, id="accounts that are replaced"),
+        pytest.param({"partitions": BY, **ACCOUNT}, id="accounts whose key tells them apart"),
+        pytest.param({"partitions": BY, **KEY, **UPDATED, "newest_by": "updated"}, id="accounts that share keys"),
+        pytest.param({**WINDOW, **ACCOUNT, "partitions": {**PERIOD, **BY}}, id="days of accounts"),
+        pytest.param({**FEED, **ACCOUNT, "partitions": BY}, id="a feed of each account"),
+        pytest.param({"partitions": {"by": {"region": ["a"], "shop": ["b"]}}, "write": "replace_partition"}, id="two"),
+    ],
+)
+def test_periods_and_accounts_are_accepted(fields):
+    assert endpoint(**fields).partitions.dimensions
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"partitions": {}}, "expected every and start, such as"),
+        ({**WINDOW, "partitions": {"every": "day"}}, "every needs start beside it"),
+        ({**WINDOW, "partitions": {"start": "2026-01-01"}}, "start needs every beside it"),
+        ({"partitions": {**BY, "open": True}}, "open is about periods"),
+        ({"partitions": {**BY, "settle": "PT1H"}}, "settle is about periods"),
+        (
+            {**WINDOW, "partitions": {**PERIOD, "settle": "-PT1H"}},
+            "not one that lies before the end|expected a duration",
+        ),
+        ({**WINDOW, "partitions": {**PERIOD, "every": "year"}}, "hour"),
+        (
+            {**WINDOW, "partitions": {**PERIOD, "by": {"a": ["1"], "b": ["2"]}}},
+            "two dimensions at most; these are a, b, day",
+        ),
+        ({"partitions": {"by": {"day": ["a"]}}}, "'day' is a word of the file's own"),
+        ({"partitions": {"by": {"partition": ["a"]}}}, "'partition' is a word of the file's own"),
+        ({"partitions": {"by": {"No": ["a"]}}}, "'No' is not a name"),
+        ({"partitions": {"by": {"account": []}}}, "expected at least one value"),
+        ({"partitions": {"by": {"account": ["a", "a"]}}}, "'a' stands twice"),
+        ({"partitions": {"by": {"account": ["a|b"]}}}, "cannot be part of a partition's key"),
+        ({"partitions": {"by": {"account": "eu"}}}, "expected a list such as"),
+        ({"partitions": BY, "write": "replace"}, "use replace_partition"),
+        ({"partitions": BY}, "two of 'account' may have records of the same key: put it into the key"),
+        ({**ACCOUNT}, "'account' is no dimension of the partitions; there are no partitions"),
+        (
+            {"partitions": {"by": {"shop": ["a"]}}, **ACCOUNT},
+            "'account' is no dimension of the partitions; there are shop",
+        ),
+        (
+            {"partitions": BY, "primary_key": "n", "columns": {"n": {"type": "bigint", "from_partition": "account"}}},
+            "a column of 'account' is varchar",
+        ),
+        (
+            {**WINDOW, "time_zone": "Australia/Lord_Howe", "partitions": {**PERIOD, "every": "hour"}},
+            "the clock of Australia/Lord_Howe moves by half an hour",
+        ),
+        (
+            {"window": {**WINDOW["window"], "format": "date"}, "partitions": {**PERIOD, "every": "hour"}},
+            "a bound written as 'date' tells no hour",
+        ),
+        (
+            {
+                "window": {**WINDOW["window"], "format": "%Y-%m-%d %H:%M"},
+                "time_zone": "Europe/Amsterdam",
+                "partitions": {**PERIOD, "every": "hour"},
+            },
+            "an hour comes twice a year in Europe/Amsterdam: its bounds need an offset",
+        ),
+    ],
+)
+def test_partitions_that_could_not_be_right_are_refused(fields, message):
+    with pytest.raises(ValidationError, match=message):
+        endpoint(**{**KEY, **fields})
+
+
+def test_numbers_stand_for_accounts_as_text():
+    told = endpoint(partitions={"by": {"account": [1, "b"]}}, write="replace_partition")
+
+    assert told.partitions.by == {"account": ("1", "b")}
+
+
+def listed(**by):
+    return {"path": "/entries", "write": "replace_partition", "partitions": {"by": by}}
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "message"),
+    [
+        ({"a": listed(x={"endpoint": "b", "field": "id"})}, "'b' is not another endpoint of this source"),
+        ({"a": listed(x={"endpoint": "a", "field": "id"})}, "'a' is not another endpoint of this source"),
+        (
+            {"a": listed(x={"endpoint": "b", "field": "id"}), "b": listed(x={"endpoint": "a", "field": "id"})},
+            "is itself listed by",
+        ),
+    ],
+)
+def test_what_lists_partitions_has_to_come_first(endpoints, message):
+    with pytest.raises(ValidationError, match=message):
+        Source(name="shop", base_url="https://shop.example", endpoints=endpoints)
+
+
+def test_a_dimension_is_a_placeholder_but_for_where_credentials_go():
+    account = {"partitions": BY, "write": "replace_partition", "primary_key": ()}
+
+    assert source(orders={**account, "path": "/{account}", "headers": {"X": "{account}"}, "params": {"a": "{account}"}})
+    with pytest.raises(ValidationError, match=r"\{account\} is replaced by nothing"):
+        source(orders={**account, "base_url": "https://{account}.example"})
+    with pytest.raises(ValidationError, match="is a setting of this source: rename one of them"):
+        source(orders=account, settings={"account": "x"})
+
+
+def test_a_period_can_be_told_by_a_column():
+    fields = {**WINDOW, **KEY, "columns": {"day": {"type": "date", "from_partition": "day"}}}
+
+    assert endpoint(**fields).told("2026-01-07") == {"day": "2026-01-07"}
+    hours = {**fields, "partitions": {**PERIOD, "every": "hour"}, "time_zone": "Europe/Amsterdam"}
+    hours["columns"] = {"at": {"type": "timestamptz", "from_partition": "hour"}}
+    assert endpoint(**hours).told("2026-10-25-02:00+0100") == {"hour": "2026-10-25T02:00:00+01:00"}

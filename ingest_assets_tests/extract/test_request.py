@@ -197,3 +197,72 @@ def test_a_request_is_known_again_whatever_the_order_of_its_parameters():
 
     assert request_key(one) == request_key(other)
     assert request_key(one) != request_key(PageRequest("https://x.example", (("a", "1"), ("b", "3"))))
+
+
+def hourly(form, zone="Europe/Amsterdam", **window):
+    return {
+        "path": "/things",
+        "primary_key": "id",
+        "time_zone": zone,
+        "window": {"from": "from", "until": "until", "format": form, **window},
+        "partitions": {"every": "hour", "start": "2026-01-01"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("hour", "lower", "upper"),
+    [
+        ("2026-03-29-01:00", "2026-03-29T01:00:00+01:00", "2026-03-29T03:00:00+02:00"),
+        ("2026-10-25-02:00", "2026-10-25T02:00:00+02:00", "2026-10-25T02:00:00+01:00"),
+        ("2026-10-25-02:00+0100", "2026-10-25T02:00:00+01:00", "2026-10-25T03:00:00+01:00"),
+    ],
+)
+def test_hours_in_which_the_clock_moves_are_an_hour_long(hour, lower, upper):
+    iso, unix = (dict(first_request(walk(hourly(form), hour)).params) for form in ("iso", "unix"))
+
+    assert iso == {"from": lower, "until": upper}
+    assert int(unix["until"]) - int(unix["from"]) == 3600
+
+
+@pytest.mark.parametrize("hour", ["2026-03-29-01:00", "2026-10-25-02:00", "2026-10-25-02:00+0100"])
+def test_the_last_second_of_an_hour_is_the_one_before_the_next_hour_also_where_the_clock_moves(hour):
+    found = dict(first_request(walk(hourly("unix", inclusive=True), hour)).params)
+
+    assert int(found["until"]) - int(found["from"]) == 3599
+
+
+def test_hours_of_a_zone_with_half_an_hour_begin_at_its_full_hours():
+    found = dict(first_request(walk(hourly("iso", "Asia/Kolkata"), "2026-01-05-00:00")).params)
+
+    assert found == {"from": "2026-01-05T00:00:00+05:30", "until": "2026-01-05T01:00:00+05:30"}
+
+
+@pytest.mark.parametrize(
+    ("every", "key", "upper", "last"),
+    [("week", "2026-03-23", "2026-03-30", "2026-03-29"), ("month", "2026-02-01", "2026-03-01", "2026-02-28")],
+)
+def test_weeks_and_months_are_bounded_by_their_days(every, key, upper, last):
+    endpoint = {**hourly("date"), "partitions": {"every": every, "start": "2026-01-01"}}
+    inclusive = {**endpoint, "window": {**endpoint["window"], "inclusive": True}}
+
+    assert dict(first_request(walk(endpoint, key)).params) == {"from": key, "until": upper}
+    assert dict(first_request(walk(inclusive, key)).params) == {"from": key, "until": last}
+
+
+def test_an_account_stands_where_it_is_named_and_never_changes_the_path():
+    endpoint = {
+        "path": "/accounts/{account}/things",
+        "method": "POST",
+        "params": {"for": "{account}"},
+        "headers": {"X-Account": "{account}"},
+        "body": {"where": ["{account}", 1]},
+        "write": "replace_partition",
+        "partitions": {"by": {"account": ["a/../b?c#d"]}},
+    }
+
+    request = first_request(walk(endpoint, "a/../b?c#d"))
+
+    assert request.url == "https://x.example/v1/accounts/a%2F..%2Fb%3Fc%23d/things"
+    assert request.params == (("for", "a/../b?c#d"),)
+    assert dict(request.headers) == {"X-Account": "a/../b?c#d"}
+    assert request.body == {"where": ["a/../b?c#d", 1]}
