@@ -245,7 +245,9 @@ class Line:
     def eraser(self, endpoint: str) -> Eraser:
         """What finds and erases a key of an endpoint; it waits for who works on a partition, or raises Locked."""
         work = Work(self.source.name, endpoint, self.source.endpoints[endpoint])
-        return Eraser(self.warehouse, self.snapshots, work, lambda partition: self.partition(endpoint, partition))
+        return Eraser(
+            self.warehouse, self.snapshots, work, lambda partition: self.partition(endpoint, partition), self.archive
+        )
 
     def done(self, endpoint: str, partition: str | None, *, whatever_age: bool = False) -> Snapshot | None:
         """What this very run has fetched already, young enough to stand for a new fetch.

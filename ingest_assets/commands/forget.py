@@ -82,8 +82,8 @@ ingest forget erases from {forgetting.label}, by its {columns}:
   warehouse          rows, child rows, kept versions, records in quarantine
   copies             free space of the database, reader's copy, Dagster's previews
 
-Later fetches leave it out, and count it as filtered, until --lift. Backups are yours to clean, and so is what ingest
-migrate moved to the archive."""
+Later fetches leave it out, and count it as filtered, until --lift.
+Backups are yours to clean."""
 
 
 def _elsewhere(forgetting: Forgetting, data: Path) -> list[Occurrence]:

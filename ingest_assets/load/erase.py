@@ -87,12 +87,16 @@ class Stored:
 
 @dataclass(frozen=True)
 class Eraser:
-    """Finds and erases a key of one endpoint. `lock` holds a partition while inside."""
+    """Finds and erases a key of one endpoint. `lock` holds a partition while inside.
+
+    `archive` is where snapshots of former partitions are: the key is erased there too.
+    """
 
     warehouse: Warehouse
     snapshots: Snapshots
     work: Work
     lock: Callable[[str | None], Any]
+    archive: Path
 
     @functools.cached_property
     def registry(self) -> Registry:
@@ -138,11 +142,11 @@ class Eraser:
     def look(self, key: Key) -> Stored:
         """What is stored of a key, in all fetches, also failed ones; nothing is written."""
         found = Stored()
-        for snapshot in self.snapshots.fetches(self.work.source, self.work.endpoint):
+        for snapshot in (*self._fetches(), *self._archived()):
             self._look(key, snapshot, found)
         if key.columns != self.work.contract.primary_key and found.keys:
             # All versions of what had the value once: a rebuild would bring an older one back.
-            for snapshot in self.snapshots.fetches(self.work.source, self.work.endpoint):
+            for snapshot in (*self._fetches(), *self._archived()):
                 self._look(key, snapshot, found)
         return found
 
@@ -182,6 +186,8 @@ class Eraser:
             stored.found[snapshot.fetch] = found
 
     def _partition(self, snapshot: Snapshot) -> dict[str, Any]:
+        if snapshot.folder.is_relative_to(self.archive):
+            return {}  # its partitions are none of the present ones
         told = self.work.model.told(snapshot.manifest.partition)
         return {PARTITION: told} if told else {}
 
@@ -216,7 +222,9 @@ class Eraser:
         self._keep_out(key, stored.writings, now, done=False)
         for partition in dict.fromkeys(s.manifest.partition for s in self._fetches()):
             with self.lock(partition):
-                self._erase_pages(key, partition, stored, now)
+                of_it = self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
+                self._erase_pages(key, of_it, stored, now)
+        self._erase_pages(key, self._archived(), stored, now)
         self._erase_rows(key, stored)
 
     def finish(self, key: Key, stored: Stored, now: datetime) -> None:
@@ -226,6 +234,9 @@ class Eraser:
     def _fetches(self) -> list[Snapshot]:
         return self.snapshots.fetches(self.work.source, self.work.endpoint)
 
+    def _archived(self) -> list[Snapshot]:
+        return self.snapshots.archived(self.work.source, self.work.endpoint, self.archive)
+
     def _keep_out(self, key: Key, writings: set[tuple[str, ...]], now: datetime, *, done: bool) -> None:
         rules = read(self._folder)
         former = rules.rule(key.columns, key.values)
@@ -233,9 +244,9 @@ class Eraser:
         began = former.at if former else now
         write(self._folder, rules.with_rule(Rule(key.columns, key.paths, tuple(sorted(hashes)), began, done)))
 
-    def _erase_pages(self, key: Key, partition: str | None, stored: Stored, now: datetime) -> None:
+    def _erase_pages(self, key: Key, snapshots: Sequence[Snapshot], stored: Stored, now: datetime) -> None:
         keys = sorted({text for values in (key.values, *stored.writings) for text in values}, key=len, reverse=True)
-        for snapshot in self.snapshots.fetches(self.work.source, self.work.endpoint, partition):
+        for snapshot in snapshots:
             self._look(key, snapshot, stored)
             found = stored.found.get(snapshot.fetch, [])
             if found and snapshot.manifest.ended is None:

@@ -142,6 +142,12 @@ class Snapshots:
             disk.sync_folder(folder)
         return target
 
+    def archived(self, source: str, endpoint: str, where: Path) -> list[Snapshot]:
+        """What `archive` moved of an endpoint to this folder, whenever that was; in order of their fetches."""
+        moments = _folders(where / encoded(source) / encoded(endpoint))
+        folders = [fetch for moment in moments for partition in _folders(moment) for fetch in _folders(partition)]
+        return sorted((Snapshot(f) for f in folders if f.name.isdigit()), key=lambda snapshot: snapshot.fetch)
+
     def last_number(self) -> int:
         """The greatest number of a fetch that was ever issued for this folder; 0 before the first.
 

@@ -2,10 +2,12 @@
 
 import contextlib
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
+from ingest_assets.errors import Locked
 from ingest_assets.http.page import PageRequest
 from ingest_assets.load.erase import Eraser
 from ingest_assets.load.stage import Work
@@ -18,7 +20,7 @@ LISTS = {"l": [{"m": [1, 2]}, {"m": []}]}
 
 def eraser(things):
     work = Work(things.source, things.name, things.model)
-    return Eraser(things.warehouse, things.snapshots, work, lambda _: contextlib.nullcontext())
+    return Eraser(things.warehouse, things.snapshots, work, lambda _: contextlib.nullcontext(), things.data / "archive")
 
 
 def erase(things, *texts):
@@ -148,3 +150,43 @@ def test_what_a_killed_call_left_of_a_segment_is_removed(lab):
 
     assert sorted(file.name for file in folder.iterdir()) == ["index.jsonl", "manifest.json", "pages.1.zst"]
     assert things.snapshots.fetches(things.source, things.name)[0].verify() == []
+
+
+def test_what_was_archived_is_erased_too(lab, daily):
+    things = lab(**daily)
+    things.store(1, "2026-01-01", [{"id": 1, "who": "ann"}, {"id": 2}])
+    things.load("2026-01-01")
+    things.snapshots.archive(things.source, things.name, things.data / "archive")
+    things.store(2, "2026-01-01", [{"id": 1, "who": "ann"}])
+    things.load("2026-01-01")
+
+    stored = erase(things, "1")
+
+    (archived,) = things.snapshots.archived(things.source, things.name, things.data / "archive")
+    assert (stored.records, archived.forgotten, archived.verify()) == (2, 1, [])
+    assert b"ann" not in archived.body(archived.pages[0]).read()
+
+
+def test_a_partition_that_somebody_works_on_is_waited_for_and_the_rest_done_by_the_next_call(lab, daily):
+    things = lab(**daily)
+    for number in (1, 2):
+        things.store(number, f"2026-01-0{number}", [{"id": 1, "n": number}])
+        things.load(f"2026-01-0{number}")
+    one = eraser(things)
+    key = one.key(["1"])
+
+    @contextlib.contextmanager
+    def held(partition):
+        if partition == "2026-01-02":
+            raise Locked("held by process 4711")
+        yield
+
+    with pytest.raises(Locked):
+        replace(one, lock=held).erase(key, one.look(key), NOW)
+    between = one.rule(key)
+    erase(things, "1")
+
+    assert between is not None
+    assert not between.done
+    assert one.rule(key).done
+    assert things.values("id") == []
