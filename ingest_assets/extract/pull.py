@@ -8,8 +8,9 @@ duplicates. The verdict says why the walk ended. What does not end for a stated,
 `incomplete` where the source file says that this is to be loaded with a warning.
 """
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -242,7 +243,8 @@ class _Trail:
 
     def following(self, page: Page | None, first: PageRequest) -> PageRequest:
         """The request after this page; raise WalkIncomplete where there is none, or it was asked before."""
-        request = first if page is None else self.walk.endpoint.paginator.next(page)
+        with _labelled(self.walk):
+            request = first if page is None else self.walk.endpoint.paginator.next(page)
         if request is None:
             raise WalkIncomplete(
                 f"{self.walk.label}: page {page and page.number} names no next page and is not the last"
@@ -298,10 +300,22 @@ def _ended(walk: Walk, page: Page) -> str | None:
             f"{walk.label}: page {page.number} is of status {page.status}, and tells an error at "
             f"{endpoint.errors!r}{_quoted(told)}"
         )
-    reason = endpoint.paginator.finished(page)
+    with _labelled(walk):
+        reason = endpoint.paginator.finished(page)
     if reason or page.records or endpoint.empty_page != "fail" or endpoint.paginator.ends_at(HTTPStatus.NOT_FOUND):
         return reason
     raise _hole(walk, page)
+
+
+@contextlib.contextmanager
+def _labelled(walk: Walk) -> Iterator[None]:
+    """A paginator knows pages only: what it raises gets the walk's name here."""
+    try:
+        yield
+    except WalkIncomplete as error:
+        raise WalkIncomplete(f"{walk.label}: {error}") from error
+    except RequestFailed as error:
+        raise RequestFailed(f"{walk.label}: {error}", error.status) from error
 
 
 def _hole(walk: Walk, page: Page) -> WalkIncomplete:

@@ -37,7 +37,7 @@ class Answer:
 
 @dataclass
 class Api:
-    """Asks `answer` for what to send, and remembers the parameters that it was asked with."""
+    """Asks `answer` for what to send, and remembers the parameters that it was asked with; of a POST, its body."""
 
     url: str = ""
     answer: Callable[[dict[str, str]], Answer] = lambda _: Answer({"data": []})
@@ -70,8 +70,13 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
+    def do_POST(self) -> None:
+        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
     def do_GET(self) -> None:
-        query = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
+        self._answer(dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True)))
+
+    def _answer(self, query: dict[str, Any]) -> None:
         api = self.server.api
         api.asked.append(query)
         answer = api.answer(query)

@@ -21,6 +21,7 @@ PAGINATORS = {
     "last_record": {"type": "last_record", "param": "cursor", "field": "id", "has_more": "more"},
     "short_page": {"type": "last_record", "param": "cursor", "field": "id"},
     "session": {"type": "session", "path": "session", "param": "session", "page_param": "cursor", "page_size": "size"},
+    "graphql": {"type": "graphql", "path": "pageInfo", "variable": "page.after"},
     "page_total": {"type": "page", "total": "total"},
     "page_total_header": {"type": "page", "total": {"header": "X-Total"}, "first": 0},
     "page_total_pages": {"type": "page", "total_pages": "pages", "first": 0},
@@ -96,6 +97,8 @@ class Things:
             by_page = paginator["type"] == "page"
             place = int(query[paginator.get("param", paginator["type"])]) - paginator.get("first", 1 if by_page else 0)
             return place * self.size if by_page else place
+        if self.kind == "graphql":
+            return int(query["variables"].get("page", {}).get("after", 0))
         if "cursor" not in query:
             return 0
         told = query["cursor"]
@@ -115,6 +118,7 @@ class Things:
             "next": str(after) if more else None,
             "url": f"/things?cursor={after}" if more else None,
             "more": more,
+            "pageInfo": {"hasNextPage": more, "endCursor": str(after) if more else None},
             "done": not more,
             "session": "s-1",
             "size": self.size,
@@ -140,7 +144,9 @@ class Things:
             return ({**body, "data": []} if hidden else body), headers
         if fault == "same_cursor":
             again = {"X-Next": "0", "Link": "</things?cursor=0>; rel=next"}
-            return {**body, "next": "0", "url": "/things?cursor=0", "more": True, "done": False}, headers | again
+            info = {"hasNextPage": True, "endCursor": "0"}
+            told = {"next": "0", "url": "/things?cursor=0", "more": True, "done": False, "pageInfo": info}
+            return body | told, headers | again
         if fault == "first_again":
             return {**body, "data": self.records[: self.size]}, headers
         if fault == "no_records":
@@ -152,7 +158,7 @@ class Things:
         return json.dumps(body).encode()
 
 
-@settings(max_examples=2000 if LONG else 60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2000 if LONG else 100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(sorted(PAGINATORS)),
     records=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=12),
@@ -172,7 +178,7 @@ def test_faults_that_pass_lose_and_repeat_nothing(api, answer, lab_of, kind, rec
     assert found == things.records
 
 
-@settings(max_examples=2000 if LONG else 60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=2000 if LONG else 100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kind=st.sampled_from(sorted(PAGINATORS)),
     records=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=12),
@@ -198,7 +204,8 @@ def walked(lab, kind, size, *, total=False):
     `size` is what the walk believes a page to hold. A page that was asked for again after a rest counts once.
     """
     paginator = PAGINATORS[kind] | ({"page_size": size} if kind == "short_page" else {})
-    walk = lab.walk({"paginator": paginator, "total": "total" if total else None})
+    asked = {"method": "POST", "body": {"query": "…", "variables": {"first": size}}} if kind == "graphql" else {}
+    walk = lab.walk({"paginator": paginator, "total": "total" if total else None, **asked})
     for _ in range(10):
         try:
             snapshot = lab.fetch(walk, attempts=2)

@@ -274,6 +274,16 @@ def test_a_numbered_walk_has_one_sign_of_its_end(kind, more):
         paginator({**kind, **more})
 
 
+@pytest.mark.parametrize("size", ["page_size", "limit", "per_page"])
+def test_where_the_size_of_a_page_goes_is_told(size):
+    with pytest.raises(ValidationError, match=f"{size}: how many records .* under `params:`"):
+        paginator({**NUMBERED, "until": 404, size: 100})
+
+
+def test_a_status_may_be_written_as_text():
+    assert paginator({**NUMBERED, "until": "404"}) == paginator({**NUMBERED, "until": 404})
+
+
 @pytest.mark.parametrize("more", [{}, {"path": "a", "header": "b"}])
 def test_a_cursor_is_in_one_place(more):
     with pytest.raises(ValidationError, match=r"one of path .* and header"):

@@ -11,9 +11,9 @@ By which sign such a walk ends has to be said, one of:
 While a walk rests, records move from page to page: it goes on with the last page once again (`by_place`).
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.http.page import Page, PageRequest
@@ -24,6 +24,12 @@ from ingest_assets.http.place import Place
 _NO_SUCH_PAGE = 404
 _TOTAL = "where the answer says how many {} there are in all: a path in the body, or {{header: NAME}}"
 
+_SIZES = ("page_size", "per_page", "size", "limit", "page_size_param", "size_param", "limit_param")
+
+
+def _status(value: Any) -> Any:
+    return int(value) if value == str(_NO_SUCH_PAGE) else value
+
 
 class _Counted(PaginatorModel):
     by_place: ClassVar[bool] = True
@@ -31,9 +37,16 @@ class _Counted(PaginatorModel):
     total: Place | None = Field(None, description=_TOTAL.format("records"))
     has_more: str | None = Field(None, description="path of the boolean that is false on the last page")
     done: str | None = Field(None, description="path of the boolean that is true on the last page")
-    until: Literal["short_page", "empty_page", 404] | None = Field(
+    until: Annotated[Literal["short_page", "empty_page", 404] | None, BeforeValidator(_status)] = Field(
         None, description="the sign of the end where the API tells none: prefer a total wherever there is one"
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_size(cls, given: Any) -> Any:
+        if isinstance(given, dict) and (found := [name for name in _SIZES if name in given]):
+            raise ValueError(f"{found[0]}: how many records a page holds is a parameter: write it under `params:`")
+        return given
 
     @model_validator(mode="after")
     def _one_sign(self) -> "_Counted":
