@@ -5,6 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -158,9 +159,9 @@ class Things:
         return json.dumps(body).encode()
 
 
-@settings(max_examples=2000 if LONG else 100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("kind", sorted(PAGINATORS))
+@settings(max_examples=100 if LONG else 4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    kind=st.sampled_from(sorted(PAGINATORS)),
     records=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=12),
     size=st.integers(1, 5),
     more=st.integers(0, 3),
@@ -178,9 +179,9 @@ def test_faults_that_pass_lose_and_repeat_nothing(api, answer, lab_of, kind, rec
     assert found == things.records
 
 
-@settings(max_examples=2000 if LONG else 100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.parametrize("kind", sorted(PAGINATORS))
+@settings(max_examples=100 if LONG else 4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    kind=st.sampled_from(sorted(PAGINATORS)),
     records=st.lists(st.dictionaries(st.text(max_size=5), VALUES, max_size=3), max_size=12),
     size=st.integers(1, 5),
     more=st.integers(0, 3),

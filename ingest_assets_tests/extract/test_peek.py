@@ -1,0 +1,41 @@
+"""What `ingest check` says of a first page before anything is stored."""
+
+import pytest
+
+from ingest_assets.extract.peek import peek
+from ingest_assets.http.client import Client
+
+
+@pytest.mark.parametrize(
+    ("paginator", "headers", "body", "told"),
+    [
+        ({"type": "link"}, {}, {}, "no header 'link', by which the walk would go on"),
+        ({"type": "cursor", "header": "X-Next", "param": "after"}, {}, {}, "no header 'x-next'"),
+        ({"type": "page", "total": {"header": "X-Total"}}, {}, {}, "no header 'x-total'"),
+        ({"type": "page", "total": "count"}, {}, {"count": 2}, "is it the count of that page alone"),
+    ],
+)
+def test_what_may_be_the_wrong_name_is_told(lab, api, answer, paginator, headers, body, told):
+    api.answer = lambda _: answer({"data": [{"id": 1}, {"id": 2}], **body}, headers=headers)
+
+    with Client(api.url) as client:
+        found = peek(client, lab.walk({"paginator": paginator}))
+
+    assert any(told in oddity for oddity in found.oddities)
+
+
+@pytest.mark.parametrize(
+    ("paginator", "headers", "body"),
+    [
+        ({"type": "link"}, {"Link": "</things?page=2>; rel=next"}, {}),
+        ({"type": "page", "total": {"header": "X-Total"}}, {"X-Total": "50"}, {}),
+        ({"type": "page", "total": "count"}, {}, {"count": "50"}),
+    ],
+)
+def test_of_what_is_there_nothing_is_told(lab, api, answer, paginator, headers, body):
+    api.answer = lambda _: answer({"data": [{"id": 1}, {"id": 2}], **body}, headers=headers)
+
+    with Client(api.url) as client:
+        found = peek(client, lab.walk({"paginator": paginator}))
+
+    assert found.oddities == ()
