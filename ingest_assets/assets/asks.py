@@ -86,7 +86,14 @@ def _end(source: Source, run: Range) -> str:
 
 
 def _period(endpoint: Endpoint, key: str | None) -> str:
-    return ("" if key is None else endpoint.slice(key).period) or ""
+    """The period of a partition, or nothing: it has none, or a run goes on under partitions of an earlier file."""
+    if key is None or endpoint.periods is None:
+        return ""
+    try:
+        period = endpoint.slice(key).period or ""
+    except ValueError:
+        return ""
+    return period if endpoint.periods.holds(period) else ""
 
 
 def _held_note(held: Mapping[str | None, Held]) -> str:

@@ -93,6 +93,20 @@ def test_days_in_the_look_back_are_asked_for_again(ask, lab):
     assert ranges(asked) == [("2026-06-06", "2026-06-08")]
 
 
+def test_a_day_in_the_look_back_is_asked_for_once_a_tick_though_its_run_began_after_the_tick(lab):
+    lab.text = lab.text.replace("changes: immutable", "changes: {lookback: P28D}")
+    source, asked, done = lab.source, [], [fetch(LAST, started=TICK + timedelta(minutes=3))]
+    for hour in range(3 * 24):
+        now = NOW.replace(hour=2, minute=30) + timedelta(hours=hour + 1)
+        tick = TICK + timedelta(days=(now - TICK).days)
+        known = {"orders": Known(tuple(complete(last="2026-06-09") + done)), "people": looked(now), "news": looked(now)}
+        if any((run.first or "") <= LAST <= (run.last or "") for run in asks(source, known, Going(), now, tick).ranges):
+            asked.append(now)
+            done = [fetch(LAST, started=now + timedelta(minutes=3))]
+
+    assert asked == [TICK + timedelta(days=1), TICK + timedelta(days=2), TICK + timedelta(days=3)]
+
+
 @pytest.fixture
 def open_days(lab):
     """The running day is fetched too, and a day settles two hours after its end."""
@@ -126,6 +140,12 @@ def test_what_is_on_its_way_is_not_asked_for_again(ask):
 
     assert asked.ranges == ()
     assert asked.notes == ("orders: 130 older partitions follow piece by piece",)
+
+
+def test_a_run_under_partitions_of_an_earlier_file_keeps_nothing_away(ask):
+    asked = ask(Known(tuple(complete("2026-01-01", "2026-06-09"))), going=Going({"orders": frozenset(["eu|x"])}, 1))
+
+    assert ranges(asked) == [(LAST, LAST)]
 
 
 def test_a_new_day_does_not_wait_for_the_history_that_is_on_its_way(ask):
