@@ -19,7 +19,7 @@ from ingest_assets.http.auth import Exchanged
 from ingest_assets.http.auth.exchanged import Answer, Token
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
-from ingest_assets.http.retry import RETRIED_STATUSES, retry_after
+from ingest_assets.http.retry import RETRIED_STATUSES, is_throttled, retry_after
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.tokens import KeptToken, TokenFile
 from ingest_assets.http.transport import Timeouts, prepared, sent
@@ -56,8 +56,11 @@ class Exchange:
         self._in_use(self._file.renewed(self._new, refused))
 
     def is_refused(self, answer: requests.Response) -> bool:
-        """Whether the API answers that it does not take the token."""
-        return self._auth.refuses(answer.status_code, answer.headers.get("location", ""))
+        """Whether the API answers that it does not take the token; a 403 that is a limit says nothing of it."""
+        headers = {name.lower(): value for name, value in answer.headers.items()}
+        if is_throttled(answer.status_code, headers):
+            return False
+        return self._auth.refuses(answer.status_code, headers.get("location", ""))
 
     def is_fresh(self, token: KeptToken) -> bool:
         """Whether a token will still be alive when it arrives."""

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ingest_assets.errors import ConfigError, RequestFailed
+from ingest_assets.errors import ConfigError, RequestFailed, TransientFailure
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
@@ -215,6 +215,18 @@ def test_a_403_says_nothing_of_a_token(world, client_for):
     world.ended = (403, {})
 
     assert "HTTP 403" in failed(client)
+    assert len(world.logins) == 1
+
+
+def test_a_403_that_is_a_limit_says_nothing_of_a_session_either(world, client_for):
+    client = client_for(**SESSION)
+    page(client)
+    world.known.append("another")
+    world.ended = (403, {"Retry-After": "1"})
+
+    with pytest.raises(TransientFailure, match="HTTP 403"):
+        page(client)
+
     assert len(world.logins) == 1
 
 
