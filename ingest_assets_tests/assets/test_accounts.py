@@ -37,6 +37,12 @@ endpoints:
     path: /accounts/{{account}}/cards
     partitions: {{by: {{account: [a/1, b]}}}}
     write: replace_partition
+  news:
+    path: /accounts/{{account}}/news
+    feed: {{from: since, start: "2026-01-01", position: at}}
+    partitions: {{by: {{account: [a/1, b]}}}}
+    primary_key: [account, at]
+    columns: {{account: {{type: varchar, from_partition: account}}, at: {{type: timestamptz}}}}
 """
 ENTRIES, ACCOUNTS, CARDS = ("shop", "entries"), ("shop", "accounts"), ("shop", "cards")
 
@@ -48,12 +54,16 @@ class Bank:
     url: str = ""
     accounts: list[str] = field(default_factory=lambda: ["a/1", "b"])
     asked: list[str] = field(default_factory=list)
+    news: dict[str, list[str]] = field(default_factory=dict)
 
     def answer(self, path: str, query: dict[str, list[str]]) -> Any:
-        self.asked.append(f"{path}?{query['from'][0]}" if query else path)
+        self.asked.append(f"{path}?{next(iter(query.values()))[0]}" if query else path)
         if path == "/accounts":
             return [{"id": account} for account in self.accounts]
         account, kind = path.removeprefix("/accounts/").rsplit("/", 1)
+        if kind == "news":
+            told = self.news.get(unquote(account), [])
+            return [{"at": at} for at in told if at >= query["since"][0]]
         if kind == "cards":
             return [{"number": f"card of {unquote(account)}"}]
         return [{"id": n, "text": f"{unquote(account)} {query['from'][0]}"} for n in (1, 2)]
@@ -87,7 +97,7 @@ def running_bank() -> Iterator[Bank]:
 
 @pytest.fixture
 def bank(running_bank: Bank) -> Bank:
-    running_bank.accounts, running_bank.asked = ["a/1", "b"], []
+    running_bank.accounts, running_bank.asked, running_bank.news = ["a/1", "b"], [], {}
     return running_bank
 
 
@@ -115,6 +125,28 @@ def test_each_account_of_the_file_is_a_partition_with_rows_of_its_own(at_bank, b
     assert bank.asked == ["/accounts/a%2F1/cards", "/accounts/b/cards"]
     assert at_bank.rows("SELECT number FROM shop.cards ORDER BY 1") == [("card of a/1",), ("card of b",)]
     assert at_bank.statuses(at_bank.table("cards"), "a/1", "b") == {"a/1": "MATERIALIZED", "b": "MATERIALIZED"}
+
+
+def test_the_feed_of_each_account_goes_on_where_it_ended_and_since_rewinds_one(at_bank, bank):
+    bank.news = {"a/1": ["2026-01-05T00:00:00Z"], "b": ["2026-01-07T00:00:00Z"]}
+    both_accounts = {"keys": both(at_bank, "news")}
+    at_bank.run("a/1", "b", **both_accounts)
+    at_bank.run("a/1", "b", **both_accounts)
+
+    at_bank.run("b", **both_accounts, config={"ops": {"shop__news": {"config": {"since": "2026-01-02"}}}})
+    at_bank.run("a/1", "b", **both_accounts)
+
+    since = [asked.rpartition("?")[2][:10] for asked in bank.asked]
+    assert since == [
+        *("2026-01-01", "2026-01-01"),
+        *("2026-01-05", "2026-01-07"),
+        "2026-01-02",
+        *("2026-01-05", "2026-01-07"),
+    ]
+    assert at_bank.rows('SELECT account, "at"::DATE::VARCHAR FROM shop.news ORDER BY 1') == [
+        ("a/1", "2026-01-05"),
+        ("b", "2026-01-07"),
+    ]
 
 
 def test_loading_the_listing_makes_its_accounts_partitions_of_the_others(at_bank, bank):
@@ -314,7 +346,7 @@ def test_the_sensor_asks_for_the_newest_days_of_each_account_and_the_daemon_coul
 
     second = evaluated(at_bank, "shop_sensor").run_requests
 
-    assert {key.path[-1] for request in first for key in request.asset_selection} == {"accounts", "cards"}
+    assert {key.path[-1] for request in first for key in request.asset_selection} == {"accounts", "cards", "news"}
     days = [one for one in second if one.job_name == "shop_days_by_account"]
     assert {one.tags["dagster/asset_partition_range_start"].split("|")[0] for one in days} == {"a/1", "b"}
     for request in days:

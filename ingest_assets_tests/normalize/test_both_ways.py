@@ -32,6 +32,15 @@ CONTRACTS = {
         deleted=Tombstone(path="gone", equals=True),
     ),
 }
+CONTRACTS["of a partition"] = Contract(
+    columns={
+        "a": Column(type="varchar", from_partition="account"),
+        "day": Column(type="date", from_partition="day"),
+        "id": Column(type="bigint"),
+    },
+    primary_key=("a", "id"),
+)
+PARTITION = {"account": "a/1", "day": "2026-01-07"}
 KEYS = ["a", "b", "c", "o", "l", "A", "a_b", "é", "", "$x y", 'q"', "order", "gone", "id"]
 NUMBERS = [
     "0",
@@ -109,7 +118,7 @@ Outcome = tuple[Normalizer, list[Batch]]
 def fetched(blocks: Sequence[Any], contract: Contract, registry: Registry, *, quick: bool = True) -> Outcome:
     """The batches of a fetch, started again with the wider registry as often as it asks for."""
     while True:
-        normalizer = Normalizer("things", contract, registry, quick=quick)
+        normalizer = Normalizer("things", contract, registry, PARTITION, quick=quick)
         try:
             return normalizer, [normalizer.batch(block, page) for page, block in enumerate(blocks)]
         except Widened as wider:
