@@ -205,6 +205,9 @@ def _agreed(*, yes: bool, as_json: bool) -> bool:
     if yes:
         return True
     if sys.stdin.isatty() and not as_json:
-        return click.confirm("\nGo on?")
+        if click.confirm("\nGo on?"):
+            return True
+        click.echo("Nothing is done", err=True)
+        return False
     click.echo("\nNothing is done yet. Say --yes to do it", err=True)
     return False

@@ -2,8 +2,11 @@
 
 import json
 import os
+import pty
 import random
 import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from typing import Any
@@ -84,6 +87,28 @@ def test_the_plan_is_shown_and_nothing_done_without_a_terminal_and_without_yes(l
     assert "Say --yes" in told.stderr
     assert (document["ok"], document["done"], [one["fetch"] for one in document["fetches"]]) == (False, False, [3])
     assert loaded.tables() == before
+
+
+@pytest.mark.parametrize(("answer", "code", "fetches"), [("n", 2, [(1,), (2,), (3,)]), ("y", 0, [(1,), (2,)])])
+def test_who_sits_at_a_terminal_is_asked(here: Any, answer: str, code: int, fetches: list[tuple[int]]) -> None:
+    mine, theirs = pty.openpty()
+    os.write(mine, f"{answer}\n".encode())
+
+    told = subprocess.run(
+        [sys.executable, "-m", "ingest_assets.cli", "undo", "stripe.charges"],
+        env=here.environment,
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(mine)
+    os.close(theirs)
+
+    assert told.returncode == code, told.stderr
+    assert "Go on?" in told.stdout
+    assert here.ask(FETCHES) == fetches
 
 
 def test_the_newest_fetch_is_undone_and_the_one_before_it_counts_again(here: Any, ingest: Any, box: Any) -> None:
