@@ -33,6 +33,7 @@ from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapsh
 
 _QUOTED_CHARACTERS = 200
 _HEADERS_KEPT = ("content-type", "date", "etag", "last-modified", "link", "request-id", "x-request-id", "retry-after")
+_UNTIL_404 = ". Where that is how this API says that no page follows, give the paginator `until: 404` as its sign"
 
 
 @dataclass(frozen=True)
@@ -166,8 +167,10 @@ class Puller:
             try:
                 entry = self._page(walk, opened, request)
             except RequestFailed as error:
-                if request == first or not paginator.ends_at(error.status):
+                if request == first or not paginator.by_place or error.status != HTTPStatus.NOT_FOUND:
                     raise
+                if not paginator.ends_at(error.status):
+                    raise RequestFailed(f"{error}{_UNTIL_404}", error.status) from error
                 reason = "not_found"
                 break
             page = trail.add(entry)

@@ -83,6 +83,13 @@ def test_any_other_refusal_is_a_failure(lab, shelf, status):
         lab.fetch(lab.walk({"paginator": UNTIL_404}))
 
 
+def test_a_404_after_page_one_is_a_failure_that_names_the_sign_where_another_was_given(lab, shelf):
+    with pytest.raises(RequestFailed, match=r"404 Not Found.* give the paginator `until: 404`"):
+        lab.fetch(lab.walk({"paginator": {"type": "page", "until": "short_page"}}))
+
+    assert lab.verdicts() == ["failed"]
+
+
 def test_a_404_before_the_total_is_reached_is_no_end(lab, shelf):
     shelf.total = 7
 
