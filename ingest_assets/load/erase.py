@@ -154,7 +154,7 @@ class Eraser:
         more = self._partition(snapshot)
         wanted = self.work.contract.primary_key
         primary = self._paths(wanted) if key.columns != wanted else ()
-        quick = [value.lower().encode() for value in key.values]
+        quick = [value.encode().lower() for value in key.values]
         versions = frozenset(stored.keys)
 
         def is_one(text: bytes) -> bool:
@@ -344,7 +344,7 @@ class Eraser:
         try:
             return key.has(exact(raw) | ({PARTITION: told} if told else {}))
         except Unfit:
-            return all(value.lower().encode() in raw.lower() for value in key.values)
+            return all(value.encode().lower() in raw.lower() for value in key.values)
 
 
 def _remember_places(connection: duckdb.DuckDBPyConnection, places: Sequence[tuple[int, int, int]]) -> None:

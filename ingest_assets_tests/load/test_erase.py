@@ -190,3 +190,16 @@ def test_a_partition_that_somebody_works_on_is_waited_for_and_the_rest_done_by_t
     assert not between.done
     assert one.rule(key).done
     assert things.values("id") == []
+
+
+@pytest.mark.parametrize("sent", ["ÉVA", "Ärger/ß", 'quo"te', "\u0131"])
+def test_a_key_of_any_letters_is_found(lab, sent):
+    things = lab()
+    things.store(1, None, [{"id": sent}, {"id": "other"}], [f'{{"id": "{sent}"}}'.encode() if '"' not in sent else {}])
+    things.load()
+
+    erase(things, sent)
+
+    assert things.values("id") == ["other"]
+    bodies = b"".join(s.body(entry).read() for s in things.snapshots.fetches("shop", "things") for entry in s.pages)
+    assert sent.encode() not in bodies
