@@ -104,20 +104,23 @@ class Periods:
         >>> Periods("week", date(2026, 1, 1)).span("2026-01")
         ('2025-12-29', '2026-01-26')
         """
-        lower, upper = self._written(text)
+        try:
+            lower, upper = self._written(text)
+        except ValueError as error:
+            raise ValueError(f"{text!r} is no time: {error}") from None
         return self.key(lower), self.key(_utc(upper) - timedelta(microseconds=1))
 
     def _written(self, text: str) -> tuple[datetime, datetime]:
         found = _SPAN.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text!r} is no time; expected such as 2026-01, 2026-01-31 or 2026-01-31-05:00")
+            raise ValueError("expected such as 2026-01, 2026-01-31 or 2026-01-31-05:00")
         month, day, hour, minute, offset = found.groups()
         if hour is None:
             kind: Every = "month" if day is None else "day"
             first = date.fromisoformat(f"{month}{day or '-01'}")
             return Periods(kind, first, self.zone).bounds(first.isoformat())
         if day is None:
-            raise ValueError(f"{text!r}: expected a day before the hour, such as 2026-01-31-05:00")
+            raise ValueError("expected a day before the hour, such as 2026-01-31-05:00")
         told = datetime.fromisoformat(f"{month}{day}T{hour}:{minute}{offset or ''}")
         moment = told if told.tzinfo else told.replace(tzinfo=ZoneInfo(self.zone))
         return moment, _utc(moment) + timedelta(microseconds=1)

@@ -417,6 +417,19 @@ class Endpoint(_Model):
         period = self.slice(key).period
         return None if self.periods is None or period is None else self.periods.bounds(period)
 
+    def offers(self, key: str) -> bool:
+        """Whether a partition can be asked for: not one before the first period, nor of an account that left the list.
+
+        >>> daily = {"every": "day", "start": "2026-01-05"}
+        >>> window = {"from": "from", "until": "until"}
+        >>> endpoint = Endpoint(path="/x", primary_key="id", window=window, partitions=daily)
+        >>> endpoint.offers("2026-01-05"), endpoint.offers("2026-01-04")
+        (True, False)
+        """
+        found, by = self.slice(key), self.partitions.by if self.partitions else {}
+        listed_there = all(isinstance(there := by[name], Listed) or value in there for name, value in found.by.items())
+        return listed_there and (self.periods is None or self.periods.holds(found.period or ""))
+
     def settled_at(self, key: str | None) -> datetime | None:
         """When a partition is over and nothing of it will change by itself; None without time partitions."""
         bounds = self.bounds(key)

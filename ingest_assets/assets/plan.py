@@ -4,7 +4,7 @@ A job holds one partitions definition, and a range has no holes: periods that ne
 Where partitions are periods of accounts, each account has runs of its own.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -77,6 +77,18 @@ def stages(sources: Mapping[str, Source], names: Sequence[Name]) -> list[list[Na
     return [[name for name in names if depths[name] == depth] for depth in sorted(set(depths.values()))]
 
 
+def having(sources: Mapping[str, Source], names: Sequence[Name], dimensions: Collection[str]) -> list[Name]:
+    """Those of these endpoints that have all of these dimensions; ConfigError where none has."""
+    by = {name: told.by if (told := sources[name[0]].endpoints[name[1]].partitions) else {} for name in names}
+    found = [name for name in names if set(dimensions) <= set(by[name])]
+    if dimensions and not found:
+        known = ", ".join(sorted({dimension for told in by.values() for dimension in told})) or "none"
+        raise ConfigError(
+            f"nothing that is meant is partitioned by {', '.join(map(repr, dimensions))}; there are {known}"
+        )
+    return found
+
+
 def meant(
     sources: Mapping[str, Source],
     names: Sequence[Name],
@@ -142,7 +154,7 @@ def planned(
     """
     keys: dict[Name, Sequence[str | None]] = {}
     named_days = wanted.first is not None or wanted.last is not None
-    for name in names:
+    for name in having(sources, list(names), wanted.by):
         endpoint = sources[name[0]].endpoints[name[1]]
         if endpoint.partitions is None:
             keys[name] = [] if named_days or wanted.by else [None]
@@ -207,11 +219,7 @@ def _members(name: Name, endpoint: Endpoint, wanted: Wanted, members: Members) -
     """The values of each dimension that are meant."""
     there = {**fixed(endpoint), **members}
     for dimension, value in wanted.by.items():
-        label, known = ".".join(name), (endpoint.partitions.by if endpoint.partitions else {})
-        if dimension not in known:
-            raise ConfigError(
-                f"{label}: it is not partitioned by {dimension!r}; there are {', '.join(known) or 'none'}"
-            )
+        label = ".".join(name)
         if value not in there.get(dimension, ()):
             some = ", ".join(list(there.get(dimension, ()))[:_NAMED]) or "none yet"
             raise ConfigError(f"{label}: {value!r} is no {dimension}; there are {some}")
@@ -229,6 +237,8 @@ def _named_periods(name: Name, endpoint: Endpoint, wanted: Wanted, now: datetime
         last = periods.span(wanted.last)[1] if wanted.last else (newest or [periods.first])[-1]
     except ValueError as error:
         raise ConfigError(f"{label}: {error}") from None
+    if first > last and not wanted.last:
+        raise ConfigError(f"{label}: {_not_over(endpoint, periods, first)}")
     if first < periods.first:
         raise ConfigError(f"{label}: its partitions begin on {periods.first}; {first} is before that")
     if not newest or last > newest[-1]:
@@ -262,6 +272,16 @@ def in_ranges(keys: Mapping[Name, Sequence[str]], endpoint: Endpoint) -> list[Ra
     return runs
 
 
+def keys_of(endpoint: Endpoint, run: Range) -> list[str]:
+    """The partitions of a run that `in_ranges` made."""
+    if endpoint.partitions is None or run.first is None or run.last is None:
+        return []
+    first, last = endpoint.slice(run.first), endpoint.slice(run.last)
+    if endpoint.periods is None or first.period is None or last.period is None:
+        return [run.first]
+    return [endpoint.partitions.key(period, first.by) for period in endpoint.periods.between(first.period, last.period)]
+
+
 def _order(endpoint: Endpoint, key: str) -> tuple[list[str], str]:
     found = endpoint.slice(key)
     return [found.by[name] for name in sorted(found.by)], found.period or ""
@@ -271,5 +291,7 @@ def _follows(endpoint: Endpoint, key: str, next_key: str) -> bool:
     """Whether one partition is the very next one, of the same account or the like."""
     one, other = endpoint.slice(key), endpoint.slice(next_key)
     if endpoint.periods is None or one.period is None or one.by != other.by:
+        return False
+    if endpoint.offers(key) != endpoint.offers(next_key):  # Dagster knows only those that can be asked for
         return False
     return endpoint.periods.next(one.period) == other.period

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest_assets.assets.launch import materialize
-from ingest_assets.assets.plan import Name, Range, Wanted, plan, stages
+from ingest_assets.assets.plan import Name, Range, Wanted, having, plan, stages
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import TerminalWatcher, note, table
@@ -88,7 +88,7 @@ def planned(data: Path, sources: Mapping[str, Source], names: Sequence[Name], wh
         loaded, there = partial(fetches, data, sources), partial(members, data, sources)
         return plan(sources, some, what, loaded, datetime.now(UTC), there)
 
-    return Planned(stages(sources, names), ranges)
+    return Planned(stages(sources, having(sources, names, what.by)), ranges)
 
 
 def run(

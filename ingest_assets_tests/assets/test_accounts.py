@@ -265,7 +265,7 @@ def test_one_account_can_be_meant_alone(at_bank, wanted, keys):
     ("by", "told"),
     [
         ({"account": "z"}, "shop.entries: 'z' is no account; there are a/1, b"),
-        ({"shop": "b"}, "shop.entries: it is not partitioned by 'shop'; there are account"),
+        ({"shop": "b"}, "nothing that is meant is partitioned by 'shop'; there are account"),
     ],
 )
 def test_an_account_that_there_is_not_is_told(at_bank, by, told):

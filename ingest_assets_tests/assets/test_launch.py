@@ -8,7 +8,8 @@ import dagster as dg
 import pytest
 
 from ingest_assets.assets.launch import materialize
-from ingest_assets.assets.plan import Range
+from ingest_assets.assets.plan import Range, in_ranges
+from ingest_assets.line import Unwatched
 
 ORDERS, PEOPLE = ("shop", "orders"), ("shop", "people")
 
@@ -139,3 +140,21 @@ def test_the_run_of_a_process_that_lives_is_left_alone(kept_lab, shop, watcher):
 
     assert process.wait() == 0
     assert going == [dg.DagsterRunStatus.STARTED]
+
+
+def test_days_before_a_start_that_was_moved_are_replayed_without_dagster(kept_lab, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", str(kept_lab.folder / "dagster"))
+    kept_lab.run("2026-01-01", "2026-01-03")
+    kept_lab.text = kept_lab.text.replace('start: "2026-01-01"}\n    changes', 'start: "2026-01-03"}\n    changes')
+    kept_lab.text = kept_lab.text.replace(
+        "id: {type: bigint, required: true}", "id: {type: hugeint, required: true}", 1
+    )
+    endpoint = kept_lab.source.endpoints["orders"]
+    runs = in_ranges({ORDERS: [f"2026-01-0{day}" for day in (1, 2, 3)]}, endpoint)
+
+    done = materialize({"shop": kept_lab.source}, runs, kept_lab.data, Unwatched(), tables_only=True)
+
+    assert [(run.first, run.last) for run in runs] == [("2026-01-01", "2026-01-02"), ("2026-01-03", "2026-01-03")]
+    assert done.succeeded
+    contracts = kept_lab.rows("SELECT contract FROM _ingest.fetches WHERE endpoint = 'orders'")
+    assert contracts == [(endpoint.contract.version,)] * 3

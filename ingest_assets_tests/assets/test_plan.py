@@ -82,6 +82,7 @@ def test_named_days_are_all_meant_where_they_are_wanted_again(shop_source):
     [
         ("2025-12-31", None, "its partitions begin on 2026-01-01; 2025-12-31 is before that"),
         ("2026-01-05", "2026-01-11", "2026-01-11 is not over yet in UTC"),
+        ("2026-01-12", None, "2026-01-12 is not over yet in UTC"),
         ("2026-01-05", "2026-01-04", "--to 2026-01-04 is before --from 2026-01-05"),
     ],
 )
