@@ -10,6 +10,7 @@ duplicates. The verdict says why the walk ended. What does not end for a stated,
 
 import contextlib
 import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -144,10 +145,11 @@ class Puller:
             return
         gap = self.now() - datetime.fromisoformat(walk.position)
         if gap > feed.keeps:
+            only = f" --partition {shlex.quote(walk.partition)}" if walk.partition is not None else ""
             raise WalkIncomplete(
                 f"{walk.label}: the last record known is of {walk.position}, {gap.days} days ago, and the API keeps "
                 f"{feed.keeps.days} days: what lies between is lost to this feed. Load the missing part another way, "
-                f"then move on by `ingest run {walk.source.name}.{walk.name} --since DATE`"
+                f"then move on by `ingest run {walk.source.name}.{walk.name}{only} --since DATE`"
             )
 
     def _walk(self, walk: Walk, first: PageRequest, opened: OpenSnapshot) -> str:

@@ -9,18 +9,21 @@ contract     partitions that were loaded under another contract
 fresh        partitions, or the last look, that are late
 """
 
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 import duckdb
 
 from ingest_assets.load import partitioning
 from ingest_assets.load.due import combinations
+from ingest_assets.load.listed import values
 from ingest_assets.load.partitioning import Kept
 from ingest_assets.load.warehouse import quoted
-from ingest_assets.source import Endpoint
+from ingest_assets.source import Endpoint, listed
 
 _NAMED = 10
 _DIED = timedelta(days=1)
@@ -49,6 +52,16 @@ class Looked:
     def table(self) -> str:
         """The table's full name, quoted."""
         return f"{quoted(self.source)}.{quoted(self.name)}"
+
+    @cached_property
+    def slices(self) -> list[dict[str, str]]:
+        """The values of its dimensions that go together now: an account that is gone is not late."""
+        row = self.connection.execute("SELECT current_database()").fetchone()
+        members = {
+            name: values(self.connection, self.source, told, database=row[0] if row else "")
+            for name, told in listed(self.endpoint).items()
+        }
+        return combinations(self.endpoint, members)
 
     def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""
@@ -126,7 +139,7 @@ def complete(at: Looked) -> Found:
     over = [partition for partition in still if _is_over(at, partition)]
     bad = [(p, f"{verdict}: {reason}") for p, verdict, reason in ended if verdict not in ("complete", "open")]
     bad += [(p, "open: it was fetched before it was over and settled, and is since") for p in over]
-    again = _run(at) + (f" --partition {bad[0][0]} --again" if bad and bad[0][0] else "")
+    again = _run(at) + (f" --partition {shlex.quote(bad[0][0])} --again" if bad and bad[0][0] else "")
     problem = f"{_partitions([p for p, _ in bad])} {bad[0][1]}. Next: {again}" if bad else ""
     return Found(
         problem, {"partitions": len(ended), **({"open": len(still)} if still else {}), "not complete": len(bad)}
@@ -190,14 +203,14 @@ def fresh(at: Looked) -> Found:
         return _looked_at(at, within, done)
     if not done:
         return Found(f"no partition is loaded yet. Next: {_run(at)}", serious=False)
-    missing = _missing({partition for partition, _ in done}, at.endpoint, at.now - within)
+    missing = _missing({partition for partition, _ in done}, at, at.now - within)
     problem = f"{_partitions(missing)} late. Next: {_run(at)}" if missing else ""
     return Found(problem, {"late partitions": len(missing)}, serious=False)
 
 
 def _looked_at(at: Looked, within: timedelta, done: Sequence[tuple[str | None, datetime]]) -> Found:
     """How long ago it was asked to its end; of several accounts, the one that waits the longest."""
-    there = {at.endpoint.partitions.key(None, by) for by in combinations(at.endpoint)} if at.endpoint.partitions else {}
+    there = {at.endpoint.partitions.key(None, by) for by in at.slices} if at.endpoint.partitions else set[str]()
     ages = {partition: at.now - ended for partition, ended in done if not there or partition in there}
     never = sorted(set(there) - set(ages))
     worst = max(ages, key=lambda partition: ages[partition], default=None)
@@ -209,21 +222,14 @@ def _looked_at(at: Looked, within: timedelta, done: Sequence[tuple[str | None, d
     return Found(problem if late else "", {"last complete look": told}, serious=False)
 
 
-def _missing(done: set[str], endpoint: Endpoint, due: datetime) -> list[str]:
+def _missing(done: set[str], at: Looked, due: datetime) -> list[str]:
     """Partitions between the first period that is there and the last one that settled before `due` that are missing."""
-    periods, told = endpoint.periods, endpoint.partitions
-    if periods is None or told is None:
+    periods, told = at.endpoint.periods, at.endpoint.partitions
+    last = periods.last_ended(due.astimezone(UTC), at.endpoint.settle) if periods else None
+    if periods is None or told is None or last is None:
         return []
-    loaded: dict[tuple[str, ...], list[str]] = {}
-    for key in done:
-        found = endpoint.slice(key)
-        loaded.setdefault(tuple(found.by.values()), []).append(found.period or "")
-    last = periods.last_ended(due.astimezone(UTC), endpoint.settle)
-    wanted = combinations(endpoint) or [dict(zip(told.by, values, strict=False)) for values in loaded]
-    first = min(period for some in loaded.values() for period in some)
-    if last is None:
-        return []
-    keys = [told.key(period, by) for by in wanted for period in periods.between(first, last)]
+    first = max(min(at.endpoint.slice(key).period or "" for key in done), periods.first)
+    keys = [told.key(period, by) for by in at.slices for period in periods.between(first, last)]
     return [key for key in keys if key not in done]
 
 

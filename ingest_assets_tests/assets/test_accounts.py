@@ -31,12 +31,14 @@ endpoints:
     window: {{from: from, until: until, format: date}}
     partitions: {{every: day, start: "2026-01-01", by: {{account: {{endpoint: accounts, field: id}}}}}}
     changes: immutable
+    fresh_within: PT26H
     primary_key: [account, id]
     columns: {{account: {{type: varchar, from_partition: account}}, day: {{type: date, from_partition: day}}}}
   cards:
     path: /accounts/{{account}}/cards
     partitions: {{by: {{account: [a/1, b]}}}}
     write: replace_partition
+    fresh_within: PT26H
   news:
     path: /accounts/{{account}}/news
     feed: {{from: since, start: "2026-01-01", position: at}}
@@ -365,3 +367,45 @@ def test_a_column_that_is_not_there_cannot_be_listed(at_bank):
 
     (failure,) = [e.event_specific_data.error.to_string() for e in result.all_events if e.is_step_failure]
     assert "shop.accounts: its table has no column 'key' to list; it has id" in failure
+
+
+def test_late_is_what_is_missing_of_an_account_that_is_there(at_bank, bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+    yesterday = (datetime.now(UTC) - timedelta(days=2)).date().isoformat()
+    at_bank.run(f"b|{yesterday}", keys=both(at_bank, "entries"))
+
+    late = at_bank.check("entries", "fresh")["fresh"].description
+    bank.accounts = ["b"]
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    assert late.startswith(f"partition a/1|{yesterday} is late")
+    assert at_bank.check("entries", "fresh")["fresh"].passed
+
+
+def test_of_accounts_the_one_that_nobody_asked_is_named(at_bank):
+    at_bank.run("b", keys=both(at_bank, "cards"))
+
+    found = at_bank.check("cards", "fresh")["fresh"]
+
+    assert found.description.startswith("the last complete look of a/1 was never")
+
+
+def test_an_open_period_passes_until_it_should_have_been_fetched_again(at_bank):
+    at_bank.text = at_bank.text.replace('start: "2026-01-01", by', 'start: "2026-01-01", open: true, by')
+    at_bank.run(keys=both(at_bank, "accounts"))
+    now = datetime.now(UTC)
+    for days, account in ((5, "a/1"), (0, "b")):
+        moment = now - timedelta(days=days)
+        then = Line(at_bank.source, at_bank.data, run="r", now=lambda moment=moment: moment)
+        key = f"{account}|{moment.date().isoformat()}"
+        with then.partition("entries", key):
+            then.fetch("entries", key)
+            then.load("entries", key)
+        then.publish()
+
+    found = at_bank.check("entries", "complete")["complete"]
+
+    old = (now - timedelta(days=5)).date().isoformat()
+    assert found.metadata["open"].value == 2
+    assert found.description.startswith(f"partition a/1|{old} is open: it was fetched before it was over and settled")
+    assert found.description.endswith(f"Next: ingest run shop.entries --partition 'a/1|{old}' --again")
