@@ -13,7 +13,6 @@ Models only: reading files is `ingest_assets.catalog`, and what each part does s
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -39,14 +38,12 @@ from ingest_assets.http.decoders import Decoder, Json, Selector
 from ingest_assets.http.limits import RateLimit
 from ingest_assets.http.paginators import Paginator, SinglePage
 from ingest_assets.http.place import Place
-from ingest_assets.periods import EVERY, Every, Periods, even_hours, fixed_offset
+from ingest_assets.partitions import NO_KEY_PART, Listed, Partitions, Slice, day_first, is_key_part, types_of
+from ingest_assets.periods import EVERY, Periods, even_hours, fixed_offset
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 PLACEHOLDER = re.compile(r"\{([a-z_][a-z0-9_.]*)\}")
 _BUILT_IN = {"from", "until", "partition"}
-# What Dagster keeps out of keys, and control characters.
-_KEY_PART = re.compile(r"[^|,\[\]\x00-\x1f\x7f]{1,200}")
-NO_KEY_PART = "cannot be part of a partition's key: 1 to 200 characters without | , [ ] ... and control characters"
 _TELLS_HOURS = ("%H", "%I", "%X", "%c", "%T")
 _CREDENTIAL_HEADERS = {"authorization", "proxy-authorization", "cookie"}
 RESERVED_NAMES = {"pg_catalog", "information_schema", "main", "temp", "system", "_ingest"}
@@ -75,13 +72,6 @@ def _refuse(problems: list[Problem]) -> None:
     if problems:
         message = "; ".join(message for _, message in problems)
         raise PydanticCustomError("rules", "{message}", {"message": message, "problems": problems})
-
-
-def _day_first(value: Any) -> Any:
-    """pydantic would read 2024 as seconds since 1970."""
-    if isinstance(value, date) or (isinstance(value, str) and re.match(r"\d{4}-\d\d-\d\d", value)):
-        return value
-    raise ValueError("expected a date such as 2026-01-01")
 
 
 def _time_format(value: str) -> str:
@@ -192,7 +182,7 @@ class Feed(_Model):
         description="the parameter of the lower bound, such as start_time; or, with position, write {from} in path, "
         "params or body",
     )
-    start: Annotated[datetime, BeforeValidator(_day_first)] = Field(
+    start: Annotated[datetime, BeforeValidator(day_first)] = Field(
         description="where the very first fetch begins", json_schema_extra=_without_format
     )
     format: TimeFormat = Field(
@@ -220,87 +210,6 @@ class Feed(_Model):
     @classmethod
     def _aware(cls, value: datetime) -> datetime:
         return value if value.tzinfo else value.replace(tzinfo=UTC)
-
-
-class Listed(_Model):
-    """Values that another endpoint of this source lists, and which may become more."""
-
-    endpoint: str = Field(description="the endpoint whose table lists them")
-    field: str = Field(description="the column of that table that holds them, such as id")
-
-
-def _values(value: Any) -> Any:
-    """Numbers stand for themselves, as text: ids of accounts are written so."""
-    if isinstance(value, list):
-        return [str(one) if type(one) is int else one for one in value]
-    return value
-
-
-def _kind_of_values(given: Any) -> str | None:
-    if isinstance(given, list | tuple):
-        return "a list"
-    return "Listed" if isinstance(given, dict | Listed) else None
-
-
-Values = Annotated[
-    Annotated[tuple[str, ...], BeforeValidator(_values), Tag("a list")] | Annotated[Listed, Tag("Listed")],
-    Discriminator(
-        _kind_of_values,
-        custom_error_type="values",
-        custom_error_message="expected a list such as [eu, us], or {endpoint: accounts, field: id}",
-    ),
-]
-
-
-@dataclass(frozen=True)
-class Slice:
-    """A partition's key taken apart: its period, None without periods, and the value of each other dimension."""
-
-    period: str | None
-    by: Mapping[str, str]
-
-
-class Partitions(_Model):
-    """The slices that are fetched, loaded and backfilled as one: periods of a window, accounts or the like, or both."""
-
-    every: Every | None = Field(None, description="how long a period is; weeks begin on Monday")
-    start: Annotated[date, BeforeValidator(_day_first)] | None = Field(
-        None, description="a day of the first period, in the endpoint's time_zone"
-    )
-    open: bool = Field(False, description="fetch the running period, too, and once again after it is over")
-    settle: Duration = Field(timedelta(0), description="how long after its end a period may still change")
-    by: dict[str, Values] = Field(
-        default_factory=dict, description="accounts, regions and the like: {NAME} is replaced by each in turn"
-    )
-
-    @property
-    def dimensions(self) -> tuple[str, ...]:
-        """What a key is made of, in its order, which is Dagster's: names in order of the alphabet."""
-        return tuple(sorted([*self.by, *([self.every] if self.every else [])]))
-
-    def key(self, period: str | None, by: Mapping[str, str]) -> str:
-        """The key of a slice, as Dagster writes it.
-
-        >>> Partitions(every="day", start="2026-01-01", by={"account": ["eu"]}).key("2026-01-07", {"account": "eu"})
-        'eu|2026-01-07'
-        """
-        values = dict(by)
-        if self.every is not None and period is not None:
-            values[self.every] = period
-        return "|".join(values[name] for name in self.dimensions)
-
-    def slice(self, key: str) -> Slice:
-        """What a key is made of; ValueError where it has another number of parts.
-
-        >>> Partitions(every="month", start="2026-01-01", by={"shop": ["a"]}).slice("2026-01-01|a").by
-        {'shop': 'a'}
-        """
-        parts = key.split("|") if len(self.dimensions) > 1 else [key]
-        if len(parts) != len(self.dimensions):
-            raise ValueError(f"{key!r} is no partition; expected {'|'.join(self.dimensions)}")
-        values = dict(zip(self.dimensions, parts, strict=True))
-        period = values.pop(self.every, None) if self.every else None
-        return Slice(period, values)
 
 
 class Lookback(_Model):
@@ -524,15 +433,6 @@ def _by_problems(by: Mapping[str, tuple[str, ...] | Listed]) -> Iterator[Problem
             yield place, f"{wrong!r} {NO_KEY_PART}"
 
 
-def is_key_part(value: str) -> bool:
-    """Whether a value can be part of a partition's key.
-
-    >>> is_key_part("Möller & Söhne"), is_key_part("a|b"), is_key_part("")
-    (True, False, False)
-    """
-    return _KEY_PART.fullmatch(value) is not None and "..." not in value
-
-
 def _hour_problems(endpoint: Endpoint) -> Iterator[Problem]:
     """Hours have to be told apart: by Dagster, and by whoever reads a bound."""
     periods, window = endpoint.periods, endpoint.window
@@ -562,10 +462,10 @@ def _from_partition_problems(endpoint: Endpoint, dimensions: tuple[str, ...]) ->
                 ("columns", name, "from_partition"),
                 f"{column.from_partition!r} is no dimension of the partitions; there are {known}",
             )
-        elif column.from_partition is not None and column.type not in _types_of(column.from_partition):
+        elif column.from_partition is not None and column.type not in types_of(column.from_partition):
             yield (
                 ("columns", name, "type"),
-                f"a column of {column.from_partition!r} is {' or '.join(_types_of(column.from_partition))}",
+                f"a column of {column.from_partition!r} is {' or '.join(types_of(column.from_partition))}",
             )
     for path, table in endpoint.children.items():
         for name, column in table.columns.items():
@@ -604,13 +504,6 @@ def _position_problems(endpoint: Endpoint) -> Iterator[Problem]:
 
 def _tells_seconds(form: str) -> bool:
     return form in ("iso", "unix", "unix_ms") or any(part in form for part in ("%S", "%T", "%s"))
-
-
-def _types_of(dimension: str) -> tuple[str, ...]:
-    """What a column of the partition may be: a period is told by its first moment, or its first day."""
-    if dimension == "hour":
-        return ("timestamptz", "varchar")
-    return ("date", "varchar") if dimension in EVERY else ("varchar",)
 
 
 def _key_problems(endpoint: Endpoint) -> Iterator[Problem]:

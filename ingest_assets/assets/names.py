@@ -5,8 +5,9 @@ import hashlib
 import dagster as dg
 
 from ingest_assets.errors import ConfigError
+from ingest_assets.partitions import Listed
 from ingest_assets.periods import Periods
-from ingest_assets.source import Endpoint, Listed, Source
+from ingest_assets.source import Endpoint, Source
 
 # The parts of an endpoint that decide what is asked for; the rest says what is made of the answers.
 _ASKED = {

@@ -21,7 +21,8 @@ from ingest_assets.extract.peek import Peek
 from ingest_assets.line import Line
 from ingest_assets.load.due import combinations, last_closed
 from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
-from ingest_assets.source import Listed, Source, listed
+from ingest_assets.partitions import Listed
+from ingest_assets.source import Source, listed
 
 _LONGEST_NAME = 40
 _DECIMAL = re.compile(r"-?\d{1,15}\.\d{1,6}")

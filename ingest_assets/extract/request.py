@@ -10,8 +10,9 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from ingest_assets.http.page import PageRequest
+from ingest_assets.partitions import Slice
 from ingest_assets.periods import written
-from ingest_assets.source import PLACEHOLDER, Endpoint, Feed, Slice, Source, Window
+from ingest_assets.source import PLACEHOLDER, Endpoint, Feed, Source, Window
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import duckdb
 
 from ingest_assets.errors import ConfigError, ContractBroken
 from ingest_assets.load.warehouse import quoted
-from ingest_assets.source import NO_KEY_PART, Listed, is_key_part
+from ingest_assets.partitions import NO_KEY_PART, Listed, is_key_part
 
 
 def values(connection: duckdb.DuckDBPyConnection, source: str, told: Listed, *, database: str = "w") -> list[str]:
