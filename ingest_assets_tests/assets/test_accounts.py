@@ -409,3 +409,20 @@ def test_an_open_period_passes_until_it_should_have_been_fetched_again(at_bank):
     assert found.metadata["open"].value == 2
     assert found.description.startswith(f"partition a/1|{old} is open: it was fetched before it was over and settled")
     assert found.description.endswith(f"Next: ingest run shop.entries --partition 'a/1|{old}' --again")
+
+
+def test_changed_partitions_stop_the_step_before_anything_is_asked(at_bank, bank):
+    at_bank.run("a/1", "b", keys=both(at_bank, "cards"))
+    at_bank.text = at_bank.text.replace(
+        "    partitions: {by: {account: [a/1, b]}}\n    write: replace_partition", "    write: replace"
+    )
+    at_bank.text = at_bank.text.replace("/accounts/{account}/cards", "/accounts/b/cards")
+    asked = list(bank.asked)
+
+    result = at_bank.run(keys=both(at_bank, "cards"), fails=True)
+
+    (failure,) = [e.event_specific_data.error.to_string() for e in result.all_events if e.is_step_failure]
+    assert "shop.cards: its file says no partitions, and 2 kept fetches are of others, such as 'b'" in failure
+    assert "ingest migrate shop.cards" in failure
+    assert bank.asked == asked
+    assert "ingest migrate shop.cards" in at_bank.check("cards", "partitions")["partitions"].description
