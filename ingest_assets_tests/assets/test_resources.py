@@ -75,7 +75,7 @@ def test_the_launchpad_can_name_another_data_folder(lab):
 def test_the_launchpad_can_slow_a_run_down(lab):
     lab.text = lab.text.replace("max_wait: PT0.1S", "rate_limit: {requests: 2, per: PT0.4S}")
 
-    lab.run(FIRST, "2026-01-02", config=settings(api={"rate_limit_share": 0.5}))
+    lab.run(FIRST, "2026-01-02", config=settings(api={"data": str(lab.data), "rate_limit_share": 0.5}))
 
     assert lab.told(lab.raw(), "2026-01-02")["waited for the limit (s)"] > 0.1
 
@@ -84,11 +84,13 @@ def test_the_launchpad_can_name_another_variable_for_a_secret(lab, monkeypatch):
     monkeypatch.setenv("OTHER_TOKEN", "tok-5ecret-0f-the-shop")
     monkeypatch.setenv("SHOP_TOKEN", "no-longer-good")
 
-    lab.run(FIRST, config=settings(api={"secrets": {"SHOP_TOKEN": "OTHER_TOKEN"}}))
+    lab.run(FIRST, config=settings(api={"data": str(lab.data), "secrets": {"SHOP_TOKEN": "OTHER_TOKEN"}}))
 
 
 def test_a_secret_in_place_of_a_variable_is_refused_and_not_repeated(lab):
-    result = lab.run(FIRST, config=settings(api={"secrets": {"SHOP_TOKEN": "sk_live_1234"}}), fails=True)
+    result = lab.run(
+        FIRST, config=settings(api={"data": str(lab.data), "secrets": {"SHOP_TOKEN": "sk_live_1234"}}), fails=True
+    )
 
     error = failure(result)
     assert "api: secrets: SHOP_TOKEN: expected the name of an environment variable that is set" in error
@@ -101,7 +103,7 @@ def test_the_launchpad_can_name_other_source_files(lab):
     other.mkdir()
     (other / "shop.yaml").write_text(lab.text.replace("path: /orders", "path: /orders\n    params: {more: 1}"))
 
-    lab.run(FIRST, config=settings(api={"sources": str(other)}))
+    lab.run(FIRST, config=settings(api={"data": str(lab.data), "sources": str(other)}))
 
     raw = lab.events(lab.raw(), FIRST)[0]
     assert (
@@ -114,7 +116,7 @@ def test_other_source_files_without_the_endpoint_are_refused(lab):
     other.mkdir()
     (other / "shop.yaml").write_text(lab.text.replace("  orders:", "  sales:"))
 
-    result = lab.run(FIRST, config=settings(api={"sources": str(other)}), fails=True)
+    result = lab.run(FIRST, config=settings(api={"data": str(lab.data), "sources": str(other)}), fails=True)
 
     assert "api: sources: shop.yaml has no endpoint 'orders' there" in failure(result)
 
