@@ -4,6 +4,7 @@ import contextlib
 import json
 import shutil
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,6 +101,7 @@ class Shop:
         self.instead: dict[str, Answer | list[Answer]] = {}
         self.hooks: dict[str, Callable[[], object]] = {}
         self.asked: list[str] = []
+        self.times: list[float] = []
 
     def of(self, day: str) -> list[Any]:
         """The orders of a day."""
@@ -121,6 +123,7 @@ class Shop:
         """What is sent; remembers the request by its day, or by its path."""
         name = query["from"][0] if path == "/orders" else path
         self.asked.append(name)
+        self.times.append(time.monotonic())
         if name in self.hooks:
             self.hooks[name]()
         instead = self.instead.get(name)

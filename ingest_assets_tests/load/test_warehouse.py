@@ -231,11 +231,12 @@ def test_a_write_that_fails_in_the_middle_leaves_all_as_it_was(lab):
     assert [one.account.inserted for one in things.load()] == [39_999]
 
 
-def test_names_with_quotes_keywords_and_spaces_are_only_names(lab, daily):
+def test_names_with_quotes_keywords_and_spaces_are_only_names(lab):
     evil = 'x"; DROP SCHEMA "w"; --\''
     columns = {evil: {"type": "bigint", "path": "a"}, "select": {"type": "varchar"}, "has space": {"type": "double"}}
+    shops = {"path": "/{shop}", "partitions": {"by": {"shop": [evil]}}}
     things = lab(
-        **daily, source=evil, name=evil, columns=columns, primary_key=[evil, "select"], newest_by="has space",
+        **shops, source=evil, name=evil, columns=columns, primary_key=[evil, "select"], newest_by="has space",
         write="merge",
     )  # fmt: skip
     record = {"a": 1, "select": "it's", "has space": 0.5, "group": "\"'", evil: [{evil: 1, "order": [evil]}]}
