@@ -58,6 +58,8 @@ def column_type(text: str) -> str:
         if 1 <= precision <= 38 and scale <= precision:
             return f"decimal({precision},{scale})"
         raise ValueError(f"{text!r}: a decimal has 1 to 38 digits, and no more decimals than digits")
+    if name.startswith("decimal(") and ")" not in name:
+        raise ValueError(f'{text!r} is cut at its comma: in braces write it in quotes, such as "decimal(12,2)"')
     raise ValueError(f"{text!r} is not a type; one of {', '.join(_PLAIN)}, decimal(p,s)")
 
 

@@ -25,6 +25,7 @@ from ingest_assets.http.auth import Exchanged
 from ingest_assets.http.client import Client, Wait
 from ingest_assets.http.limits import Limiter, RateLimit
 from ingest_assets.http.page import origin
+from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
 from ingest_assets.load import ledger, partitioning
@@ -53,6 +54,7 @@ class Pace:
     max_wait: timedelta = timedelta(minutes=15)
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 60.0
+    retry_seconds: float = 600.0
 
 
 class Watcher(Protocol):
@@ -439,6 +441,7 @@ class Line:
             [self._limiter(base, credential, *bucket) for bucket in buckets if bucket[1] or not bucket[0]],
             connect_timeout_seconds=self.pace.connect_timeout_seconds,
             read_timeout_seconds=self.pace.read_timeout_seconds,
+            retry=RetryPolicy(seconds=self.pace.retry_seconds),
             error_message=self.settled.error_message,
             on_wait=lambda wait: self.watcher.wait(label, wait),
             on_asked=on_asked,

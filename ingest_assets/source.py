@@ -556,6 +556,8 @@ def _request_problems(endpoint: Endpoint) -> Iterator[Problem]:
     if endpoint.base_url is not None:
         yield from _url_problems(endpoint.base_url)
     yield from _header_problems(endpoint.headers)
+    if "://" in endpoint.path:
+        yield ("path",), "a path is added to base_url: leave scheme and host out, or say base_url: here, too"
     if "max_empty_pages" in endpoint.model_fields_set and endpoint.empty_page == "fail":
         yield (
             ("max_empty_pages",),
@@ -698,13 +700,23 @@ def _placeholder_problems(source: Source) -> Iterator[Problem]:
     for name, endpoint in source.endpoints.items():
         inside: tuple[str, ...] = ("endpoints", name)
         known = everywhere | placeholders(endpoint)
-        yield from _unknown(endpoint.model_dump(include={"path", "params", "headers"}), known, inside)
+        strange = list(_unknown(endpoint.model_dump(include={"path", "params", "headers"}), known, inside))
+        yield from strange or _unsent(endpoint, inside)
         for place, message in _unknown(endpoint.model_dump(include={"body"}), known, inside):
             yield place, f"{message}. What is meant to be sent as it stands, such as GraphQL, takes spaces: {{ id }}"
         # An account that an API lists must not decide where credentials go.
         yield from _unknown(endpoint.model_dump(include={"base_url"}), everywhere, inside)
         for clash in sorted(everywhere & set(endpoint.partitions.by if endpoint.partitions else ())):
             yield (*inside, "partitions", "by", clash), f"{{{clash}}} is a setting of this source: rename one of them"
+
+
+def _unsent(endpoint: Endpoint, inside: tuple[str, ...]) -> Iterator[Problem]:
+    """A dimension that is sent nowhere would give all accounts the same answer."""
+    sent = PLACEHOLDER.findall(str(endpoint.model_dump(include={"path", "params", "headers", "body"})))
+    for name in endpoint.partitions.by if endpoint.partitions else ():
+        if name not in sent:
+            told = f"{{{name}}} is sent nowhere, so each would get the same answer: write it in path, params or body"
+            yield (*inside, "partitions", "by", name), told
 
 
 def placeholders(endpoint: Endpoint) -> set[str]:

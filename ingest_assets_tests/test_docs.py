@@ -57,3 +57,11 @@ def test_every_kind_of_auth_is_shown() -> None:
     shown = {yaml.safe_load(example)["auth"]["type"] for example in examples("auth.md")}
 
     assert kinds(Auth) == shown
+
+
+def test_the_file_of_the_page_on_tables_loads() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "tables.md").read_text(), re.DOTALL)
+
+    source = Source.model_validate(yaml.safe_load(block) | {"name": "lodging"})
+
+    assert set(source.endpoints["bookings"].children) == {"guests", "guests.tags"}

@@ -92,6 +92,8 @@ def _mistakes(read: Read, error: Mapping[str, Any]) -> Iterator[_Mistake]:
         yield _unknown_key(last, location, path)
     elif kind == "missing":
         yield _Mistake(path, f"{last!r} is missing")
+    elif kind == "union_tag_not_found" and isinstance(error["input"], Mapping):
+        yield _Mistake(path, expected=_mapping(error["input"], location), found="no type")
     elif kind == "union_tag_not_found" or kind in _MAPPINGS:
         yield _Mistake(path, expected=_mapping(error["input"], location), found=found)
     elif kind == "union_tag_invalid":

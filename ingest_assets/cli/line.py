@@ -49,6 +49,7 @@ def run(
     wanted = chosen(sources if names else environment.in_use(sources, folder), names)
     what = meant(sources, wanted, partition, (first, last), dict(members), again=again)
     catch_up(sources, wanted, folder)
+    running.tell_left_out(sources, wanted, what, out)
     ranges = running.planned(folder, sources, wanted, what)
     if not ranges:
         running.nothing(out)

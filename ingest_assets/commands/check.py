@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -16,7 +16,8 @@ from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import note
-from ingest_assets.errors import ConfigError, IngestError
+from ingest_assets.commands.unseen import unseen
+from ingest_assets.errors import ConfigError, IngestError, WalkIncomplete
 from ingest_assets.extract.peek import Peek
 from ingest_assets.line import Line
 from ingest_assets.load.due import combinations, last_closed
@@ -24,6 +25,17 @@ from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
 from ingest_assets.partitions import Listed
 from ingest_assets.source import Source, listed
 
+_PATIENCE_SECONDS = 2.0
+_TYPES = {
+    "string": "varchar",
+    "int64": "bigint",
+    "bool": "boolean",
+    "double": "double",
+    "date32[day]": "date",
+    "time64[us]": "time",
+    "timestamp[us]": "timestamp",
+    "timestamp[us, tz=UTC]": "timestamptz",
+}
 _LONGEST_NAME = 40
 _DECIMAL = re.compile(r"-?\d{1,15}\.\d{1,6}")
 
@@ -45,7 +57,7 @@ def check(source: Source, out: Output) -> bool:
     secrets = sorted(source.auth.secret_names())
     for secret in secrets:
         out.console.print(f"  secret {secret}")
-    line = Api().line(source, "check")
+    line = _line(source, "check")
     told = [_checked(line, source, name, out) for name in source.endpoints]
     good = all(one["error"] is None for one in told)
     out.document({"source": source.name, "secrets": secrets, "endpoints": told}, ok=good)
@@ -57,16 +69,41 @@ def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, An
     try:
         partition = _partition(line, name)
         peek = line.peek(name, partition)
-        problems = [*peek.oddities, *_misfits(source, name, peek, partition)]
+        if peek.stops:
+            raise WalkIncomplete(peek.stops)
+        problems = [*_ahead(source, name), *peek.oddities, *_misfits(source, name, peek, partition)]
+        problems += unseen(source.endpoints[name], peek.first) if peek.first else []
     except IngestError as error:
         out.console.print(note("✗", f"{name}: {error}"))
         return {"endpoint": f"{source.name}.{name}", "error": str(error)}
     sign = "!" if problems else "✓"
-    out.console.print(f"{sign} {name}: {peek.records:,} records on the first page ({peek.bytes:,} bytes)")
+    out.console.print(
+        f"{sign} {name}: {peek.records:,} records on the first page{_of(partition)} ({peek.bytes:,} bytes)"
+    )
     for problem in problems:
         out.console.print(note("   ", problem))
     counts = {"records": peek.records, "bytes": peek.bytes}
     return {"endpoint": f"{source.name}.{name}", "error": None, **counts, "problems": problems}
+
+
+def _line(source: Source, run: str) -> Line:
+    """The line of a command that somebody waits for: it gives up soon where there is no connection."""
+    line = Api().line(source, run)
+    return replace(line, pace=replace(line.pace, retry_seconds=_PATIENCE_SECONDS))
+
+
+def _of(partition: str | None) -> str:
+    return f" of {partition}" if partition else ""
+
+
+def _ahead(source: Source, name: str) -> list[str]:
+    """That no period is over yet, so that what was asked for is no sign of anything."""
+    endpoint = source.endpoints[name]
+    if endpoint.periods is None or last_closed(endpoint, datetime.now(UTC)) is not None:
+        return []
+    return [
+        f"partitions: the first {endpoint.periods.every}, {endpoint.periods.first}, is not over yet: is `start` right?"
+    ]
 
 
 def _partition(line: Line, name: str) -> str | None:
@@ -88,7 +125,17 @@ def _member(line: Line, told: Listed) -> str:
         for value in rows.column(told.field).to_pylist():
             if value is not None:
                 return str(value)
-    raise ConfigError(f"{line.source.name}.{told.endpoint}: its first page lists no {told.field!r} to ask for")
+    raise ConfigError(
+        f"{line.source.name}.{told.endpoint}: its first page lists no {told.field!r} to ask for{_why(batch, rows)}"
+    )
+
+
+def _why(batch: Batch | None, rows: pa.Table | None) -> str:
+    """Why a page lists no value of a column."""
+    if batch is not None and batch.quarantined:
+        return f": {len(batch.quarantined)} of {batch.received} records would be quarantined"
+    columns = [name for name in rows.column_names if not name.startswith("_")] if rows is not None else []
+    return f"; its columns are {', '.join(columns)}" if columns else ": it holds no records"
 
 
 def _misfits(source: Source, name: str, peek: Peek, partition: str | None) -> list[str]:
@@ -122,7 +169,7 @@ class Proposal:
 
 def preview(source: Source, name: Name, rows: int, out: Output, partition: str | None = None) -> None:
     """Print the first records as rows, the child tables, and types to declare."""
-    endpoint, line = source.endpoints[name[1]], Api().line(source, "preview")
+    endpoint, line = source.endpoints[name[1]], _line(source, "preview")
     partition = partition or _partition(line, name[1])
     try:
         endpoint.bounds(partition)
@@ -135,13 +182,22 @@ def preview(source: Source, name: Name, rows: int, out: Output, partition: str |
     sensitive = {column for column, declared in endpoint.columns.items() if declared.sensitive}
     shown = [_table(f"{source.name}.{table}", arrow, rows, sensitive) for table, arrow in tables.items()]
     aside = [{"position": r.position, "reason": r.reason} for r in (batch.quarantined[:rows] if batch else ())]
-    told = {"endpoint": ".".join(name), "records": peek.records, "tables": shown, "quarantined": aside}
+    told = {
+        "endpoint": ".".join(name),
+        "partition": partition,
+        "stops": peek.stops,
+        "records": peek.records,
+        "tables": shown,
+        "quarantined": aside,
+    }
     _print_preview(told, proposed, out)
     out.document({**told, "types": [asdict(proposal) for proposal in proposed]})
 
 
 def _print_preview(told: Mapping[str, Any], proposed: Sequence[Proposal], out: Output) -> None:
-    out.console.print(f"{told['endpoint']}: {told['records']:,} records on the first page")
+    out.console.print(f"{told['endpoint']}: {told['records']:,} records on the first page{_of(told['partition'])}")
+    if told["stops"]:
+        out.console.print(note("✗", told["stops"]))
     for table in told["tables"]:
         out.console.print(f"\n{table['table']}", style="bold")
         _print_rows(table, out)
@@ -179,9 +235,14 @@ def _short(value: object) -> str:
 
 
 def _type(kind: pa.DataType) -> str:
-    return {"string": "varchar", "int64": "bigint", "bool": "boolean", "timestamp[us, tz=UTC]": "timestamptz"}.get(
-        str(kind), str(kind)
-    )
+    """As `columns:` calls it.
+
+    >>> [_type(kind) for kind in (pa.decimal128(12, 2), pa.date32(), pa.float64(), pa.timestamp("us"))]
+    ['decimal(12,2)', 'date', 'double', 'timestamp']
+    """
+    if pa.types.is_decimal(kind):
+        return f"decimal({kind.precision},{kind.scale})"
+    return _TYPES.get(str(kind), str(kind))
 
 
 def proposals(arrow: pa.Table, declared: Mapping[str, object]) -> list[Proposal]:

@@ -91,6 +91,16 @@ def planned(data: Path, sources: Mapping[str, Source], names: Sequence[Name], wh
     return Planned(stages(sources, having(sources, names, what.by)), ranges)
 
 
+def tell_left_out(sources: Mapping[str, Source], names: Sequence[Name], what: Wanted, out: Output) -> None:
+    """Say which of the endpoints have no periods, where periods were named: they are not fetched."""
+    if what.first is None and what.last is None:
+        return
+    found = [".".join(name) for name in names if sources[name[0]].endpoints[name[1]].periods is None]
+    if found:
+        told = f"Left out, as they have no days: {', '.join(found)}. Next: ingest run {' '.join(found)}"
+        out.progress.print(note("!", told, "yellow"))
+
+
 def run(
     sources: Mapping[str, Source],
     ranges: Sequence[Range] | Planned,
@@ -127,7 +137,7 @@ def run(
 
 def nothing(out: Output) -> Outcome:
     """Say that nothing is due."""
-    out.console.print("Nothing is due: all closed periods are complete. Fetch them anyway by --again")
+    out.console.print("Nothing is due: all that was asked for is complete. Fetch it anyway by --again")
     out.document(NOTHING)
     return Outcome(True, ())
 

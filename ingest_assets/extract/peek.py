@@ -4,24 +4,30 @@ import tempfile
 from dataclasses import dataclass
 from typing import BinaryIO, cast
 
+from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.more import more
 from ingest_assets.extract.request import Walk, first_request
 from ingest_assets.http.client import Client, Response
 from ingest_assets.http.decoders import Block
 from ingest_assets.http.page import Page, dig
-from ingest_assets.http.place import whole
+from ingest_assets.http.place import beside, whole
 
 _SPILL_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
 class Peek:
-    """A first page: where it came from, how many records it holds, the first block of them, and what is odd."""
+    """A first page: where it came from, how many records it holds, the first block of them, and what is odd.
+
+    `stops` is why a walk could not go on after it, though the page itself came.
+    """
 
     url: str
     bytes: int
     records: int
     first: Block | None
     oddities: tuple[str, ...]
+    stops: str | None = None
 
 
 def peek(client: Client, walk: Walk) -> Peek:
@@ -41,9 +47,28 @@ def peek(client: Client, walk: Walk) -> Peek:
             page = Page(
                 0, request, response.status, response.headers, decoded.envelope, decoded.records, decoded.last_record
             )
-        return Peek(response.url, size, decoded.records, first, tuple(_oddities(walk, page)))
+        return Peek(response.url, size, decoded.records, first, tuple(_oddities(walk, page)), _stops(walk, page))
 
     return client.fetch(request, receive)
+
+
+def _stops(walk: Walk, page: Page) -> str | None:
+    """Why a walk would fail at this page, if so."""
+    endpoint = walk.endpoint
+    try:
+        endpoint.paginator.next(page)
+    except (WalkIncomplete, RequestFailed) as error:
+        return str(error)
+    if endpoint.total is not None and whole(endpoint.total.find(page)) is None:
+        return f"total: the first page holds no number {endpoint.total}{beside(endpoint.total, page)}"
+    return None
+
+
+def _is_last(walk: Walk, page: Page) -> bool:
+    try:
+        return walk.endpoint.paginator.finished(page) is not None
+    except (WalkIncomplete, RequestFailed):
+        return False
 
 
 def _oddities(walk: Walk, page: Page) -> list[str]:
@@ -52,13 +77,23 @@ def _oddities(walk: Walk, page: Page) -> list[str]:
     if not page.records:
         odd.append("the first page holds no records: is that so, or does `records` point elsewhere?")
     odd += [
-        f"the first page has no header {name!r}, by which the walk would go on: is it the right name?"
+        f"the first page has no header {name!r}, by which the walk would go on: is it the right name, "
+        "or is there one page only?"
         for name in endpoint.paginator.headers
         if name not in page.headers
     ]
     total = endpoint.paginator.records_total
     if total is not None and page.records and whole(total.find(page)) == page.records:
         odd.append(f"the total {total} is the number of records of the first page: is it the count of that page alone?")
+    is_last = _is_last(walk, page)
+    if endpoint.total is not None and not is_last and page.records and whole(endpoint.total.find(page)) == page.records:
+        odd.append(
+            f"the total {endpoint.total} is no more than the records of the first page, and another page follows"
+        )
+    if is_last and (told := more(page)):
+        odd.append(
+            f"only this page would be read, and the answer tells of more by {told}: look at `paginator`, docs/paging.md"
+        )
     if endpoint.errors is not None and dig(page.envelope, endpoint.errors):
         odd.append(f"the answer tells an error at {endpoint.errors!r}")
     if endpoint.window and endpoint.changes in (None, "unseen"):

@@ -26,7 +26,7 @@ from ingest_assets.extract.request import Walk, fingerprint, first_request, requ
 from ingest_assets.http.client import Client, Response
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, PageRequest, dig
-from ingest_assets.http.place import Place, whole
+from ingest_assets.http.place import Place, beside, whole
 from ingest_assets.raw.bodies import marked
 from ingest_assets.raw.erase import tidy
 from ingest_assets.raw.forgotten import PARTITION, Forgotten, read
@@ -287,8 +287,14 @@ class _Trail:
         if page.records and former != number:
             raise WalkIncomplete(
                 f"{self.walk.label}: page {page.number} holds the very records of page {former}: "
-                "the walk goes in circles"
+                f"the walk goes in circles{_asked_by(self.walk)}"
             )
+
+
+def _asked_by(walk: Walk) -> str:
+    """What to look at where the API gives the same page again: it may not know the parameter."""
+    told = " and ".join(map(repr, walk.endpoint.paginator.sets))
+    return f". Does the API know the parameter {told}?" if told else ""
 
 
 def _kept(walk: Walk) -> tuple[str, ...]:
@@ -357,9 +363,16 @@ def _total(walk: Walk) -> Place | None:
 def _check_total(walk: Walk, opened: OpenSnapshot, received: int) -> None:
     place, expected = _total(walk), _expected(walk, opened)
     if place is not None and expected is None:
-        raise WalkIncomplete(f"{walk.label}: total: the first page holds no number {place}")
+        told = beside(place, _page_of(opened.pages[0])) if opened.pages else ""
+        raise WalkIncomplete(f"{walk.label}: total: the first page holds no number {place}{told}")
     if expected is not None and received < expected:
-        raise WalkIncomplete(f"{walk.label}: the API says {expected:,} records, and {received:,} came")
+        raise WalkIncomplete(f"{walk.label}: the API says {expected:,} records, and {received:,} came{_one_page(walk)}")
+
+
+def _one_page(walk: Walk) -> str:
+    return (
+        ". The source file names no `paginator`, so one page was read" if walk.endpoint.paginator.type == "none" else ""
+    )
 
 
 def _page_of(entry: IndexEntry) -> Page:

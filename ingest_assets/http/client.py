@@ -44,12 +44,13 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LONGEST_PUSH_BACK_SECONDS = 86_400.0
 _ERROR_BODY_BYTES = 1 << 16
 _QUOTED_CHARACTERS = 200
+_PARAMS = "check the endpoint's params, and how its window writes its bounds"
 _HINTS = {
-    400: "check the endpoint's params",
+    400: _PARAMS,
     402: "the account's plan does not include this",
     403: "the credential may lack a permission",
     404: "check base_url and the endpoint's path",
-    422: "check the endpoint's params",
+    422: _PARAMS,
 }
 
 
@@ -314,7 +315,12 @@ class Client:
         return TransientFailure(named, wait_seconds)
 
     def _hint(self, status: int) -> str:
-        return self._auth.when_refused() if status == HTTPStatus.UNAUTHORIZED else _HINTS.get(status, "")
+        return self._auth.when_refused() if status == HTTPStatus.UNAUTHORIZED else self._status_hint(status)
+
+    def _status_hint(self, status: int) -> str:
+        hint = _HINTS.get(status, "")
+        quoting = ". To see what the API says, name where its errors hold text: `error_message: error.message`"
+        return hint + quoting if hint == _PARAMS and not self._error_message else hint
 
     def _quoted(self, request: PageRequest, answer: requests.Response) -> str:
         if not self._error_message:

@@ -417,7 +417,8 @@ def _missing(selector: Selector, key: str, holder: dict[str, Any]) -> RequestFai
 def _not_there(selector: Selector, way: tuple[str, ...], found: Any) -> RequestFailed:
     expected = "an object" if selector.keys else "a list"
     place = f"at {'.'.join(way)!r}" if way else "as the body"
-    return RequestFailed(f"records: {selector.path!r}: expected {expected} {place}, found {_kind(found)}")
+    hint = "" if selector.keys or not isinstance(found, dict) else ". Name the path of the list that holds the records"
+    return RequestFailed(f"records: {selector.path!r}: expected {expected} {place}, found {_kind(found)}{hint}")
 
 
 def _kind(value: Any) -> str:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from ingest_assets.http.page import Page, dig
 
 MISSING = object()
+_KEYS_NAMED = 12
 _WHOLE = re.compile(r"(\d{1,18})(\.0+)?", re.ASCII)
 
 
@@ -30,6 +31,17 @@ def kind(value: Any) -> str:
         return "nothing"
     names = {type(None): "null", bool: "a boolean", str: "a text", list: "a list"}
     return names.get(type(value), "an object" if isinstance(value, Mapping) else "a number")
+
+
+def beside(place: "Place", page: Page) -> str:
+    """What messages add where nothing is at a place: the keys that are there instead."""
+    if place.path is None or place.find(page) is not MISSING:
+        return ""
+    parent = place.path.rpartition(".")[0]
+    holder = dig(page.envelope, parent) if parent else page.envelope
+    if not isinstance(holder, Mapping):
+        return f"; there is no object {parent!r}" if parent else ""
+    return f"; the keys there are: {', '.join(list(holder)[:_KEYS_NAMED])}" if holder else ""
 
 
 def whole(value: Any) -> int | None:

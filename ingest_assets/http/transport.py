@@ -5,6 +5,7 @@ even as the cause of another: each is translated, and raised after it was let go
 """
 
 import json
+import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,14 @@ def _translated(error: Exception, timeouts: Timeouts, named: str) -> IngestError
     if isinstance(error, requests.exceptions.ProxyError):
         return TransientFailure(f"{named}: the proxy of the environment gave no connection")
     told = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
-    return TransientFailure(f"{named}: no connection: {told}")
+    return TransientFailure(f"{named}: no connection: {told}{_advice(cause)}")
+
+
+def _advice(cause: BaseException) -> str:
+    if isinstance(cause, ssl.SSLError) and cause.reason == "WRONG_VERSION_NUMBER":
+        return " (is it http:// there?)"
+    unreachable = isinstance(cause, ConnectionRefusedError | socket.gaierror)
+    return " (check host and port of base_url)" if unreachable else ""
 
 
 def _innermost(error: BaseException) -> BaseException:

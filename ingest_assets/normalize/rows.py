@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import xxhash
 
-from ingest_assets.contract import Column, Contract, Tombstone
+from ingest_assets.contract import TIME_TYPES, Column, Contract, Tombstone
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec, declared_columns, declared_path
 from ingest_assets.normalize.shape import Shape, shape_at
@@ -63,8 +63,20 @@ class ColumnPlan:
             return self.fit(found)
         except (TypeError, ValueError, OverflowError):
             told = None if self.spec.sensitive else shown(found)
-            reason = f"column {self.spec.name!r}: {_kind(found)} that does not fit {self.spec.type}"
+            reason = (
+                f"column {self.spec.name!r}: {_kind(found)} that does not fit {self.spec.type}{self._wanted(found)}"
+            )
             raise Unfit(reason, self.spec.name, told) from None
+
+    def _wanted(self, found: Any) -> str:
+        """What the source file says of values that fit, beside the type."""
+        if self.declared is None:
+            return ""
+        if self.declared.type in TIME_TYPES:
+            return f", format {self.declared.format or 'iso'}"
+        if self.declared.values is not None and isinstance(found, str):
+            return f"; `values` are {', '.join(self.declared.values)}"
+        return ""
 
     def found(self, element: Any) -> Any:
         """The exact value in the record, before it is made to fit."""

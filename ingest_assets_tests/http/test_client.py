@@ -494,7 +494,10 @@ def test_a_server_that_is_not_there_is_told_in_plain_words(client_for, clock):
 
     error = failed(client_for(url, QUERY), PageRequest(f"{url}/a"), TransientFailure)
 
-    assert str(error) == f"GET {url}/a: no connection: Connection refused. Gave up after 6 attempts"
+    assert (
+        str(error)
+        == f"GET {url}/a: no connection: Connection refused (check host and port of base_url). Gave up after 6 attempts"
+    )
     assert len(clock.slept) == 5
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
 from ingest_assets.http.page import Page, dig
-from ingest_assets.http.place import MISSING, Place, at, kind, whole
+from ingest_assets.http.place import MISSING, Place, at, beside, kind, whole
 
 _QUOTED_CHARACTERS = 200
 
@@ -23,7 +23,7 @@ def flag(page: Page, path: str) -> bool:
     if not isinstance(found, bool):
         raise WalkIncomplete(
             f"{where(page)}: expected true or false at {path!r}, which tells whether more pages follow, "
-            f"found {kind(found)}"
+            f"found {kind(found)}{beside(Place(path=path), page)}"
         )
     return found
 
@@ -35,7 +35,7 @@ def count(page: Page, place: Place) -> int:
     if number is None:
         raise WalkIncomplete(
             f"{where(page)}: expected a whole number {place}, which tells whether more pages follow, "
-            f"found {kind(found)}"
+            f"found {kind(found)}{beside(place, page)}"
         )
     return number
 
@@ -74,7 +74,8 @@ def ended(page: Page, place: Place, has_more: str | None, done: str | None, abse
     found = place.find(page)
     if found is MISSING and absent == "refuse":
         raise WalkIncomplete(
-            f"{where(page)}: there is nothing {place}, which has to tell whether more pages follow. If the API "
+            f"{where(page)}: there is nothing {place}, which has to tell whether more pages follow"
+            f"{beside(place, page)}. If the API "
             "leaves it out of its last page, write `absent: end`"
         )
     return "no_next" if found is MISSING or found is None or found == "" else None

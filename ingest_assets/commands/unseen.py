@@ -1,0 +1,94 @@
+"""What a source file names and no record of a first page has: a slip there would otherwise show as nulls, later."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ingest_assets.http.decoders import Block
+from ingest_assets.http.page import dig
+from ingest_assets.http.place import MISSING, at, kind
+from ingest_assets.source import Endpoint
+
+_NAMED = 12
+
+
+def unseen(endpoint: Endpoint, block: Block) -> list[str]:
+    """Columns, lists and the sign of deletion that none of these records has, and what stands there instead."""
+    records = [one for raw in block.records() if isinstance(one := _decoded(raw), dict)]
+    return [*_deleted(endpoint, records), *_columns(endpoint, records), *_lists(endpoint, records)] if records else []
+
+
+def _decoded(raw: bytes | memoryview) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except msgspec.MsgspecError:  # its record goes to quarantine, which is told
+        return None
+
+
+def _deleted(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
+    told = endpoint.deleted
+    if told is None:
+        return
+    found = [value for record in records if (value := at(record, told.path)) is not MISSING]
+    kinds = {kind(value) for value in found if value is not None}
+    if not found:
+        yield (
+            f"deleted: none of the records has {told.path!r}{_instead(records, told.path)}. All is well where only "
+            "deleted ones have it"
+        )
+    elif kinds and kind(told.equals) not in kinds:
+        yield f"deleted: {told.path!r} holds {' or '.join(sorted(kinds))}, and `equals` is {kind(told.equals)}"
+
+
+def _columns(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
+    names = {_letters(name) for record in records for name in _flat(record)}
+    for name, column in endpoint.columns.items():
+        if column.from_partition is not None or column.required or name in endpoint.primary_key:
+            continue
+        if column.path is not None and all(at(record, column.path) is MISSING for record in records):
+            yield f"column {name!r}: none of the records has {column.path!r}{_instead(records, column.path)}"
+        elif column.path is None and _letters(name) not in names:
+            yield (
+                f"column {name!r}: none of the records has a value of that name{_instead(records, '')}. Where it is "
+                "called otherwise, say `path:`"
+            )
+
+
+def _lists(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
+    there = {path for record in records for path in _list_paths(record)}
+    for path in endpoint.children:
+        if path not in there:
+            known = ", ".join(sorted(there)[:_NAMED]) or "none"
+            yield f"children: none of the records has a list {path!r}; the lists there are: {known}"
+
+
+def _instead(records: Sequence[Any], path: str) -> str:
+    """The keys beside a value that is not there."""
+    parents = (dig(record, path.rpartition(".")[0]) if "." in path else record for record in records)
+    keys = list(dict.fromkeys(key for parent in parents if isinstance(parent, Mapping) for key in parent))
+    more = ", …" if len(keys) > _NAMED else ""
+    return f"; the keys there are: {', '.join(keys[:_NAMED])}{more}" if keys else ""
+
+
+def _letters(name: str) -> str:
+    """A name as it is compared with a key of the API's, which may be spelled otherwise: `createdAt`, `created_at`."""
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+def _flat(value: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    for key, inner in value.items():
+        yield before + key
+        if isinstance(inner, Mapping):
+            yield from _flat(inner, before + key)
+
+
+def _list_paths(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of the lists in a record, those inside lists, too."""
+    for key, inner in value.items() if isinstance(value, Mapping) else ():
+        here = f"{path}.{key}" if path else key
+        if isinstance(inner, list):
+            yield here
+        for one in inner if isinstance(inner, list) else [inner]:
+            yield from _list_paths(one, here)
