@@ -29,8 +29,8 @@ def run(
     """Fetch and load, through the Dagster instance.
 
     Without days: at first the last closed ones (24 hours, 7 days, 4 weeks, 3 months); later those since the first one
-    that is loaded which are missing or may have changed. Closed periods that are complete are left alone, unless --again
-    says otherwise. Safe to interrupt, and to repeat.
+    that is loaded which are missing or may have changed. Closed periods that are complete are left alone, unless
+    --again says otherwise. Safe to interrupt, and to repeat.
 
     \b
     ingest run stripe --from 2026-01-01 --to 2026-01-31
