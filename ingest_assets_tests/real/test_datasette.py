@@ -1,5 +1,6 @@
 """A datasette that other people wrote, over a SQLite file: by a source file alone, every row and value arrives."""
 
+import contextlib
 import os
 import random
 import sqlite3
@@ -117,14 +118,14 @@ class Site:
 
     def held(self, table: str, where: str = "true") -> list[dict[str, Any]]:
         """The rows of a table of the SQLite file."""
-        with sqlite3.connect(self.file) as connection:
+        with contextlib.closing(sqlite3.connect(self.file)) as connection, connection:
             connection.row_factory = sqlite3.Row
             found = connection.execute(f"SELECT * FROM {table} WHERE {where}").fetchall()  # noqa: S608 -- ours
         return sorted(map(dict, found), key=_by_id)
 
     def add_events(self, times: list[str]) -> None:
         """More events."""
-        with sqlite3.connect(self.file) as connection:
+        with contextlib.closing(sqlite3.connect(self.file)) as connection, connection:
             connection.executemany("INSERT INTO events (created) VALUES (?)", [(told,) for told in times])
 
 
@@ -142,7 +143,7 @@ def _filled(file: Path) -> None:
     ]
     edges = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3, 4)]
     times = edges * 70 + [f"2026-01-0{chosen.randint(1, 3)}T{chosen.randint(0, 23):02}:59:59Z" for _ in range(200)]
-    with sqlite3.connect(file) as connection:
+    with contextlib.closing(sqlite3.connect(file)) as connection, connection:
         connection.executescript(TABLES)
         connection.executemany("INSERT INTO things VALUES (?, ?, ?, ?, ?, ?)", things)
         connection.executemany("INSERT INTO private VALUES (?, ?)", [(n, f"told {n}") for n in range(150)])

@@ -1,5 +1,6 @@
 """Django REST framework's own generic views: each of its paginations, by token and by session, every row and value."""
 
+import contextlib
 import random
 import sqlite3
 from collections.abc import Iterator
@@ -107,7 +108,7 @@ class Shop:
 
     def run(self, statement: str) -> list[tuple[Any, ...]]:
         """A statement on the service's own database."""
-        with sqlite3.connect(self.file, timeout=30) as connection:
+        with contextlib.closing(sqlite3.connect(self.file, timeout=30)) as connection, connection:
             return connection.execute(statement).fetchall()
 
     def orders(self, where: str = "true") -> dict[int, Any]:
@@ -168,7 +169,7 @@ def _filled(file: Path) -> None:
         for n in range(1, ORDERS + 1)
     ]
     lines = [(n % ORDERS + 1, f"sku/{n}", n % 7) for n in range(ORDERS * 2) if n % ORDERS % 4]
-    with sqlite3.connect(file, timeout=30) as connection:
+    with contextlib.closing(sqlite3.connect(file, timeout=30)) as connection, connection:
         connection.executemany(
             "INSERT INTO orders (id, number, amount, weight, paid, note, created) VALUES (?, ?, ?, ?, ?, ?, ?)", orders
         )
