@@ -48,9 +48,8 @@ class Compressor:
 
 
 class _Body(io.RawIOBase):
-    def __init__(self, file: Path, page: int, frame: Frame) -> None:
-        self._file, self._page, self._frame = file, page, frame
-        self._segment = file.open("rb", buffering=0)
+    def __init__(self, segment: io.FileIO, file: Path, page: int, frame: Frame) -> None:
+        self._segment, self._file, self._page, self._frame = segment, file, page, frame
         self._segment.seek(frame.offset)
         self._zstd = ZstdDecompressor()
         self._hash = hashlib.sha256()
@@ -100,6 +99,6 @@ class _Body(io.RawIOBase):
 def opened(file: Path, page: int, frame: Frame) -> BinaryIO:
     """A body as a stream to be closed; it cannot seek. Its end raises StorageFailed if it is not what was written."""
     try:
-        return io.BufferedReader(_Body(file, page, frame), CHUNK_BYTES)
+        return io.BufferedReader(_Body(file.open("rb", buffering=0), file, page, frame), CHUNK_BYTES)
     except FileNotFoundError as error:
         raise disk.damaged(file, "the file is missing") from error
