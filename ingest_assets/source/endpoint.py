@@ -1,0 +1,164 @@
+"""One collection of an API: what is asked, how it changes, what its table promises."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+
+from ingest_assets.contract import Children, Columns, Contract, Names, Tombstone, Write
+from ingest_assets.durations import Duration
+from ingest_assets.http.decoders import Decoder, Json, Selector
+from ingest_assets.http.limits import RateLimit
+from ingest_assets.http.paginators import Paginator, SinglePage
+from ingest_assets.http.place import Place
+from ingest_assets.partitions import Listed, Partitions, Slice
+from ingest_assets.periods import Periods
+from ingest_assets.source import endpoint_rules
+from ingest_assets.source.changes import Changes, Feed, Window
+from ingest_assets.source.model import Model, one_or_more, refuse
+
+RateLimits = Annotated[
+    tuple[RateLimit, ...], BeforeValidator(one_or_more, json_schema_input_type=RateLimit | tuple[RateLimit, ...])
+]
+Key = Annotated[Names, WithJsonSchema({"anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]})]
+
+
+class Endpoint(Model):
+    """One collection of an API: it becomes one table and its children."""
+
+    path: str = Field(description="added to base_url")
+    description: str | None = None
+    base_url: str | None = Field(
+        None, description="where this endpoint is elsewhere than the source; credentials go there"
+    )
+    method: Literal["GET", "POST"] = "GET"
+    params: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict)
+    body: dict[str, Any] | None = Field(None, description="sent with a POST; placeholders in its texts are replaced")
+    body_as: Literal["json", "form"] = "json"
+    decoder: Decoder = Field(default_factory=Json, description="how a body is written: json or jsonl")
+    records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
+    paginator: Paginator = Field(default_factory=SinglePage)
+    total: Place | None = Field(None, description="where the first page says how many records there are in all")
+    errors: str | None = Field(
+        None, description="where an answer of status 200 tells errors; anything there is a failure"
+    )
+    empty_page: Literal["fail", "continue"] = Field(
+        "fail", description="what a page without records in the middle means"
+    )
+    max_empty_pages: int = Field(
+        100, ge=1, description="with empty_page: continue, after so many empty pages in a row the walk has failed"
+    )
+    incomplete: Literal["fail", "warn"] = Field(
+        "fail", description="whether an incomplete walk is loaded with a warning"
+    )
+    rate_limit: RateLimits = Field((), description="limits of this endpoint alone, beside the source's")
+    window: Window | None = None
+    feed: Feed | None = None
+    partitions: Partitions | None = None
+    changes: Changes | None = Field(None, description="what a window misses; `unseen` where nothing is said")
+    time_zone: str = Field("UTC", description="of the days, and of times written without an offset")
+    primary_key: Key = ()
+    newest_by: str | None = Field(None, description="the column that says which version of a key is newer")
+    write: Write = "merge"
+    deleted: Tombstone | None = None
+    columns: Columns = Field(default_factory=dict)
+    children: dict[str, Children] = Field(default_factory=dict, description="columns of child tables, by list path")
+    fresh_within: Duration | None = Field(None, description="older than this, the data is late")
+    max_quarantined: float = Field(0.0, ge=0, le=1, description="the share of quarantined records that is fine")
+
+    @property
+    def contract(self) -> Contract:
+        """What the table promises."""
+        names = ("columns", "children", "primary_key", "newest_by", "write", "deleted", "time_zone")
+        position = self.window.position if self.window is not None else None
+        return Contract(position=position, **{name: getattr(self, name) for name in names})
+
+    @property
+    def periods(self) -> Periods | None:
+        """The periods of its time partitions; None without."""
+        told = self.partitions
+        return Periods(told.every, told.start, self.time_zone) if told and told.every and told.start else None
+
+    @property
+    def settle(self) -> timedelta:
+        """How long after its end a period may still change."""
+        return self.partitions.settle if self.partitions else timedelta(0)
+
+    def slice(self, key: str | None) -> Slice:
+        """What a partition's key is made of; ValueError where it is no key of this endpoint."""
+        if self.partitions is None or key is None:
+            return Slice(None, {})
+        return self.partitions.slice(key)
+
+    def told(self, key: str | None) -> dict[str, str]:
+        """The value of each dimension of a partition, as columns take it: of a period, its first moment or day."""
+        found, bounds = self.slice(key), self.bounds(key)
+        if self.partitions is None or self.partitions.every is None or bounds is None:
+            return dict(found.by)
+        began = bounds[0].isoformat() if self.partitions.every == "hour" else bounds[0].date().isoformat()
+        return {**found.by, self.partitions.every: began}
+
+    def bounds(self, key: str | None) -> tuple[datetime, datetime] | None:
+        """A partition's first moment and the next one's; None without time partitions."""
+        period = self.slice(key).period
+        return None if self.periods is None or period is None else self.periods.bounds(period)
+
+    def offers(self, key: str) -> bool:
+        """Whether a partition can be asked for: not one before the first period, nor of an account that left the list.
+
+        >>> daily = {"every": "day", "start": "2026-01-05"}
+        >>> window = {"from": "from", "until": "until"}
+        >>> endpoint = Endpoint(path="/x", primary_key="id", window=window, partitions=daily)
+        >>> endpoint.offers("2026-01-05"), endpoint.offers("2026-01-04")
+        (True, False)
+        """
+        found, by = self.slice(key), self.partitions.by if self.partitions else {}
+        listed_there = all(isinstance(there := by[name], Listed) or value in there for name, value in found.by.items())
+        return listed_there and (self.periods is None or self.periods.holds(found.period or ""))
+
+    def settled_at(self, key: str | None) -> datetime | None:
+        """When a partition is over and nothing of it will change by itself; None without time partitions."""
+        bounds = self.bounds(key)
+        return None if bounds is None else bounds[1].astimezone(UTC) + self.settle
+
+    @property
+    def keys_cross_partitions(self) -> bool:
+        """Whether the same key can come in several partitions, so that load order says nothing about age."""
+        return self.changes == "window" or bool(self.loose_dimensions)
+
+    @property
+    def loose_dimensions(self) -> list[str]:
+        """The dimensions that its key does not tell apart: a key can come in several of their partitions."""
+        told = {self.columns[name].from_partition for name in self.primary_key if name in self.columns}
+        return [name for name in (self.partitions.by if self.partitions else ()) if name not in told]
+
+    @property
+    def placeholders(self) -> set[str]:
+        """What differs from partition to partition, and is replaced in path, params, headers and body."""
+        told = self.partitions
+        return (
+            ({"from", "until"} if self.window else set())
+            | ({"from"} if self.feed and self.feed.position else set())
+            | ({"partition"} if told and told.every else set())
+            | set(told.by if told else ())
+        )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError(f"{value!r} is not a time zone such as Europe/Amsterdam")
+        return value
+
+    @model_validator(mode="after")
+    def _rules_hold(self) -> "Endpoint":
+        refuse([*endpoint_rules.problems(self)])
+        return self
+
+
+def listed(endpoint: Endpoint) -> dict[str, Listed]:
+    """The dimensions of an endpoint's partitions whose values another endpoint lists, by name."""
+    by = endpoint.partitions.by if endpoint.partitions else {}
+    return {name: values for name, values in by.items() if isinstance(values, Listed)}

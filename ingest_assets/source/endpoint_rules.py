@@ -1,0 +1,253 @@
+"""What has to fit together within one endpoint; each rule yields where it is broken, and what is wrong there."""
+
+import re
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from ingest_assets.contract import TIME_TYPES
+from ingest_assets.partitions import NO_KEY_PART, Listed, is_key_part, types_of
+from ingest_assets.periods import EVERY, even_hours, fixed_offset
+from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
+
+if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
+    from ingest_assets.source.endpoint import Endpoint
+
+
+_TELLS_HOURS = ("%H", "%I", "%X", "%c", "%T")
+_CREDENTIAL_HEADERS = {"authorization", "proxy-authorization", "cookie"}
+
+
+def problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    """All that is broken in an endpoint."""
+    yield from _shape_problems(endpoint)
+    yield from _partition_problems(endpoint)
+    yield from _bound_problems(endpoint)
+    yield from _position_problems(endpoint)
+    yield from _key_problems(endpoint)
+    yield from _write_problems(endpoint)
+    yield from _request_problems(endpoint)
+
+
+def _shape_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    window = endpoint.window is not None
+    periods = endpoint.partitions is not None and endpoint.partitions.every is not None
+    if window and endpoint.feed:
+        yield ("feed",), "an endpoint is a window, a feed or a listing; this one says both window and feed"
+    elif periods and not window:
+        yield (
+            ("partitions",),
+            "time partitions need a window: without one, a backfill would store today's list as the past",
+        )
+    elif window and not periods:
+        yield ("window",), "a window needs partitions, such as {every: day, start: 2026-01-01}"
+    if endpoint.changes is not None and not window:
+        yield ("changes",), "changes says what a window misses, and this endpoint has no window"
+
+
+def _partition_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    told = endpoint.partitions
+    if told is None:
+        yield from _from_partition_problems(endpoint, ())
+        return
+    if not told.dimensions and told.start is None:
+        yield ("partitions",), "expected every and start, such as {every: day, start: 2026-01-01}, or by, or both"
+    if (told.every is None) != (told.start is None):
+        given, missing = ("every", "start") if told.every else ("start", "every")
+        yield ("partitions", given), f"{given} needs {missing} beside it, such as {{every: day, start: 2026-01-01}}"
+    for field in ("open", "settle"):
+        if told.every is None and getattr(told, field):
+            yield ("partitions", field), f"{field} is about periods: it needs every and start"
+    if told.settle < timedelta(0):
+        yield ("partitions", "settle"), "expected a duration such as PT2H, not one that lies before the end"
+    if len(told.dimensions) > 2:
+        found = ", ".join(told.dimensions)
+        yield ("partitions", "by"), f"Dagster's partitions have two dimensions at most; these are {found}"
+    yield from _by_problems(told.by)
+    yield from _hour_problems(endpoint)
+    yield from _from_partition_problems(endpoint, told.dimensions)
+
+
+def _by_problems(by: Mapping[str, tuple[str, ...] | Listed]) -> Iterator[Problem]:
+    for name, values in by.items():
+        place = ("partitions", "by", name)
+        if name in BUILT_IN or name in EVERY:
+            yield place, f"{name!r} is a word of the file's own: name the dimension otherwise, such as account"
+        elif not NAME.fullmatch(name):
+            yield place, f"{name!r} {NO_NAME}"
+        if isinstance(values, Listed):
+            continue
+        if not values:
+            yield place, "expected at least one value"
+        for twice in sorted({value for value in values if values.count(value) > 1}):
+            yield place, f"{twice!r} stands twice"
+        for wrong in [value for value in values if not is_key_part(value)]:
+            yield place, f"{wrong!r} {NO_KEY_PART}"
+
+
+def _hour_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    """Hours have to be told apart: by Dagster, and by whoever reads a bound."""
+    periods, window = endpoint.periods, endpoint.window
+    if periods is None or window is None or periods.every != "hour":
+        return
+    if not even_hours(periods.zone, periods.start):
+        yield (
+            ("partitions", "every"),
+            f"the clock of {periods.zone} moves by half an hour: use time_zone: UTC for hours",
+        )
+    if window.format in ("iso", "unix", "unix_ms"):
+        return
+    if not any(part in window.format for part in _TELLS_HOURS):
+        yield ("window", "format"), f"a bound written as {window.format!r} tells no hour, and partitions are hours"
+    elif not fixed_offset(periods.zone, periods.start) and not any(p in window.format for p in ("%z", "%:z")):
+        yield (
+            ("window", "format"),
+            f"an hour comes twice a year in {periods.zone}: its bounds need an offset (%z), or time_zone: UTC",
+        )
+
+
+def _from_partition_problems(endpoint: "Endpoint", dimensions: tuple[str, ...]) -> Iterator[Problem]:
+    for name, column in endpoint.columns.items():
+        if column.from_partition is not None and column.from_partition not in dimensions:
+            known = ", ".join(dimensions) or "no partitions"
+            yield (
+                ("columns", name, "from_partition"),
+                f"{column.from_partition!r} is no dimension of the partitions; there are {known}",
+            )
+        elif column.from_partition is not None and column.type not in types_of(column.from_partition):
+            yield (
+                ("columns", name, "type"),
+                f"a column of {column.from_partition!r} is {' or '.join(types_of(column.from_partition))}",
+            )
+    for path, table in endpoint.children.items():
+        for name, column in table.columns.items():
+            if column.from_partition is not None:
+                yield ("children", path, "columns", name), "from_partition is for columns of the endpoint's own table"
+
+
+def _bound_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    """A bound that is sent nowhere would fetch everything each time."""
+    asked = set(PLACEHOLDER.findall(str(endpoint.model_dump(include={"path", "params", "headers", "body"}))))
+    bounds: list[tuple[str, str, str | None]] = []
+    if endpoint.window is not None:
+        bounds += [("window", "from", endpoint.window.from_), ("window", "until", endpoint.window.until)]
+    if endpoint.feed is not None:
+        bounds += [("feed", "from", endpoint.feed.from_)]
+    for part, name, parameter in bounds:
+        if parameter is None and name not in asked & endpoint.placeholders:
+            yield (
+                (part,),
+                f"{name!r} is missing: name the parameter of this bound, or write {{{name}}} in path, params or body",
+            )
+
+
+def _position_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    window = endpoint.window
+    if window is None or window.position is None:
+        return
+    place, column = ("window", "position"), endpoint.columns.get(window.position)
+    if not window.inclusive:
+        yield place, "position is for inclusive: true: other bounds leave nothing to be told apart"
+    elif not _tells_seconds(window.format):
+        yield place, f"position is for bounds that tell seconds, and format {window.format} tells none"
+    if column is None or column.type != "timestamptz":
+        yield place, f"position {window.position!r} is not a column of type timestamptz: declare it"
+
+
+def _tells_seconds(form: str) -> bool:
+    return form in ("iso", "unix", "unix_ms") or any(part in form for part in ("%S", "%T", "%s"))
+
+
+def _key_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    if endpoint.write == "merge" and not endpoint.primary_key:
+        yield (), "write: merge needs a primary_key; without one use replace or replace_partition"
+    if endpoint.write == "merge" and endpoint.primary_key and endpoint.newest_by is None:
+        for name in endpoint.loose_dimensions:
+            told = (
+                f"two of {name!r} may have records of the same key: put it into the key (columns: {{{name}: {{type: "
+                f"varchar, from_partition: {name}}}}}, primary_key: [{', '.join((name, *endpoint.primary_key))}]), "
+                "or let newest_by say which version is newer"
+            )
+            yield ("partitions", "by", name), told
+    if endpoint.changes == "window" and endpoint.newest_by is None:
+        yield (
+            ("changes",),
+            "changes: window lets a key come in several partitions: newest_by must say which version is newer",
+        )
+    if endpoint.newest_by is None:
+        return
+    column = endpoint.columns.get(endpoint.newest_by)
+    if column is None:
+        yield ("newest_by",), f"newest_by {endpoint.newest_by!r} is not a column: declare it with its type"
+    elif column.type not in (*TIME_TYPES, "bigint", "double"):
+        yield ("newest_by",), f"newest_by {endpoint.newest_by!r} has to be a time or a number, not {column.type}"
+
+
+def _write_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    write = endpoint.write
+    if write != "merge":
+        for field in ("newest_by", "deleted"):
+            if getattr(endpoint, field) is not None:
+                yield (field,), f"{field} is for write: merge, and this is write: {write}"
+        if endpoint.incomplete == "warn":
+            yield (
+                ("incomplete",),
+                f"incomplete: warn with write: {write} would delete what the walk did not reach: use fail",
+            )
+    if write == "replace_partition" and not endpoint.partitions:
+        yield ("write",), "write: replace_partition needs partitions; without them use replace"
+    if write == "replace_partition" and endpoint.changes == "window":
+        yield ("write",), "a window by update time moves records between partitions: use write: merge"
+    if write == "replace" and endpoint.partitions:
+        yield ("write",), "write: replace would keep one partition only: use replace_partition"
+    if write == "replace" and endpoint.feed:
+        yield ("write",), "a feed tells changes only: use write: merge"
+
+
+def _request_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    if endpoint.base_url is not None:
+        yield from url_problems(endpoint.base_url)
+    yield from header_problems(endpoint.headers)
+    if "://" in endpoint.path:
+        yield ("path",), "a path is added to base_url: leave scheme and host out, or say base_url: here, too"
+    if "max_empty_pages" in endpoint.model_fields_set and endpoint.empty_page == "fail":
+        yield (
+            ("max_empty_pages",),
+            "max_empty_pages is for empty_page: continue; here the first empty page is a failure",
+        )
+    given = set(endpoint.params) | (set(endpoint.body or ()) if endpoint.method == "POST" else set())
+    for name in given & set(endpoint.paginator.sets):
+        part = "params" if name in endpoint.params else "body"
+        yield (
+            (part, name),
+            f"{name!r} is set by the paginator, page by page: leave it out here; `first:` says the first",
+        )
+    if endpoint.body is not None and endpoint.method == "GET":
+        yield ("body",), "a body is sent with method: POST, and this is GET"
+    if endpoint.body_as == "form":
+        yield from _form_problems(endpoint.body or {})
+
+
+def _form_problems(body: Mapping[str, Any]) -> Iterator[Problem]:
+    plain = "a form holds texts, numbers and lists of these; where the API wants more, write it as JSON text in quotes"
+    for name, value in body.items():
+        if not all(isinstance(one, str | int | float) for one in (value if isinstance(value, list) else [value])):
+            yield ("body", name), plain
+
+
+def url_problems(url: str) -> Iterator[Problem]:
+    if not re.match(r"https?://[^/?#]|\{", url):  # a setting may hold the scheme
+        yield ("base_url",), "found no https:// or http:// and host; expected a URL such as https://api.example.com/v1"
+    elif "@" in url.split("://", 1)[-1].split("/", 1)[0]:
+        yield ("base_url",), "base_url holds a user or password: name them under auth: instead"
+    elif "?" in url or "#" in url:
+        yield ("base_url",), "base_url ends before ? and #: write parameters under params:"
+
+
+def header_problems(headers: Mapping[str, str]) -> Iterator[Problem]:
+    for name in headers:
+        if name.lower() in _CREDENTIAL_HEADERS:
+            yield (
+                ("headers", name),
+                "a header of credentials: name the secret under auth:, so that it is kept out of logs",
+            )

@@ -1,0 +1,66 @@
+"""One API: where it is, how to get in, how fast one may ask."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
+
+from ingest_assets.durations import Duration
+from ingest_assets.http.auth import Auth, NoAuth
+from ingest_assets.source import source_rules
+from ingest_assets.source.cron import cron
+from ingest_assets.source.endpoint import Endpoint, RateLimits
+from ingest_assets.source.model import Model, one_or_more, refuse
+
+Texts = Annotated[tuple[str, ...], BeforeValidator(one_or_more, json_schema_input_type=str | tuple[str, ...])]
+
+
+class Setting(Model):
+    """A value that differs from account to account, read from the environment; it is no secret."""
+
+    env: str = Field(description="name of the environment variable")
+    default: str | None = Field(None, description="used where the variable is not set")
+
+
+def _kind_of_setting(given: Any) -> str | None:
+    if isinstance(given, str):
+        return "a text"
+    return "Setting" if isinstance(given, dict | Setting) else None
+
+
+SettingOrText = Annotated[
+    Annotated[Setting, Tag("Setting")] | Annotated[str, Tag("a text")],
+    Discriminator(
+        _kind_of_setting, custom_error_type="setting", custom_error_message="expected text in quotes, or {env: NAME}"
+    ),
+]
+
+
+class Source(Model):
+    """One API, as read from its file; `name` is the file's name without ending."""
+
+    name: str
+    description: str | None = None
+    base_url: str = Field(description="with scheme; {setting} is replaced")
+    account: str = Field("", description="whose data it is; the warehouse refuses rows of another")
+    settings: dict[str, SettingOrText] = Field(default_factory=dict)
+    auth: Auth = Field(default_factory=NoAuth)
+    headers: dict[str, str] = Field(default_factory=dict)
+    rate_limit: RateLimits = ()
+    max_wait: Duration = Field(timedelta(minutes=15), description="the longest single wait for a limit or Retry-After")
+    resume_within: Duration = Field(timedelta(days=1), description="how old an unfinished walk may be to go on")
+    error_message: Texts = Field(
+        (), description="where an error body holds text that may be quoted, such as error.message"
+    )
+    schedule: str = Field("30 2 * * *", description="cron, UTC; schedules are delivered stopped")
+    endpoints: dict[str, Endpoint]
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, value: str) -> str:
+        return cron(value)
+
+    @model_validator(mode="after")
+    def _rules_hold(self) -> "Source":
+        refuse([*source_rules.problems(self)])
+        return self

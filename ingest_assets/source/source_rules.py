@@ -1,0 +1,116 @@
+"""What has to fit together between the endpoints of a source; each rule yields where it is broken, and how."""
+
+import itertools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from ingest_assets.source.changes import SeenByFeed
+from ingest_assets.source.endpoint import Endpoint, listed
+from ingest_assets.source.endpoint_rules import header_problems, url_problems
+from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
+
+if TYPE_CHECKING:  # a source is checked by these rules as it is made
+    from ingest_assets.source.source import Source
+
+
+RESERVED_NAMES = {"pg_catalog", "information_schema", "main", "temp", "system", "_ingest"}
+
+
+def problems(source: "Source") -> Iterator[Problem]:
+    """All that is broken in a source, beside what its endpoints know themselves."""
+    yield from _name_problems(source)
+    yield from _source_problems(source)
+    yield from _placeholder_problems(source)
+
+
+def _name_problems(source: "Source") -> Iterator[Problem]:
+    if source.name in RESERVED_NAMES:
+        yield (), f"{source.name!r} is a schema of the database's own: rename the file"
+    elif not NAME.fullmatch(source.name):
+        yield (), f"the file's name {source.name!r} {NO_NAME}"
+    for part, names in (("endpoints", [*source.endpoints]), ("settings", [*source.settings])):
+        for name in names:
+            if not NAME.fullmatch(name):
+                yield (part, name), f"{name!r} {NO_NAME}"
+    for name in sorted(BUILT_IN & set(source.settings)):
+        yield ("settings", name), f"{{{name}}} is a part of the partition: name the setting otherwise"
+    for name, other in itertools.permutations(source.endpoints, 2):
+        if name.startswith(f"{other}__"):
+            yield (
+                ("endpoints", name),
+                f"a table {name!r} would also hold a list of endpoint {other!r}: rename one of them",
+            )
+
+
+def _source_problems(source: "Source") -> Iterator[Problem]:
+    yield from url_problems(source.base_url)
+    yield from header_problems(source.headers)
+    if not source.endpoints:
+        yield ("endpoints",), "a source has at least one endpoint"
+    for name, endpoint in source.endpoints.items():
+        changes = endpoint.changes
+        if isinstance(changes, SeenByFeed) and (changes.feed == name or changes.feed not in source.endpoints):
+            others = ", ".join(other for other in source.endpoints if other != name)
+            yield (
+                ("endpoints", name, "changes", "feed"),
+                f"{changes.feed!r} is not another endpoint of this source; there are {others or 'none'}",
+            )
+    yield from _listed_problems(source)
+
+
+def _listed_problems(source: "Source") -> Iterator[Problem]:
+    for name, endpoint in source.endpoints.items():
+        for dimension, told in listed(endpoint).items():
+            place = ("endpoints", name, "partitions", "by", dimension, "endpoint")
+            if told.endpoint not in source.endpoints or told.endpoint == name:
+                others = ", ".join(other for other in source.endpoints if other != name)
+                yield place, f"{told.endpoint!r} is not another endpoint of this source; there are {others or 'none'}"
+            elif name in listings(source, told.endpoint):
+                yield place, f"{told.endpoint!r} is itself listed by {name!r}: one of them has to come first"
+
+
+def listings(source: "Source", name: str) -> set[str]:
+    """All endpoints that have to be loaded before an endpoint's partitions are known."""
+    found, new = set[str](), {name}
+    while new:
+        new = {one.endpoint for n in new if n in source.endpoints for one in listed(source.endpoints[n]).values()}
+        new -= found
+        found |= new
+    return found
+
+
+def _placeholder_problems(source: "Source") -> Iterator[Problem]:
+    """A placeholder that nothing replaces would be sent as it stands."""
+    everywhere = set(source.settings)
+    yield from _unknown(source.model_dump(include={"base_url", "account", "headers", "auth"}), everywhere)
+    for name, endpoint in source.endpoints.items():
+        inside: tuple[str, ...] = ("endpoints", name)
+        known = everywhere | endpoint.placeholders
+        strange = list(_unknown(endpoint.model_dump(include={"path", "params", "headers"}), known, inside))
+        yield from strange or _unsent(endpoint, inside)
+        for place, message in _unknown(endpoint.model_dump(include={"body"}), known, inside):
+            yield place, f"{message}. What is meant to be sent as it stands, such as GraphQL, takes spaces: {{ id }}"
+        # An account that an API lists must not decide where credentials go.
+        yield from _unknown(endpoint.model_dump(include={"base_url"}), everywhere, inside)
+        for clash in sorted(everywhere & set(endpoint.partitions.by if endpoint.partitions else ())):
+            yield (*inside, "partitions", "by", clash), f"{{{clash}}} is a setting of this source: rename one of them"
+
+
+def _unsent(endpoint: Endpoint, inside: tuple[str, ...]) -> Iterator[Problem]:
+    """A dimension that is sent nowhere would give all accounts the same answer."""
+    sent = PLACEHOLDER.findall(str(endpoint.model_dump(include={"path", "params", "headers", "body"})))
+    for name in endpoint.partitions.by if endpoint.partitions else ():
+        if name not in sent:
+            told = f"{{{name}}} is sent nowhere, so each would get the same answer: write it in path, params or body"
+            yield (*inside, "partitions", "by", name), told
+
+
+def _unknown(value: Any, known: set[str], path: tuple[str | int, ...] = ()) -> Iterator[Problem]:
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _unknown(inner, known, (*path, key))
+    if isinstance(value, str):
+        for found in dict.fromkeys(PLACEHOLDER.findall(value)):
+            if found not in known:
+                told = ", ".join(f"{{{name}}}" for name in sorted(known)) or "nothing"
+                yield path, f"{{{found}}} is replaced by nothing; known here: {told}"
