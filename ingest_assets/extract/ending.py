@@ -1,0 +1,74 @@
+"""Why a walk ends, and whether all came that the API said there is."""
+
+from http import HTTPStatus
+from typing import Any
+
+from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.reading import page_of
+from ingest_assets.extract.request import Walk
+from ingest_assets.extract.trail import Trail, hole, labelled
+from ingest_assets.http.page import Page, dig
+from ingest_assets.http.place import Place, beside, whole
+from ingest_assets.raw.snapshots import OpenSnapshot
+
+_QUOTED_CHARACTERS = 200
+
+
+def ended(walk: Walk, page: Page) -> str | None:
+    """Why the walk ends with this page, or None where it goes on; raises where the page shows that it cannot."""
+    endpoint = walk.endpoint
+    if endpoint.errors is not None and (told := dig(page.envelope, endpoint.errors)):
+        raise RequestFailed(
+            f"{walk.label}: page {page.number} is of status {page.status}, and tells an error at "
+            f"{endpoint.errors!r}{_quoted(told)}"
+        )
+    with labelled(walk):
+        reason = endpoint.paginator.finished(page)
+    if reason or page.records or endpoint.empty_page != "fail" or endpoint.paginator.ends_at(HTTPStatus.NOT_FOUND):
+        return reason
+    raise hole(walk, page)
+
+
+def check_empty(walk: Walk, trail: Trail) -> None:
+    """A cursor that is ever new and leads to nothing would be followed for ever."""
+    most = walk.endpoint.max_empty_pages
+    if trail.empty_in_a_row >= most:
+        raise WalkIncomplete(
+            f"{walk.label}: {most} pages in a row hold no records, and the API names one more. Where that is its "
+            f"habit, raise `max_empty_pages` (now {most}); else the API's cursor leads nowhere: run again later, and "
+            "tell the API's people"
+        )
+
+
+def _quoted(told: Any) -> str:
+    """The text of an error that came inside a good answer, short; the body was redacted when it arrived."""
+    first = told[0] if isinstance(told, list) else told
+    text = first.get("message") if isinstance(first, dict) else first
+    shown = "".join(c for c in " ".join(text.split()) if c.isprintable()) if isinstance(text, str) else ""
+    return f": {shown[:_QUOTED_CHARACTERS]!r}" if shown else ""
+
+
+def _total(walk: Walk) -> Place | None:
+    """Where the API says how many records there are in all."""
+    return walk.endpoint.total or walk.endpoint.paginator.records_total
+
+
+def check_total(walk: Walk, opened: OpenSnapshot, received: int) -> None:
+    place, expected = _total(walk), records_expected(walk, opened)
+    if place is not None and expected is None:
+        told = beside(place, page_of(opened.pages[0])) if opened.pages else ""
+        raise WalkIncomplete(f"{walk.label}: total: the first page holds no number {place}{told}")
+    if expected is not None and received < expected:
+        raise WalkIncomplete(f"{walk.label}: the API says {expected:,} records, and {received:,} came{_one_page(walk)}")
+
+
+def _one_page(walk: Walk) -> str:
+    return (
+        ". The source file names no `paginator`, so one page was read" if walk.endpoint.paginator.type == "none" else ""
+    )
+
+
+def records_expected(walk: Walk, opened: OpenSnapshot) -> int | None:
+    """How many records the API says there are, by its first page; None where it says no number."""
+    place = _total(walk)
+    return None if place is None or not opened.pages else whole(place.find(page_of(opened.pages[0])))

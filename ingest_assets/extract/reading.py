@@ -1,0 +1,93 @@
+"""A stored page read to its end: what the walk, the feed and the next fetch need to know of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import msgspec
+import xxhash
+
+from ingest_assets.errors import WalkIncomplete
+from ingest_assets.extract.request import Walk
+from ingest_assets.http.decoders import Decoded
+from ingest_assets.http.page import Page, dig
+from ingest_assets.raw.forgotten import PARTITION, Forgotten
+from ingest_assets.raw.snapshots import IndexEntry
+
+_HEADERS_KEPT = ("content-type", "date", "etag", "last-modified", "link", "request-id", "x-request-id", "retry-after")
+
+
+def headers_kept(walk: Walk) -> tuple[str, ...]:
+    """The response headers that are stored with each page: some for people, and those that the walk goes by."""
+    total = walk.endpoint.total
+    return (*_HEADERS_KEPT, *walk.endpoint.paginator.headers, *(total.headers if total is not None else ()))
+
+
+def page_of(entry: IndexEntry) -> Page:
+    return Page(
+        entry.number,
+        entry.request,
+        entry.status,
+        entry.headers,
+        envelope=entry.note["envelope"],
+        records=entry.records,
+        last_record=entry.note["last_record"],
+    )
+
+
+def read_through(
+    walk: Walk, decoded: Decoded, latest: datetime, kept_out: Forgotten
+) -> tuple[str | None, str, dict[int, bytes]]:
+    """A page read to its end: the greatest time of its records where the feed goes on by it, and a hash of them.
+
+    With the records that are to be kept out, by position. The hash leaves the envelope out: a cursor that changes must
+    not hide that the same records come again.
+    """
+    feed = walk.endpoint.feed
+    path = feed.position if feed is not None else None
+    told, times, gone = xxhash.xxh3_128(), list[datetime](), dict[int, bytes]()
+    more: dict[str, Any] = {PARTITION: walk.endpoint.told(walk.partition)}
+    for block in decoded:
+        told.update(block.text)
+        if path is not None:
+            times += filter(None, (_moment(walk, path, record) for record in block.records()))
+        if kept_out.rules:
+            records = enumerate(block.records(), block.first)
+            gone |= {place: bytes(text) for place, text in records if _is_kept_out(kept_out, text, more)}
+    return _greatest(walk, times, decoded.records, latest), told.hexdigest(), gone
+
+
+def _is_kept_out(kept_out: Forgotten, text: bytes | memoryview, more: dict[str, Any]) -> bool:
+    try:
+        record = msgspec.json.decode(text)
+    except msgspec.MsgspecError:
+        return False
+    return isinstance(record, dict) and kept_out.has(record | more)
+
+
+def _greatest(walk: Walk, times: list[datetime], records: int, latest: datetime) -> str | None:
+    """The greatest of a page's times.
+
+    A time after `latest`, when the fetch began, counts as that: one wrong record must not move the feed past what
+    is still to come. Records without a time are left to quarantine; a page of nothing else is a wrong `position`.
+    """
+    feed = walk.endpoint.feed
+    if feed is None or feed.position is None:
+        return None
+    if records and not times:
+        raise WalkIncomplete(f"{walk.label}: feed: position {feed.position!r} holds a time in none of a page's records")
+    return min(max(times), latest).isoformat() if times else None
+
+
+def _moment(walk: Walk, path: str, record: Any) -> datetime | None:
+    """The time at a path of a record's text, or None where there is none."""
+    try:
+        value = dig(msgspec.json.decode(record), path)
+        if isinstance(value, str) and not value.isdecimal():
+            moment = datetime.fromisoformat(value)
+            zoned = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(walk.endpoint.time_zone))
+            return zoned.astimezone(UTC)
+        scale = 1000 if walk.endpoint.feed is not None and walk.endpoint.feed.format == "unix_ms" else 1
+        return datetime.fromtimestamp(float(value) / scale, UTC)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return None

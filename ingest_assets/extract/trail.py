@@ -1,0 +1,94 @@
+"""The pages of a walk so far: what they add up to, what comes after the last one, and whether it goes in circles."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.reading import page_of
+from ingest_assets.extract.request import Walk, request_key
+from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.raw.snapshots import IndexEntry
+
+
+class Trail:
+    """The pages of a walk so far, counted; a request or page that comes again means that it goes in circles.
+
+    `received` leaves out what came twice because a page was asked for again after a rest.
+    """
+
+    def __init__(self, walk: Walk) -> None:
+        self.walk = walk
+        self.pages = self.records = self.bytes = self.received = self.empty_in_a_row = 0
+        self._last: Page | None = None
+        self._fullest = 0
+        self._asked: dict[str, int] = {}
+        self._told: dict[str, int] = {}
+
+    def following(self, page: Page | None, first: PageRequest) -> PageRequest:
+        """The request after this page; raise WalkIncomplete where there is none, or it was asked before."""
+        with labelled(self.walk):
+            request = first if page is None else self.walk.endpoint.paginator.next(page)
+        if request is None:
+            raise WalkIncomplete(
+                f"{self.walk.label}: page {page and page.number} names no next page and is not the last"
+            )
+        if (former := self._asked.get(request_key(request))) is not None:
+            raise WalkIncomplete(
+                f"{self.walk.label}: after page {self.pages - 1} the API names the request of page {former} again: "
+                "the walk would go in circles"
+            )
+        return request
+
+    def add(self, entry: IndexEntry) -> Page:
+        """Count a page, which knows then what came before it; raise WalkIncomplete where it shows a mistake."""
+        page = page_of(entry)
+        self.pages, self.records, self.bytes = self.pages + 1, self.records + page.records, self.bytes + entry.bytes
+        if self._last is not None and self._last.request == page.request:  # asked for again after a rest
+            page = replace(page, before=self._last.before, fullest=self._last.fullest)
+        else:
+            self._check_hole()
+            page = replace(page, before=self.received, fullest=self._fullest)
+        self._check_circle(page, entry.note["told"])
+        self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
+        self.received, self._fullest = page.before + page.records, max(page.fullest, page.records)
+        self._last = page
+        return page
+
+    def _check_hole(self) -> None:
+        """A page without records may be the last where only a refusal tells that; here is a page after it."""
+        if self._last is not None and not self._last.records and self.walk.endpoint.empty_page == "fail":
+            raise hole(self.walk, self._last)
+
+    def _check_circle(self, page: Page, told: str) -> None:
+        number = self._asked.setdefault(request_key(page.request), page.number)
+        former = self._told.setdefault(told, number)
+        if page.records and former != number:
+            raise WalkIncomplete(
+                f"{self.walk.label}: page {page.number} holds the very records of page {former}: "
+                f"the walk goes in circles{_asked_by(self.walk)}"
+            )
+
+
+def _asked_by(walk: Walk) -> str:
+    """What to look at where the API gives the same page again: it may not know the parameter."""
+    told = " and ".join(map(repr, walk.endpoint.paginator.sets))
+    return f". Does the API know the parameter {told}?" if told else ""
+
+
+@contextlib.contextmanager
+def labelled(walk: Walk) -> Iterator[None]:
+    """A paginator knows pages only: what it raises gets the walk's name here."""
+    try:
+        yield
+    except WalkIncomplete as error:
+        raise WalkIncomplete(f"{walk.label}: {error}") from error
+    except RequestFailed as error:
+        raise RequestFailed(f"{walk.label}: {error}", error.status) from error
+
+
+def hole(walk: Walk, page: Page) -> WalkIncomplete:
+    return WalkIncomplete(
+        f"{walk.label}: page {page.number} holds no records and is not the last one. Where that is this API's "
+        "habit, say `empty_page: continue`"
+    )
