@@ -144,22 +144,32 @@ class TraceLog:
 
     def _append(self, line: bytes) -> None:
         self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
+        with self._held() as descriptor:
             size = os.fstat(descriptor).st_size
-            # What a power cut tore must not take this line with it.
+            # What a power cut or a full disk tore must not take this line with it.
             torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, b"\n" + line if torn else line)  # one write: lines of processes do not mix
+            os.write(descriptor, b"\n" + line if torn else line)
             if size + len(line) >= self.most_bytes:
-                self._begin_anew(descriptor)
-        finally:
-            os.close(descriptor)
+                self.file.replace(self.former)
 
-    def _begin_anew(self, descriptor: int) -> None:
-        """Move the file away, unless another process has done that."""
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.path.samestat(os.fstat(descriptor), self.file.stat()):
-            self.file.replace(self.former)
+    @contextlib.contextmanager
+    def _held(self) -> Iterator[int]:
+        """The file, for this process alone; another one may have moved it away while this one waited."""
+        while True:
+            descriptor = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if self._is_named(descriptor):
+                    yield descriptor
+                    return
+            finally:
+                os.close(descriptor)
+
+    def _is_named(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), self.file.stat())
+        except FileNotFoundError:
+            return False
 
     def kept(self) -> list[dict[str, Any]]:
         """All requests that are kept, oldest first; torn lines are left out."""
