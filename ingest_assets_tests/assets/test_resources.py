@@ -73,12 +73,13 @@ def test_the_launchpad_can_name_another_data_folder(lab):
 
 
 def test_the_launchpad_can_slow_a_run_down(lab, shop):
-    lab.text = lab.text.replace("max_wait: PT0.1S", "rate_limit: {requests: 2, per: PT0.4S}")
+    lab.text = lab.text.replace("max_wait: PT0.1S", "rate_limit: {requests: 2, per: PT2S}")
 
     lab.run(FIRST, "2026-01-02", config=settings(api={"data": str(lab.data), "rate_limit_share": 0.5}))
 
     first, second = shop.times
-    assert second - first >= 0.4
+    assert second - first >= 2
+    assert lab.told(lab.raw(), "2026-01-02")["waited for the limit (s)"] > 0.1
 
 
 def test_the_launchpad_can_name_another_variable_for_a_secret(lab, monkeypatch):
@@ -86,6 +87,8 @@ def test_the_launchpad_can_name_another_variable_for_a_secret(lab, monkeypatch):
     monkeypatch.setenv("SHOP_TOKEN", "no-longer-good")
 
     lab.run(FIRST, config=settings(api={"data": str(lab.data), "secrets": {"SHOP_TOKEN": "OTHER_TOKEN"}}))
+
+    assert len(Warehouse(data=str(lab.data)).read("shop.orders")) == 2
 
 
 def test_a_secret_in_place_of_a_variable_is_refused_and_not_repeated(lab):
@@ -136,6 +139,8 @@ def test_a_replay_needs_no_secret(lab, monkeypatch):
     monkeypatch.delenv("SHOP_TOKEN")
 
     lab.run(FIRST, keys=[lab.table()])
+
+    assert len(lab.events(lab.table(), FIRST)) == 2
 
 
 def settings(**resources):
