@@ -7,11 +7,10 @@ within the look-back. The line is woken at odd times, and at each does some of w
 import json
 import os
 import random
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +21,7 @@ import pytest
 from ingest_assets.line import Line
 from ingest_assets.load.due import due, last_closed
 from ingest_assets.source import Source
+from ingest_assets_tests.loopback import serving
 
 LONG = "INGEST_LONG" in os.environ
 SETTLE, LOOKBACK = timedelta(hours=3), timedelta(days=2)
@@ -90,15 +90,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[tuple[World, str]]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    server.world = World()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.world, f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(_Handler, world=World()) as server:
+        yield server.world, server.url
 
 
 @pytest.fixture(autouse=True)

@@ -3,13 +3,12 @@
 import contextlib
 import json
 import shutil
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,6 +26,7 @@ from ingest_assets.assets.names import raw_key, table_key
 from ingest_assets.assets.project import definitions
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.source import Source
+from ingest_assets_tests.loopback import serving
 
 TOKEN = "tok-5ecret-0f-the-shop"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -163,18 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
 @contextlib.contextmanager
 def opened_shop() -> Iterator[Shop]:
     """A shop on a free loopback port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    server.shop = Shop()
-    server.shop.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(_Handler, shop=Shop()) as server:
+        server.shop.url = server.url
         yield server.shop
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
 """Partitions by account in Dagster: listed in the file or by another endpoint, alone and together with days."""
 
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -18,6 +17,7 @@ from ingest_assets.assets.plan import Wanted, plan, stages
 from ingest_assets.assets.resources import Api
 from ingest_assets.errors import ConfigError
 from ingest_assets.line import Line, Unwatched
+from ingest_assets_tests.loopback import serving
 
 BANK = """\
 base_url: {url}
@@ -86,15 +86,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def running_bank() -> Iterator[Bank]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    server.bank = Bank(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.bank
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(_Handler) as server:
+        server.bank = Bank(server.url)
+        yield server.bank
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ingest_assets.http.limits import Limiter
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source
+from ingest_assets_tests.loopback import serving
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -94,15 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="session")
 def running_api() -> Iterator[Api]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    server.api = Api(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.api
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(_Handler, api=Api()) as server:
+        server.api.url = server.url
+        yield server.api
 
 
 @pytest.fixture

@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
 
 import pytest
+
+from ingest_assets_tests.loopback import serving
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def served(api: Api) -> Iterator[Api]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.api = api
-    api.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(Handler, api=api) as server:
+        api.url = server.url
         yield api
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -218,12 +211,6 @@ class TokenHandler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def world():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), TokenHandler)
-    server.daemon_threads = True
-    server.world = Tokens(url=f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.world
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(TokenHandler) as server:
+        server.world = Tokens(url=server.url)
+        yield server.world

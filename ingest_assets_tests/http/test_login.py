@@ -5,7 +5,7 @@ import logging
 import re
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -17,6 +17,7 @@ from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
+from ingest_assets_tests.loopback import serving
 
 USER, PASSWORD = "jo@shop.example", "pass/w:rd+%1"
 VALUES = {"USER": USER, "PASSWORD": PASSWORD}
@@ -100,15 +101,9 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def world():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.world = World(url=f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server.world
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Handler) as server:
+        server.world = World(url=server.url)
+        yield server.world
 
 
 def auth(url, **more):

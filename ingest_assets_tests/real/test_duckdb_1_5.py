@@ -3,14 +3,15 @@
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+
+from ingest_assets_tests.loopback import serving
 
 HERE = Path(__file__).parent
 SOURCE = """
@@ -106,12 +107,8 @@ def things() -> Iterator[str]:
             self.end_headers()
             self.wfile.write(body)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Handler) as server:
+        yield server.url
 
 
 def test_duckdb_1_5_reads_every_table_and_value_of_the_readers_copy(here: Any, things: str) -> None:
