@@ -3,8 +3,9 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 from ingest_assets.errors import ConfigError
 from ingest_assets.http.page import PageRequest
@@ -12,6 +13,12 @@ from ingest_assets.http.secrets import Secret, Secrets
 
 # Enough that guessing a weak password from the name of a file takes long, little enough to do at each start.
 _ROUNDS = 100_000
+
+SecretOrText = Annotated[
+    Annotated[Secret, Tag("secret")] | Annotated[str, Tag("text")],
+    Discriminator(lambda given: "text" if isinstance(given, str) else "secret"),
+]
+"""What may be a secret, named by where it is, or plain text: a user, the id of a client."""
 
 
 class Kind(BaseModel):

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urljoin, urlsplit
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.auth.exchanged import (
@@ -25,7 +25,7 @@ from ingest_assets.http.auth.exchanged import (
     life,
     url_of_exchange,
 )
-from ingest_assets.http.auth.kind import header_value, with_header
+from ingest_assets.http.auth.kind import SecretOrText, header_value, with_header
 from ingest_assets.http.page import PageRequest, dig, origin
 from ingest_assets.http.secrets import Secret, Secrets
 
@@ -41,10 +41,7 @@ class Login(Exchanged):
     login_url: Annotated[str, AfterValidator(url_of_exchange)] = Field(
         description="where one logs in, such as https://api.example.com/login"
     )
-    user: Annotated[
-        Annotated[Secret, Tag("secret")] | Annotated[str, Tag("text")],
-        Discriminator(lambda given: "text" if isinstance(given, str) else "secret"),
-    ] = Field(description="the user as text, or as {env: NAME} or {file: PATH}")
+    user: SecretOrText = Field(description="the user as text, or as {env: NAME} or {file: PATH}")
     password: Secret = Field(description="the password: {env: NAME} or {file: PATH}")
     user_param: str = Field("username", min_length=1, description="what the login calls the user")
     password_param: str = Field("password", min_length=1, description="what the login calls the password")

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote_plus, urljoin, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http.auth.exchanged import (
@@ -20,7 +20,7 @@ from ingest_assets.http.auth.exchanged import (
     life,
     url_of_exchange,
 )
-from ingest_assets.http.auth.kind import header_value, with_header
+from ingest_assets.http.auth.kind import SecretOrText, header_value, with_header
 from ingest_assets.http.page import PageRequest, origin
 from ingest_assets.http.secrets import Secret, Secrets
 
@@ -51,10 +51,7 @@ class OAuth2ClientCredentials(Exchanged):
     token_url: Annotated[str, AfterValidator(url_of_exchange)] = Field(
         description="where tokens are given, such as https://auth.example.com/oauth/token"
     )
-    client_id: Annotated[
-        Annotated[Secret, Tag("secret")] | Annotated[str, Tag("text")],
-        Discriminator(lambda given: "text" if isinstance(given, str) else "secret"),
-    ] = Field(description="the client's id as {env: NAME}, {file: PATH}, or as text")
+    client_id: SecretOrText = Field(description="the client's id as {env: NAME}, {file: PATH}, or as text")
     client_secret: Secret = Field(description="the client's secret: {env: NAME} or {file: PATH}")
     place: Literal["header", "body"] = Field(
         "header", description="where id and secret go: header (basic authentication, what RFC 6749 prefers) or body"

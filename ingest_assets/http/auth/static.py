@@ -4,13 +4,13 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import unquote_plus, urlsplit
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
 from ingest_assets.errors import ConfigError
-from ingest_assets.http.auth.kind import Kind, header_value, with_header
+from ingest_assets.http.auth.kind import Kind, SecretOrText, header_value, with_header
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secrets import Secret, Secrets
 
@@ -49,10 +49,7 @@ class Basic(Kind):
     """`Authorization: Basic` of user and password (RFC 7617)."""
 
     type: Literal["basic"]
-    user: Annotated[
-        Annotated[Secret, Tag("secret")] | Annotated[str, Tag("text")],
-        Discriminator(lambda given: "text" if isinstance(given, str) else "secret"),
-    ] = Field(description="the user as text, or as a secret where the API takes its key as the user")
+    user: SecretOrText = Field(description="the user as text, or as a secret where the API takes its key as the user")
     password: Secret | None = Field(None, description="the password: {env: NAME} or {file: PATH}; left out: empty")
 
     def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:
