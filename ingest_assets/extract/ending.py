@@ -4,12 +4,10 @@ from http import HTTPStatus
 from typing import Any
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
-from ingest_assets.extract.reading import page_of
 from ingest_assets.extract.request import Walk
 from ingest_assets.extract.trail import Trail, hole, labelled
 from ingest_assets.http.page import Page, dig
 from ingest_assets.http.place import Place, beside, whole
-from ingest_assets.raw.snapshots import OpenSnapshot
 
 _QUOTED_CHARACTERS = 200
 
@@ -53,10 +51,11 @@ def _total(walk: Walk) -> Place | None:
     return walk.endpoint.total or walk.endpoint.paginator.records_total
 
 
-def check_total(walk: Walk, opened: OpenSnapshot, received: int) -> None:
-    place, expected = _total(walk), records_expected(walk, opened)
+def check_total(walk: Walk, first: Page | None, received: int) -> None:
+    """Raise WalkIncomplete where the API counts its records, by the first page, and fewer came."""
+    place, expected = _total(walk), records_expected(walk, first)
     if place is not None and expected is None:
-        told = beside(place, page_of(opened.pages[0])) if opened.pages else ""
+        told = beside(place, first) if first is not None else ""
         raise WalkIncomplete(f"{walk.label}: total: the first page holds no number {place}{told}")
     if expected is not None and received < expected:
         raise WalkIncomplete(f"{walk.label}: the API says {expected:,} records, and {received:,} came{_one_page(walk)}")
@@ -68,7 +67,7 @@ def _one_page(walk: Walk) -> str:
     )
 
 
-def records_expected(walk: Walk, opened: OpenSnapshot) -> int | None:
+def records_expected(walk: Walk, first: Page | None) -> int | None:
     """How many records the API says there are, by its first page; None where it says no number."""
     place = _total(walk)
-    return None if place is None or not opened.pages else whole(place.find(page_of(opened.pages[0])))
+    return None if place is None or first is None else whole(place.find(first))

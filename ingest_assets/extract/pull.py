@@ -10,25 +10,24 @@ duplicates. The verdict says why the walk ended. What does not end for a stated,
 
 import json
 import shlex
+from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from http import HTTPStatus
 from typing import Literal
 
 from ingest_assets.errors import ConfigError, RequestFailed, WalkIncomplete
-from ingest_assets.extract.ending import check_empty, check_total, ended, records_expected
-from ingest_assets.extract.reading import headers_kept, read_through
+from ingest_assets.extract.chain import End, chain
+from ingest_assets.extract.ending import records_expected
+from ingest_assets.extract.parts import StoredPages, ended_before, key_of, noted, of_part, parts_of, together
+from ingest_assets.extract.reading import headers_kept, page_of, read_through
 from ingest_assets.extract.request import Walk, fingerprint, first_request
-from ingest_assets.extract.trail import Trail
 from ingest_assets.http.client import Client, Response
-from ingest_assets.http.page import Page, PageRequest, dig
+from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.raw.bodies import marked
 from ingest_assets.raw.erase import tidy
 from ingest_assets.raw.forgotten import Forgotten, read
 from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapshot, Snapshot, Snapshots
-
-_UNTIL_404 = ". Where that is how this API says that no page follows, give the paginator `until: 404` as its sign"
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,7 @@ class Puller:
         first = first_request(walk)
         opened = self._unfinished(walk, first) or self._new(walk, first)
         try:
-            reason = self._walk(walk, first, opened)
-            position = _position(walk, opened)
+            end = self._walk(walk, opened)
         except WalkIncomplete as error:
             if walk.endpoint.incomplete == "fail":
                 self._end(opened, walk, "failed", str(error))
@@ -78,7 +76,7 @@ class Puller:
             raise
         settles = walk.endpoint.settled_at(walk.partition)
         is_open = settles is not None and opened.manifest.started < settles
-        return self._end(opened, walk, "open" if is_open else "complete", reason, position)
+        return self._end(opened, walk, "open" if is_open else "complete", end.reason, end)
 
     def _unfinished(self, walk: Walk, first: PageRequest) -> OpenSnapshot | None:
         opened = self.snapshots.unfinished(walk.source.name, walk.name, walk.partition)
@@ -146,33 +144,30 @@ class Puller:
                 f"then move on by `ingest run {walk.source.name}.{walk.name}{only} --since DATE`"
             )
 
-    def _walk(self, walk: Walk, first: PageRequest, opened: OpenSnapshot) -> str:
-        """Why the walk ended."""
-        trail, paginator = Trail(walk), walk.endpoint.paginator
-        page: Page | None = None
-        for entry in opened.pages:
-            page = trail.add(entry)
-        self._show(trail, resumed=page is not None)
-        again = page is not None and paginator.by_place
-        while True:
-            if page is not None and (reason := ended(walk, page)):
-                break
-            check_empty(walk, trail)
-            request = page.request if page is not None and again else trail.following(page, first)
-            again = False
-            try:
-                entry = self._page(walk, opened, request)
-            except RequestFailed as error:
-                if request == first or not paginator.by_place or error.status != HTTPStatus.NOT_FOUND:
-                    raise
-                if not paginator.ends_at(error.status):
-                    raise RequestFailed(f"{error}{_UNTIL_404}", error.status) from error
-                reason = "not_found"
-                break
-            page = trail.add(entry)
-            self._show(trail)
-        check_total(walk, opened, trail.received)
-        return reason
+    def _walk(self, walk: Walk, opened: OpenSnapshot) -> End:
+        """All parts of the fetch, in their order."""
+        self._show(walk, opened, resumed=len(opened.pages) > 0)
+        stored, waiting, ends = StoredPages(opened), deque(parts_of(walk)), list[End]()
+        while waiting:
+            ends.append(self._part(replace(walk, part=waiting.popleft()), opened, stored))
+            waiting.extendleft(reversed(ends[-1].more))
+        return together(ends)
+
+    def _part(self, walk: Walk, opened: OpenSnapshot, stored: StoredPages) -> End:
+        """One part of the fetch, from after what is stored of it."""
+        key = key_of(walk.part)
+        if key in opened.parts:
+            return ended_before(opened.parts[key])
+
+        def ask(request: PageRequest, _: Page | None) -> IndexEntry:
+            entry = self._page(walk, opened, request)
+            self._show(walk, opened)
+            return entry
+
+        end = chain(walk, stored.of(walk.part), ask)
+        if walk.part is not None or end.more:
+            opened.parts.add(noted(key, end))
+        return end
 
     def _page(self, walk: Walk, opened: OpenSnapshot, request: PageRequest) -> IndexEntry:
         """Ask for a page, store it, and note what the walk needs of it; asked again while the failure may pass."""
@@ -194,6 +189,7 @@ class Puller:
                     "last_record": decoded.last_record,
                     "position": position,
                     "told": told,
+                    **of_part(walk.part),
                 }
                 # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
                 plain = json.loads(json.dumps(note, default=str))
@@ -207,13 +203,14 @@ class Puller:
         walk: Walk,
         verdict: Literal["complete", "open", "incomplete", "failed"],
         reason: str,
-        position: str | None = None,
+        end: End | None = None,
     ) -> Snapshot:
+        first = page_of(opened.pages[0]) if len(opened.pages) else None
         snapshot = opened.end(
             verdict,
             reason,
-            position=position,
-            expected=records_expected(walk, opened),
+            position=end.position if end is not None else None,
+            expected=records_expected(walk, first) if end is None else end.expected,
             traffic=asdict(self.client.traffic),
         )
         tidy(snapshot, self._kept_out(walk), self.now())
@@ -222,19 +219,6 @@ class Puller:
     def _kept_out(self, walk: Walk) -> Forgotten:
         return read(self.snapshots.endpoint_folder(walk.source.name, walk.name))
 
-    def _show(self, trail: Trail, *, resumed: bool = False) -> None:
-        self.show(Progress(trail.walk.label, trail.pages, trail.records, trail.bytes, resumed))
-
-
-def _position(walk: Walk, opened: OpenSnapshot) -> str | None:
-    """Where the next fetch of a feed begins: the last page's cursor, or the greatest time seen so far."""
-    feed = walk.endpoint.feed
-    if feed is None or not opened.pages:
-        return None
-    if feed.cursor is not None:
-        told = dig(opened.pages[-1].note["envelope"], feed.cursor.path)
-        if isinstance(told, bool) or not isinstance(told, str | int) or told == "":
-            raise WalkIncomplete(f"{walk.label}: the last page holds no cursor at {feed.cursor.path!r} to go on from")
-        return str(told)
-    times = [entry.note["position"] for entry in opened.pages if entry.note["position"] is not None]
-    return max([*times, *([walk.position] if walk.position else [])], key=datetime.fromisoformat, default=None)
+    def _show(self, walk: Walk, opened: OpenSnapshot, *, resumed: bool = False) -> None:
+        label = replace(walk, part=None).label
+        self.show(Progress(label, len(opened.pages), opened.records, opened.bytes, resumed))

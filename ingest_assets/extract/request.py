@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -16,17 +16,32 @@ from ingest_assets.source import PLACEHOLDER, Endpoint, Feed, Source, Window
 
 
 @dataclass(frozen=True)
+class Part:
+    """One of the chains of pages that a fetch is made of. `key` tells it from the others, and is stored with its pages.
+
+    `values` stand for placeholders beside those of the partition, `bounds` are a piece of the partition's own.
+    `request` is its first one, where that is not made of what the source file says.
+    """
+
+    key: str
+    values: Mapping[str, str] = field(default_factory=dict)
+    bounds: tuple[datetime, datetime] | None = None
+    request: PageRequest | None = None
+
+
+@dataclass(frozen=True)
 class Walk:
-    """One partition of one endpoint to be fetched. `source` has its settings in place.
+    """One partition of one endpoint to be fetched, or a part of it. `source` has its settings in place.
 
     `position` is where the last complete fetch of a feed ended: its cursor, or a time as ISO text; None before the
-    first one.
+    first one. `part` is None for the partition as a whole, which is the usual walk.
     """
 
     source: Source
     name: str
     partition: str | None = None
     position: str | None = None
+    part: Part | None = None
 
     @property
     def endpoint(self) -> Endpoint:
@@ -35,7 +50,9 @@ class Walk:
 
     @property
     def bounds(self) -> tuple[datetime, datetime] | None:
-        """The partition's first moment and the next one's, or None without time partitions."""
+        """The first moment that is asked for and the first one after; None without time partitions."""
+        if self.part is not None and self.part.bounds is not None:
+            return self.part.bounds
         return self.endpoint.bounds(self.partition)
 
     @property
@@ -45,12 +62,15 @@ class Walk:
 
     @property
     def label(self) -> str:
-        """How messages name it: source.endpoint, and the partition in brackets."""
-        return f"{self.source.name}.{self.name}" + (f"[{self.partition}]" if self.partition is not None else "")
+        """How messages name it: source.endpoint, the partition in brackets, and the part of it."""
+        partition = f"[{self.partition}]" if self.partition is not None else ""
+        return f"{self.source.name}.{self.name}{partition}" + (f", part {self.part.key}" if self.part else "")
 
 
 def first_request(walk: Walk) -> PageRequest:
     """The request for the first page, without credentials."""
+    if walk.part is not None and walk.part.request is not None:
+        return walk.part.request
     endpoint, values = walk.endpoint, _values(walk)
     params = {name: filled(_text(value), values) for name, value in endpoint.params.items()} | _bounds_asked(walk)
     base = (endpoint.base_url or walk.source.base_url).rstrip("/")
@@ -73,7 +93,8 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
     """A hash of all that decides what a walk asks and how it reads the answers: a walk goes on only under the same."""
     endpoint = walk.endpoint
     reading = [part.model_dump(mode="json") for part in (endpoint.paginator, endpoint.decoder, endpoint.records)]
-    text = json.dumps([_plain(asdict(first)), reading], sort_keys=True, default=str)
+    cut = [endpoint.window.pieces] if endpoint.window is not None and endpoint.window.pieces > 1 else []
+    text = json.dumps([_plain(asdict(first)), reading, *cut], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
@@ -135,9 +156,9 @@ def _lower(walk: Walk, feed: Feed) -> str:
 
 
 def _values(walk: Walk) -> dict[str, str]:
-    """What stands for {partition}, {from}, {until} and each dimension."""
-    told = walk.slice
-    return {**told.by, **({"partition": told.period} if told.period is not None else {}), **_bounds(walk)}
+    """What stands for {partition}, {from}, {until}, each dimension, and what else its part says."""
+    told, more = walk.slice, walk.part.values if walk.part is not None else {}
+    return {**told.by, **({"partition": told.period} if told.period is not None else {}), **_bounds(walk), **more}
 
 
 def filled(part: Any, values: Mapping[str, str]) -> Any:

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
 from ingest_assets.extract.reading import page_of
@@ -14,13 +15,16 @@ from ingest_assets.raw.snapshots import IndexEntry
 class Trail:
     """The pages of a walk so far, counted; a request or page that comes again means that it goes in circles.
 
-    `received` leaves out what came twice because a page was asked for again after a rest.
+    `received` leaves out what came twice because a page was asked for again after a rest. `latest` is the greatest
+    time of their records, where a feed goes on by it.
     """
 
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
-        self.pages = self.records = self.bytes = self.received = self.empty_in_a_row = 0
-        self._last: Page | None = None
+        self.pages = self.received = self.empty_in_a_row = 0
+        self.first: Page | None = None
+        self.last: Page | None = None
+        self.latest: str | None = None
         self._fullest = 0
         self._asked: dict[str, int] = {}
         self._told: dict[str, int] = {}
@@ -42,23 +46,24 @@ class Trail:
 
     def add(self, entry: IndexEntry) -> Page:
         """Count a page, which knows then what came before it; raise WalkIncomplete where it shows a mistake."""
-        page = page_of(entry)
-        self.pages, self.records, self.bytes = self.pages + 1, self.records + page.records, self.bytes + entry.bytes
-        if self._last is not None and self._last.request == page.request:  # asked for again after a rest
-            page = replace(page, before=self._last.before, fullest=self._last.fullest)
+        page = replace(page_of(entry), number=self.pages)
+        self.pages += 1
+        if self.last is not None and self.last.request == page.request:  # asked for again after a rest
+            page = replace(page, before=self.last.before, fullest=self.last.fullest)
         else:
             self._check_hole()
             page = replace(page, before=self.received, fullest=self._fullest)
         self._check_circle(page, entry.note["told"])
         self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
         self.received, self._fullest = page.before + page.records, max(page.fullest, page.records)
-        self._last = page
+        self.first, self.last = self.first or page, page
+        self.latest = _later(self.latest, entry.note["position"])
         return page
 
     def _check_hole(self) -> None:
         """A page without records may be the last where only a refusal tells that; here is a page after it."""
-        if self._last is not None and not self._last.records and self.walk.endpoint.empty_page == "fail":
-            raise hole(self.walk, self._last)
+        if self.last is not None and not self.last.records and self.walk.endpoint.empty_page == "fail":
+            raise hole(self.walk, self.last)
 
     def _check_circle(self, page: Page, told: str) -> None:
         number = self._asked.setdefault(request_key(page.request), page.number)
@@ -68,6 +73,11 @@ class Trail:
                 f"{self.walk.label}: page {page.number} holds the very records of page {former}: "
                 f"the walk goes in circles{_asked_by(self.walk)}"
             )
+
+
+def _later(one: str | None, other: str | None) -> str | None:
+    """The later of two times, as ISO text."""
+    return max(filter(None, (one, other)), key=datetime.fromisoformat, default=None)
 
 
 def _asked_by(walk: Walk) -> str:

@@ -4,6 +4,7 @@
         manifest.json   which fetch this is; once it has ended: when, why, with which verdict and counts
         pages.zst       the bodies, one zstd frame a page, one after the other
         index.jsonl     a line a page: where its frame is, what asked for it, and what answered
+        parts.jsonl     of a fetch of several parts, a line for each that has ended
 
 A page exists when its line does: its frame is on disk before the line is written, and both are synced before
 `commit` returns. So a process may die at any moment: what it leaves behind the last whole line is cut off when
@@ -14,6 +15,7 @@ snapshot says can change unseen.
     sealed     a JSON line with its checksum
     manifest   which fetch a snapshot is of, and how it ended
     index      the pages of a snapshot
+    parts      which parts of a fetch have ended
     body       a stored body as a stream that is verified while it is read
     disk       writes that survive a crash, and a disk that is never filled to the last byte
     writing    a snapshot that grows

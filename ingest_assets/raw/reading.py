@@ -11,6 +11,7 @@ from ingest_assets.raw import body, disk, manifest
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import SEGMENT, Index, IndexEntry
 from ingest_assets.raw.manifest import Manifest
+from ingest_assets.raw.parts import PartEnds
 
 __all__ = ["SEGMENT", "Snapshot"]
 
@@ -49,6 +50,11 @@ class Snapshot:
         if end and (end.pages, end.records, end.bytes) != (len(index), index.records, index.bytes):
             return f"it has {len(index):,} pages where the fetch ended with {end.pages:,}, or other counts than those"
         return None
+
+    @cached_property
+    def parts(self) -> PartEnds:
+        """The parts of it that have ended; none where the fetch is one chain of pages."""
+        return PartEnds(self.folder)
 
     def body(self, entry: IndexEntry) -> BinaryIO:
         """The body of a page as a stream to be closed, decompressed while it is read; it cannot seek.

@@ -15,6 +15,7 @@ from ingest_assets.raw.bodies import compressed, replaced
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import Index, IndexEntry
 from ingest_assets.raw.manifest import Ending, Manifest, Verdict
+from ingest_assets.raw.parts import PartEnds
 from ingest_assets.raw.reading import SEGMENT, Snapshot
 
 _CHECK_EVERY_BYTES = 16_000_000
@@ -140,6 +141,7 @@ class OpenSnapshot:
         self.manifest = told
         self._place = place
         self._index = Index(place.folder / INDEX)
+        self.parts = PartEnds(place.folder)
         if self._index.flaw and not self._index.torn:
             raise self._index.damaged(self._index.flaw)
         try:
@@ -157,6 +159,16 @@ class OpenSnapshot:
     def pages(self) -> Sequence[IndexEntry]:
         """The pages so far; read from disk when asked for."""
         return self._index
+
+    @property
+    def records(self) -> int:
+        """How many records its pages hold so far."""
+        return self._index.records
+
+    @property
+    def bytes(self) -> int:
+        """How many bytes their bodies have."""
+        return self._index.bytes
 
     def _truncate(self) -> None:
         with disk.writing(self.folder):

@@ -48,6 +48,12 @@ class Window(Model):
         description="with inclusive, where records have fractions of a second: the column of their own time. The bound "
         "itself is asked for then, and what is of the next partition is left out and counted as filtered",
     )
+    pieces: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="into how many pieces a partition is cut; each is asked for by itself, page after page",
+    )
 
 
 class FeedCursor(Model):

@@ -23,6 +23,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from _shape_problems(endpoint)
     yield from _partition_problems(endpoint)
     yield from _bound_problems(endpoint)
+    yield from _piece_problems(endpoint)
     yield from _position_problems(endpoint)
     yield from _key_problems(endpoint)
     yield from _write_problems(endpoint)
@@ -139,6 +140,13 @@ def _bound_problems(endpoint: "Endpoint") -> Iterator[Problem]:
                 (part,),
                 f"{name!r} is missing: name the parameter of this bound, or write {{{name}}} in path, params or body",
             )
+
+
+def _piece_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    window = endpoint.window
+    if window is not None and window.pieces > 1 and window.position is not None and not endpoint.primary_key:
+        told = "what is of the very moment between two pieces comes twice: that takes a primary_key to be told"
+        yield ("window", "pieces"), told
 
 
 def _position_problems(endpoint: "Endpoint") -> Iterator[Problem]:

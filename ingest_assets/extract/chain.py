@@ -1,0 +1,89 @@
+"""One chain of pages, from its first request to a stated end: what every walk and each part of a fetch is.
+
+    stored pages ─► last page ─► ended? ─► next request ─► ask ─► page ─► ended? ─► … ─► why it ended
+
+It has no thread and no file of its own: `ask` gets a page stored and says what it is. So the same checks hold for
+pages that are asked for one by one and for those that were asked for ahead of their turn.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Any
+
+from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.ending import check_empty, check_total, ended, records_expected
+from ingest_assets.extract.request import Part, Walk, first_request
+from ingest_assets.extract.trail import Trail
+from ingest_assets.http.page import Page, PageRequest, dig
+from ingest_assets.raw.snapshots import IndexEntry
+
+_UNTIL_404 = ". Where that is how this API says that no page follows, give the paginator `until: 404` as its sign"
+
+Ask = Callable[[PageRequest, Page | None], IndexEntry]
+"""Gets the page that a request asks for; the page that it follows is told, where there is one."""
+
+
+@dataclass(frozen=True)
+class End:
+    """How a chain ended: by which sign, how many records the API says it has, and where a feed goes on after it.
+
+    `more` are parts of the fetch that its pages turned out to need; they are walked right after it.
+    """
+
+    reason: str
+    expected: int | None = None
+    position: str | None = None
+    more: tuple[Part, ...] = ()
+
+
+def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
+    """Walk a chain to its end, from after the pages of it that are stored.
+
+    Raises what `ask` raises, and WalkIncomplete or RequestFailed where the pages tell no acceptable end.
+    """
+    trail, first = Trail(walk), first_request(walk)
+    page: Page | None = None
+    for entry in stored:
+        page = trail.add(entry)
+    again = page is not None and walk.endpoint.paginator.by_place
+    reason: str | None = None
+    while reason is None:
+        if page is not None and (reason := ended(walk, page)):
+            break
+        check_empty(walk, trail)
+        request = page.request if page is not None and again else trail.following(page, first)
+        again = False
+        try:
+            entry = ask(request, page)
+        except RequestFailed as error:
+            reason = _ended_by(walk, error, is_first=request == first)
+        else:
+            page = trail.add(entry)
+    check_total(walk, trail.first, trail.received)
+    return End(reason, records_expected(walk, trail.first), _position(walk, trail))
+
+
+def _ended_by(walk: Walk, error: RequestFailed, *, is_first: bool) -> str:
+    """The sign that a refusal is; raises it again where it is none."""
+    paginator = walk.endpoint.paginator
+    if is_first or not paginator.by_place or error.status != HTTPStatus.NOT_FOUND:
+        raise error
+    if not paginator.ends_at(error.status):
+        raise RequestFailed(f"{error}{_UNTIL_404}", error.status) from error
+    return "not_found"
+
+
+def _position(walk: Walk, trail: Trail) -> str | None:
+    """Where the next fetch of a feed begins: the last page's cursor, or the greatest time seen so far."""
+    feed = walk.endpoint.feed
+    if feed is None or trail.last is None:
+        return None
+    if feed.cursor is not None:
+        told: Any = dig(trail.last.envelope, feed.cursor.path)
+        if isinstance(told, bool) or not isinstance(told, str | int) or told == "":
+            raise WalkIncomplete(f"{walk.label}: the last page holds no cursor at {feed.cursor.path!r} to go on from")
+        return str(told)
+    times = [time for time in (trail.latest, walk.position) if time is not None]
+    return max(times, key=datetime.fromisoformat, default=None)

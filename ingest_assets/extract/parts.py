@@ -1,0 +1,137 @@
+"""The parts of a fetch: which there are, what is stored of each, and how each ended.
+
+    fetch ─┬─ part ── page ── page ── …       in the order of the parts, and of the pages in each:
+           ├─ part ── page                    so the snapshot is the same, whatever came first
+           │    └─ part that its pages need
+           └─ part ── page ── page
+
+The usual fetch has one part, the partition as a whole: it has no key, and its end is that of the fetch.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ingest_assets.extract.chain import End
+from ingest_assets.extract.request import Part, Walk
+from ingest_assets.http.page import PageRequest
+from ingest_assets.periods import written
+from ingest_assets.raw.parts import PartEnd
+from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
+
+PART = "part"
+"""Where the note of a page has the key of its part."""
+_DAY = timedelta(days=1)
+_GRAINS = (timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1))
+
+
+def key_of(part: Part | None) -> str:
+    """The key of a part; that of the partition as a whole is empty."""
+    return "" if part is None else part.key
+
+
+def of_part(part: Part | None) -> dict[str, str]:
+    """What the note of each page says of its part."""
+    return {} if part is None else {PART: part.key}
+
+
+class StoredPages:
+    """The pages that a fetch had when its walk went on, part by part; in memory a page takes a few bytes."""
+
+    def __init__(self, opened: OpenSnapshot) -> None:
+        self._pages, self._numbers = opened.pages, defaultdict[str, list[int]](list)
+        for entry in self._pages:
+            key = entry.note.get(PART, "")
+            if key not in opened.parts:
+                self._numbers[key].append(entry.number)
+
+    def of(self, part: Part | None) -> Iterable[IndexEntry]:
+        """Those of one part, in order."""
+        return (self._pages[number] for number in self._numbers.pop(key_of(part), ()))
+
+
+def parts_of(walk: Walk) -> list[Part | None]:
+    """The parts that a fetch begins with, in their order; None stands for the partition as a whole."""
+    window, bounds = walk.endpoint.window, walk.bounds
+    if window is None or bounds is None or window.pieces == 1:
+        return [None]
+    moments = cut(*bounds, window.pieces, window.format)
+    return [Part(f"{lower.isoformat()}/{upper.isoformat()}", bounds=(lower, upper)) for lower, upper in moments]
+
+
+def together(ends: Sequence[End]) -> End:
+    """How a fetch ended whose parts ended so; a fetch of one part as that did.
+
+    >>> together([End("no_next", 2), End("short_page", 3)])
+    End(reason='all_parts_ended', expected=5, position=None, more=())
+    """
+    if len(ends) == 1:
+        return ends[0]
+    counts = [end.expected for end in ends if end.expected is not None]
+    return End("all_parts_ended", sum(counts) if len(counts) == len(ends) else None)
+
+
+def cut(lower: datetime, upper: datetime, most: int, form: str) -> list[tuple[datetime, datetime]]:
+    """A span of time in at most so many pieces, about as long as each other, whose bounds can be written in a format.
+
+    >>> day = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    >>> [f"{one:%H}-{other:%H}" for one, other in cut(*day, 3, "iso")], len(cut(*day, 3, "date"))
+    (['00-08', '08-16', '16-00'], 1)
+    """
+    grain = next((step for step in _GRAINS if written(lower, form) != written(_after(lower, step), form)), _DAY)
+    grains = (
+        round((upper - lower) / grain) if grain == _DAY else (upper.astimezone(UTC) - lower.astimezone(UTC)) // grain
+    )
+    count = max(1, min(most, grains))
+    inner = [_after(lower, grain, grains * number // count) for number in range(1, count)]
+    return list(itertools.pairwise([lower, *(moment for moment in inner if _comes_once(moment)), upper]))
+
+
+def _after(moment: datetime, grain: timedelta, times: int = 1) -> datetime:
+    """Days are counted by the calendar; less than that by the clock of UTC, which is never moved."""
+    if grain == _DAY:
+        return moment + grain * times
+    return (moment.astimezone(UTC) + grain * times).astimezone(moment.tzinfo)
+
+
+def _comes_once(moment: datetime) -> bool:
+    """Whether the clock of its zone shows a moment only once: what is written without an offset could be either."""
+    return moment.replace(fold=0).utcoffset() == moment.replace(fold=1).utcoffset()
+
+
+def noted(key: str, end: End) -> PartEnd:
+    """The end of a part, to be kept beside its pages."""
+    return PartEnd(key, end.reason, end.expected, end.position, [_to_json(part) for part in end.more])
+
+
+def ended_before(kept: PartEnd) -> End:
+    """The end that `noted` made.
+
+    >>> cut = Part("b", {"shop": "1"}, request=PageRequest("https://x.example", (("page", "2"),)))
+    >>> ended_before(noted("a", End("cap_reached", more=(cut,)))).more == (cut,)
+    True
+    """
+    return End(kept.reason, kept.expected, kept.position, tuple(_from_json(told) for told in kept.more))
+
+
+def _to_json(part: Part) -> dict[str, Any]:
+    told = asdict(part)
+    return told | {"bounds": None if part.bounds is None else [bound.isoformat() for bound in part.bounds]}
+
+
+def _from_json(told: Mapping[str, Any]) -> Part:
+    bounds, request = told["bounds"], told["request"]
+    return Part(
+        told["key"],
+        told["values"],
+        None if bounds is None else (datetime.fromisoformat(bounds[0]), datetime.fromisoformat(bounds[1])),
+        None if request is None else _request(request),
+    )
+
+
+def _request(told: Mapping[str, Any]) -> PageRequest:
+    pairs = {name: tuple((key, value) for key, value in told[name]) for name in ("params", "headers")}
+    return PageRequest(**{**told, **pairs})

@@ -1,0 +1,74 @@
+"""Which parts of a fetch have ended: `parts.jsonl`, a sealed line a part, where a fetch has several.
+
+A line is written once the part's pages are stored. It is not synced: where a power cut takes it, the part is walked
+from its last stored page, as any other that has not ended.
+"""
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ingest_assets.raw import disk
+from ingest_assets.raw.sealed import sealed, unsealed
+
+FILE = "parts.jsonl"
+
+
+@dataclass(frozen=True)
+class PartEnd:
+    """How a part ended. `problem` says why it failed, where it did; `more` are parts that follow it, as JSON."""
+
+    key: str
+    reason: str = ""
+    expected: int | None = None
+    position: str | None = None
+    more: Sequence[Mapping[str, Any]] = ()
+    problem: str | None = None
+
+
+class PartEnds:
+    """The parts of one fetch that have ended, by key; a part that ended twice counts as it did last."""
+
+    def __init__(self, folder: Path) -> None:
+        """Reads what is there up to the first line that is not whole, which the next one replaces."""
+        self._file = folder / FILE
+        self._bytes = 0
+        self._ends: dict[str, PartEnd] = {}
+        for line in _lines(self._file):
+            try:
+                end = PartEnd(**unsealed(line))
+            except ValueError:
+                break
+            self._ends[end.key] = end
+            self._bytes += len(line)
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._ends
+
+    def __getitem__(self, key: str) -> PartEnd:
+        return self._ends[key]
+
+    def __iter__(self) -> Iterator[PartEnd]:
+        return iter(self._ends.values())
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def add(self, end: PartEnd) -> None:
+        """Note that a part has ended."""
+        line = sealed(asdict(end))
+        with disk.writing(self._file.parent), disk.opened(self._file, os.O_WRONLY | os.O_CREAT) as descriptor:
+            os.ftruncate(descriptor, self._bytes)
+            disk.write_at(descriptor, line, self._bytes)
+        self._bytes += len(line)
+        self._ends[end.key] = end
+
+
+def _lines(file: Path) -> Iterator[bytes]:
+    try:
+        with file.open("rb") as lines:
+            yield from lines
+    except FileNotFoundError:
+        return
