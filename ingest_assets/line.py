@@ -443,6 +443,7 @@ class Line:
             read_timeout_seconds=self.pace.read_timeout_seconds,
             retry=RetryPolicy(seconds=self.pace.retry_seconds),
             error_message=self.settled.error_message,
+            responses=(*model.responses, *self.settled.responses),
             on_wait=lambda wait: self.watcher.wait(label, wait),
             on_asked=on_asked,
             tokens=tokens_folder(),

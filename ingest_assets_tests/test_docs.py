@@ -47,6 +47,15 @@ def test_an_auth_of_the_page_on_auth_loads(example: str) -> None:
     assert source.auth.type in example
 
 
+@pytest.mark.parametrize("example", examples("limits.md"))
+def test_what_the_page_on_limits_shows_loads(example: str) -> None:
+    told = yaml.safe_load(example) | {"base_url": "https://shop.example"}
+
+    source = Source.model_validate({"name": "shop", "endpoints": {"things": {"path": "/", "write": "replace"}}} | told)
+
+    assert set(told) <= source.model_fields_set
+
+
 def test_every_kind_of_paginator_is_shown() -> None:
     shown = {yaml.safe_load(example)["paginator"]["type"] for example in examples("paging.md")}
 

@@ -9,7 +9,7 @@ of a secret.
 """
 
 import contextlib
-import json
+import itertools
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,12 +27,15 @@ from ingest_assets.http import body
 from ingest_assets.http.auth import Auth, Exchanged, NoAuth
 from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter
-from ingest_assets.http.page import PageRequest, dig, origin
+from ingest_assets.http.page import PageRequest, origin
+from ingest_assets.http.refusal import hint, phrase, quoted
+from ingest_assets.http.responses import MOST_BYTES, ResponseRule, concerned, fitting, parsed
 from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, is_throttled, wait_told
 from ingest_assets.http.secrets import LogFilter, Redactor, Secrets
 from ingest_assets.http.tokens import KeptToken, TokenFile
 from ingest_assets.http.trace import Asked, Tracer
 from ingest_assets.http.transport import Timeouts, full_url, prepared, sent, session
+from ingest_assets.http.waits import Told, seconds_told
 
 T = TypeVar("T")
 
@@ -42,16 +45,7 @@ _MOST_TOKENS = 10
 _EXCHANGES_AHEAD = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LONGEST_PUSH_BACK_SECONDS = 86_400.0
-_ERROR_BODY_BYTES = 1 << 16
-_QUOTED_CHARACTERS = 200
-_PARAMS = "check the endpoint's params, and how its window writes its bounds"
-_HINTS = {
-    400: _PARAMS,
-    402: "the account's plan does not include this",
-    403: "the credential may lack a permission",
-    404: "check base_url and the endpoint's path",
-    422: _PARAMS,
-}
+_SUCCESS = range(200, 300)
 
 
 @dataclass
@@ -95,7 +89,8 @@ class Client:
     """Fetches pages from the origin of `base_url`. One walk a client: it is not shared between threads.
 
     All `limiters` have to grant each request. `error_message` are paths into an error's JSON body; what is
-    there is quoted in messages, cut to 200 characters. `on_wait` is told of every wait before it begins,
+    there is quoted in messages, cut to 200 characters. `responses` say which answers are no pages, whatever their
+    status; the first that fits counts. `on_wait` is told of every wait before it begins,
     `on_asked` of every request once it is over.
     `tokens` is the folder where tokens are shared with other processes, and `token_limiter` grants the requests for
     them: both are for the kinds of auth that have tokens.
@@ -112,6 +107,7 @@ class Client:
         read_timeout_seconds: float = 60.0,
         retry: RetryPolicy | None = None,
         error_message: Sequence[str] = (),
+        responses: Sequence[ResponseRule] = (),
         max_body_bytes: int = 20 << 30,
         tokens: Path | None = None,
         token_limiter: Limiter | None = None,
@@ -126,7 +122,7 @@ class Client:
         self._limiters = limiters
         self._timeouts = Timeouts(connect_timeout_seconds, read_timeout_seconds)
         self._retry = _as_patient_as_the_least(retry or RetryPolicy(), limiters)
-        self._error_message = error_message
+        self._error_message, self._responses = error_message, responses
         self._max_body_bytes = max_body_bytes
         self._on_wait = on_wait
         self._tracer = Tracer(on_asked, lambda: self.traffic.bytes_received)
@@ -180,9 +176,9 @@ class Client:
         with self._tracer.attempt():
             answer, answered = self._answered(request)
             with contextlib.closing(answer):
-                if not 200 <= answer.status_code < 300:
+                if answer.status_code not in _SUCCESS:
                     raise self._refusal(answered, answer)
-                return receive(self._response(answered, answer))
+                return receive(self._page(answered, self._response(answered, answer)))
 
     def _before_retry(self, failure: TransientFailure, seconds: float) -> None:
         if self._throttled:
@@ -299,45 +295,60 @@ class Client:
     def _count(self, received: int) -> None:
         self.traffic.bytes_received += received
 
+    def _page(self, request: PageRequest, response: Response) -> Response:
+        """The answer of a good status itself, unless a rule says that it is no page."""
+        rules = concerned(self._responses, response.status)
+        if not rules:
+            return response
+        chunks, text = response.chunks(), b""
+        if any(rule.reads_body for rule in rules):
+            head, is_whole = _head(chunks, MOST_BYTES)
+            chunks, text = itertools.chain([head], chunks), head if is_whole else b""
+        told = _told(response, text)
+        rule = fitting(rules, told)
+        if rule is not None:
+            raise self._throttling(f"{self._named(request)}: HTTP {told.status}", told, rule)
+        return replace(response, _body=iter(chunks))
+
     def _refusal(self, request: PageRequest, answer: requests.Response) -> IngestError:
         """The error for an answer that is not a success."""
         status = answer.status_code
-        named = f"{self._named(request)}: HTTP {status} {_phrase(status)}{self._quoted(request, answer)}"
-        headers = {name.lower(): value for name, value in answer.headers.items()}
-        throttled = is_throttled(status, headers)
-        if status not in RETRIED_STATUSES and not throttled:
-            hint = self._hint(status)
-            return RequestFailed(f"{named}. {hint}" if hint else named, status)
-        wait_seconds = wait_told(headers, datetime.now(UTC))
+        told = self._heard(request, answer)
+        quote = quoted(told.body, self._error_message)
+        named = f"{self._named(request)}: HTTP {status} {phrase(status)}{quote}"
+        rule = fitting(self._responses, told)
+        if rule is not None or is_throttled(status, told.headers):
+            return self._throttling(named, told, rule)
+        if status not in RETRIED_STATUSES:
+            advice = self._hint(status)
+            return RequestFailed(f"{named}. {advice}" if advice else named, status)
+        return self._passing(named, wait_told(told.headers, told.now))
+
+    def _throttling(self, named: str, told: Told, rule: ResponseRule | None) -> TransientFailure:
+        """The failure that too much was asked; all processes are held back."""
+        self._throttled = True
+        seconds = wait_told(told.headers, told.now)
+        if rule is not None:
+            named, seconds = f"{named}: throttled, as {rule}", seconds_told(rule.wait, told, seconds)
+        return self._passing(named, seconds)
+
+    def _passing(self, named: str, wait_seconds: float | None) -> TransientFailure:
         if wait_seconds is not None:
             self._push_back(wait_seconds)
-        self._throttled = throttled
         return TransientFailure(named, wait_seconds)
 
     def _hint(self, status: int) -> str:
-        return self._auth.when_refused() if status == HTTPStatus.UNAUTHORIZED else self._status_hint(status)
+        if status == HTTPStatus.UNAUTHORIZED:
+            return self._auth.when_refused()
+        return hint(status, quotes=bool(self._error_message))
 
-    def _status_hint(self, status: int) -> str:
-        hint = _HINTS.get(status, "")
-        quoting = ". To see what the API says, name where its errors hold text: `error_message: error.message`"
-        return hint + quoting if hint == _PARAMS and not self._error_message else hint
-
-    def _quoted(self, request: PageRequest, answer: requests.Response) -> str:
-        if not self._error_message:
-            return ""
-        text = bytearray()
-        try:
-            for chunk in self._response(request, answer).chunks():
-                text += chunk
-                if len(text) > _ERROR_BODY_BYTES:
-                    return ""
-            told = json.loads(text)
-        except (IngestError, ValueError, RecursionError):
-            return ""
-        found = (dig(told, path) for path in self._error_message)
-        message = next((text for text in found if isinstance(text, str) and text), "")
-        shown = "".join(character for character in " ".join(message.split()) if character.isprintable())
-        return f": {shown[:_QUOTED_CHARACTERS]!r}" if shown else ""
+    def _heard(self, request: PageRequest, answer: requests.Response) -> Told:
+        """What an error says; of its body nothing where nobody looks at it, or it cannot be read."""
+        response, text = self._response(request, answer), b""
+        if self._error_message or any(rule.reads_body for rule in concerned(self._responses, answer.status_code)):
+            with contextlib.suppress(IngestError):
+                text, _ = _head(response.chunks(), MOST_BYTES)
+        return _told(response, text)
 
     @property
     def _redactor(self) -> Redactor:
@@ -408,8 +419,16 @@ def _restored(value: Any, restore: Callable[[str], str]) -> Any:
     return [_restored(inner, restore) for inner in value] if isinstance(value, list | tuple) else value
 
 
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return "(not a standard status)"
+def _head(chunks: Iterator[bytes], most: int) -> tuple[bytes, bool]:
+    """The first bytes of a body, a little more than `most` at most, and whether these are all."""
+    head = bytearray()
+    for chunk in chunks:
+        head += chunk
+        if len(head) > most:
+            return bytes(head), False
+    return bytes(head), True
+
+
+def _told(response: Response, text: bytes) -> Told:
+    body = parsed(text)
+    return Told(response.status, response.headers, text.decode("utf-8", "replace"), body, datetime.now(UTC))

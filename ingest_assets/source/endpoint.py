@@ -12,6 +12,7 @@ from ingest_assets.http.decoders import Decoder, Json, Selector
 from ingest_assets.http.limits import RateLimit
 from ingest_assets.http.paginators import Paginator, SinglePage
 from ingest_assets.http.place import Place
+from ingest_assets.http.responses import ResponseRule
 from ingest_assets.partitions import Listed, Partitions, Slice
 from ingest_assets.periods import Periods
 from ingest_assets.source import endpoint_rules
@@ -52,6 +53,9 @@ class Endpoint(Model):
     )
     incomplete: Literal["fail", "warn"] = Field(
         "fail", description="whether an incomplete walk is loaded with a warning"
+    )
+    responses: tuple[ResponseRule, ...] = Field(
+        (), description="what answers of this endpoint mean beyond their status; looked at before the source's rules"
     )
     rate_limit: RateLimits = Field((), description="limits of this endpoint alone, beside the source's")
     window: Window | None = None

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from ingest_assets.durations import Duration
 from ingest_assets.http.auth import Auth, NoAuth
+from ingest_assets.http.responses import ResponseRule
 from ingest_assets.source import source_rules
 from ingest_assets.source.cron import cron
 from ingest_assets.source.endpoint import Endpoint, RateLimits
@@ -46,6 +47,11 @@ class Source(Model):
     settings: dict[str, SettingOrText] = Field(default_factory=dict)
     auth: Auth = Field(default_factory=NoAuth)
     headers: dict[str, str] = Field(default_factory=dict)
+    responses: tuple[ResponseRule, ...] = Field(
+        (),
+        description="what answers mean beyond their status, such as throttling in a 403, a 400 or a 200; the first "
+        "rule that fits says",
+    )
     rate_limit: RateLimits = ()
     max_wait: Duration = Field(timedelta(minutes=15), description="the longest single wait for a limit or Retry-After")
     resume_within: Duration = Field(timedelta(days=1), description="how old an unfinished walk may be to go on")

@@ -1,0 +1,151 @@
+"""What answers of an API mean beyond their status, in the words of a source file: the first rule that fits says.
+
+    responses:
+      - {status: 403, text: secondary rate limit, means: throttled, wait: PT1M}
+      - {path: errors.extensions.code, equals: THROTTLED, means: throttled}
+
+A rule says of which answers it speaks (status; a header, a path in the body or its whole text, and what stands there),
+then what they mean. `throttled`: too much was asked; all processes wait, and the request is made again. Whatever its
+status, such an answer is no page.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from ingest_assets.http.waits import Told, Wait, reads_body, values_at
+
+MOST_BYTES = 1 << 18
+"""What of a body is looked at: answers that tell of a limit are short, and pages are not held in memory."""
+
+_SUCCESS = range(200, 300)
+Value = str | int | float | bool
+
+
+def _several(given: Any) -> Any:
+    return given if isinstance(given, list | tuple) else (given,)
+
+
+Statuses = Annotated[
+    tuple[Annotated[int, Field(ge=200, le=599)], ...],
+    BeforeValidator(_several, json_schema_input_type=int | tuple[int, ...]),
+]
+Values = Annotated[tuple[Value, ...], BeforeValidator(_several, json_schema_input_type=Value | tuple[Value, ...])]
+Waits = Annotated[tuple[Wait, ...], BeforeValidator(_several, json_schema_input_type=Wait | tuple[Wait, ...])]
+
+
+class ResponseRule(BaseModel):
+    """Of which answers it speaks, and what they mean."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    status: Statuses = Field((), description="HTTP status, one or several; any where nothing is said")
+    header: str | None = Field(None, min_length=1, description="name of a response header, in any case")
+    path: str | None = Field(
+        None, min_length=1, description="dotted path in the body; of a list on the way, any element"
+    )
+    equals: Values = Field((), description="what stands in the header or at the path: this, or one of these")
+    text: str | None = Field(
+        None, min_length=1, description="a part of what stands there, or of the whole body; small or large letters"
+    )
+    means: Literal["throttled"] = Field(
+        description="throttled: too much was asked; all processes wait, then the request is made again"
+    )
+    wait: Waits = Field(
+        (),
+        description="how long: a duration, {path: …, as: …}, {header: …, as: …}, {until: minute, hour or day} or "
+        "{needed: …, available: …, per_second: …}; of several the first that the answer tells. Without it: as "
+        "Retry-After says, else as other retries",
+    )
+
+    @model_validator(mode="after")
+    def _speaks_of_some(self) -> "ResponseRule":
+        if problem := next(self._problems(), None):
+            raise ValueError(problem)
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        has_place = self.header is not None or self.path is not None
+        if self.header is not None and self.path is not None:
+            yield "a rule looks at a header or at a path: make two rules of it"
+        if self.equals and self.text is not None:
+            yield "equals and text both say what stands there: leave one of them out"
+        if self.equals and not has_place:
+            yield "equals needs path or header beside it: where is what it is compared with?"
+        if self.text is not None and not has_place and not self.status:
+            yield "text of a whole body needs status beside it: in a page, a record may hold the same words"
+        if not self.status and not has_place:
+            yield "expected status, path or header: which answers are meant?"
+        if not has_place and self.text is None and any(status in _SUCCESS for status in self.status):
+            yield "every page has such a status: say by path, header or text which answers are meant"
+
+    def __str__(self) -> str:
+        where = f"header {self.header!r}" if self.header is not None else f"{self.path!r}"
+        if self.header is None and self.path is None:
+            return f"its body holds {self.text!r}" if self.text is not None else "its status says so"
+        if self.text is not None:
+            return f"{where} holds {self.text!r}"
+        return f"{where} is {' or '.join(map(repr, self.equals))}" if self.equals else f"there is {where}"
+
+    def speaks_of(self, status: int) -> bool:
+        """Whether it may fit an answer of this status."""
+        return not self.status or status in self.status
+
+    @property
+    def reads_body(self) -> bool:
+        """Whether the body decides, or says how long."""
+        decides = self.path is not None or (self.text is not None and self.header is None)
+        return decides or any(reads_body(wait) for wait in self.wait)
+
+    def fits(self, told: Told) -> bool:
+        """Whether it speaks of this answer.
+
+        >>> rule = ResponseRule(path="error.code", equals=[4, 17], means="throttled")
+        >>> [rule.fits(Told(400, {}, body={"error": {"code": code}})) for code in (17, "17", 190, None)]
+        [True, True, False, False]
+        """
+        if not self.speaks_of(told.status):
+            return False
+        if self.header is None and self.path is None:
+            return self.text is None or self.text.casefold() in told.text.casefold()
+        return any(self._is_meant(found) for found in self._found(told))
+
+    def _found(self, told: Told) -> list[Any]:
+        if self.path is not None:
+            return values_at(told.body, self.path)
+        found = told.headers.get((self.header or "").lower())
+        return [] if found is None else [found.strip()]
+
+    def _is_meant(self, found: Any) -> bool:
+        if self.text is not None:
+            return isinstance(found, str) and self.text.casefold() in found.casefold()
+        if self.equals:
+            return any(_same(found, wanted) for wanted in self.equals)
+        return found not in (None, False, "")
+
+
+def _same(found: Any, wanted: Value) -> bool:
+    """Whether two are equal; numbers may be written as texts, but true is not 1."""
+    if isinstance(found, bool) or isinstance(wanted, bool):
+        return found is wanted
+    return bool(found == wanted) or (isinstance(found, str | int | float) and str(found) == str(wanted))
+
+
+def concerned(rules: Iterable[ResponseRule], status: int) -> list[ResponseRule]:
+    """The rules that may fit answers of a status."""
+    return [rule for rule in rules if rule.speaks_of(status)]
+
+
+def fitting(rules: Sequence[ResponseRule], told: Told) -> ResponseRule | None:
+    """The first rule that speaks of an answer."""
+    return next((rule for rule in rules if rule.fits(told)), None)
+
+
+def parsed(text: bytes) -> Any:
+    """The JSON of a body; None where it is none, so that no path leads anywhere in it."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
