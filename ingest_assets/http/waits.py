@@ -160,6 +160,8 @@ def _kind(given: Any) -> str | None:
         return type(given).__name__
     if not isinstance(given, Mapping):
         return "WaitFixed" if isinstance(given, str | int | float | timedelta) else None
+    if "duration" in given:
+        return "WaitFixed"
     if "until" in given:
         return "WaitUntil"
     return "WaitRefill" if {"needed", "available", "per_second"} & given.keys() else "WaitAt"

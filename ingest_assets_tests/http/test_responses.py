@@ -316,6 +316,15 @@ def test_numbers_may_be_written_as_texts_and_truth_values_may_not(equals, found,
 
 
 @pytest.mark.parametrize(
+    "wait", ["PT1M", {"path": "a", "as": "unix"}, {"header": "a"}, {"until": "hour"}, COST, [{"path": "a"}, "PT1S"]]
+)
+def test_rules_are_the_same_once_settings_are_in_place(wait):
+    (rule,) = rules({"status": 429, "wait": wait})
+
+    assert ResponseRule.model_validate(rule.model_dump(by_alias=True)) == rule
+
+
+@pytest.mark.parametrize(
     ("rule", "told"),
     [
         ({}, "which answers are meant"),
