@@ -390,6 +390,18 @@ def test_a_verdict_that_was_taken_back_is_copied_again(place: Any) -> None:
     assert copy.manifest.ended.verdict == "given_up"
 
 
+def test_what_was_archived_is_in_a_backup_too(place: Any) -> None:
+    ingest(place, "stripe", "customers")
+    here = Snapshots(place.data / "raw")
+    here.archive("stripe", "customers", place.data / "archive")
+
+    folder = backed_up(place)
+
+    (copy,) = here.archived("stripe", "customers", folder / "archive")
+    assert copy.verify() == []
+    assert copy.folder.relative_to(folder) == next((place.data / "archive").rglob("1")).relative_to(place.data)
+
+
 def test_a_backup_says_what_was_damaged_before_it(place: Any, capsys: Any) -> None:
     ingest(place, "stripe", "customers")
     segment = next((place.data / "raw").rglob("pages.zst"))

@@ -131,6 +131,14 @@ def catch_up(
     return told
 
 
+def untold_undone(source: Source, endpoint: str, data: Path) -> list[int]:
+    """Fetches of an endpoint that are undone, and that Dagster still takes for loaded."""
+    line = Api(data=str(data)).line(source, "")
+    with _instance() as instance:
+        instance_id = Reporter(line, endpoint, versions(source, endpoint), instance).instance_id
+    return [fetch.fetch for fetch in line.untold_undone(endpoint, instance_id)]
+
+
 def forget(name: Name) -> None:
     """Make Dagster forget what it shows of an endpoint's two assets."""
     with _instance() as instance:

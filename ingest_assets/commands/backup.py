@@ -4,7 +4,7 @@ A warehouse never cites what is not stored beside it: snapshots are copied befor
 after it; only then it takes the place of the former copy. So a backup can be interrupted at any moment.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,10 +13,11 @@ from ingest_assets.commands.terminal import note
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.locks import held
-from ingest_assets.raw.copies import Copied, copied, gone
+from ingest_assets.raw.copies import Copied, archive_copied, copied, gone
 from ingest_assets.raw.snapshots import Snapshots
 
-_MINE = {"raw", "warehouse", "dagster", "locks", "staging"}  # the last three are made by commands that look at a copy
+# Dagster's folder, locks and staging are made by commands that look at a copy.
+_MINE = {"raw", "archive", "warehouse", "dagster", "locks", "staging"}
 
 
 @dataclass
@@ -48,14 +49,20 @@ def backup(data: Path, folder: Path, out: Output) -> bool:
     warehouse.refuse_lost()
     with held(data / "locks" / "backup.lock", "ingest backup", 0):
         with out.progress.status(f"copying to {folder}"):
-            done.count(copied(here, folder / "raw"))
+            done.count(_copied(here, data, folder))
             draft = warehouse.copied(folder / "warehouse" / "writer.duckdb")
-            done.count(copied(here, folder / "raw"))
+            done.count(_copied(here, data, folder))
             if draft is not None:
                 draft.replace(folder / "warehouse" / "writer.duckdb")
         left = gone(here, folder / "raw")
     _print(done, left, folder, out)
     return not done.problems
+
+
+def _copied(here: Snapshots, data: Path, folder: Path) -> Iterator[Copied]:
+    """What counts, and what was given up with its partitions: neither can be fetched again for sure."""
+    yield from copied(here, folder / "raw")
+    yield from archive_copied(here, data / "archive", folder / "archive")
 
 
 def _refuse(data: Path, folder: Path) -> None:

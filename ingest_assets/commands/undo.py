@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ingest_assets.assets.launch import catch_up
+from ingest_assets.assets.launch import catch_up, untold_undone
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.output import Output
@@ -54,7 +54,7 @@ def plan(source: Source, name: Name, data: Path, fetch: int | None, partition: s
     no such fetch; StorageFailed where the tables could not be made again from the others.
     """
     line = Api(data=str(data)).line(source, "undo")
-    if begun := line.undone(name[1]):
+    if begun := _begun(line, name, data):
         return Undoing(line, name, tuple(begun), tuple(_counting(line, name)), interrupted=True)
     counting = _counting(line, name)
     if fetch is not None and _is_given_up(line, name, fetch):
@@ -64,6 +64,12 @@ def plan(source: Source, name: Name, data: Path, fetch: int | None, partition: s
     _refuse_missing(line, name)
     given_up = {snapshot.fetch for snapshot in chosen}
     return Undoing(line, name, tuple(chosen), tuple(s for s in counting if s.fetch not in given_up))
+
+
+def _begun(line: Line, name: Name, data: Path) -> list[Snapshot]:
+    """Fetches that somebody died while undoing: they are loaded still, or Dagster takes them for loaded."""
+    untold = untold_undone(line.source, name[1], data)
+    return line.undone(name[1]) or [s for s in line.snapshots.fetches(*name) if s.fetch in untold]
 
 
 def _counting(line: Line, name: Name) -> list[Snapshot]:

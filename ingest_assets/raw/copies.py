@@ -8,7 +8,7 @@ names is in the next by then, and what is torn at an end is cut off as after a c
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,13 +36,22 @@ def copied(here: Snapshots, there: Path) -> Iterator[Copied]:
     ConfigError where `there` holds the snapshots of another data folder. StorageFailed where it cannot be written.
     """
     for name in list(here.endpoints()):
-        for snapshot in here.fetches(*name):
-            yield _copied(snapshot, there / snapshot.folder.relative_to(here.folder))
+        yield from _all_copied(here.fetches(*name), here.folder, there)
     for note in _notes(here.folder):
         target = there / note.relative_to(here.folder)
         with disk.writing(target.parent):
             disk.make_folder(target.parent)
             disk.write_file(target, note.read_bytes())
+
+
+def archive_copied(here: Snapshots, archive: Path, there: Path) -> Iterator[Copied]:
+    """As `copied`, of the snapshots that were moved to an archive."""
+    for name in list(Snapshots(archive).endpoints()):
+        yield from _all_copied(here.archived(*name, archive), archive, there)
+
+
+def _all_copied(snapshots: Iterable[Snapshot], here: Path, there: Path) -> Iterator[Copied]:
+    return (_copied(snapshot, there / snapshot.folder.relative_to(here)) for snapshot in snapshots)
 
 
 def gone(here: Snapshots, there: Path) -> list[Path]:

@@ -211,6 +211,24 @@ def test_a_feed_goes_back_and_is_fetched_again_from_there(places: Any, tmp_path:
     assert here.tables(lineage=False) == before
 
 
+def test_an_undo_that_died_before_dagster_was_told_is_finished_and_undoes_no_other(
+    loaded: Any, ingest: Any, monkeypatch: Any
+) -> None:
+    source = catalog.load(loaded.folder / "sources" / "stripe.yaml", [catalog.SHIPPED])
+    line = Line(source, loaded.data, run="died")
+    newest = line.snapshots.fetches("stripe", "charges")[-1]
+    with line.partition("charges", LAST):
+        line.undo("charges", [newest], "undone by `ingest undo`")
+    before = loaded.tables()
+
+    told = ingest(loaded, "undo", "stripe.charges", "--yes")
+
+    assert told.returncode == 0, told.stderr
+    assert f"Undone: fetch {newest.fetch}." in told.stdout
+    assert loaded.tables() == before
+    assert told_fetch(loaded, LAST) == ["2", "2"]
+
+
 def test_after_kills_at_random_moments_it_is_as_after_one_quiet_undo(loaded: Any, tmp_path: Any, ingest: Any) -> None:
     quiet = replace(loaded, folder=shutil.copytree(loaded.folder, tmp_path / "quiet"))
     began = time.monotonic()
