@@ -22,6 +22,10 @@ def endpoint(**fields):
     return Endpoint(path="/orders", **fields)
 
 
+def paged(paginator, **fields):
+    return {**KEY, "paginator": paginator, **fields}
+
+
 def source(name="shop", orders=None, **fields):
     told = {"base_url": "https://shop.example", "endpoints": {"orders": {"path": "/orders", **KEY, **(orders or {})}}}
     return Source(**{"name": name, **told, **fields})
@@ -103,6 +107,16 @@ def test_the_three_shapes_are_accepted(fields):
         ({**KEY, "max_empty_pages": 5}, "max_empty_pages is for empty_page: continue"),
         ({**KEY, "empty_page": "continue", "max_empty_pages": 0}, "greater than or equal to 1"),
         ({**KEY, "body": {"a": 1}}, "a body is sent with method: POST"),
+        (paged({"type": "page", "total": "n"}, params={"page": 1}), "'page' is set by the paginator, page by page"),
+        (
+            paged({"type": "offset", "param": {"header": "X-At"}, "total": "n"}, headers={"x-at": "0"}),
+            "'x-at' is set by the paginator, page by page",
+        ),
+        (
+            paged({"type": "cursor", "path": "c", "param": "c", "first": "*"}, params={"c": "*"}),
+            "'c' is set by the paginator, page by page",
+        ),
+        (paged({"type": "page", "param": {"path": "page"}, "total": "n"}), "it fills {page} in the path, and the path"),
         ({**KEY, "time_zone": "CEST"}, "'CEST' is not a time zone such as Europe/Amsterdam"),
         ({**KEY, **WINDOW, "changes": "windows"}, "expected immutable, window, unseen, {lookback: P28D} or"),
         ({**KEY, "feed": {"from": "since", "start": "2026-01-01"}}, "by either cursor (opaque) or position"),

@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from ingest_assets.http.decoders import Block
-from ingest_assets.http.page import dig
-from ingest_assets.http.place import MISSING, at, kind
+from ingest_assets.http.page import MISSING, dig
+from ingest_assets.http.place import kind
 from ingest_assets.source import Endpoint
 
 _NAMED = 12
@@ -18,6 +18,13 @@ def unseen(endpoint: Endpoint, block: Block) -> list[str]:
     """Columns, lists and the sign of deletion that none of these records has, and what stands there instead."""
     records = [one for raw in block.records() if isinstance(one := _decoded(raw), dict)]
     return [*_deleted(endpoint, records), *_columns(endpoint, records), *_lists(endpoint, records)] if records else []
+
+
+def _at(record: Any, path: str) -> Any:
+    """What a column's path leads to, or MISSING: unlike places in an answer, it knows nothing but keys."""
+    for key in path.split("."):
+        record = record.get(key, MISSING) if isinstance(record, Mapping) else MISSING
+    return record
 
 
 def _decoded(raw: bytes | memoryview) -> Any:
@@ -31,7 +38,7 @@ def _deleted(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
     told = endpoint.deleted
     if told is None:
         return
-    found = [value for record in records if (value := at(record, told.path)) is not MISSING]
+    found = [value for record in records if (value := _at(record, told.path)) is not MISSING]
     kinds = {kind(value) for value in found if value is not None}
     if not found:
         yield (
@@ -47,7 +54,7 @@ def _columns(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
     for name, column in endpoint.columns.items():
         if column.from_partition is not None or column.required or name in endpoint.primary_key:
             continue
-        if column.path is not None and all(at(record, column.path) is MISSING for record in records):
+        if column.path is not None and all(_at(record, column.path) is MISSING for record in records):
             yield f"column {name!r}: none of the records has {column.path!r}{_instead(records, column.path)}"
         elif column.path is None and _letters(name) not in names:
             yield (

@@ -12,7 +12,7 @@ from ingest_assets.catalog import hint
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import facts, moment
 from ingest_assets.errors import ConfigError, StorageFailed
-from ingest_assets.http.transport import full_url
+from ingest_assets.http.transport import url_of
 from ingest_assets.load.lineage import Cited, Lineage, Stored
 from ingest_assets.load.stage import Work
 from ingest_assets.raw.snapshots import Snapshots
@@ -86,7 +86,7 @@ def _response(stored: Stored | None) -> dict[str, Any]:
     if stored is None:
         return dict.fromkeys(names)
     page, request = stored.page, stored.page.request
-    asked = (request.method, full_url(request.url, request.params))
+    asked = (request.method, url_of(request))
     answered = (page.status, page.received, page.bytes, page.records)
     return dict(zip(names, (stored.position, *asked, *answered, stored.record, stored.hidden), strict=True))
 

@@ -82,7 +82,7 @@ def _later(one: str | None, other: str | None) -> str | None:
 
 def _asked_by(walk: Walk) -> str:
     """What to look at where the API gives the same page again: it may not know the parameter."""
-    told = " and ".join(map(repr, walk.endpoint.paginator.sets))
+    told = " and ".join(map(str, walk.endpoint.paginator.sets))
     return f". Does the API know the parameter {told}?" if told else ""
 
 

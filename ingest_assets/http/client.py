@@ -34,7 +34,7 @@ from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, is_throttled
 from ingest_assets.http.secrets import LogFilter, Redactor, Secrets
 from ingest_assets.http.tokens import KeptToken, TokenFile
 from ingest_assets.http.trace import Asked, Tracer
-from ingest_assets.http.transport import Timeouts, full_url, prepared, sent, session
+from ingest_assets.http.transport import Timeouts, prepared, sent, session, url_of
 from ingest_assets.http.waits import Told, seconds_told
 
 T = TypeVar("T")
@@ -250,7 +250,7 @@ class Client:
         if own:
             request = self._auth.apply(request, self._secrets)
         restored = _restored_request(request, self._redactor.restore_decoded)
-        if (origin_of(full_url(restored.url, restored.params)) == self.origin) != own:
+        if (origin_of(url_of(restored)) == self.origin) != own:
             raise RequestFailed(f"{self._named(request)}: its URL leads to another origin once it is put together")
         return prepared(self._session, restored, self._named(request))
 
@@ -260,13 +260,13 @@ class Client:
         if answer.status_code not in _REDIRECTS or not location:
             return None
         found = location.encode("latin-1", "replace").decode("utf-8", "replace")
-        url = _joined(full_url(request.url, request.params), found)
+        url = _joined(url_of(request), found)
         there = origin_of(url)
         if there is None or "@" in urlsplit(url).netloc or "\\" in found or not found.isprintable():
             raise RequestFailed(f"{self._named(request)}: redirected to what is not a plain http(s) URL. Not followed")
         keeps_body = answer.status_code in (307, 308) or request.method == "GET"
         if there == self.origin:
-            target = replace(request, url=self._redactor.text(url), params=())
+            target = replace(request, url=self._redactor.text(url), params=(), path=())
             return target if keeps_body else replace(target, method="GET", body=None)
         refused = self._why_not_there(url, keeps_body and request.body is not None)
         if refused:
@@ -358,7 +358,7 @@ class Client:
         """The request's URL without secrets; at another origin without its query, which may be a signature."""
         if origin_of(request.url) != self.origin:
             return request.url.partition("?")[0]
-        return self._redactor.text(full_url(request.url, request.params))
+        return self._redactor.text(url_of(request))
 
     def _named(self, request: PageRequest) -> str:
         return f"{request.method} {self._shown(request)}"
@@ -406,6 +406,7 @@ def _restored_request(request: PageRequest, restore: Callable[[str], str]) -> Pa
         request,
         url=restore(request.url),
         params=tuple((name, restore(value)) for name, value in request.params),
+        path=tuple((name, restore(value)) for name, value in request.path),
         headers=tuple((name, restore(value)) for name, value in request.headers),
         body=_restored(request.body, restore),
     )

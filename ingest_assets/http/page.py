@@ -4,10 +4,14 @@ A page's body is never a value: it is on disk, see `ingest_assets.raw`. What a p
 its *envelope* (the body without the records), how many records it held, and the last of them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+MISSING = object()
+_CHOSEN = re.compile(r"(?P<name>[^\[\]]*)\[(?:(?P<place>-?\d+)|(?P<key>[^\[\]=]+)=(?P<value>[^\[\]]*))\]")
 
 
 @dataclass(frozen=True)
@@ -15,6 +19,7 @@ class PageRequest:
     """What asks for a page, without credentials: those are added at the last moment, for their origin only.
 
     `params` are added to the query of `url`, in order, percent-encoded. `body` is sent as JSON or as a form.
+    `path` are values for `{names}` in `url`, each encoded so that it stays one segment of its path.
     """
 
     url: str
@@ -23,6 +28,7 @@ class PageRequest:
     headers: tuple[tuple[str, str], ...] = ()
     body: Mapping[str, Any] | None = None
     body_as: Literal["json", "form"] = "json"
+    path: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,16 +61,53 @@ def origin(url: str) -> str:
     return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
+def find(value: Any, path: str) -> Any:
+    """The value at a dotted path, or MISSING where the path leads nowhere.
+
+    A key may hold dots itself. Of a list, `[0]` is the first element and `[-1]` the last; `[rel=next]` is the first one
+    whose `rel` is `next`.
+
+    >>> find({"@odata.nextLink": "/b", "n": None}, "@odata.nextLink"), find({"n": None}, "n")
+    ('/b', None)
+    >>> find({"link": [{"rel": "self", "url": "/a"}, {"rel": "next", "url": "/b"}]}, "link[rel=next].url")
+    '/b'
+    >>> find({"link": [1]}, "link.url") is MISSING, find([{"id": 1}, {"id": 2}], "[-1].id")
+    (True, 2)
+    """
+    if not path:
+        return value
+    steps = path.split(".")
+    for taken in range(1, len(steps) + 1):
+        inner = _step(value, ".".join(steps[:taken]))
+        found = MISSING if inner is MISSING else find(inner, ".".join(steps[taken:]))
+        if found is not MISSING:
+            return found
+    return MISSING
+
+
+def _step(value: Any, key: str) -> Any:
+    if isinstance(value, Mapping) and key in value:
+        return value[key]
+    chosen = _CHOSEN.fullmatch(key)
+    if chosen is None:
+        return MISSING
+    holder = _step(value, chosen["name"]) if chosen["name"] else value
+    if not isinstance(holder, list):
+        return MISSING
+    if chosen["place"] is not None:
+        place = int(chosen["place"])
+        return holder[place] if -len(holder) <= place < len(holder) else MISSING
+    fits = (one for one in holder if isinstance(one, Mapping) and str(one.get(chosen["key"])) == chosen["value"])
+    return next(fits, MISSING)
+
+
 def dig(value: Any, path: str) -> Any:
-    """The value at a dotted path, or None where the path leads nowhere.
+    """As `find`, with None where the path leads nowhere.
 
     >>> dig({"meta": {"next": "abc"}}, "meta.next")
     'abc'
     >>> dig({"links": [1]}, "links.next") is None
     True
     """
-    for key in path.split(".") if path else ():
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
+    found = find(value, path)
+    return None if found is MISSING else found

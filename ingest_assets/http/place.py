@@ -7,22 +7,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ingest_assets.http.page import Page, dig
+from ingest_assets.http.page import MISSING, Page, dig, find
 
-MISSING = object()
 _KEYS_NAMED = 12
 _WHOLE = re.compile(r"(\d{1,18})(\.0+)?", re.ASCII)
-
-
-def at(value: Any, path: str) -> Any:
-    """As `dig`, but tells null from nothing, which is `MISSING`.
-
-    >>> at({"next": None}, "next") is None, at({"next": None}, "last") is MISSING
-    (True, True)
-    """
-    parent, _, key = path.rpartition(".")
-    holder = dig(value, parent)
-    return holder.get(key, MISSING) if isinstance(holder, Mapping) else MISSING
 
 
 def kind(value: Any) -> str:
@@ -60,6 +48,18 @@ def _also_text(schema: dict[str, Any]) -> None:
     written_out = dict(schema)
     schema.clear()
     schema["anyOf"] = [{"type": "string", "description": "dotted path in the body"}, written_out]
+
+
+def as_sent(text: str) -> str:
+    """A header's text, which arrives as Latin-1, as the UTF-8 that it often is.
+
+    >>> as_sent("caf\u00c3\u00a9"), as_sent("caf\u00e9")
+    ('café', 'café')
+    """
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 class Place(BaseModel):
@@ -101,6 +101,7 @@ class Place(BaseModel):
     def find(self, page: Page) -> Any:
         """What is there, or MISSING. Of a Content-Range it is the complete length (RFC 9110 §14.4)."""
         if self.header is None:
-            return at(page.envelope, self.path or "")
+            return find(page.envelope, self.path or "")
         found = page.headers.get(self.header.lower(), MISSING)
+        found = as_sent(found) if isinstance(found, str) else found
         return found.rpartition("/")[2] if self.headers == ("content-range",) and isinstance(found, str) else found

@@ -50,9 +50,11 @@ def _leave_as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequ
 
 def prepared(pool: requests.Session, request: PageRequest, named: str) -> requests.PreparedRequest:
     """The request as it goes over the wire; ConfigError where it holds characters that cannot be sent."""
-    url, headers = full_url(request.url, request.params), dict(request.headers)
+    url, headers = url_of(request), dict(request.headers)
     data = _encoded(request, request.body, headers) if request.body is not None else None
     try:
+        # A header's text goes out as Latin-1; so it carries the bytes of UTF-8, as cursors came in.
+        headers = {name: value.encode().decode("latin-1") for name, value in headers.items()}
         made = pool.prepare_request(requests.Request(request.method, url, headers, data=data))
     except (requests.RequestException, ValueError):
         made = None
@@ -60,6 +62,18 @@ def prepared(pool: requests.Session, request: PageRequest, named: str) -> reques
         raise ConfigError(f"{named}: a header or the URL holds characters that cannot be sent")
     made.url = url  # as it was given: requests would write some of its percent-encoding differently
     return made
+
+
+def url_of(request: PageRequest) -> str:
+    """The URL that a request asks for.
+
+    >>> url_of(PageRequest("https://x.example/pages/{page}", (("limit", "2"),), path=(("page", "a/b"),)))
+    'https://x.example/pages/a%2Fb?limit=2'
+    """
+    url = request.url
+    for name, value in request.path:
+        url = url.replace(f"{{{name}}}", quote(value, safe="~"))
+    return full_url(url, request.params)
 
 
 def full_url(url: str, params: Sequence[tuple[str, str]]) -> str:

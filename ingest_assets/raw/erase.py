@@ -139,6 +139,7 @@ def _hidden(entry: IndexEntry, keys: Sequence[str]) -> IndexEntry:
             "url": _without(entry.request.url, keys),
             "params": tuple((name, _without(value, keys)) for name, value in entry.request.params),
             "headers": tuple((name, _without(value, keys)) for name, value in entry.request.headers),
+            "path": tuple((name, _without(value, keys)) for name, value in entry.request.path),
             "body": _without(entry.request.body, keys),
         }
     )

@@ -65,7 +65,7 @@ def from_line(line: bytes) -> IndexEntry:
     """The page that `to_line` wrote; ValueError where the line is not as it was written."""
     told = unsealed(line)
     request = told["request"]
-    request |= {"params": _pairs(request["params"]), "headers": _pairs(request["headers"])}
+    request |= {name: _pairs(request.get(name, ())) for name in ("params", "headers", "path")}
     told["forgotten"] = tuple(told.get("forgotten", ()))
     told |= {"request": PageRequest(**request), "received": datetime.fromisoformat(told["received"])}
     return IndexEntry(**told)

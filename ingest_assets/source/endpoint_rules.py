@@ -223,17 +223,27 @@ def _request_problems(endpoint: "Endpoint") -> Iterator[Problem]:
             ("max_empty_pages",),
             "max_empty_pages is for empty_page: continue; here the first empty page is a failure",
         )
-    given = set(endpoint.params) | (set(endpoint.body or ()) if endpoint.method == "POST" else set())
-    for name in given & set(endpoint.paginator.sets):
-        part = "params" if name in endpoint.params else "body"
-        yield (
-            (part, name),
-            f"{name!r} is set by the paginator, page by page: leave it out here; `first:` says the first",
-        )
+    yield from _paginator_problems(endpoint)
     if endpoint.body is not None and endpoint.method == "GET":
         yield ("body",), "a body is sent with method: POST, and this is GET"
     if endpoint.body_as == "form":
         yield from _form_problems(endpoint.body or {})
+
+
+def _paginator_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    """What the paginator puts into requests has one value, and somewhere to stand."""
+    body = endpoint.body or {} if endpoint.method == "POST" else {}
+    given = [("params", name, name) for name in endpoint.params] + [("body", name, name) for name in body]
+    given += [("headers", name, name.lower()) for name in endpoint.headers]
+    for target in endpoint.paginator.sets:
+        own = {"params": (target.name, target.query), "body": (target.name, target.body)}
+        own["headers"] = (target.header and target.header.lower(), None)
+        for part, name, written in given:
+            if written in own[part]:
+                told = f"{name!r} is set by the paginator, page by page: leave it out here; `first:` says the first"
+                yield (part, name), told
+    for name in sorted(endpoint.paginator.segments - set(PLACEHOLDER.findall(endpoint.path))):
+        yield ("paginator",), f"it fills {{{name}}} in the path, and the path holds none: such as /things/{{{name}}}"
 
 
 def _form_problems(body: Mapping[str, Any]) -> Iterator[Problem]:

@@ -86,7 +86,8 @@ def _placeholder_problems(source: "Source") -> Iterator[Problem]:
     for name, endpoint in source.endpoints.items():
         inside: tuple[str, ...] = ("endpoints", name)
         known = everywhere | endpoint.placeholders
-        strange = list(_unknown(endpoint.model_dump(include={"path", "params", "headers"}), known, inside))
+        strange = list(_unknown(endpoint.model_dump(include={"path"}), known | endpoint.paginator.segments, inside))
+        strange += _unknown(endpoint.model_dump(include={"params", "headers"}), known, inside)
         yield from strange or _unsent(endpoint, inside)
         for place, message in _unknown(endpoint.model_dump(include={"body"}), known, inside):
             yield place, f"{message}. What is meant to be sent as it stands, such as GraphQL, takes spaces: {{ id }}"

@@ -5,11 +5,12 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.message import Message
 from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
@@ -37,11 +38,16 @@ class Answer:
 
 @dataclass
 class Api:
-    """Asks `answer` for what to send, and remembers the parameters that it was asked with; of a POST, its body."""
+    """Asks `answer` for what to send, and remembers the parameters that it was asked with; of a POST, its body.
+
+    What a GET's path holds after `/things/` is parameter `/`; a header X-Cursor is one as well. `sent` are the bare
+    request lines' targets, headers and bodies.
+    """
 
     url: str = ""
     answer: Callable[[dict[str, str]], Answer] = lambda _: Answer({"data": []})
     asked: list[dict[str, str]] = field(default_factory=list)
+    sent: list[tuple[str, Message, bytes]] = field(default_factory=list)
 
     def pages(self, *pages: Any) -> None:
         """Give these bodies or answers by the parameter `cursor`, a number; without it the first."""
@@ -71,14 +77,20 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        is_form = "form" in self.headers["Content-Type"]
+        self._answer(dict(parse_qsl(body.decode(), keep_blank_values=True)) if is_form else json.loads(body), body)
 
     def do_GET(self) -> None:
-        self._answer(dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True)))
+        asked = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
+        below = urlsplit(self.path).path.removeprefix("/things").removeprefix("/")
+        asked |= {"/": unquote(below)} if below else {}
+        self._answer(asked | {name: self.headers[name] for name in ("X-Cursor",) if name in self.headers})
 
-    def _answer(self, query: dict[str, Any]) -> None:
+    def _answer(self, query: dict[str, Any], sent: bytes = b"") -> None:
         api = self.server.api
         api.asked.append(query)
+        api.sent.append((self.path, self.headers, sent))
         answer = api.answer(query)
         body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         with contextlib.suppress(ConnectionError):
@@ -103,7 +115,7 @@ def running_api() -> Iterator[Api]:
 def api(running_api: Api, monkeypatch: pytest.MonkeyPatch) -> Api:
     """The API, as if it had just begun."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    running_api.asked = []
+    running_api.asked, running_api.sent = [], []
     return running_api
 
 

@@ -38,7 +38,23 @@ PAGINATORS = {
     "offset_short": {"type": "offset", "until": "short_page"},
     "offset_empty": {"type": "offset", "until": "empty_page", "first": 1},
     "offset_404": {"type": "offset", "until": 404},
+    "text_flag": {"type": "cursor", "path": "next", "param": "cursor", "has_more": "more_text"},
+    "number_flag": {"type": "cursor", "path": "next", "param": "cursor", "has_more": {"header": "X-More"}},
+    "to_header": {"type": "cursor", "path": "next", "param": {"header": "X-Cursor"}},
+    "to_path": {"type": "cursor", "path": "next", "param": {"path": "cursor"}, "first": "0"},
+    "to_next_path": {"type": "cursor", "path": "next", "param": {"path": "cursor"}, "next_path": "/things/{cursor}"},
+    "end_text": {"type": "cursor", "header": "X-Locator", "param": "cursor", "end": ["null"]},
+    "until_empty": {"type": "cursor", "path": "always", "param": "cursor", "until": "empty_page"},
+    "until_same": {"type": "cursor", "path": "stays", "param": "cursor", "until": "same_cursor", "first": "0"},
+    "url_in_header": {"type": "next_url", "header": "X-Url"},
+    "url_elsewhere": {"type": "next_url", "path": "internal", "elsewhere": "here"},
+    "url_in_list": {"type": "next_url", "path": "links[rel=next].href", "absent": "end"},
+    "last_record_empty": {"type": "last_record", "param": "cursor", "field": "id", "until": "empty_page"},
+    "page_in_path": {"type": "page", "param": {"path": "page"}, "total_pages": "pages", "first": 0},
+    "offset_in_header": {"type": "offset", "param": {"header": "X-Cursor"}, "total": "total"},
 }
+# The endpoint's path, where it holds what a paginator fills.
+PATHS = {"to_path": "/things/{cursor}", "page_in_path": "/things/{page}"}
 # Those that a walk must survive, and those after which it must not call itself complete.
 PASSING = ("500", "503", "429", "cut", "half")
 # These APIs' only sign is what they hold: where they leave records out, only a total can tell.
@@ -51,9 +67,11 @@ TRUSTING = (
     "offset_short",
     "offset_empty",
     "offset_404",
+    "until_empty",
+    "last_record_empty",
 )
-# A page without a Link header is how these say that it is the last.
-SILENT = ("link",)
+# A page without a link is how these say that it is the last.
+SILENT = ("link", "url_in_list")
 LYING = ("empty", "same_cursor", "first_again", "no_records", "no_sign", "refused")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
@@ -95,15 +113,16 @@ class Things:
         """The place of the first record that is asked for."""
         paginator = PAGINATORS[self.kind]
         if self.by_place:
-            by_page = paginator["type"] == "page"
-            place = int(query[paginator.get("param", paginator["type"])]) - paginator.get("first", 1 if by_page else 0)
+            by_page, param = paginator["type"] == "page", paginator.get("param", paginator["type"])
+            told = next(query[name] for name in (str(param), "/", "X-Cursor") if name in query)
+            place = int(told) - paginator.get("first", 1 if by_page else 0)
             return place * self.size if by_page else place
         if self.kind == "graphql":
             return int(query["variables"].get("page", {}).get("after", 0))
-        if "cursor" not in query:
+        told = query.get("cursor", query.get("/", query.get("X-Cursor")))
+        if told is None:
             return 0
-        told = query["cursor"]
-        if self.kind in ("last_record", "short_page"):
+        if self.kind in ("last_record", "short_page", "last_record_empty"):
             return int(told) + 1
         return int(told) * self.size if self.kind == "session" else int(told)
 
@@ -119,6 +138,11 @@ class Things:
             "next": str(after) if more else None,
             "url": f"/things?cursor={after}" if more else None,
             "more": more,
+            "more_text": "Y" if more else "n",
+            "always": str(after),
+            "stays": str(after if more else first),
+            "internal": f"http://inside:8080/things?cursor={after}" if more else None,
+            "links": [{"rel": "self"}, *([{"rel": "next", "href": f"/things?cursor={after}"}] if more else [])],
             "pageInfo": {"hasNextPage": more, "endCursor": str(after) if more else None},
             "done": not more,
             "session": "s-1",
@@ -133,6 +157,9 @@ class Things:
         link = f'</things?cursor={after}>; title="a, \\"b\\"; c"; rel="last NEXT", ' if more else ""
         return {
             "X-Next": str(after) if more else "",
+            "X-More": str(max(len(self.records) - after, 0)),
+            "X-Locator": str(after) if more else "null",
+            "X-Url": f"?cursor={after}" if more else "",
             "X-Total": str(len(self.records)),
             "X-Pages": str(-(-len(self.records) // self.size)),
             "Content-Range": f"things {first}-{after}/{len(self.records)}",
@@ -144,15 +171,19 @@ class Things:
         if fault == "empty":
             return ({**body, "data": []} if hidden else body), headers
         if fault == "same_cursor":
-            again = {"X-Next": "0", "Link": "</things?cursor=0>; rel=next"}
+            again = {"X-Next": "0", "Link": "</things?cursor=0>; rel=next", "X-Locator": "0", "X-Url": "?cursor=0"}
             info = {"hasNextPage": True, "endCursor": "0"}
             told = {"next": "0", "url": "/things?cursor=0", "more": True, "done": False, "pageInfo": info}
-            return body | told, headers | again
+            told |= {"more_text": "yes", "always": "0", "internal": "http://inside/things?cursor=0"}
+            told |= {"links": [{"rel": "next", "href": "/things?cursor=0"}]}
+            return body | told, headers | again | {"X-More": "1"}
         if fault == "first_again":
             return {**body, "data": self.records[: self.size]}, headers
         if fault == "no_records":
             return {name: value for name, value in body.items() if name != "data"}, headers
-        return {"data": body["data"]}, (headers if self.kind in SILENT else {})
+        return {"data": body["data"]} | ({"links": body["links"]} if self.kind in SILENT else {}), (
+            headers if self.kind in SILENT else {}
+        )
 
     @staticmethod
     def text(body):
@@ -206,6 +237,7 @@ def walked(lab, kind, size, *, total=False):
     """
     paginator = PAGINATORS[kind] | ({"page_size": size} if kind == "short_page" else {})
     asked = {"method": "POST", "body": {"query": "…", "variables": {"first": size}}} if kind == "graphql" else {}
+    asked |= {"path": PATHS[kind]} if kind in PATHS else {}
     walk = lab.walk({"paginator": paginator, "total": "total" if total else None, **asked})
     for _ in range(10):
         try:

@@ -86,6 +86,23 @@ def linked(*lines):
         ({**NUMBERED, "until": "short_page"}, page(records=0), "short_page"),
         ({**OFFSET, "until": "empty_page"}, third(records=0), "empty_page"),
         ({**OFFSET, "until": 404}, page(records=0), "empty_page"),
+        (STRIPE, page({"has_more": "N"}), "has_more_false"),
+        (STRIPE, page({"has_more": 0}), "has_more_false"),
+        ({**STRIPE, "has_more": {"header": "X-More"}}, page(headers={"x-more": "False"}), "has_more_false"),
+        ({**STRIPE, "absent": "end"}, page({}), "has_more_false"),
+        ({**NUMBERED, "has_more": "more", "absent": "end"}, third({}), "has_more_false"),
+        ({"type": "last_record", "param": "a", "field": "id", "until": "empty_page"}, page(records=0), "empty_page"),
+        ({**SLACK, "has_more": "more", "absent": "end"}, page({"meta": {"next": None}}), "no_next"),
+        ({**SLACK, "end": ["0", "-1"]}, page({"meta": {"next": 0}}), "no_next"),
+        ({**SLACK, "end": ["false"]}, page({"meta": {"next": False}}), "no_next"),
+        ({**GITLAB, "end": ["null"]}, page(headers={"x-next-page": "null"}), "no_next"),
+        ({**SLACK, "until": "empty_page"}, page({"meta": {"next": "x"}}, records=0), "empty_page"),
+        (
+            {**SLACK, "until": "same_cursor"},
+            page({"meta": {"next": "x"}}, request=PageRequest("https://x.example", (("cursor", "x"),))),
+            "same_cursor",
+        ),
+        ({"type": "next_url", "header": "X-Next"}, page(headers={"x-next": ""}), "no_next"),
     ],
 )
 def test_a_walk_ends_by_a_stated_sign(given, answered, reason):
@@ -135,6 +152,45 @@ def test_a_walk_ends_by_a_stated_sign(given, answered, reason):
         ),
         (GITLAB, page(headers={"x-next-page": "0"}), {"params": (*GET.params, ("page", "0"))}),
         (GITHUB, linked("<?p=2>; rel=next"), {"url": "https://x.example/v1/things?p=2", "params": ()}),
+        (STRIPE, page({"has_more": "true"}, last={"id": "é&="}), {"params": (*GET.params, ("after", "é&="))}),
+        (STRIPE, page({"has_more": 12}, last={"id": 0}), {"params": (*GET.params, ("after", "0"))}),
+        ({**SLACK, "param": {"header": "X-a"}}, page({"meta": {"next": "b"}}), {"headers": (("X-a", "b"),)}),
+        (
+            {**SLACK, "param": {"query": "c"}},
+            page({"meta": {"next": "b"}}, request=POST),
+            {"params": (("c", "b"),), "body": POST.body},
+        ),
+        (
+            {**SLACK, "param": "cursor"},
+            page({"meta": {"next": 7}}, request=POST),
+            {"body": {**POST.body, "cursor": 7}},
+        ),
+        (
+            {**SLACK, "param": {"path": "c"}, "next_path": "/v2/more/{c}", "drop": ["limit", "start"]},
+            page({"meta": {"next": "a/b"}}),
+            {"url": "https://x.example/v2/more/{c}", "params": (), "path": (("c", "a/b"),)},
+        ),
+        ({**NUMBERED, "total": "n", "drop": ["offset"]}, third({"n": 301}), {"params": (("page", "4"),)}),
+        (
+            {"type": "next_url", "header": "X-Next"},
+            page(headers={"x-next": "/b?c=%2f"}),
+            {"url": "https://x.example/b?c=%2f", "params": ()},
+        ),
+        (
+            {"type": "next_url", "path": "link[rel=next].href"},
+            page({"link": [{"rel": "self", "href": "/a"}, {"rel": "next", "href": "/b"}]}),
+            {"url": "https://x.example/b", "params": ()},
+        ),
+        (
+            {"type": "next_url", "path": "@odata.nextLink", "absent": "end"},
+            page({"@odata.context": "/m", "@odata.nextLink": "/b?$skiptoken=X%27"}),
+            {"url": "https://x.example/b?$skiptoken=X%27", "params": ()},
+        ),
+        (
+            {**LINKS, "elsewhere": "here"},
+            page({"next": "http://internal:8080/b?p=2"}),
+            {"url": "https://x.example/b?p=2", "params": ()},
+        ),
         (
             {**GITHUB, "keep": ["limit"], "rel": "More"},
             linked("</b?a=%2F>; rel=more"),
@@ -186,9 +242,17 @@ def test_pages_of_a_session_count_up():
     [
         (STRIPE, page({}), "true or false at 'has_more'.*found nothing"),
         (STRIPE, page([]), "found nothing"),
-        (STRIPE, page({"has_more": "true"}), "found a text"),
+        (STRIPE, page({"has_more": "maybe"}), "found a text"),
+        (STRIPE, page({"has_more": ""}), "found a text"),
         (STRIPE, page({"has_more": None}), "found null"),
-        (STRIPE, page({"has_more": 1}), "found a number"),
+        (STRIPE, page({"has_more": [True]}), "found a list"),
+        (STRIPE, page({"has_more": -1}), "found a number"),
+        (STRIPE, page({"has_more": Decimal("0.5")}), "found a number"),
+        ({**SLACK, "has_more": "more", "absent": "end"}, page({"meta": {"next": "x"}}), "nothing at 'more'.*a text at"),
+        ({**SLACK, "until": "empty_page"}, page({"meta": {"next": None}}), "found null"),
+        ({**SLACK, "end": ["0"]}, page({"meta": {"next": False}}), "found a boolean"),
+        ({**SLACK, "param": {"path": "c"}, "first": "1"}, page({"meta": {"next": ".."}}), "cannot be a part of a path"),
+        (SLACK, page({"meta": {"next": "\ud800"}}), "half a character"),
         (STRIPE, page({"has_more": True}, records=0), "there is no records"),
         (STRIPE, page({"has_more": True}, last={"key": 1}), "nothing in the last record"),
         (STRIPE, page({"has_more": True}, last={"id": True}), "a boolean in the last record"),
@@ -282,6 +346,25 @@ def test_where_the_size_of_a_page_goes_is_told(size):
 
 def test_a_status_may_be_written_as_text():
     assert paginator({**NUMBERED, "until": "404"}) == paginator({**NUMBERED, "until": 404})
+
+
+def test_the_own_origin_is_asked_for_nothing_but_paths_of_the_web():
+    with pytest.raises(RequestFailed, match="another origin"):
+        paginator({**LINKS, "elsewhere": "here"}).next(page({"next": "file:///etc/passwd"}))
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"until": "empty_page", "done": "end"}, "leave has_more, done, end, absent out"),
+        ({"param": {"path": "c"}}, "the first request needs something for {c}: say first, or next_path"),
+        ({"param": {"path": "c", "header": "X"}}, "expected a name, or one of {query"),
+        ({"param": {"segment": "c"}}, "segment"),
+    ],
+)
+def test_a_cursor_that_cannot_work_is_refused(more, told):
+    with pytest.raises(ValidationError, match=told):
+        paginator({**SLACK, **more})
 
 
 @pytest.mark.parametrize("more", [{}, {"path": "a", "header": "b"}])

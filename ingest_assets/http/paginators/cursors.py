@@ -1,14 +1,32 @@
 """The next page is asked for by something that the last answer held: a cursor, a session, its last record."""
 
+from dataclasses import replace
 from typing import Literal
+from urllib.parse import urljoin
 
 from pydantic import Field, model_validator
 
 from ingest_assets.errors import WalkIncomplete
-from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.http.page import Page, PageRequest, find
 from ingest_assets.http.paginators.paginator import PaginatorModel, asked, asking
-from ingest_assets.http.paginators.signs import ABSENT, as_param, ended, flag, is_short, lost, where
-from ingest_assets.http.place import Place, at, kind, whole
+from ingest_assets.http.paginators.signs import (
+    ABSENT,
+    DONE,
+    END,
+    HAS_MORE,
+    NO_MORE,
+    as_param,
+    ended,
+    flag,
+    goes_on,
+    is_short,
+    lost,
+    where,
+)
+from ingest_assets.http.place import Place, kind, whole
+from ingest_assets.http.target import Target
+
+_TAKES = "what takes {}: a query parameter (in a POST, a path in the body), or {{query|body|header|path: NAME}}"
 
 
 class LastRecord(PaginatorModel):
@@ -23,9 +41,13 @@ class LastRecord(PaginatorModel):
     """
 
     type: Literal["last_record"]
-    param: str = Field(description="query parameter (in a POST, path in the body) that takes the last record's value")
+    param: Target = Field(description=_TAKES.format("the last record's value"))
     field: str = Field(description="path in the record of the value that goes into `param`")
-    has_more: str | None = Field(None, description="path in the body of the boolean that says whether more follow")
+    has_more: Place | None = Field(None, description=HAS_MORE)
+    absent: Literal["refuse", "end"] = Field("refuse", description=NO_MORE)
+    until: Literal["empty_page"] | None = Field(
+        None, description="instead of has_more: 'empty_page' where only a page without records tells the end"
+    )
     page_size: int | None = Field(
         None,
         gt=0,
@@ -35,24 +57,32 @@ class LastRecord(PaginatorModel):
 
     @model_validator(mode="after")
     def _one_sign(self) -> "LastRecord":
-        if (self.has_more is None) == (self.page_size is None):
-            raise ValueError("give one of has_more and page_size: the walk has to know its last page")
+        if sum(sign is not None for sign in (self.has_more, self.page_size, self.until)) != 1:
+            raise ValueError("give one of has_more and page_size, or until: the walk has to know its last page")
         return self
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """It may read a header."""
+        return () if self.has_more is None else self.has_more.headers
 
     def _sign(self, page: Page) -> str | None:
         if self.has_more is not None:
-            return None if flag(page, self.has_more) else "has_more_false"
+            return None if goes_on(page, self.has_more, self.absent) else "has_more_false"
+        if self.until is not None:
+            return None if page.records else "empty_page"
         return "short_page" if page.records < (self.page_size or 0) and is_short(page) else None
 
     def _following(self, page: Page) -> PageRequest:
-        value = as_param(at(page.last_record, self.field))
+        value = as_param(find(page.last_record, self.field))
         if value is None:
-            found = "no records" if not page.records else f"{kind(at(page.last_record, self.field))} in the last record"
+            told = kind(find(page.last_record, self.field))
+            found = f"{told} in the last record" if page.records else "no records"
             raise WalkIncomplete(
                 f"{where(page)}: the API says that more follow, but the next page is asked for by {self.field!r} of "
                 f"the last record, and there is {found}"
             )
-        return asking(page.request, {self.param: value})
+        return asking(page, {self.param: value})
 
 
 class Cursor(PaginatorModel):
@@ -76,36 +106,62 @@ class Cursor(PaginatorModel):
     type: Literal["cursor"]
     path: str | None = Field(None, min_length=1, description="path in the body of the cursor")
     header: str | None = Field(None, min_length=1, description="instead of path: the response header with the cursor")
-    param: str = Field(description="query parameter (in a POST, path in the body) that takes the cursor")
-    has_more: str | None = Field(None, description="path of the boolean that is false on the last page")
-    done: str | None = Field(None, description="path of the boolean that is true on the last page")
-    drop: tuple[str, ...] = Field((), description="parameters that only the first request may carry")
+    param: Target = Field(description=_TAKES.format("the cursor"))
+    first: str | None = Field(None, description="the cursor of the first request, where it needs one, such as '*'")
+    next_path: str | None = Field(
+        None, pattern="^/", description="path from the host on of the pages after the first, where it is another"
+    )
+    has_more: Place | None = Field(None, description=HAS_MORE)
+    done: Place | None = Field(None, description=DONE)
+    until: Literal["empty_page", "same_cursor"] | None = Field(
+        None, description="where the API never stops giving cursors: what its last page is known by"
+    )
+    end: tuple[str, ...] = Field((), description=END)
     absent: Literal["refuse", "end"] = Field("refuse", description=ABSENT)
 
     @model_validator(mode="after")
     def _one_place(self) -> "Cursor":
         if (self.path is None) == (self.header is None):
             raise ValueError("give one of path (in the body) and header: the cursor is in one place")
+        if self.until is not None and (self.has_more or self.done or self.end or self.absent == "end"):
+            raise ValueError("until is for APIs that never stop giving cursors: leave has_more, done, end, absent out")
+        if self.param.path is not None and self.first is None and self.next_path is None:
+            raise ValueError(f"the first request needs something for {{{self.param.path}}}: say first, or next_path")
         return self
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """It may read a header."""
-        return self._place.headers
+        """It may read headers."""
+        places = (self._place, self.has_more, self.done)
+        return tuple(name for place in places if place is not None for name in place.headers)
+
+    @property
+    def sets(self) -> tuple[Target, ...]:
+        """The cursor, where the first request has one."""
+        return () if self.first is None else (self.param,)
+
+    def begun(self, request: PageRequest) -> PageRequest:
+        """With the first cursor, where it is told."""
+        return request if self.first is None else self.param.put(request, self.first)
 
     @property
     def _place(self) -> Place:
         return Place(path=self.path, header=self.header)
 
     def _sign(self, page: Page) -> str | None:
-        return ended(page, self._place, self.has_more, self.done, self.absent)
+        if self.until == "empty_page":
+            return None if page.records else "empty_page"
+        if self.until == "same_cursor":
+            return "same_cursor" if str(self._place.find(page)) == str(self.param.find(page.request)) else None
+        return ended(page, self._place, self)
 
     def _following(self, page: Page) -> PageRequest:
         found = self._place.find(page)
         value = as_param(found)
         if value is None:
             raise lost(page, self._place, "a cursor", found)
-        return asking(page.request, {self.param: value}, self.drop)
+        request = asking(page, {self.param: value})
+        return replace(request, url=urljoin(request.url, self.next_path)) if self.next_path else request
 
 
 class Session(PaginatorModel):
@@ -123,13 +179,13 @@ class Session(PaginatorModel):
 
     type: Literal["session"]
     path: str = Field(description="path in the body of the session's name")
-    param: str = Field(description="parameter (in a POST, path in the body) that takes it")
-    page_param: str = Field(description="parameter (in a POST, path in the body) that takes the page's number")
+    param: Target = Field(description=_TAKES.format("it"))
+    page_param: Target = Field(description=_TAKES.format("the page's number"))
     page_size: str = Field(description="path in the body of the page's size: a page of fewer records is the last")
     first: int = Field(0, ge=0, description="number of the first page, which is asked for without naming it")
 
     def _sign(self, page: Page) -> str | None:
-        found = at(page.envelope, self.page_size)
+        found = find(page.envelope, self.page_size)
         size = whole(found)
         if not size:
             raise WalkIncomplete(
@@ -145,7 +201,7 @@ class Session(PaginatorModel):
         if session is None:
             raise lost(page, place, "a session", found)
         number = asked(page, self.page_param, self.first)
-        return asking(page.request, {self.param: session, self.page_param: number + 1})
+        return asking(page, {self.param: session, self.page_param: number + 1})
 
 
 class GraphQL(PaginatorModel):
@@ -163,11 +219,11 @@ class GraphQL(PaginatorModel):
     variable: str = Field("after", description="variable of the query that takes the cursor; a path where it is nested")
 
     def _sign(self, page: Page) -> str | None:
-        return None if flag(page, f"{self.path}.hasNextPage") else "has_more_false"
+        return None if flag(page, Place(path=f"{self.path}.hasNextPage")) else "has_more_false"
 
     def _following(self, page: Page) -> PageRequest:
         place = Place(path=f"{self.path}.endCursor")
         found = place.find(page)
         if not isinstance(found, str) or not found:
             raise lost(page, place, "a cursor", found)
-        return asking(page.request, {f"variables.{self.variable}": found})
+        return asking(page, {Target(body=f"variables.{self.variable}"): found})

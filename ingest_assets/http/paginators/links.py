@@ -4,16 +4,20 @@ from dataclasses import replace
 from typing import Literal
 from urllib.parse import unquote_plus, urldefrag, urljoin, urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
 from ingest_assets.http.page import Page, PageRequest, origin
 from ingest_assets.http.paginators.link_header import links
 from ingest_assets.http.paginators.paginator import PaginatorModel
-from ingest_assets.http.paginators.signs import ABSENT, ended, lost, where
-from ingest_assets.http.place import Place
+from ingest_assets.http.paginators.signs import ABSENT, DONE, END, HAS_MORE, ended, lost, where
+from ingest_assets.http.place import Place, as_sent
 
 _KEEP = "parameters of the first request that the API leaves out of its URLs"
+_ELSEWHERE = (
+    "'here' where the API writes another scheme, host or port into its URLs, such as that behind its gateway: their "
+    "path and query are asked for at the endpoint's own origin"
+)
 
 
 class NextUrl(PaginatorModel):
@@ -29,21 +33,41 @@ class NextUrl(PaginatorModel):
     """
 
     type: Literal["next_url"]
-    path: str = Field(description="path in the body of the next page's URL, absolute or relative to this page's")
-    has_more: str | None = Field(None, description="path of the boolean that is false on the last page")
-    done: str | None = Field(None, description="path of the boolean that is true on the last page")
+    path: str | None = Field(
+        None, min_length=1, description="path in the body of the next page's URL, absolute or relative to this page's"
+    )
+    header: str | None = Field(None, min_length=1, description="instead of path: the response header with the URL")
+    has_more: Place | None = Field(None, description=HAS_MORE)
+    done: Place | None = Field(None, description=DONE)
     keep: tuple[str, ...] = Field((), description=_KEEP)
+    elsewhere: Literal["refuse", "here"] = Field("refuse", description=_ELSEWHERE)
+    end: tuple[str, ...] = Field((), description=END)
     absent: Literal["refuse", "end"] = Field("refuse", description=ABSENT)
 
+    @model_validator(mode="after")
+    def _one_place(self) -> "NextUrl":
+        if (self.path is None) == (self.header is None):
+            raise ValueError("give one of path (in the body) and header: the URL is in one place")
+        return self
+
+    @property
+    def headers(self) -> tuple[str, ...]:
+        """It may read headers."""
+        places = (self._place, self.has_more, self.done)
+        return tuple(name for place in places if place is not None for name in place.headers)
+
+    @property
+    def _place(self) -> Place:
+        return Place(path=self.path, header=self.header)
+
     def _sign(self, page: Page) -> str | None:
-        return ended(page, Place(path=self.path), self.has_more, self.done, self.absent)
+        return ended(page, self._place, self)
 
     def _following(self, page: Page) -> PageRequest:
-        place = Place(path=self.path)
-        found = place.find(page)
+        found = self._place.find(page)
         if not isinstance(found, str) or not found:
-            raise lost(page, place, "a URL", found)
-        return _followed(page.request, found, self.keep)
+            raise lost(page, self._place, "a URL", found)
+        return _followed(page.request, found, self.keep, self.elsewhere)
 
 
 class Link(PaginatorModel):
@@ -60,6 +84,7 @@ class Link(PaginatorModel):
     type: Literal["link"]
     rel: str = Field("next", min_length=1, description="relation of the link to the next page")
     keep: tuple[str, ...] = Field((), description=_KEEP)
+    elsewhere: Literal["refuse", "here"] = Field("refuse", description=_ELSEWHERE)
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -70,12 +95,12 @@ class Link(PaginatorModel):
         return "no_next" if self._target(page) is None else None
 
     def _following(self, page: Page) -> PageRequest:
-        return _followed(page.request, self._target(page) or "", self.keep)
+        return _followed(page.request, self._target(page) or "", self.keep, self.elsewhere)
 
     def _target(self, page: Page) -> str | None:
         text = page.headers.get("link", "")
         try:
-            told = links(_as_sent(text))
+            told = links(as_sent(text))
         except ValueError as error:
             raise WalkIncomplete(
                 f"{where(page)}: the Link header cannot be read to its end: {error}; whether more pages follow cannot "
@@ -90,39 +115,36 @@ class Link(PaginatorModel):
         return targets.pop() if targets else None
 
 
-def _as_sent(text: str) -> str:
-    """A header's text, which arrives as Latin-1, as the UTF-8 that it often is."""
-    try:
-        return text.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return text
-
-
-def _followed(request: PageRequest, found: str, keep: tuple[str, ...]) -> PageRequest:
-    url = next_url(request.url, found)
+def _followed(request: PageRequest, found: str, keep: tuple[str, ...], elsewhere: str) -> PageRequest:
+    url = next_url(request.url, found, elsewhere)
     present = {unquote_plus(part.split("=", 1)[0]) for part in urlsplit(url).query.split("&")}
     kept = tuple(pair for pair in request.params if pair[0] in keep and pair[0] not in present)
     return replace(request, url=url, params=kept)
 
 
-def next_url(base: str, found: str) -> str:
+def next_url(base: str, found: str, elsewhere: str = "refuse") -> str:
     """A URL from an answer, made absolute (RFC 3986 §5), its percent-encoding kept and its fragment cut.
 
     Raises RequestFailed where it leads to another origin, or is written so that two readers could take it for
-    two hosts: what follows it would carry our credentials there.
+    two hosts: what follows it would carry our credentials there. Where `elsewhere` is 'here', the same is asked of the
+    own origin instead.
 
     >>> next_url("https://x.example/v2/users?page=1", "?page=a%2Fb")
     'https://x.example/v2/users?page=a%2Fb'
     """
     try:
         url, _ = urldefrag(urljoin(base, found))
+        if elsewhere == "here" and urlsplit(url).scheme in ("http", "https"):
+            own = urlsplit(base)
+            url = urlsplit(url)._replace(scheme=own.scheme, netloc=own.netloc).geturl()
         here, there = origin(base), origin(url)
         odd = "\\" in found or not found.isprintable() or "@" in urlsplit(url).netloc
     except ValueError:
         raise RequestFailed("the next page's URL is not a URL") from None  # the error would show it
     if here != there:
         raise RequestFailed(
-            f"the next page's URL leads to another origin: expected {here}, found {there}. Not followed"
+            f"the next page's URL leads to another origin: expected {here}, found {there}. Not followed. Where that is "
+            "how the API names itself behind its gateway, say `elsewhere: here` in the paginator"
         )
     if odd:
         raise RequestFailed("the next page's URL holds a backslash, a control character or a user name. Not followed")

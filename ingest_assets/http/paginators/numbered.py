@@ -18,12 +18,14 @@ from pydantic import BeforeValidator, Field, model_validator
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.http.paginators.paginator import PaginatorModel, asked, asking
-from ingest_assets.http.paginators.signs import count, flag, is_short, where
+from ingest_assets.http.paginators.signs import DONE, HAS_MORE, NO_MORE, count, flag, goes_on, is_short, where
 from ingest_assets.http.place import Place
+from ingest_assets.http.target import Target
 
 _NO_SUCH_PAGE = 404
 _TOTAL = "where the answer says how many {} there are in all: a path in the body, or {{header: NAME}}"
 
+_TAKES = "what takes the {}: a query parameter (in a POST, a path in the body), or {{query|body|header|path: NAME}}"
 _SIZES = ("page_size", "per_page", "size", "limit", "page_size_param", "size_param", "limit_param")
 
 
@@ -35,8 +37,9 @@ class _Counted(PaginatorModel):
     by_place: ClassVar[bool] = True
 
     total: Place | None = Field(None, description=_TOTAL.format("records"))
-    has_more: str | None = Field(None, description="path of the boolean that is false on the last page")
-    done: str | None = Field(None, description="path of the boolean that is true on the last page")
+    has_more: Place | None = Field(None, description=HAS_MORE)
+    done: Place | None = Field(None, description=DONE)
+    absent: Literal["refuse", "end"] = Field("refuse", description=NO_MORE)
     until: Annotated[Literal["short_page", "empty_page", 404] | None, BeforeValidator(_status)] = Field(
         None, description="the sign of the end where the API tells none: prefer a total wherever there is one"
     )
@@ -55,15 +58,17 @@ class _Counted(PaginatorModel):
         ]
         if sum(getattr(self, name) is not None for name in names) != 1:
             raise ValueError(f"give one of {', '.join(names)}: the walk has to know its last page")
+        if self.absent == "end" and self.has_more is None:
+            raise ValueError("absent: end says that has_more is left out of the last page; say has_more, too")
         return self
 
     @property
     def _places(self) -> tuple[Place | None, ...]:
-        return (self.total,)
+        return self.total, self.has_more, self.done
 
     @property
     def headers(self) -> tuple[str, ...]:
-        """Those of its totals."""
+        """Those of its signs."""
         return tuple(name for place in self._places if place is not None for name in place.headers)
 
     @property
@@ -77,7 +82,7 @@ class _Counted(PaginatorModel):
 
     def _sign(self, page: Page) -> str | None:
         if self.has_more is not None:
-            return None if flag(page, self.has_more) else "has_more_false"
+            return None if goes_on(page, self.has_more, self.absent) else "has_more_false"
         if self.done is not None:
             return "done_true" if flag(page, self.done) else None
         if self.total is not None:
@@ -111,22 +116,22 @@ class PageNumber(_Counted):
     """
 
     type: Literal["page"]
-    param: str = Field("page", description="parameter (in a POST, path in the body) that takes the page's number")
+    param: Target = Field(Target(name="page"), description=_TAKES.format("page's number"))
     first: int = Field(1, ge=0, description="the first page's number: 1, or 0")
     total_pages: Place | None = Field(None, description=_TOTAL.format("pages"))
 
     @property
     def _places(self) -> tuple[Place | None, ...]:
-        return self.total, self.total_pages
+        return *super()._places, self.total_pages
 
     @property
-    def sets(self) -> tuple[str, ...]:
+    def sets(self) -> tuple[Target, ...]:
         """The page's number."""
         return (self.param,)
 
     def begun(self, request: PageRequest) -> PageRequest:
         """With the first page's number: without one, some APIs give no pages but all, or another number of records."""
-        return asking(request, {self.param: self.first})
+        return self.param.put(request, self.first)
 
     def _sign(self, page: Page) -> str | None:
         if self.total_pages is None:
@@ -135,7 +140,7 @@ class PageNumber(_Counted):
         return "total_reached" if number >= count(page, self.total_pages) else None
 
     def _following(self, page: Page) -> PageRequest:
-        return asking(page.request, {self.param: asked(page, self.param, self.first) + 1})
+        return asking(page, {self.param: asked(page, self.param, self.first) + 1})
 
 
 class Offset(_Counted):
@@ -148,17 +153,17 @@ class Offset(_Counted):
     """
 
     type: Literal["offset"]
-    param: str = Field("offset", description="parameter (in a POST, path in the body) that takes the offset")
+    param: Target = Field(Target(name="offset"), description=_TAKES.format("offset"))
     first: int = Field(0, ge=0, description="the first record's offset: 0, or 1 as in SCIM")
 
     @property
-    def sets(self) -> tuple[str, ...]:
+    def sets(self) -> tuple[Target, ...]:
         """The offset."""
         return (self.param,)
 
     def begun(self, request: PageRequest) -> PageRequest:
         """With the first record's offset."""
-        return asking(request, {self.param: self.first})
+        return self.param.put(request, self.first)
 
     def _sign(self, page: Page) -> str | None:
         nothing = not page.records and not page.before
@@ -167,4 +172,4 @@ class Offset(_Counted):
     def _following(self, page: Page) -> PageRequest:
         if not page.records:  # the same request would be asked again
             raise WalkIncomplete(f"{where(page)}: it holds no records and is not the last, so no offset leads on")
-        return asking(page.request, {self.param: asked(page, self.param, self.first) + page.records})
+        return asking(page, {self.param: asked(page, self.param, self.first) + page.records})

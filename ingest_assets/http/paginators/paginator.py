@@ -2,15 +2,15 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_assets.errors import WalkIncomplete
-from ingest_assets.http.page import Page, PageRequest, dig
+from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.http.paginators.signs import refuse_graphql_errors, where
 from ingest_assets.http.place import Place
+from ingest_assets.http.target import Target, without
 
 
 class PaginatorModel(BaseModel):
@@ -21,15 +21,24 @@ class PaginatorModel(BaseModel):
     by_place: ClassVar[bool] = False
     """Whether a page is asked for by its place in the list: then records move from page to page while a walk rests."""
 
+    drop: tuple[str, ...] = Field(
+        (), description="parameters (in a POST, paths in the body too) that only the first request may carry"
+    )
+
     @property
     def headers(self) -> tuple[str, ...]:
         """The names of the response headers that it reads, in small letters: they are stored with each page."""
         return ()
 
     @property
-    def sets(self) -> tuple[str, ...]:
-        """The parameters that it puts into the first request."""
+    def sets(self) -> tuple[Target, ...]:
+        """What it puts into the first request."""
         return ()
+
+    @property
+    def segments(self) -> frozenset[str]:
+        """The `{names}` in the endpoint's path that it fills."""
+        return frozenset(target.path for target in self.sets if target.path is not None)
 
     @property
     def records_total(self) -> Place | None:
@@ -46,7 +55,7 @@ class PaginatorModel(BaseModel):
         Raises WalkIncomplete where more pages follow and the way to them is missing, and RequestFailed where
         the answer is a refusal.
         """
-        return None if self.finished(page) else self._following(page)
+        return None if self.finished(page) else without(self._following(page), self.drop)
 
     def finished(self, page: Page) -> str | None:
         """By what sign this page is the last one, such as 'has_more_false'; None where more follow.
@@ -67,54 +76,22 @@ class PaginatorModel(BaseModel):
     def _following(self, page: Page) -> PageRequest: ...
 
 
-def asking(request: PageRequest, values: Mapping[str, Any], drop: tuple[str, ...] = ()) -> PageRequest:
-    """The request with these values in place of its own of that name: in the body of a POST, else in the query."""
-    gone = {*values, *drop}
-    if request.method == "POST" and request.body_as == "form":  # a form is flat: a dot is a part of the name
-        return replace(request, body={k: v for k, v in (request.body or {}).items() if k not in gone} | dict(values))
-    if request.method == "POST":
-        body: Mapping[str, Any] = request.body or {}
-        for path in gone:
-            body = _without(body, path)
-        for path, value in values.items():
-            body = _set(body, path, value)
-        return replace(request, body=body)
-    kept = tuple(pair for pair in request.params if pair[0] not in gone)
-    return replace(request, params=kept + tuple((name, str(value)) for name, value in values.items()))
-
-
-def _set(body: Mapping[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A copy of the body with a value at a dotted path, its objects made where they are missing.
-
-    >>> _set({"query": "…", "variables": {"first": 10}}, "variables.after", "abc")
-    {'query': '…', 'variables': {'first': 10, 'after': 'abc'}}
-    """
-    key, _, rest = path.partition(".")
-    inner = body.get(key)
-    return {**body, key: _set(inner if isinstance(inner, Mapping) else {}, rest, value) if rest else value}
-
-
-def _without(body: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """A copy of the body with nothing at a dotted path.
-
-    >>> _without({"query": "…", "variables": {"first": 10, "after": "abc"}}, "variables.after")
-    {'query': '…', 'variables': {'first': 10}}
-    """
-    key, _, rest = path.partition(".")
-    inner = body.get(key)
-    kept = {key: _without(inner, rest)} if rest and isinstance(inner, Mapping) else {}
-    return {name: value for name, value in body.items() if rest or name != key} | kept
-
-
-def asked(page: Page, param: str, first: int) -> int:
-    """The number that a page was asked for with, or `first` where it was asked for without."""
+def asking(page: Page, values: Mapping[Target, Any]) -> PageRequest:
+    """The page's request with these values in place of its own; WalkIncomplete where one of them cannot be sent."""
     request = page.request
-    if request.method == "POST":
-        found = (request.body or {}).get(param) if request.body_as == "form" else dig(request.body or {}, param)
-    else:
-        found = dict(request.params).get(param)
+    for target, value in values.items():
+        try:
+            request = target.put(request, value)
+        except ValueError as error:
+            raise WalkIncomplete(f"{where(page)}: {target}: {error}") from None
+    return request
+
+
+def asked(page: Page, param: Target, first: int) -> int:
+    """The number that a page was asked for with, or `first` where it was asked for without."""
+    found = param.find(page.request)
     if found is None:
         return first
     if not (str(found).isascii() and str(found).isdecimal()):
-        raise WalkIncomplete(f"{where(page)}: the request's {param!r} is no number")
+        raise WalkIncomplete(f"{where(page)}: the request's {param} is no number")
     return int(found)
