@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
 
-ODD = ["0", "&=+%/", "a%2Fb%3D", "?#;:@", "é€😀", " ", "\"\\", "..x", "=", "%", "+ +", "null", "{page}"]
+ODD = ["0", "&=+%/", "a%2Fb%3D", "?#;:@", "é€😀", " ", '"\\', "..x", "=", "%", "+ +", "null", "{page}"]
 NAMED = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8) | st.sampled_from(ODD)
 FAST = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
