@@ -1,16 +1,22 @@
 """What the README shows is so: its source file loads, its commands exist and run, its SQL and its asset work."""
 
+import json
 import re
 import shlex
+import shutil
+import subprocess
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
+import pytest
 
 from ingest_assets import catalog
 from ingest_assets.assets.resources import Warehouse
 from ingest_assets.cli.main import main
+from ingest_assets_tests.loopback import serving
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -135,3 +141,81 @@ def test_the_table_of_commands_names_them_all() -> None:
     named = {name for row in rows for name in re.findall(r"`(?:ingest )?([a-z]+)", row)}
 
     assert named == set(main.commands)
+
+
+def examples(word: str) -> list[str]:
+    """The lines of the README's examples for a shell that hold a word, without what is said of them."""
+    lines = (line.split("  #")[0].strip() for block in blocks("sh") for line in block.splitlines())
+    return [line for line in lines if word in line]
+
+
+class Ledger(BaseHTTPRequestHandler):
+    """Two accounts, and an entry an hour in each of them."""
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+    def do_GET(self) -> None:
+        entries = self.path.endswith("/accounts") is False
+        told = json.dumps([{"id": "e-1", "amount": 5}] if entries else [{"id": "eu"}, {"id": "us"}]).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(told)))
+        self.end_headers()
+        self.wfile.write(told)
+
+
+def test_the_commands_on_partitions_run_and_changed_ones_are_migrated(here: Any) -> None:
+    file = here.folder / "sources" / "ledger.yaml"
+    text = next(block for block in blocks("yaml") if block.startswith("# connectors/ledger.yaml"))
+    with serving(Ledger) as server:
+        file.write_text(text.replace("https://ledger.example/v1", server.url))
+        here.more["INGEST_ONLY"] = "ledger"
+        listed = here.ingest("run", "ledger.accounts")
+        commands = [shlex.split(line)[1:] for line in examples("ingest run ledger")]
+        # The first one asks for ten weeks of hours: two of them are enough here.
+        commands[0] = [{"2026-03-15": "2026-01-01-01:00"}.get(word, word) for word in commands[0]]
+
+        told = [here.ingest(*command) for command in commands]
+        fetched = here.ask("SELECT partition[:2], count(*) FROM _ingest.fetches WHERE endpoint = 'entries' GROUP BY 1")
+
+    file.write_text(file.read_text().replace("every: hour", "every: day"))
+    refused = here.ingest("run", "ledger.entries", "--by", "account=eu", "--from", "2026-01-01", "--to", "2026-01-01")
+    migrated = here.ingest("migrate", "ledger.entries", "--yes")
+
+    assert [listed.returncode, *(one.returncode for one in told)] == [0, 0, 0], told
+    assert fetched == [("eu", 3)]
+    assert (refused.returncode, "ingest migrate ledger.entries" in refused.stdout + refused.stderr) == (2, True)
+    assert migrated.returncode == 0
+    assert list((here.data / "archive").glob("*/*/*"))
+
+
+def test_the_commands_that_forget_a_person_erase_the_rows(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+    here.ingest("run", "stripe.charges")
+    ((person,),) = here.ask("SELECT customer FROM stripe.charges JOIN stripe.customers AS c ON c.id = customer LIMIT 1")
+    commands = [shlex.split(line.replace("cus_123", person))[1:] for line in examples("ingest forget")]
+
+    told = [here.ingest(*command) for command in commands]
+
+    assert [one.returncode for one in told] == [2, 0, 0], told
+    assert (person,) not in here.ask("SELECT id FROM stripe.customers")
+    assert (person,) not in here.ask("SELECT customer FROM stripe.charges")
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="jq is not installed here")
+def test_the_documents_are_what_the_shown_programs_of_jq_read(here: Any) -> None:
+    here.ingest("run", "stripe.charges", "--partition", "2026-11-19")
+    ((charge,),) = here.ask("SELECT id FROM stripe.charges LIMIT 1")
+    here.more["STRIPE_API_KEY"] = "sk_test_wrong_and_long_enough"
+    told = {}
+
+    for line in examples("| jq"):
+        command, _, program = line.replace("ch_1", str(charge)).partition(" | ")
+        document = here.ingest(*shlex.split(command)[1:]).stdout
+        told[shlex.split(command)[1]] = subprocess.run(
+            shlex.split(program), input=document, text=True, capture_output=True, check=True
+        ).stdout
+
+    assert '"endpoint": "stripe.customers"' in told["status"]
+    assert told["why"].startswith(f"{here.url}/stripe/v1/charges?")
+    assert "HTTP 401" in told["run"]
