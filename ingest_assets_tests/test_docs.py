@@ -9,7 +9,7 @@ import yaml
 
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.paginators import Paginator
-from ingest_assets.source import Source
+from ingest_assets.source import Source, Volume
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -54,6 +54,20 @@ def test_what_the_page_on_limits_shows_loads(example: str) -> None:
     source = Source.model_validate({"name": "shop", "endpoints": {"things": {"path": "/", "write": "replace"}}} | told)
 
     assert set(told) <= source.model_fields_set
+
+
+@pytest.mark.parametrize("example", examples("verdicts.md"))
+def test_what_the_page_on_verdicts_says_of_an_endpoint_loads(example: str) -> None:
+    (told,) = yaml.safe_load(example).items()
+    endpoint = {"path": "/things", "primary_key": "id"} | dict([told])
+
+    Source.model_validate({"name": "shop", "base_url": "https://shop.example", "endpoints": {"things": endpoint}})
+
+
+def test_what_the_page_on_verdicts_calls_usual_is_so_where_nothing_is_said() -> None:
+    (shown,) = [found for one in examples("verdicts.md") if (found := yaml.safe_load(one).get("volume"))]
+
+    assert Volume(**shown) == Volume()
 
 
 def test_every_kind_of_paginator_is_shown() -> None:

@@ -117,6 +117,28 @@ def test_the_three_shapes_are_accepted(fields):
             "'c' is set by the paginator, page by page",
         ),
         (paged({"type": "page", "param": {"path": "page"}, "total": "n"}), "it fills {page} in the path, and the path"),
+        ({**KEY, "total": "n", "count": {"path": "/count"}}, "total and count both say how many records there are"),
+        ({**KEY, "count": {"path": "https://x.example/count"}}, "leave scheme and host out"),
+        ({**KEY, "count": {"path": "/count", "body": {"a": 1}}}, "a body is sent with method: POST"),
+        ({**KEY, "count": {"path": "/count", "headers": {"Cookie": "a"}}}, "a header of credentials"),
+        (
+            {
+                **KEY,
+                **WINDOW,
+                "window": {"format": "date"},
+                "params": {"q": "{from} {until}"},
+                "count": {"path": "/count", "params": {"q": "{from}"}},
+            },
+            "{until} chooses the records and is not in the count",
+        ),
+        (
+            {
+                **KEY,
+                "feed": {"from": "a", "start": "2026-01-01", "cursor": {"path": "next", "param": "after"}},
+                "count": {"path": "/count"},
+            },
+            "a feed that goes on by a cursor has no bounds that could be counted between",
+        ),
         ({**KEY, "time_zone": "CEST"}, "'CEST' is not a time zone such as Europe/Amsterdam"),
         ({**KEY, **WINDOW, "changes": "windows"}, "expected immutable, window, unseen, {lookback: P28D} or"),
         ({**KEY, "feed": {"from": "since", "start": "2026-01-01"}}, "by either cursor (opaque) or position"),

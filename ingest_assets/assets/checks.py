@@ -12,7 +12,8 @@ import dagster as dg
 from ingest_assets.assets.names import step_name, table_key
 from ingest_assets.assets.resources import Warehouse
 from ingest_assets.errors import StorageFailed
-from ingest_assets.load.health import Found, Looked, look, looks
+from ingest_assets.load.health import look, looks
+from ingest_assets.load.looked import Found, Looked
 from ingest_assets.source import Source
 
 

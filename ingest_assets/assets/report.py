@@ -135,7 +135,7 @@ def _fetch_metadata(snapshot: Snapshot) -> dict[str, Any]:
         "waited for the limit (s)": float(end.traffic.get("limit_wait_seconds", 0)),
         "waited to retry (s)": float(end.traffic.get("retry_wait_seconds", 0)),
     }
-    expected = {} if end.expected is None else {"expected records": end.expected}
+    expected = {} if end.expected is None else _expected(end.expected, end.expected_is)
     return {
         "fetch": snapshot.fetch,
         "verdict": end.verdict,
@@ -148,6 +148,11 @@ def _fetch_metadata(snapshot: Snapshot) -> dict[str, Any]:
         **expected,
         "snapshot": dg.MetadataValue.path(str(snapshot.folder)),
     }
+
+
+def _expected(records: int, told: str | None) -> dict[str, Any]:
+    """What the API says there are; how it means that, where it is not exactly so many."""
+    return {"expected records": records} | ({"expected is": told} if told not in (None, "exactly") else {})
 
 
 def _load_metadata(told: Summary) -> dict[str, Any]:
@@ -164,6 +169,9 @@ def _load_metadata(told: Summary) -> dict[str, Any]:
         "verdict": told.fetch.verdict,
         "contract": told.fetch.contract,
         **account,
+        **(
+            {} if told.account["expected"] is None else _expected(told.account["expected"], told.account["expected_is"])
+        ),
         "removed": told.account["removed"] or 0,
         "child rows": told.account["child_rows"] or 0,
         "child tables": dg.MetadataValue.json({child: told.rows[child] for child in children}),

@@ -12,7 +12,8 @@ from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import note, table
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load import ledger
-from ingest_assets.load.health import Looked, look, looks
+from ingest_assets.load.health import look, looks
+from ingest_assets.load.looked import Looked
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Source

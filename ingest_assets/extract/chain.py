@@ -13,10 +13,12 @@ from http import HTTPStatus
 from typing import Any
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
-from ingest_assets.extract.ending import check_empty, check_total, ended, records_expected
+from ingest_assets.extract.ending import check_empty, ended
+from ingest_assets.extract.expected import check_total, expected
 from ingest_assets.extract.request import Part, Walk, first_request
 from ingest_assets.extract.trail import Trail
 from ingest_assets.http.page import Page, PageRequest, dig
+from ingest_assets.http.total import Expected
 from ingest_assets.raw.snapshots import IndexEntry
 
 _UNTIL_404 = ". Where that is how this API says that no page follows, give the paginator `until: 404` as its sign"
@@ -27,13 +29,14 @@ Ask = Callable[[PageRequest, Page | None], IndexEntry]
 
 @dataclass(frozen=True)
 class End:
-    """How a chain ended: by which sign, how many records the API says it has, and where a feed goes on after it.
+    """How a chain ended: by which sign, how many records the API says it has, how many came, where a feed goes on.
 
     `more` are parts of the fetch that its pages turned out to need; they are walked right after it.
     """
 
     reason: str
-    expected: int | None = None
+    expected: Expected | None = None
+    received: int = 0
     position: str | None = None
     more: tuple[Part, ...] = ()
 
@@ -62,7 +65,8 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
         else:
             page = trail.add(entry)
     check_total(walk, trail.first, trail.received)
-    return End(reason, records_expected(walk, trail.first), _position(walk, trail))
+    told = expected(walk, trail.first, trail.last, trail.received)
+    return End(reason, told, trail.received, _position(walk, trail))
 
 
 def _ended_by(walk: Walk, error: RequestFailed, *, is_first: bool) -> str:

@@ -1,4 +1,4 @@
-"""Why a walk ends, and whether all came that the API said there is."""
+"""Why a walk ends with a page, or cannot."""
 
 from http import HTTPStatus
 from typing import Any
@@ -7,7 +7,6 @@ from ingest_assets.errors import RequestFailed, WalkIncomplete
 from ingest_assets.extract.request import Walk
 from ingest_assets.extract.trail import Trail, hole, labelled
 from ingest_assets.http.page import Page, dig
-from ingest_assets.http.place import Place, beside, whole
 
 _QUOTED_CHARACTERS = 200
 
@@ -44,30 +43,3 @@ def _quoted(told: Any) -> str:
     text = first.get("message") if isinstance(first, dict) else first
     shown = "".join(c for c in " ".join(text.split()) if c.isprintable()) if isinstance(text, str) else ""
     return f": {shown[:_QUOTED_CHARACTERS]!r}" if shown else ""
-
-
-def _total(walk: Walk) -> Place | None:
-    """Where the API says how many records there are in all."""
-    return walk.endpoint.total or walk.endpoint.paginator.records_total
-
-
-def check_total(walk: Walk, first: Page | None, received: int) -> None:
-    """Raise WalkIncomplete where the API counts its records, by the first page, and fewer came."""
-    place, expected = _total(walk), records_expected(walk, first)
-    if place is not None and expected is None:
-        told = beside(place, first) if first is not None else ""
-        raise WalkIncomplete(f"{walk.label}: total: the first page holds no number {place}{told}")
-    if expected is not None and received < expected:
-        raise WalkIncomplete(f"{walk.label}: the API says {expected:,} records, and {received:,} came{_one_page(walk)}")
-
-
-def _one_page(walk: Walk) -> str:
-    return (
-        ". The source file names no `paginator`, so one page was read" if walk.endpoint.paginator.type == "none" else ""
-    )
-
-
-def records_expected(walk: Walk, first: Page | None) -> int | None:
-    """How many records the API says there are, by its first page; None where it says no number."""
-    place = _total(walk)
-    return None if place is None or first is None else whole(place.find(first))

@@ -16,8 +16,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ingest_assets.extract.chain import End
+from ingest_assets.extract.expected import in_all
 from ingest_assets.extract.request import Part, Walk
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.total import Expected
 from ingest_assets.periods import written
 from ingest_assets.raw.parts import PartEnd
 from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
@@ -65,13 +67,12 @@ def parts_of(walk: Walk) -> list[Part | None]:
 def together(ends: Sequence[End]) -> End:
     """How a fetch ended whose parts ended so; a fetch of one part as that did.
 
-    >>> together([End("no_next", 2), End("short_page", 3)])
-    End(reason='all_parts_ended', expected=5, position=None, more=())
+    >>> together([End("no_next", Expected(2), 2), End("short_page", Expected(3), 4)])
+    End(reason='all_parts_ended', expected=Expected(records=5, tells='exactly'), received=6, position=None, more=())
     """
     if len(ends) == 1:
         return ends[0]
-    counts = [end.expected for end in ends if end.expected is not None]
-    return End("all_parts_ended", sum(counts) if len(counts) == len(ends) else None)
+    return End("all_parts_ended", in_all([end.expected for end in ends]), sum(end.received for end in ends))
 
 
 def cut(lower: datetime, upper: datetime, most: int, form: str) -> list[tuple[datetime, datetime]]:
@@ -104,7 +105,9 @@ def _comes_once(moment: datetime) -> bool:
 
 def noted(key: str, end: End) -> PartEnd:
     """The end of a part, to be kept beside its pages."""
-    return PartEnd(key, end.reason, end.expected, end.position, [_to_json(part) for part in end.more])
+    told = None if end.expected is None else end.expected.records
+    means = "exactly" if end.expected is None else end.expected.tells
+    return PartEnd(key, end.reason, told, means, end.received, end.position, [_to_json(part) for part in end.more])
 
 
 def ended_before(kept: PartEnd) -> End:
@@ -114,7 +117,8 @@ def ended_before(kept: PartEnd) -> End:
     >>> ended_before(noted("a", End("cap_reached", more=(cut,)))).more == (cut,)
     True
     """
-    return End(kept.reason, kept.expected, kept.position, tuple(_from_json(told) for told in kept.more))
+    told = None if kept.expected is None else Expected(kept.expected, kept.expected_is)
+    return End(kept.reason, told, kept.received, kept.position, tuple(_from_json(told) for told in kept.more))
 
 
 def _to_json(part: Part) -> dict[str, Any]:

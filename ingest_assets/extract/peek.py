@@ -1,10 +1,12 @@
 """The first page of a walk, for people to look at: nothing is stored, and nothing counts."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.expected import counted
 from ingest_assets.extract.more import more
 from ingest_assets.extract.request import Walk, first_request
 from ingest_assets.http.client import Client, Response
@@ -49,7 +51,12 @@ def peek(client: Client, walk: Walk) -> Peek:
             )
         return Peek(response.url, size, decoded.records, first, tuple(_oddities(walk, page)), _stops(walk, page))
 
-    return client.fetch(request, receive)
+    peeked = client.fetch(request, receive)
+    try:
+        counted(client, walk, datetime.now(UTC))
+    except RequestFailed as error:
+        return replace(peeked, stops=peeked.stops or str(error))
+    return peeked
 
 
 def _stops(walk: Walk, page: Page) -> str | None:
@@ -57,9 +64,10 @@ def _stops(walk: Walk, page: Page) -> str | None:
     endpoint = walk.endpoint
     try:
         endpoint.paginator.next(page)
+        told = endpoint.total.told(page) if endpoint.total is not None else None
     except (WalkIncomplete, RequestFailed) as error:
         return str(error)
-    if endpoint.total is not None and whole(endpoint.total.find(page)) is None:
+    if endpoint.total is not None and told is None:
         return f"total: the first page holds no number {endpoint.total}{beside(endpoint.total, page)}"
     return None
 

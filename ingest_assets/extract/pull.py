@@ -18,7 +18,7 @@ from typing import Literal
 
 from ingest_assets.errors import ConfigError, RequestFailed, WalkIncomplete
 from ingest_assets.extract.chain import End, chain
-from ingest_assets.extract.ending import records_expected
+from ingest_assets.extract.expected import check, counted, expected
 from ingest_assets.extract.parts import StoredPages, ended_before, key_of, noted, of_part, parts_of, together
 from ingest_assets.extract.reading import headers_kept, page_of, read_through
 from ingest_assets.extract.request import Walk, fingerprint, first_request
@@ -65,7 +65,9 @@ class Puller:
         first = first_request(walk)
         opened = self._unfinished(walk, first) or self._new(walk, first)
         try:
+            self._count(walk, opened)
             end = self._walk(walk, opened)
+            check(walk, opened.counted, end.received)
         except WalkIncomplete as error:
             if walk.endpoint.incomplete == "fail":
                 self._end(opened, walk, "failed", str(error))
@@ -144,6 +146,11 @@ class Puller:
                 f"then move on by `ingest run {walk.source.name}.{walk.name}{only} --since DATE`"
             )
 
+    def _count(self, walk: Walk, opened: OpenSnapshot) -> None:
+        """Ask how many records there are before the first of them is asked for; a walk that goes on knows it."""
+        if opened.manifest.counted is None and (told := counted(self.client, walk, self.now())) is not None:
+            opened.count(told)
+
     def _walk(self, walk: Walk, opened: OpenSnapshot) -> End:
         """All parts of the fetch, in their order."""
         self._show(walk, opened, resumed=len(opened.pages) > 0)
@@ -206,11 +213,12 @@ class Puller:
         end: End | None = None,
     ) -> Snapshot:
         first = page_of(opened.pages[0]) if len(opened.pages) else None
+        told = expected(walk, first, None, 0) if end is None else end.expected
         snapshot = opened.end(
             verdict,
             reason,
             position=end.position if end is not None else None,
-            expected=records_expected(walk, first) if end is None else end.expected,
+            expected=opened.counted or told,
             traffic=asdict(self.client.traffic),
         )
         tidy(snapshot, self._kept_out(walk), self.now())

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from ingest_assets.http.page import PageRequest
 from ingest_assets.partitions import Slice
 from ingest_assets.periods import written
-from ingest_assets.source import PLACEHOLDER, Endpoint, Feed, Source, Window
+from ingest_assets.source import PLACEHOLDER, Count, Endpoint, Feed, Source, Window
 
 
 @dataclass(frozen=True)
@@ -71,30 +71,39 @@ def first_request(walk: Walk) -> PageRequest:
     """The request for the first page, without credentials."""
     if walk.part is not None and walk.part.request is not None:
         return walk.part.request
+    return walk.endpoint.paginator.begun(_asked(walk, walk.endpoint))
+
+
+def count_request(walk: Walk) -> PageRequest | None:
+    """The request that asks how many records there are in the same part; None where the file names none."""
+    return None if walk.endpoint.count is None else _asked(walk, walk.endpoint.count)
+
+
+def _asked(walk: Walk, told: Endpoint | Count) -> PageRequest:
+    """What the source file says of a request, with the partition's values and bounds in place."""
     endpoint, values = walk.endpoint, _values(walk)
-    params = {name: filled(_text(value), values) for name, value in endpoint.params.items()} | _bounds_asked(walk)
+    params = {name: filled(_text(value), values) for name, value in told.params.items()} | _bounds_asked(walk)
     base = (endpoint.base_url or walk.source.base_url).rstrip("/")
-    path = filled(endpoint.path.lstrip("/"), {name: quote(value, safe=":") for name, value in values.items()})
+    path = filled(told.path.lstrip("/"), {name: quote(value, safe=":") for name, value in values.items()})
     request = PageRequest(
         url=f"{base}/{path}" if path else base,
-        method=endpoint.method,
-        headers=tuple((walk.source.headers | filled(endpoint.headers, values)).items()),
-        body=filled(endpoint.body, values),
-        body_as=endpoint.body_as,
+        method=told.method,
+        headers=tuple((walk.source.headers | filled(endpoint.headers | told.headers, values)).items()),
+        body=filled(told.body, values),
+        body_as=told.body_as,
     )
     if request.method == "POST" and request.body is not None and request.body_as == "form":
-        request = replace(request, body={**request.body, **params})
-    else:
-        request = replace(request, params=tuple(params.items()))
-    return endpoint.paginator.begun(request)
+        return replace(request, body={**request.body, **params})
+    return replace(request, params=tuple(params.items()))
 
 
 def fingerprint(walk: Walk, first: PageRequest) -> str:
     """A hash of all that decides what a walk asks and how it reads the answers: a walk goes on only under the same."""
-    endpoint = walk.endpoint
+    endpoint, count = walk.endpoint, count_request(walk)
     reading = [part.model_dump(mode="json") for part in (endpoint.paginator, endpoint.decoder, endpoint.records)]
     cut = [endpoint.window.pieces] if endpoint.window is not None and endpoint.window.pieces > 1 else []
-    text = json.dumps([_plain(asdict(first)), reading, *cut], sort_keys=True, default=str)
+    counting = [] if count is None else [_plain(asdict(count))]
+    text = json.dumps([_plain(asdict(first)), reading, *cut, *counting], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -4,86 +4,29 @@ partitions   what is loaded is of the partitions that the file says
 unique_key   no two rows of a key
 required     no row without a value that the contract wants
 complete     the newest fetch of each partition reached its end, and that of a closed period came after it had settled
+expected     no more records came than the API says there are
+volume       no partition has far fewer or more records than is usual
 quarantine   the share of records that did not fit
 contract     partitions that were loaded under another contract
 fresh        partitions, or the last look, that are late
 """
 
-import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any
 
 import duckdb
 
 from ingest_assets.load import partitioning
-from ingest_assets.load.due import combinations
-from ingest_assets.load.listed import values
+from ingest_assets.load.looked import Found, Looked, named, run_again
 from ingest_assets.load.partitioning import Kept
+from ingest_assets.load.volume import volume
 from ingest_assets.load.warehouse import quoted
-from ingest_assets.source import Endpoint, listed
+from ingest_assets.source import Endpoint
 
 _NAMED = 10
 _DIED = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class Found:
-    """What was found: nothing wrong where `problem` is empty. `serious` is what may mean wrong or missing rows."""
-
-    problem: str = ""
-    told: Mapping[str, Any] = field(default_factory=dict)
-    serious: bool = True
-
-
-@dataclass(frozen=True)
-class Looked:
-    """The endpoint that is looked at, and when; `connection` is to the reader's copy."""
-
-    connection: duckdb.DuckDBPyConnection
-    source: str
-    name: str
-    endpoint: Endpoint
-    now: datetime
-
-    @property
-    def table(self) -> str:
-        """The table's full name, quoted."""
-        return f"{quoted(self.source)}.{quoted(self.name)}"
-
-    @cached_property
-    def slices(self) -> list[dict[str, str]]:
-        """The values of its dimensions that go together now: an account that is gone is not late."""
-        row = self.connection.execute("SELECT current_database()").fetchone()
-        members = {
-            name: values(self.connection, self.source, told, database=row[0] if row else "")
-            for name, told in listed(self.endpoint).items()
-        }
-        return combinations(self.endpoint, members)
-
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        return self.connection.execute(query, list(values)).fetchall()
-
-    def knows(self, partition: str | None) -> bool:
-        """Whether this is one of the partitions that the file says."""
-        try:
-            self.endpoint.bounds(partition)
-        except ValueError:
-            return False
-        return (self.endpoint.partitions is None) == (partition is None)
-
-    def newest(self, columns: str, where: str, *values: Any) -> list[tuple[Any, ...]]:
-        """These columns of the newest fetch of each partition that meets a condition; its values are $3 and on."""
-        return self.rows(
-            f"SELECT {columns} FROM _ingest.fetches WHERE source = $1 AND endpoint = $2 AND {where} "
-            "QUALIFY row_number() OVER (PARTITION BY partition ORDER BY _fetch DESC) = 1 ORDER BY partition",
-            self.source,
-            self.name,
-            *values,
-        )
+# A reader's copy that an earlier version published lacks the column: all of its numbers are exact.
+_IS = "coalesce(to_json(f) ->> '$.expected_is', 'exactly')"
 
 
 def partitions(at: Looked) -> Found:
@@ -125,7 +68,7 @@ def required(at: Looked) -> Found:
 def complete(at: Looked) -> Found:
     """The newest fetch of each partition reached its end."""
     # Pages that shift while they are read tell one record twice and leave another out: the count alone is right.
-    short = "verdict = 'complete' AND loaded IS NOT NULL AND expected > received - duplicates"
+    short = f"verdict = 'complete' AND loaded IS NOT NULL AND expected > received - duplicates AND {_IS} <> 'about'"
     few = "format('the API says {} records, and {} different ones came', expected, received - duplicates)"
     # A walk that has not ended may be going on; one of yesterday died.
     ended = at.newest(
@@ -139,11 +82,27 @@ def complete(at: Looked) -> Found:
     over = [partition for partition in still if _is_over(at, partition)]
     bad = [(p, f"{verdict}: {reason}") for p, verdict, reason in ended if verdict not in ("complete", "open")]
     bad += [(p, "open: it was fetched before it was over and settled, and is since") for p in over]
-    again = _run(at) + (f" --partition {shlex.quote(bad[0][0])} --again" if bad and bad[0][0] else "")
-    problem = f"{_partitions([p for p, _ in bad])} {bad[0][1]}. Next: {again}" if bad else ""
+    problem = f"{named([p for p, _ in bad])} {bad[0][1]}. Next: {run_again(at, bad[0][0])}" if bad else ""
     return Found(
         problem, {"partitions": len(ended), **({"open": len(still)} if still else {}), "not complete": len(bad)}
     )
+
+
+def expected(at: Looked) -> Found:
+    """No more records came than the API says there are."""
+    told = at.newest(
+        f"partition, expected, received - duplicates, {_IS}", "loaded IS NOT NULL AND verdict = 'complete'"
+    )
+    numbers = [one for one in told if one[1] is not None]
+    more = [(partition, number, came) for partition, number, came, how in numbers if how == "exactly" and came > number]
+    problem = ""
+    if more:
+        _, number, came = more[0]
+        problem = (
+            f"{named([partition for partition, _, _ in more])} larger than the API says: {number:,} records by its own "
+            f"count, and {came:,} different ones came. Does that count the same records, and not those of one page?"
+        )
+    return Found(problem, {"with a count": len(numbers), "more than that": len(more)}, serious=False)
 
 
 def _is_over(at: Looked, partition: str) -> bool:
@@ -189,7 +148,7 @@ def contract(at: Looked) -> Found:
     problem = ""
     if stale:
         how = f"{_replay(at)} (or materialize the table alone); it sends no request"
-        problem = f"{_partitions(stale)} loaded under another contract. Next: {how}"
+        problem = f"{named(stale)} loaded under another contract. Next: {how}"
     return Found(problem, {"contract": version, "out of date": len(stale)}, serious=False)
 
 
@@ -202,9 +161,9 @@ def fresh(at: Looked) -> Found:
     if at.endpoint.periods is None:
         return _looked_at(at, within, done)
     if not done:
-        return Found(f"no partition is loaded yet. Next: {_run(at)}", serious=False)
+        return Found(f"no partition is loaded yet. Next: {run_again(at)}", serious=False)
     missing = _missing({partition for partition, _ in done}, at, at.now - within)
-    problem = f"{_partitions(missing)} late. Next: {_run(at)}" if missing else ""
+    problem = f"{named(missing)} late. Next: {run_again(at)}" if missing else ""
     return Found(problem, {"late partitions": len(missing)}, serious=False)
 
 
@@ -218,7 +177,7 @@ def _looked_at(at: Looked, within: timedelta, done: Sequence[tuple[str | None, d
     which = next(iter(never), worst)
     late = bool(never) or not ages or ages[worst] > within
     whose = f" of {which}" if which is not None else ""
-    problem = f"the last complete look{whose} was {told}, expected within {_hours(within)}. Next: {_run(at)}"
+    problem = f"the last complete look{whose} was {told}, expected within {_hours(within)}. Next: {run_again(at)}"
     return Found(problem if late else "", {"last complete look": told}, serious=False)
 
 
@@ -231,20 +190,6 @@ def _missing(done: set[str], at: Looked, due: datetime) -> list[str]:
     first = max(min(at.endpoint.slice(key).period or "" for key in done), periods.first)
     keys = [told.key(period, by) for by in at.slices for period in periods.between(first, last)]
     return [key for key in keys if key not in done]
-
-
-def _partitions(names: Sequence[str | None]) -> str:
-    told = [name for name in names if name is not None]
-    if not told:
-        return "it is"
-    if len(told) == 1:
-        return f"partition {told[0]} is"
-    more = f" and {len(told) - _NAMED:,} more" if len(told) > _NAMED else ""
-    return f"{len(told):,} partitions ({', '.join(told[:_NAMED])}{more}) are"
-
-
-def _run(at: Looked) -> str:
-    return f"ingest run {at.source}.{at.name}"
 
 
 def _replay(at: Looked) -> str:
@@ -261,12 +206,15 @@ def _hours(age: timedelta) -> str:
 
 def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
     """What can be asked of this endpoint's table, by name; `look` asks."""
+    says_number = endpoint.total or endpoint.count or endpoint.paginator.records_total
     wanted = any(column.required or name in endpoint.primary_key for name, column in endpoint.columns.items())
     return {
         **({"unique_key": unique_key} if endpoint.primary_key else {}),
         **({"required": required} if wanted else {}),
         "partitions": partitions,
         "complete": complete,
+        **({"expected": expected} if says_number else {}),
+        **({"volume": volume} if endpoint.volume and not endpoint.feed else {}),
         "quarantine": quarantine,
         "contract": contract,
         **({"fresh": fresh} if endpoint.fresh_within else {}),

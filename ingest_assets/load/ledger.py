@@ -23,7 +23,7 @@ import duckdb
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.raw.snapshots import Manifest
 
-FORMAT = 2
+FORMAT = 3
 _TRAFFIC = ("requests", "retries", "bytes_received", "limit_wait_seconds", "retry_wait_seconds")
 _LOADED = ("loaded", "loaded_run", "contract", "load_seconds")
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
@@ -42,7 +42,8 @@ CREATE TABLE IF NOT EXISTS w._ingest.fetches (
     pages BIGINT, records BIGINT, bytes BIGINT, requests BIGINT, retries BIGINT, bytes_received BIGINT,
     limit_wait_seconds DOUBLE, retry_wait_seconds DOUBLE,
     loaded TIMESTAMPTZ, loaded_run VARCHAR, contract VARCHAR, load_seconds DOUBLE,
-    received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT
+    received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT,
+    expected_is VARCHAR
 );
 CREATE TABLE IF NOT EXISTS w._ingest.registries (
     source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, version BIGINT NOT NULL, layout VARCHAR NOT NULL,
@@ -64,6 +65,7 @@ CREATE TABLE IF NOT EXISTS w._ingest.failures (
 # What makes a format the next one; tables that are missing then are made as in a new warehouse.
 _UPGRADES = {
     1: "DROP TABLE w._ingest.reported",  # it did not say which instance was told: each looks for itself
+    2: "ALTER TABLE w._ingest.fetches ADD COLUMN expected_is VARCHAR",  # there was no other kind than exactly
 }
 
 
@@ -230,7 +232,12 @@ def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest, **more: Any
     if end is not None and (there is None or there[0] is None):
         told = {"ended": end.at, "verdict": end.verdict, "reason": end.reason, "position": json.dumps(end.position)}
         counts = {"expected": end.expected, "pages": end.pages, "records": end.records, "bytes": end.bytes}
-        more |= told | counts | {name: end.traffic.get(name) for name in _TRAFFIC}
+        more |= (
+            {"expected_is": None if end.expected is None else end.expected_is}
+            | told
+            | counts
+            | {name: end.traffic.get(name) for name in _TRAFFIC}
+        )
     if more:
         update(connection, manifest.fetch, more)
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ingest_assets.errors import StorageFailed
+from ingest_assets.http.total import Tells
 from ingest_assets.raw import disk
 from ingest_assets.raw.paths import encoded
 from ingest_assets.raw.sealed import sealed, unsealed
 
-FORMAT = 1
+FORMAT = 2  # of format 1 nothing else is missing than what was not known then: it is read as it is
 FILE = "manifest.json"
 
 Verdict = Literal["complete", "open", "incomplete", "failed", "given_up"]
@@ -37,8 +38,27 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """What the API answered where it was asked how many records there are: the body as it came, secrets replaced."""
+
+    records: int
+    tells: Tells
+    at: datetime
+    url: str
+    status: int
+    headers: Mapping[str, str]
+    body: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "at", _utc(self.at))
+
+
+@dataclass(frozen=True)
 class Ending:
-    """Why and when a walk ended. `position` is where a feed goes on, any JSON; `expected` the API's own count."""
+    """Why and when a walk ended. `position` is where a feed goes on, any JSON.
+
+    `expected` is the API's own count of its records, and `expected_is` how it means that.
+    """
 
     at: datetime
     verdict: Verdict
@@ -49,6 +69,7 @@ class Ending:
     expected: int | None = None
     position: Any = None
     traffic: Mapping[str, Any] = field(default_factory=dict)
+    expected_is: Tells = "exactly"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "at", _utc(self.at))
@@ -69,6 +90,7 @@ class Manifest:
     bounds: Bounds | None = None
     run: str | None = None
     ended: Ending | None = None
+    counted: Counted | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "started", _utc(self.started))
@@ -93,6 +115,8 @@ def to_line(manifest: Manifest) -> bytes:
         told["bounds"] = {"from": _told(bounds.from_), "until": _told(bounds.until)}
     if end := manifest.ended:
         told["ended"]["at"] = _told(end.at)
+    if counted := manifest.counted:
+        told["counted"]["at"] = _told(counted.at)
     return sealed({"format": FORMAT} | told)
 
 
@@ -105,6 +129,8 @@ def from_line(line: bytes) -> Manifest:
         told["bounds"] = Bounds(_moment(bounds["from"]), _moment(bounds["until"]))
     if end := told["ended"]:
         told["ended"] = Ending(**end | {"at": datetime.fromisoformat(end["at"])})
+    if counted := told.get("counted"):
+        told["counted"] = Counted(**counted | {"at": datetime.fromisoformat(counted["at"])})
     return Manifest(**told)
 
 
@@ -120,9 +146,9 @@ def _format_of(line: bytes) -> int | None:
 
 def _refuse_other_formats(file: Path, line: bytes) -> None:
     found = _format_of(line)
-    if found is not None and found != FORMAT:
+    if found is not None and not 1 <= found <= FORMAT:
         raise StorageFailed(
-            f"{file}: the snapshot is of format {found}; this version of ingest-assets knows format {FORMAT} only. "
+            f"{file}: the snapshot is of format {found}; this version of ingest-assets knows formats 1 to {FORMAT}. "
             "Use the version that wrote it, or a later one"
         )
 

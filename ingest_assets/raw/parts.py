@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ingest_assets.http.total import Tells
 from ingest_assets.raw import disk
 from ingest_assets.raw.sealed import sealed, unsealed
 
@@ -23,6 +24,8 @@ class PartEnd:
     key: str
     reason: str = ""
     expected: int | None = None
+    expected_is: Tells = "exactly"
+    received: int = 0
     position: str | None = None
     more: Sequence[Mapping[str, Any]] = ()
     problem: str | None = None

@@ -12,7 +12,7 @@ from ingest_assets.errors import StorageFailed
 from ingest_assets.raw import disk, manifest
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import IndexEntry
-from ingest_assets.raw.manifest import Bounds, Ending, Manifest, Verdict
+from ingest_assets.raw.manifest import Bounds, Counted, Ending, Manifest, Verdict
 from ingest_assets.raw.notes import Notes
 from ingest_assets.raw.paths import decoded, encoded
 from ingest_assets.raw.reading import SEGMENT, Snapshot
@@ -21,6 +21,7 @@ from ingest_assets.raw.writing import OpenSnapshot, PageWriter, Place
 __all__ = [
     "ANY",
     "Bounds",
+    "Counted",
     "Ending",
     "IndexEntry",
     "Manifest",

@@ -10,11 +10,12 @@ from typing import Any, BinaryIO
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.total import Expected
 from ingest_assets.raw import body, disk, manifest
 from ingest_assets.raw.bodies import compressed, replaced
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import Index, IndexEntry
-from ingest_assets.raw.manifest import Ending, Manifest, Verdict
+from ingest_assets.raw.manifest import Counted, Ending, Manifest, Verdict
 from ingest_assets.raw.parts import PartEnds
 from ingest_assets.raw.reading import SEGMENT, Snapshot
 
@@ -170,6 +171,20 @@ class OpenSnapshot:
         """How many bytes their bodies have."""
         return self._index.bytes
 
+    @property
+    def counted(self) -> Expected | None:
+        """What the API answered where it was asked how many records there are."""
+        told = self.manifest.counted
+        return None if told is None else Expected(told.records, told.tells)
+
+    def count(self, counted: Counted) -> None:
+        """Keep, durably, that answer."""
+        self._refuse_if_ended()
+        told = replace(self.manifest, counted=counted)
+        with disk.writing(self.folder):
+            manifest.write(self.folder, told)
+        self.manifest = told
+
     def _truncate(self) -> None:
         with disk.writing(self.folder):
             os.truncate(self._place.segment, self._index.segment_end)
@@ -203,7 +218,7 @@ class OpenSnapshot:
         *,
         position: Any = None,
         traffic: Mapping[str, Any] | None = None,
-        expected: int | None = None,
+        expected: Expected | None = None,
     ) -> Snapshot:
         """Write down why the walk ended: from now on the snapshot never changes. Counts are those of its pages."""
         self._refuse_if_ended()
@@ -214,7 +229,8 @@ class OpenSnapshot:
             pages=len(self._index),
             records=self._index.records,
             bytes=self._index.bytes,
-            expected=expected,
+            expected=expected.records if expected else None,
+            expected_is=expected.tells if expected else "exactly",
             position=position,
             traffic=dict(traffic or {}),
         )

@@ -2,6 +2,7 @@
 
     Source                      one API: where it is, how to get in, how fast one may ask
     └── Endpoint                one collection: what is asked, how it changes, what its table promises
+        ├── Count               a request that says how many records there are
         ├── Window | Feed       how it can be asked for a part; neither of them: a listing   (changes)
         ├── Partitions          which parts are fetched, loaded and backfilled as one: periods, accounts, or both
         └── Contract            see `ingest_assets.contract`
@@ -11,17 +12,20 @@ part does stands with its model in `ingest_assets.http`.
 """
 
 from ingest_assets.source.changes import Changes, Feed, FeedCursor, Lookback, SeenByFeed, Window
+from ingest_assets.source.count import Count
 from ingest_assets.source.cron import cron
 from ingest_assets.source.endpoint import Endpoint, listed
 from ingest_assets.source.model import NAME, PLACEHOLDER
 from ingest_assets.source.source import Setting, Source
 from ingest_assets.source.source_rules import RESERVED_NAMES, listings
+from ingest_assets.source.volume import Volume
 
 __all__ = [
     "NAME",
     "PLACEHOLDER",
     "RESERVED_NAMES",
     "Changes",
+    "Count",
     "Endpoint",
     "Feed",
     "FeedCursor",
@@ -29,6 +33,7 @@ __all__ = [
     "SeenByFeed",
     "Setting",
     "Source",
+    "Volume",
     "Window",
     "cron",
     "listed",

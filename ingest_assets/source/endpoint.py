@@ -11,13 +11,15 @@ from ingest_assets.durations import Duration
 from ingest_assets.http.decoders import Decoder, Json, Selector
 from ingest_assets.http.limits import RateLimit
 from ingest_assets.http.paginators import Paginator, SinglePage
-from ingest_assets.http.place import Place
 from ingest_assets.http.responses import ResponseRule
+from ingest_assets.http.total import Total
 from ingest_assets.partitions import Listed, Partitions, Slice
 from ingest_assets.periods import Periods
 from ingest_assets.source import endpoint_rules
 from ingest_assets.source.changes import Changes, Feed, Window
+from ingest_assets.source.count import Count
 from ingest_assets.source.model import Model, one_or_more, refuse
+from ingest_assets.source.volume import Volume
 
 RateLimits = Annotated[
     tuple[RateLimit, ...], BeforeValidator(one_or_more, json_schema_input_type=RateLimit | tuple[RateLimit, ...])
@@ -41,7 +43,10 @@ class Endpoint(Model):
     decoder: Decoder = Field(default_factory=Json, description="how a body is written: json or jsonl")
     records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
     paginator: Paginator = Field(default_factory=SinglePage)
-    total: Place | None = Field(None, description="where the first page says how many records there are in all")
+    total: Total | None = Field(None, description="where the first page says how many records there are in all")
+    count: Count | None = Field(
+        None, description="a request of its own that says how many records there are, where no page does"
+    )
     errors: str | None = Field(
         None, description="where an answer of status 200 tells errors; anything there is a failure"
     )
@@ -70,6 +75,10 @@ class Endpoint(Model):
     columns: Columns = Field(default_factory=dict)
     children: dict[str, Children] = Field(default_factory=dict, description="columns of child tables, by list path")
     fresh_within: Duration | None = Field(None, description="older than this, the data is late")
+    volume: Volume | Literal[False] = Field(
+        default_factory=Volume,
+        description="when a partition's number of records is unusual; false: it is not looked at",
+    )
     max_quarantined: float = Field(0.0, ge=0, le=1, description="the share of quarantined records that is fine")
 
     @property

@@ -28,6 +28,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from _key_problems(endpoint)
     yield from _write_problems(endpoint)
     yield from _request_problems(endpoint)
+    yield from _count_problems(endpoint)
 
 
 def _shape_problems(endpoint: "Endpoint") -> Iterator[Problem]:
@@ -246,6 +247,29 @@ def _paginator_problems(endpoint: "Endpoint") -> Iterator[Problem]:
         yield ("paginator",), f"it fills {{{name}}} in the path, and the path holds none: such as /things/{{{name}}}"
 
 
+def _count_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    """A count of something else would fail good walks, or pass bad ones."""
+    count = endpoint.count
+    if count is None:
+        return
+    if endpoint.total is not None:
+        yield ("count",), "total and count both say how many records there are: leave one of them out"
+    if endpoint.feed is not None and endpoint.feed.cursor is not None:
+        yield ("count",), "a feed that goes on by a cursor has no bounds that could be counted between"
+    if "://" in count.path:
+        yield ("count", "path"), "a path is added to base_url: leave scheme and host out"
+    if count.body is not None and count.method == "GET":
+        yield ("count", "body"), "a body is sent with method: POST, and this is GET"
+    yield from header_problems(count.headers, ("count", "headers"))
+    parts = {"path", "params", "body"}
+    asked, counted = (set(PLACEHOLDER.findall(str(one.model_dump(include=parts)))) for one in (endpoint, count))
+    for name in sorted((asked & endpoint.placeholders) - endpoint.paginator.segments - counted):
+        yield (
+            ("count",),
+            f"{{{name}}} chooses the records and is not in the count: write it in its path, params or body",
+        )
+
+
 def _form_problems(body: Mapping[str, Any]) -> Iterator[Problem]:
     plain = "a form holds texts, numbers and lists of these; where the API wants more, write it as JSON text in quotes"
     for name, value in body.items():
@@ -262,10 +286,10 @@ def url_problems(url: str) -> Iterator[Problem]:
         yield ("base_url",), "base_url ends before ? and #: write parameters under params:"
 
 
-def header_problems(headers: Mapping[str, str]) -> Iterator[Problem]:
+def header_problems(headers: Mapping[str, str], place: tuple[str, ...] = ("headers",)) -> Iterator[Problem]:
     for name in headers:
         if name.lower() in _CREDENTIAL_HEADERS:
             yield (
-                ("headers", name),
+                (*place, name),
                 "a header of credentials: name the secret under auth:, so that it is kept out of logs",
             )

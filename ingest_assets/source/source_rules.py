@@ -89,6 +89,9 @@ def _placeholder_problems(source: "Source") -> Iterator[Problem]:
         strange = list(_unknown(endpoint.model_dump(include={"path"}), known | endpoint.paginator.segments, inside))
         strange += _unknown(endpoint.model_dump(include={"params", "headers"}), known, inside)
         yield from strange or _unsent(endpoint, inside)
+        if endpoint.count is not None:
+            counted = endpoint.count.model_dump(include={"path", "params", "headers", "body"})
+            yield from _unknown(counted, known, (*inside, "count"))
         for place, message in _unknown(endpoint.model_dump(include={"body"}), known, inside):
             yield place, f"{message}. What is meant to be sent as it stands, such as GraphQL, takes spaces: {{ id }}"
         # An account that an API lists must not decide where credentials go.

@@ -32,6 +32,7 @@ def test_after_a_good_run_all_checks_pass_but_for_old_days(lab):
         "partitions": True,
         "required": True,
         "complete": True,
+        "volume": True,
         "quarantine": True,
         "contract": True,
         "fresh": False,
@@ -159,6 +160,60 @@ def test_complete_fails_where_a_record_came_twice_in_another_one_s_place(lab, sh
 
     assert not found.passed
     assert "is incomplete: the API says 3 records, and 2 different ones came" in found.description
+
+
+def test_expected_warns_of_more_records_than_the_api_counts_and_complete_passes(lab, shop, answer):
+    lab.text = lab.text.replace("path: /people\n", "path: /people\n    total: count\n")
+    shop.instead["/people"] = [answer(200, {"data": [{"id": n} for n in range(3)], "count": 2})]
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+
+    found = lab.check("people", "complete", "expected")
+
+    assert found["complete"].passed
+    assert not found["expected"].passed
+    assert found["expected"].severity.name == "WARN"
+    assert found["expected"].description == (
+        "it is larger than the API says: 2 records by its own count, and 3 different ones came. Does that count the "
+        "same records, and not those of one page?"
+    )
+
+
+def test_a_lower_bound_and_an_estimate_are_shown_and_fail_no_check(lab, shop, answer):
+    told = "path: /people\n    total: {path: count, tells: HOW}\n"
+    original, people = lab.text, [lab.raw("people"), lab.table("people")]
+    for how, number in (("at_least", 2), ("about", 50)):
+        lab.text = original.replace("path: /people\n", told.replace("HOW", how))
+        shop.instead["/people"] = [answer(200, {"data": [{"id": n} for n in range(3)], "count": number})]
+
+        lab.run(keys=people)
+
+        assert {one.passed for one in lab.check("people", "complete", "expected").values()} == {True}
+        for key in people:
+            shown = lab.told(key)
+            assert (shown["expected records"], shown["expected is"]) == (number, how)
+
+
+def test_volume_warns_of_an_unusual_day_and_the_day_is_loaded(lab, shop):
+    shop.orders["2026-01-09"] = [{"id": n} for n in range(1000, 1500)]
+
+    lab.run(FIRST, "2026-01-09")
+
+    found = lab.check("orders", "volume")["volume"]
+    assert not found.passed
+    assert found.severity.name == "WARN"
+    assert found.description.startswith("partition 2026-01-09 has 500 records, usual are 2 to 4 (the last 8, of any")
+    assert {name: value.value for name, value in found.metadata.items()} == {"looked at": 2, "unusual": 1}
+    assert lab.told(lab.table(), "2026-01-09")["inserted"] == 500
+
+
+def test_a_copy_that_an_earlier_version_published_is_looked_at_as_well(lab, shop, answer):
+    lab.text = lab.text.replace("path: /people\n", "path: /people\n    total: count\n")
+    shop.instead["/people"] = [answer(200, {"data": [{"id": 1}], "count": 1})]
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+
+    spoil(lab, "ALTER TABLE w._ingest.fetches DROP COLUMN expected_is")
+
+    assert {one.passed for one in lab.check("people", "complete", "expected").values()} == {True}
 
 
 def test_quarantine_names_the_reason_of_most_whatever_comes_after_it(lab, shop):

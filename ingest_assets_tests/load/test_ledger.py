@@ -57,9 +57,23 @@ def test_a_warehouse_of_another_format_is_refused(warehouse):
     with warehouse.session("making") as connection:
         connection.execute("UPDATE w._ingest.meta SET format = 99")
 
-    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 2")
+    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 3")
     with refused, warehouse.session("reading"):
         pass
+
+
+def test_a_warehouse_of_a_former_format_becomes_one_of_this(warehouse):
+    with warehouse.session("making") as connection:
+        ledger.ended(connection, Manifest(*KEY, 7, NOW, "f"))
+        connection.execute("UPDATE w._ingest.meta SET format = 1")
+        connection.execute("ALTER TABLE w._ingest.fetches DROP COLUMN expected_is")
+
+    with warehouse.session("reading") as connection:
+        found = connection.execute(
+            "SELECT format, _fetch, expected_is FROM w._ingest.meta, w._ingest.fetches"
+        ).fetchall()
+
+    assert found == [(ledger.FORMAT, 7, None)]
 
 
 def test_start_times_never_go_back_and_numbers_always_rise(connection):

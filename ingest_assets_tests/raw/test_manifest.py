@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_assets.errors import StorageFailed
+from ingest_assets.http.total import Expected, Tells
 from ingest_assets.raw import manifest
-from ingest_assets.raw.sealed import sealed
-from ingest_assets.raw.snapshots import Bounds, Ending, Manifest, Snapshots, Verdict
+from ingest_assets.raw.sealed import sealed, unsealed
+from ingest_assets.raw.snapshots import Bounds, Counted, Ending, Manifest, Snapshots, Verdict
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -30,8 +31,19 @@ ENDINGS = st.builds(
     records=COUNTS,
     bytes=COUNTS,
     expected=st.none() | COUNTS,
+    expected_is=st.sampled_from(get_args(Tells)),
     position=JSON,
     traffic=st.dictionaries(st.text(), JSON, max_size=3),
+)
+COUNTED = st.builds(
+    Counted,
+    records=COUNTS,
+    tells=st.sampled_from(get_args(Tells)),
+    at=MOMENTS,
+    url=st.text(),
+    status=st.integers(100, 599),
+    headers=st.dictionaries(st.text(), st.text(), max_size=2),
+    body=st.text(),
 )
 MANIFESTS = st.builds(
     Manifest,
@@ -44,6 +56,7 @@ MANIFESTS = st.builds(
     bounds=st.none() | st.builds(Bounds, st.none() | MOMENTS, st.none() | MOMENTS),
     run=st.none() | st.text(),
     ended=st.none() | ENDINGS,
+    counted=st.none() | COUNTED,
 )
 
 
@@ -61,6 +74,20 @@ def test_no_byte_of_a_manifest_changes_unseen(told: Manifest, data: st.DataObjec
         manifest.from_line(bytes(line))
 
 
+def test_a_manifest_of_the_first_format_is_read_as_what_it_says(snapshots: Snapshots, manifest: Manifest) -> None:
+    opened = snapshots.begin(manifest)
+    opened.end("complete", "no_next", expected=Expected(0, "exactly"))
+    told = unsealed((opened.folder / "manifest.json").read_bytes())
+    del told["counted"], told["ended"]["expected_is"]
+    (opened.folder / "manifest.json").write_bytes(sealed(told | {"format": 1}))
+
+    found = snapshots.find("stripe", "charges", "2026-01-01", 7).manifest
+
+    assert found == opened.manifest
+    assert found.ended is not None
+    assert (found.ended.expected, found.ended.expected_is) == (0, "exactly")
+
+
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="2026-01-01T00:00:00 has no zone"):
         Manifest("stripe", "charges", None, 1, datetime(2026, 1, 1), "f1")  # noqa: DTZ001 -- that is the mistake
@@ -68,9 +95,9 @@ def test_a_time_without_a_zone_is_refused() -> None:
 
 def test_another_format_is_named_beside_the_one_that_is_known(snapshots: Snapshots, manifest: Manifest) -> None:
     folder = snapshots.begin(manifest).folder
-    (folder / "manifest.json").write_bytes(sealed({"format": 2, "shape": "of the future"}))
+    (folder / "manifest.json").write_bytes(sealed({"format": 3, "shape": "of the future"}))
 
-    with pytest.raises(StorageFailed, match=r"is of format 2; this version of ingest-assets knows format 1 only"):
+    with pytest.raises(StorageFailed, match=r"is of format 3; this version of ingest-assets knows formats 1 to 2"):
         snapshots.find("stripe", "charges", "2026-01-01", 7).manifest  # noqa: B018 -- asking is the act
 
 

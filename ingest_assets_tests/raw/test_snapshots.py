@@ -9,6 +9,7 @@ import pytest
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.total import Expected
 from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapshot, Snapshot, Snapshots
 
 Add = Callable[[OpenSnapshot, bytes], IndexEntry]
@@ -35,13 +36,16 @@ def test_an_end_is_written_down_with_the_counts_of_the_pages(
     add(snapshot, b"first")
     add(snapshot, b"second")
 
-    snapshot.end("incomplete", "total not reached", position={"at": 5}, traffic={"requests": 3}, expected=9)
+    snapshot.end(
+        "incomplete", "total not reached", position={"at": 5}, traffic={"requests": 3}, expected=Expected(9, "at_least")
+    )
 
     found = snapshots.find("stripe", "charges", "2026-01-01", 7).manifest
     end = found.ended
     assert end is not None
     assert replace(found, ended=None) == told
     assert (end.verdict, end.reason, end.position, end.expected) == ("incomplete", "total not reached", {"at": 5}, 9)
+    assert end.expected_is == "at_least"
     assert (end.pages, end.records, end.bytes, end.traffic) == (2, 6, 11, {"requests": 3})
     assert end.at > told.started
 

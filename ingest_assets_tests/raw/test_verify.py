@@ -85,7 +85,7 @@ def test_an_unknown_format_is_told(stored: Snapshot) -> None:
     (stored.folder / "manifest.json").write_bytes(sealed({"format": 12, "other": "things"}))
 
     (problem,) = stored.verify()
-    assert "of format 12; this version of ingest-assets knows format 1 only" in problem
+    assert "of format 12; this version of ingest-assets knows formats 1 to 2" in problem
 
 
 def test_each_damaged_page_is_named(stored: Snapshot) -> None:
