@@ -137,5 +137,5 @@ def _from_json(told: Mapping[str, Any]) -> Part:
 
 
 def _request(told: Mapping[str, Any]) -> PageRequest:
-    pairs = {name: tuple((key, value) for key, value in told[name]) for name in ("params", "headers")}
+    pairs = {name: tuple((key, value) for key, value in told[name]) for name in ("params", "headers", "path")}
     return PageRequest(**{**told, **pairs})

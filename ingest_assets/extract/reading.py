@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import xxhash
 
-from ingest_assets.errors import WalkIncomplete
+from ingest_assets.errors import ConfigError, WalkIncomplete
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, dig
@@ -43,6 +43,11 @@ def read_through(
     With the records that are to be kept out, by position. The hash leaves the envelope out: a cursor that changes must
     not hide that the same records come again.
     """
+    if kept_out.rules and walk.endpoint.records.makes:
+        raise ConfigError(
+            f"{walk.label}: some of its records are to stay out (ingest forget), and records that are made of several "
+            "places of a body cannot be taken out of it; write `records` without key, keep and layout"
+        )
     feed = walk.endpoint.feed
     path = feed.position if feed is not None else None
     told, times, gone = xxhash.xxh3_128(), list[datetime](), dict[int, bytes]()

@@ -21,9 +21,11 @@ from typing import Annotated, Any, BinaryIO, Literal, NoReturn
 
 import msgspec
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_assets.errors import RequestFailed, TransientFailure
+from ingest_assets.http import nested
+from ingest_assets.http.selector import Selector
 from ingest_assets.http.structure import BLOCK_BYTES, Located, is_whole, locate, split_array, too_large
 
 _SMALL_BYTES = 16 << 20
@@ -37,36 +39,6 @@ MAX_RECORD_BYTES = 64 << 20
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 _raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _raw = msgspec.json.Decoder(msgspec.Raw)
-
-
-def _also_text(schema: dict[str, Any]) -> None:
-    written_out = dict(schema)
-    schema.clear()
-    schema["anyOf"] = [{"type": "string", "description": "dotted path of the list of records"}, written_out]
-
-
-class Selector(BaseModel):
-    """Where in the body the records are: a path, or `{path: …, absent: empty}`, or `{path: …, layout: columns}`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_also_text)
-
-    path: str = Field("", description="dotted path of the list of records; empty where the body itself is the list")
-    absent: Literal["refuse", "empty"] = Field(
-        "refuse", description="'empty' where the API leaves the list out, or null, when there are no records"
-    )
-    layout: Literal["list", "columns"] = Field(
-        "list", description="'columns' where the path leads to an object of equally long lists, one a field"
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, given: Any) -> Any:
-        return {"path": given} if isinstance(given, str) else given
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The path, key by key."""
-        return tuple(self.path.split(".")) if self.path else ()
 
 
 @dataclass(frozen=True)
@@ -141,7 +113,9 @@ class Json(BaseModel):
         >>> [block.text for block in page]
         [b'[{"time":1,"rain":0.0},{"time":2,"rain":null}]']
         """
-        made = _ColumnsPage if selector.layout == "columns" else _JsonPage
+        if selector.layout == "columns":
+            return _ColumnsPage(body, selector, max_record_bytes)
+        made = _NestedPage if selector.steps else _JsonPage
         return made(body, selector, max_record_bytes)
 
 
@@ -197,7 +171,7 @@ class _JsonPage(Decoded):
     def _split(self, body: BinaryIO, selector: Selector, max_record_bytes: int) -> Iterator[Block]:
         pieces = _chunks(body)
         begin, small = _begin(pieces)
-        if small and (split := _split_small(begin, selector.keys)) is not None:
+        if small and (split := _split_small(begin, selector)) is not None:
             text, records, envelope = split
             self.envelope = _envelope(envelope, selector, found=True)
             if records:
@@ -235,23 +209,73 @@ def _begin(pieces: Iterator[bytes]) -> tuple[bytes, bool]:
     return text, size <= _SMALL_BYTES
 
 
-def _split_small(body: bytes, keys: tuple[str, ...]) -> tuple[bytes, list[msgspec.Raw], bytes] | None:
+def _split_small(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.Raw], bytes] | None:
     """The array's text, its records and the envelope's text; None where msgspec finds anything amiss."""
     try:
         part = _raw.decode(body)
-        for key in keys:
+        for key in selector.keys:
             part = _raw_object.decode(part)[key]
-        records = _raw_list.decode(part)
+        alone = selector.single == "record" and bytes(memoryview(part)[:1]) == b"{"
+        records = [part] if alone else _raw_list.decode(part)
     except (msgspec.MsgspecError, KeyError):
         return None
     start = _address(part) - _address(body)
     end = start + len(memoryview(part))
-    return body[start:end], records, body[:start] + b"null" + body[end:]
+    text = b"[" + body[start:end] + b"]" if alone else body[start:end]
+    return text, records, body[:start] + b"null" + body[end:]
 
 
 def _address(text: bytes | msgspec.Raw) -> int:
     pointer: int = np.frombuffer(text, np.uint8).__array_interface__["data"][0]
     return pointer
+
+
+class _NestedPage(Decoded):
+    """A page whose records stand in several places: in each element of a list, or as values of a dictionary."""
+
+    def __init__(self, body: BinaryIO, selector: Selector, max_record_bytes: int) -> None:
+        super().__init__(self._split(body, selector, max_record_bytes))
+
+    def _split(self, body: BinaryIO, selector: Selector, max_record_bytes: int) -> Iterator[Block]:
+        by_key = selector.steps[0][0] == "{}"
+        texts = (self._of_dictionary if by_key else self._of_list)(body, selector, max_record_bytes)
+        held, size, first = list[bytes](), 0, 0
+        for text in texts:
+            held.append(text)
+            size += len(text)
+            self._last = text
+            if size >= BLOCK_BYTES:
+                yield Block(b"[" + b",".join(held) + b"]", lines=False, first=first, count=len(held))
+                held, size, first = [], 0, first + len(held)
+        if held:
+            yield Block(b"[" + b",".join(held) + b"]", lines=False, first=first, count=len(held))
+
+    def _of_list(self, body: BinaryIO, selector: Selector, max_record_bytes: int) -> Iterator[bytes]:
+        outer = _JsonPage(body, Selector(path=".".join(selector.keys), absent=selector.absent), max_record_bytes)
+        for block in outer:
+            for element in block.records():
+                yield from nested.records(selector, bytes(element), max_record_bytes)
+        self.envelope = outer.envelope
+
+    def _of_dictionary(self, body: BinaryIO, selector: Selector, max_record_bytes: int) -> Iterator[bytes]:
+        text, small = _begin(_chunks(body))
+        if not small:
+            raise _too_large_as_one(selector, "a dictionary")
+        part = _at(text, selector)
+        if part is None:
+            self.envelope = _envelope(text, selector, found=False)
+            return
+        start = _address(part) - _address(text)
+        end = start + len(memoryview(part))
+        yield from nested.values(selector, text[start:end], max_record_bytes)
+        self.envelope = _envelope(text[:start] + b"null" + text[end:], selector, found=True)
+
+
+def _too_large_as_one(selector: Selector, what: str) -> RequestFailed:
+    return RequestFailed(
+        f"records: {selector.path!r}: a page of {what} is read as one, and this is larger than "
+        f"{_SMALL_BYTES >> 20} MB: ask for less at once, by smaller pages or partitions"
+    )
 
 
 class _ColumnsPage(Decoded):
@@ -263,10 +287,7 @@ class _ColumnsPage(Decoded):
     def _split(self, body: BinaryIO, selector: Selector) -> Iterator[Block]:
         text, small = _begin(_chunks(body))
         if not small:
-            raise RequestFailed(
-                f"records: {selector.path!r}: a page of columns is read as one, and this is larger than "
-                f"{_SMALL_BYTES >> 20} MB: ask for less at once, by smaller pages or partitions"
-            )
+            raise _too_large_as_one(selector, "columns")
         part = _at(text, selector)
         if part is None:
             self.envelope = _envelope(text, selector, found=False)
@@ -403,6 +424,8 @@ def _take_records_out(envelope: Any, selector: Selector, twins: _Twins, found: b
 
 def _no_list(selector: Selector, found: Any) -> RequestFailed:
     hint = f". Where that means no records, write {{path: {selector.path}, absent: empty}}" if found is None else ""
+    if isinstance(found, dict):
+        hint = ". Where that is the only record, say `single: record`; where its keys are the records', a path with {}"
     return RequestFailed(f"records: {selector.path!r}: expected a list, found {_kind(found)}{hint}")
 
 

@@ -295,6 +295,19 @@ def split_array(text: bytes) -> list[bytes]:
     return [] if len(elements) == 1 and not elements[0].strip(_SPACE) else elements
 
 
+def fields_of(text: bytes) -> int:
+    """How many pairs of key and value an object that is closed has, keys that stand twice counted twice.
+
+    >>> fields_of(b'{"a": [1, 2], "a": {"b,": 1}}'), fields_of(b"{ }")
+    (2, 0)
+    """
+    scan, commas = _Scan(), 0
+    for piece in _parts(text):
+        tokens = scan.tokens(piece)
+        commas += int(np.count_nonzero((tokens.char == _COMMA) & (tokens.depth == 1)))
+    return commas + 1 if commas or text.strip(_SPACE)[1:-1].strip(_SPACE) else 0
+
+
 def is_whole(text: bytes) -> bool:
     """Whether the text is one object or list from its first to its last byte, whatever is inside.
 

@@ -117,6 +117,11 @@ class Eraser:
 
     def key(self, texts: Sequence[str]) -> Key:
         """What was typed: `column=value`, or values alone in the primary key's order; ConfigError where it is none."""
+        if self.work.model.records.makes:
+            raise ConfigError(
+                f"{self._label}: its records are made of several places of a body (`records`), from which they cannot "
+                "be taken out one by one"
+            )
         known = {column.name: column for column in self._specs[0].columns if not column.empty}
         pairs, wanted = [text.partition("=") for text in texts], self.work.contract.primary_key
         if not all(mark and name in known for name, mark, _ in pairs):

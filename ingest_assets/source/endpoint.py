@@ -8,10 +8,11 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 
 from ingest_assets.contract import Children, Columns, Contract, Names, Tombstone, Write
 from ingest_assets.durations import Duration
-from ingest_assets.http.decoders import Decoder, Json, Selector
+from ingest_assets.http.decoders import Decoder, Json
 from ingest_assets.http.limits import RateLimit
 from ingest_assets.http.paginators import Paginator, SinglePage
 from ingest_assets.http.responses import ResponseRule
+from ingest_assets.http.selector import Selector
 from ingest_assets.http.total import Total
 from ingest_assets.partitions import Listed, Partitions, Slice
 from ingest_assets.periods import Periods

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest_assets.errors import ConfigError
 from ingest_assets.raw import forgotten
 from ingest_assets.raw.bodies import replaced
 from ingest_assets.raw.erase import erase, find
@@ -32,6 +33,17 @@ def everything(lab):
     for snapshot in lab.snapshots.fetches(walk.source.name, walk.name):
         found += b"".join(snapshot.body(entry).read() for entry in snapshot.pages)
     return found
+
+
+def test_a_walk_that_could_not_keep_them_out_is_not_begun(lab, api):
+    keep_out(lab, "ann")
+    api.pages({"data": {"ann": {"n": 1}}, "more": False})
+    records = {"path": "data{}", "key": "id"}
+
+    with pytest.raises(ConfigError, match="are to stay out .*write `records` without key"):
+        lab.fetch(lab.walk({**LAST_RECORD, "records": records}))
+
+    assert b"ann" not in everything(lab)
 
 
 @pytest.mark.parametrize("gone", [["ann"], ["bob"], ["ann", "bob", "eve"]])

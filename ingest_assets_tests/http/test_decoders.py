@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http import decoders
-from ingest_assets.http.decoders import Json, JsonLines, Selector
+from ingest_assets.http.decoders import Json, JsonLines
+from ingest_assets.http.selector import Selector
 from ingest_assets.http.structure import Located, is_whole, locate, split_array
 
 LINES = JsonLines(type="jsonl")
@@ -287,7 +288,8 @@ def test_a_selector_can_be_written_as_a_text_and_editors_know_it():
 
 BOUNDED = """
 import io, resource, sys
-from ingest_assets.http.decoders import Json, Selector
+from ingest_assets.http.decoders import Json
+from ingest_assets.http.selector import Selector
 
 class Body(io.RawIOBase):
     left, begun, record = 200, False, b'{"id": 1, "text": "' + b"x" * 1000 + b'"}'

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ingest_assets.errors import Locked
+from ingest_assets.errors import ConfigError, Locked
 from ingest_assets.http.page import PageRequest
 from ingest_assets.load.erase import Eraser
 from ingest_assets.load.stage import Work
@@ -31,6 +31,13 @@ def erase(things, *texts):
     one.erase(key, stored, NOW)
     one.finish(key, stored, NOW)
     return stored
+
+
+def test_records_made_of_several_places_are_not_said_to_be_erased(lab):
+    things = lab(records={"path": "rates{}", "key": "code"}, primary_key=["code"])
+
+    with pytest.raises(ConfigError, match="made of several places of a body"):
+        eraser(things).key(["EUR"])
 
 
 def adds_up(things):
