@@ -40,7 +40,7 @@ def test_a_walk_that_could_not_keep_them_out_is_not_begun(lab, api):
     api.pages({"data": {"ann": {"n": 1}}, "more": False})
     records = {"path": "data{}", "key": "id"}
 
-    with pytest.raises(ConfigError, match="are to stay out .*write `records` without key"):
+    with pytest.raises(ConfigError, match=r"are to stay out .*write `records` without key"):
         lab.fetch(lab.walk({**LAST_RECORD, "records": records}))
 
     assert b"ann" not in everything(lab)
