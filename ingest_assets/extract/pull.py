@@ -20,7 +20,7 @@ from ingest_assets.errors import ConfigError, RequestFailed, WalkIncomplete
 from ingest_assets.extract.chain import End, chain
 from ingest_assets.extract.expected import check, counted, expected
 from ingest_assets.extract.parts import StoredPages, ended_before, key_of, noted, of_part, parts_of, together
-from ingest_assets.extract.reading import headers_kept, page_of, read_through
+from ingest_assets.extract.reading import headers_kept, page_of, read_through, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
 from ingest_assets.http.client import Client, Response
 from ingest_assets.http.page import Page, PageRequest
@@ -62,6 +62,7 @@ class Puller:
         incomplete where the source file allows it. Anything else is raised:
         WalkIncomplete and RequestFailed end the fetch as failed; after a TransientFailure or a crash it can go on.
         """
+        refuse_made(walk, self._kept_out(walk))
         first = first_request(walk)
         opened = self._unfinished(walk, first) or self._new(walk, first)
         try:

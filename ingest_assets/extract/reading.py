@@ -43,11 +43,6 @@ def read_through(
     With the records that are to be kept out, by position. The hash leaves the envelope out: a cursor that changes must
     not hide that the same records come again.
     """
-    if kept_out.rules and walk.endpoint.records.makes:
-        raise ConfigError(
-            f"{walk.label}: some of its records are to stay out (ingest forget), and records that are made of several "
-            "places of a body cannot be taken out of it; write `records` without key, keep and layout"
-        )
     feed = walk.endpoint.feed
     path = feed.position if feed is not None else None
     told, times, gone = xxhash.xxh3_128(), list[datetime](), dict[int, bytes]()
@@ -60,6 +55,15 @@ def read_through(
             records = enumerate(block.records(), block.first)
             gone |= {place: bytes(text) for place, text in records if _is_kept_out(kept_out, text, more)}
     return _greatest(walk, times, decoded.records, latest), told.hexdigest(), gone
+
+
+def refuse_made(walk: Walk, kept_out: Forgotten) -> None:
+    """Raise ConfigError where records are to stay out that cannot be taken out of a body."""
+    if kept_out.rules and walk.endpoint.records.makes:
+        raise ConfigError(
+            f"{walk.label}: some of its records are to stay out (ingest forget), and records that are made of several "
+            "places of a body cannot be taken out of it; write `records` without key, keep and layout"
+        )
 
 
 def _is_kept_out(kept_out: Forgotten, text: bytes | memoryview, more: dict[str, Any]) -> bool:
