@@ -180,3 +180,13 @@ def test_every_command_is_in_a_section_of_the_help(here: Any) -> None:
     told = here.ingest("--help").stdout
 
     assert [name for name in main.commands if f"\n  {name} " not in told] == []
+
+
+@pytest.mark.parametrize("command", ["du", "verify"])
+def test_a_misspelt_name_is_no_empty_success(here: Any, command: str) -> None:
+    here.ingest("run", "stripe.customers")
+
+    told = here.ingest(command, "stripe.customer")
+
+    assert told.returncode == 2
+    assert "nothing is stored of 'stripe.customer'; did you mean 'stripe.customers'?" in told.stderr

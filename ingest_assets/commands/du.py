@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ingest_assets.commands.output import Output
+from ingest_assets.commands.stored import Name, stored
 from ingest_assets.commands.terminal import facts, size, table
 from ingest_assets.load import ledger, usage
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
-
-Name = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class _Loaded:
 def du(data: Path, names: Sequence[str], out: Output) -> None:
     """Print it; of the sources and endpoints that are named, also of those whose file is gone, or of all."""
     snapshots = Snapshots(data / "raw")
-    chosen = [n for n in snapshots.endpoints() if not names or n[0] in names or ".".join(n) in names]
+    chosen = stored(snapshots, names)
     loaded = _loaded(data, chosen)
     endpoints = [_endpoint(name, snapshots.fetches(*name), loaded.get(name)) for name in chosen]
     folders = _folders(data)
@@ -64,27 +63,27 @@ def _loaded(data: Path, names: Iterable[Name]) -> dict[Name, _Loaded]:
     return found
 
 
-def _endpoint(name: Name, stored: Sequence[Snapshot], loaded: _Loaded | None) -> _Endpoint:
-    unneeded = _unneeded(stored, loaded) if loaded is not None else []
+def _endpoint(name: Name, fetches: Sequence[Snapshot], loaded: _Loaded | None) -> _Endpoint:
+    unneeded = _unneeded(fetches, loaded) if loaded is not None else []
     return _Endpoint(
         ".".join(name),
-        len(stored),
-        _bytes(stored[0].folder.parent.parent) if stored else 0,
+        len(fetches),
+        _bytes(fetches[0].folder.parent.parent) if fetches else 0,
         loaded.table_bytes if loaded is not None else 0,
         tuple(str(snapshot.folder) for snapshot in unneeded),
         sum(_bytes(snapshot.folder) for snapshot in unneeded),
     )
 
 
-def _unneeded(stored: Sequence[Snapshot], loaded: _Loaded) -> list[Snapshot]:
+def _unneeded(fetches: Sequence[Snapshot], loaded: _Loaded) -> list[Snapshot]:
     """Fetches that could go without a change of any table: ended, not cited, not the newest of their partition.
 
     One that is good and not loaded is still to be loaded; the newest good one says where a feed goes on.
     """
-    newest = {snapshot.manifest.partition: snapshot.fetch for snapshot in stored}
-    good = [s.fetch for s in stored if s.manifest.ended and s.manifest.ended.verdict == "complete"]
+    newest = {snapshot.manifest.partition: snapshot.fetch for snapshot in fetches}
+    good = [s.fetch for s in fetches if s.manifest.ended and s.manifest.ended.verdict == "complete"]
     kept = {*newest.values(), *loaded.cited, *good[-1:]}
-    return [s for s in stored if s.fetch not in kept and (s.fetch in loaded.loaded or _came_to_nothing(s))]
+    return [s for s in fetches if s.fetch not in kept and (s.fetch in loaded.loaded or _came_to_nothing(s))]
 
 
 def _came_to_nothing(snapshot: Snapshot) -> bool:
@@ -96,6 +95,7 @@ def _folders(data: Path) -> dict[str, tuple[int, str]]:
     """The bytes of each part of the data folder, and what it is."""
     parts = {
         "responses": (data / "raw", "what APIs answered"),
+        "archive": (data / "archive", "responses that `ingest migrate` gave up"),
         "warehouse": (data / "warehouse", "what loads write to"),
         "reader": (data / "warehouse.duckdb", "the copy to read"),
         "dagster": (data / "dagster", "Dagster's own runs and events"),

@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.progress import track
 
 from ingest_assets.commands.output import Output
+from ingest_assets.commands.stored import stored
 from ingest_assets.commands.terminal import note
 from ingest_assets.raw.snapshots import Snapshots
 
@@ -13,18 +14,14 @@ from ingest_assets.raw.snapshots import Snapshots
 def verify(data: Path, names: Sequence[str], out: Output) -> bool:
     """Read all that is stored of these sources or endpoints, also of those whose file is gone; whether all is well."""
     snapshots = Snapshots(data / "raw")
-    chosen = [
-        (source, endpoint)
-        for source, endpoint in snapshots.endpoints()
-        if not names or source in names or f"{source}.{endpoint}" in names
-    ]
-    stored = [snapshot for name in chosen for snapshot in snapshots.fetches(*name)]
-    problems = [p for s in track(stored, "reading", console=out.progress, transient=True) for p in s.verify()]
+    chosen = stored(snapshots, names)
+    fetches = [snapshot for name in chosen for snapshot in snapshots.fetches(*name)]
+    problems = [p for s in track(fetches, "reading", console=out.progress, transient=True) for p in s.verify()]
     for problem in problems:
         out.console.print(note("✗", problem))
-    forgotten = 0 if problems else sum(snapshot.forgotten for snapshot in stored)
+    forgotten = 0 if problems else sum(snapshot.forgotten for snapshot in fetches)
     told = f", {forgotten:,} pages with forgotten records" if forgotten else ""
-    out.console.print(f"{len(stored):,} fetches of {len(chosen):,} endpoints, {len(problems):,} damaged{told}")
-    counts = {"fetches": len(stored), "endpoints": len(chosen), "forgotten_pages": forgotten}
+    out.console.print(f"{len(fetches):,} fetches of {len(chosen):,} endpoints, {len(problems):,} damaged{told}")
+    counts = {"fetches": len(fetches), "endpoints": len(chosen), "forgotten_pages": forgotten}
     out.document(counts | {"damaged": problems}, ok=not problems)
     return not problems
