@@ -1,0 +1,341 @@
+"""What other tools do quietly, measured: each situation ends here in a failure, a verdict or the right rows.
+
+Each test goes the whole way, from a real server to rows in DuckDB. Its docstring says what others did.
+"""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
+
+CURSOR = {"paginator": {"type": "cursor", "path": "next", "param": "cursor"}}
+SECRET = "s3cr3t-0f-th3-sh0p"
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with api_of_its_own() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SHOP_KEY", SECRET)
+    with state_in(tmp_path):
+        yield
+
+
+@pytest.fixture
+def shop(api: Api, tmp_path: Path) -> Any:
+    """Makes the line of an endpoint of the API."""
+    return lambda endpoint, **source: Whole(tmp_path / "here", api.url, endpoint, source)
+
+
+def things(*numbers: int) -> list[dict[str, int]]:
+    return [{"id": n} for n in numbers]
+
+
+def nothing_counts(shop: Whole) -> bool:
+    """Whether nothing is loaded, the fetch has failed, and the check of completeness says so."""
+    return shop.values() == [] and shop.verdicts() == ["failed"] and "is failed" in shop.problems()["complete"]
+
+
+@pytest.mark.parametrize("sign", [{"total": "total"}, {"total_pages": "pages"}, {"has_more": "more"}])
+def test_page_3_of_5_answers_404(api: Api, shop: Any, sign: dict[str, str]) -> None:
+    """Others, told to ignore a 404: 10 of 20 rows, success."""
+    more = {"total": 20, "pages": 5, "more": True}
+    here = shop({"paginator": {"type": "page", **sign}, "primary_key": None, "write": "replace"})
+    api.answer = page_404(more)
+
+    told = here.run()
+
+    assert "HTTP 404" in told
+    assert nothing_counts(here)
+
+
+def page_404(more: dict[str, Any]) -> Any:
+    """Pages of four by their number, and no third one."""
+
+    def answer(asked: Asked) -> Any:
+        number = int(asked.query["page"])
+        return Reply({}, 404) if number == 3 else {"data": things(*range(4 * number, 4 * number + 4)), **more}
+
+    return answer
+
+
+def test_page_3_of_5_answers_404_where_a_404_is_the_sign_of_the_end_and_a_total_is_known(api: Api, shop: Any) -> None:
+    api.answer = page_404({"total": 20})
+    here = shop({"paginator": {"type": "page", "until": 404}, "total": "total"})
+
+    told = here.run()
+
+    assert "the API says 20 records, and 8 came" in told
+    assert nothing_counts(here)
+
+
+HOLED = ({"data": things(1), "next": "1"}, {"data": [], "next": "2"}, {"data": things(2, 3), "next": None})
+
+
+def test_page_2_is_empty_and_more_follow(api: Api, shop: Any) -> None:
+    """Others: 1 of 3 rows, success."""
+    api.pages(*HOLED)
+    here = shop(CURSOR)
+
+    told = here.run()
+
+    assert "page 1 holds no records and is not the last one" in told
+    assert nothing_counts(here)
+
+
+def test_page_2_is_empty_and_more_follow_and_the_file_says_that_this_is_so(api: Api, shop: Any) -> None:
+    api.pages(*HOLED)
+    here = shop({**CURSOR, "empty_page": "continue"})
+
+    told = here.run()
+
+    assert (told, here.values()) == ("", [1, 2, 3])
+
+
+@pytest.mark.parametrize("records", ["dat", "data.items", "Data", ""])
+def test_the_selector_is_misspelt(api: Api, shop: Any, records: str) -> None:
+    """All others: 0 rows, success."""
+    api.pages({"data": things(1, 2), "next": None})
+    here = shop({**CURSOR, "records": records})
+
+    told = here.run()
+
+    assert told.startswith("RequestFailed")
+    assert nothing_counts(here)
+
+
+@pytest.mark.parametrize("data", [None, {"things": {"nodes": [], "pageInfo": {"hasNextPage": False}}}])
+def test_graphql_tells_errors_inside_http_200(api: Api, shop: Any, data: Any) -> None:
+    """All others: 0 rows, success."""
+    api.answer = lambda _: {"data": data, "errors": [{"message": "field `things` is gone"}]}
+    asked = {"method": "POST", "body": {"query": "{ things { id } }", "variables": {}}, "records": "data.things.nodes"}
+    here = shop({**asked, "paginator": {"type": "graphql", "path": "data.things.pageInfo"}})
+
+    told = here.run()
+
+    assert told.startswith("RequestFailed")
+    assert nothing_counts(here)
+
+
+@pytest.mark.parametrize("cursors", ["A", "AB", "ABCDE", "0AB"])
+def test_the_same_cursor_comes_again_or_others_between(api: Api, shop: Any, cursors: str) -> None:
+    """Others went on until the server stopped; one saw A→A, and not A→B→A."""
+    numbers, following = itertools.count(), itertools.cycle(cursors)
+    api.answer = lambda _: {"data": things(next(numbers)), "next": next(following)}
+    here = shop(CURSOR)
+
+    told = here.run()
+
+    assert "circles" in told
+    assert len(api.asked) == len(cursors) + 1
+    assert nothing_counts(here)
+
+
+@pytest.mark.parametrize("way", ["next_url", "link"])
+def test_the_next_link_leads_to_another_host(api: Api, shop: Any, way: str) -> None:
+    """Others sent the bearer token there."""
+    with api_of_its_own() as elsewhere:
+        link = {"Link": f'<{elsewhere.url}/things?cursor=1>; rel="next"'}
+        api.answer = lambda _: Reply({"data": things(1), "next": f"{elsewhere.url}/things"}, headers=link)
+        paginator = {"type": "link"} if way == "link" else {"type": "next_url", "path": "next"}
+        here = shop({"paginator": paginator}, auth={"type": "bearer", "token": {"env": "SHOP_KEY"}})
+
+        told = here.run()
+
+        assert elsewhere.asked == []
+    assert api.asked[0].headers["authorization"] == f"Bearer {SECRET}"
+    assert told.startswith("RequestFailed")
+    assert nothing_counts(here)
+
+
+def test_http_400_with_the_key_in_the_query_and_rules_for_responses(api: Api, shop: Any, caplog: Any) -> None:
+    """Others printed the key."""
+    api.answer = lambda asked: Reply({"error": f"bad request: key {asked.query['key']}"}, 400)
+    here = shop(
+        {**CURSOR, "responses": [{"status": 400, "path": "error", "text": "too many", "means": "throttled"}]},
+        auth={"type": "api_key", "name": "key", "value": {"env": "SHOP_KEY"}, "place": "query"},
+        error_message=["error"],
+    )
+    caplog.set_level("DEBUG")
+
+    told = here.run()
+
+    assert api.asked[0].query["key"] == SECRET
+    assert "HTTP 400" in told
+    assert SECRET not in told + caplog.text
+    assert SECRET.encode() not in here.files()
+    assert nothing_counts(here)
+
+
+def test_retry_after_is_waited_for(api: Api, shop: Any) -> None:
+    """Others ignored it where nothing was said, or cut it to their own maximum."""
+    throttled = iter([Reply({}, 429, {"Retry-After": "1"})])
+    api.answer = lambda _: next(throttled, None) or {"data": things(1), "next": None}
+    here = shop(CURSOR)
+
+    told = here.run()
+
+    first, second = api.asked
+    assert second.at - first.at >= 1
+    assert (told, here.values()) == ("", [1])
+
+
+def test_retry_after_is_longer_than_the_longest_wait(api: Api, shop: Any) -> None:
+    api.answer = lambda _: Reply({}, 429, {"Retry-After": "7200"})
+    here = shop(CURSOR)
+
+    told = here.run()
+
+    assert told.startswith("TransientFailure")
+    assert len(api.asked) == 1
+    assert here.values() == []
+
+
+def test_the_token_is_revoked_on_page_2(api: Api, shop: Any) -> None:
+    """Others: the run fails, no new token."""
+    tokens = (f"token-{n}" for n in itertools.count())
+    good = set[str]()
+
+    def answer(asked: Asked) -> Any:
+        if asked.path == "/token":
+            good.clear()
+            good.add(token := next(tokens))
+            return {"access_token": token, "token_type": "Bearer", "expires_in": 3600}
+        if asked.headers.get("authorization", "").removeprefix("Bearer ") not in good:
+            return Reply({"error": "expired"}, 401, {"WWW-Authenticate": "Bearer"})
+        page = int(asked.query.get("cursor", 0))
+        if page == 0:
+            good.clear()
+        return {"data": things(page), "next": str(page + 1) if page < 3 else None}
+
+    api.answer = answer
+    auth = {"type": "oauth2_client_credentials", "token_url": f"{api.url}/token", "client_id": "shop"}
+    here = shop(CURSOR, auth={**auth, "client_secret": {"env": "SHOP_KEY"}})
+
+    told = here.run()
+
+    assert (told, here.values()) == ("", [0, 1, 2, 3])
+    assert sum(asked.path == "/token" for asked in api.asked) == 2
+
+
+def test_one_integer_is_above_int64(api: Api, shop: Any) -> None:
+    """Others: the run fails, and the next run fails again without asking the API."""
+    records = [{"id": 1, "n": 1}, {"id": 2, "n": 2**63 + 1}, {"id": 3, "n": -5}]
+    api.answer = lambda _: {"data": records, "next": None}
+    here = shop(CURSOR)
+
+    told = [here.run(), here.run()]
+
+    assert told == ["", ""]
+    assert here.values("n") == [-5, 1, 2**63 + 1]
+
+
+def test_keys_ab_in_large_and_small_letters(api: Api, shop: Any) -> None:
+    """Others: one value lost."""
+    api.answer = lambda _: {"data": [{"id": 1, "Ab": "large", "ab": "small"}], "next": None}
+    here = shop(CURSOR)
+
+    told = here.run()
+
+    columns = here.ask("SELECT * EXCLUDE (_id, _fetch, _page, _position, _hash) FROM w.shop.things")
+    assert told == ""
+    assert sorted(columns[0], key=str) == [1, "large", "small"]
+
+
+def test_an_int_comes_first_and_then_a_float(api: Api, shop: Any) -> None:
+    """Others: two columns."""
+    api.pages({"data": [{"id": 1, "n": 1}], "next": "1"}, {"data": [{"id": 2, "n": 1.5}], "next": None})
+    here = shop(CURSOR)
+
+    told = here.run()
+
+    names = here.ask("SELECT column_name FROM duckdb_columns() WHERE table_name = 'things' AND column_name ^@ 'n'")
+    assert (told, here.values("n"), names) == ("", [1, 1.5], [("n",)])
+
+
+def test_a_cursor_a_parent_and_a_parent_gains_older_rows(api: Api, shop: Any) -> None:
+    """Others: 15 of 17 rows."""
+    day = "2026-01-{:02}T00:00:00Z"
+    rows = {
+        "old": [{"id": n, "at": day.format(n + 1)} for n in range(5)],
+        "new": [{"id": 100 + n, "at": day.format(20 + n)} for n in range(10)],
+    }
+    api.answer = lambda asked: {
+        "data": [row for row in rows[asked.path.rpartition("/")[2]] if row["at"] >= asked.query["since"]],
+        "next": None,
+    }
+    feed = {"feed": {"from": "since", "start": "2026-01-01", "position": "at"}, "path": "/things/{parent}"}
+    here = shop({**CURSOR, **feed, "partitions": {"by": {"parent": ["old", "new"]}}, "newest_by": "at"} | AT)
+    told = [here.run("old"), here.run("new")]
+    rows["old"] += [{"id": 50, "at": day.format(8)}, {"id": 51, "at": day.format(9)}]
+
+    told += [here.run("new"), here.run("old")]
+
+    assert told == [""] * 4
+    assert len(here.values()) == 17
+
+
+AT = {"columns": {"at": {"type": "timestamptz"}}}
+
+
+def test_the_walk_fails_on_page_8_of_10(api: Api, shop: Any) -> None:
+    """Others: page 1 again."""
+    down = [True]
+
+    def answer(asked: Asked) -> Any:
+        page = int(asked.query.get("cursor", 0))
+        if page == 7 and down[0]:
+            return Reply({}, 503, {"Retry-After": "0"})
+        return {"data": things(page), "next": str(page + 1) if page < 9 else None}
+
+    api.answer = answer
+    here = shop(CURSOR)
+    assert "503" in here.run()
+    asked, down[0] = len(api.asked), False
+
+    told = here.run()
+
+    assert (told, here.values()) == ("", list(range(10)))
+    assert [one.query["cursor"] for one in api.asked[asked:]] == ["7", "8", "9"]
+
+
+@pytest.mark.parametrize("paginator", [CURSOR["paginator"], {"type": "page", "until": "short_page", "first": 0}])
+def test_a_full_page_whose_records_are_all_left_out(api: Api, shop: Any, paginator: dict[str, Any]) -> None:
+    """One other ended there once."""
+    days = ["2026-01-01T12:00:00Z", "2026-01-02T00:00:00Z", "2026-01-01T23:59:59Z", "2026-01-01T01:00:00Z"]
+    pages = [[{"id": 2 * n + m, "at": at} for m in range(2)] for n, at in enumerate(days)]
+    pages[-1].pop()
+
+    def answer(asked: Asked) -> Any:
+        page = int(asked.query.get("cursor", asked.query.get("page", 0)))
+        return {"data": pages[page], "next": str(page + 1) if page + 1 < len(pages) else None}
+
+    api.answer = answer
+    window = {"window": {"from": "from", "until": "until", "inclusive": True, "position": "at"}}
+    daily = {"partitions": {"every": "day", "start": "2026-01-01"}, "changes": "immutable"}
+    here = shop({"paginator": paginator, **window, **daily, **AT})
+
+    told = here.run("2026-01-01")
+
+    assert (told, here.values()) == ("", [0, 1, 4, 5, 6])
+    assert here.ask("SELECT received, inserted, filtered FROM w._ingest.fetches") == [(7, 5, 2)]
+
+
+@pytest.mark.parametrize("token", ["0", 0, "&=+%/ ", "ключ", "null", "-1", "false"])
+def test_the_token_is_0_or_as_odd(api: Api, shop: Any, token: str | int) -> None:
+    """One other took 0 for nothing, and ended."""
+    last, first = {"data": things(2), "next": None}, {"data": things(1), "next": token}
+    api.answer = lambda asked: last if asked.query.get("cursor") == str(token) else first
+    here = shop(CURSOR)
+
+    told = here.run()
+
+    assert (told, here.values()) == ("", [1, 2])
