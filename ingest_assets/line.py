@@ -23,8 +23,9 @@ from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.auth import Exchanged
 from ingest_assets.http.client import Client, Wait
-from ingest_assets.http.limits import Limiter, RateLimit
+from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import origin
+from ingest_assets.http.rates import Allowed
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
@@ -433,12 +434,13 @@ class Line:
         model = self.settled.endpoints[endpoint]
         base = model.base_url or self.settled.base_url
         credential = self.settled.auth.credential_id(self.secrets)
-        buckets = [("", self.settled.rate_limit), (endpoint, model.rate_limit)]
+        named = [(f"bucket {name}", self.settled.buckets[name]) for name in model.bucket]
+        buckets = [(endpoint, model.rate_limit), *named, ("", self.settled.rate_limit)]
         return Client(
             base,
             self.settled.auth,
             self.secrets,
-            [self._limiter(base, credential, *bucket) for bucket in buckets if bucket[1] or not bucket[0]],
+            [self._limiter(base, credential, *bucket, model.cost) for bucket in buckets if bucket[1] or not bucket[0]],
             connect_timeout_seconds=self.pace.connect_timeout_seconds,
             read_timeout_seconds=self.pace.read_timeout_seconds,
             retry=RetryPolicy(seconds=self.pace.retry_seconds),
@@ -459,11 +461,12 @@ class Line:
         limits = self.settled.rate_limit if of_the_api else ()
         return self._limiter(auth.exchange_url(), credential, "", limits)
 
-    def _limiter(self, url: str, credential: str, bucket: str, limits: Sequence[RateLimit]) -> Limiter:
+    def _limiter(self, url: str, credential: str, bucket: str, limits: Sequence[Allowed], cost: int = 1) -> Limiter:
         return Limiter(
             limits_folder(),
             f"{origin(url)} {credential} {bucket}",
             limits,
+            points=cost,
             share=self.pace.share,
             max_wait_seconds=self.pace.max_wait.total_seconds(),
         )

@@ -11,12 +11,15 @@ import json
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from ingest_assets.errors import Locked
 
 _POLL_SECONDS = 0.02
+# What is shorter is filled up to it: a file system takes far longer to cut a file than to write over it.
+_TOLD_BYTES = 200
 
 
 def _holder(file: Path) -> str:
@@ -36,12 +39,20 @@ def _try(descriptor: int) -> bool:
     return True
 
 
+def _tell(descriptor: int, holder: Mapping[str, Any]) -> None:
+    told = json.dumps(holder).encode().ljust(_TOLD_BYTES)
+    os.pwrite(descriptor, told, 0)
+    if os.fstat(descriptor).st_size > len(told):  # what a longer-named holder wrote would follow
+        os.ftruncate(descriptor, len(told))
+
+
 @contextlib.contextmanager
-def held(file: Path, what: str, wait_seconds: float) -> Iterator[None]:
+def held(file: Path, what: str, wait_seconds: float, poll_seconds: float = _POLL_SECONDS) -> Iterator[None]:
     """Hold the lock on `file` (made if missing, mode 0600) while inside; `what` is shown to those who wait.
 
-    Raises `Locked` after `wait_seconds`, naming the holder's process, what it does and for how long. Not
-    re-entrant: asking again inside waits for itself and fails.
+    Who waits looks about every `poll_seconds`: make it short where the lock is held for moments. Raises `Locked` after
+    `wait_seconds`, naming the holder's process, what it does and for how long. Not re-entrant: asking again inside
+    waits for itself and fails.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -52,10 +63,8 @@ def held(file: Path, what: str, wait_seconds: float) -> Iterator[None]:
                 raise Locked(
                     f"{file.name} is held by {_holder(file)}; waited {wait_seconds:.0f} s. Try later, or end it"
                 )
-            time.sleep(_POLL_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter, not a secret
-        told = json.dumps({"pid": os.getpid(), "what": what, "since": time.time()}).encode()
-        os.ftruncate(descriptor, 0)  # what a longer-named holder wrote would follow otherwise
-        os.pwrite(descriptor, told, 0)
+            time.sleep(poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter, not a secret
+        _tell(descriptor, {"pid": os.getpid(), "what": what, "since": time.time()})
         yield
     finally:
         os.close(descriptor)

@@ -1,5 +1,6 @@
 """The rules of a source file's models, each with its refusal; bounds of days; how times are written."""
 
+import re
 from datetime import UTC, date, datetime
 
 import pytest
@@ -152,6 +153,9 @@ def test_the_three_shapes_are_accepted(fields):
         ({**KEY, "fresh_within": "26h"}, "write PT26H"),
         ({**KEY, "fresh_within": "2 days"}, "write P2D"),
         ({**KEY, "fresh_within": 26}, "expected a duration with its unit, such as PT1S"),
+        ({**KEY, "rate_limit": 5}, "expected {requests: 25, per: PT1S}, {points: 900, per: PT1M} or {in_flight: 4}"),
+        ({**KEY, "rate_limit": {"in_flight": 0}}, "greater than 0"),
+        ({**KEY, "cost": 0}, "greater than 0"),
         ({**KEY, "rate_limit": {"requests": 5, "per": 60}}, "expected a duration with its unit, such as PT1S"),
         ({**KEY, "rate_limit": {"requests": 5, "per": 0.5}}, "expected a duration with its unit, such as PT1S"),
         ({**KEY, "rate_limit": {"requests": 5, "per": "1 min"}}, "write PT1M"),
@@ -220,6 +224,33 @@ def test_names_of_the_databases_own_schemas_are_refused(name):
         source(name=name)
 
     assert name in RESERVED_NAMES
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"orders": {"cost": 5}}, "a cost counts in limits of points, and none holds here"),
+        ({"orders": {"cost": 5, "rate_limit": {"points": 4, "per": "PT1S"}}}, "5 points fits into no limit of 4"),
+        ({"orders": {"cost": 5}, "rate_limit": {"points": 4, "per": "PT1S"}}, "5 points fits into no limit of 4"),
+        ({"orders": {"bucket": "search"}}, "'search' is not one of the source's buckets; there are none"),
+        (
+            {"orders": {"bucket": ["read", "read"]}, "buckets": {"read": {"requests": 1, "per": "PT1S"}}},
+            "'read' stands twice",
+        ),
+        ({"buckets": {"read": {"requests": 1, "per": "PT1S"}}}, "no endpoint counts in it: say `bucket: read`"),
+        ({"orders": {"bucket": "read"}, "buckets": {"read": []}}, "expected at least one limit, such as"),
+        ({"orders": {"bucket": "Read"}, "buckets": {"Read": {"in_flight": 1}}}, "is not a name: small letters"),
+    ],
+)
+def test_a_bucket_or_a_cost_that_counts_nowhere_is_refused(fields, message):
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        source(**fields)
+
+
+def test_a_cost_counts_in_the_points_of_a_bucket():
+    told = source(orders={"cost": 5, "bucket": "read"}, buckets={"read": {"points": 5, "per": "PT1M"}})
+
+    assert told.endpoints["orders"].bucket == ("read",)
 
 
 def test_an_endpoint_cannot_take_the_name_of_a_list_table():

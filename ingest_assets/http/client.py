@@ -88,7 +88,8 @@ class Response:
 class Client:
     """Fetches pages from the origin of `base_url`. One walk a client: it is not shared between threads.
 
-    All `limiters` have to grant each request. `error_message` are paths into an error's JSON body; what is
+    All `limiters` have to grant each request, in their order: the narrowest first, so that who waits for it holds no
+    slot of the others. `error_message` are paths into an error's JSON body; what is
     there is quoted in messages, cut to 200 characters. `responses` say which answers are no pages, whatever their
     status; the first that fits counts. `on_wait` is told of every wait before it begins,
     `on_asked` of every request once it is over.
@@ -129,6 +130,7 @@ class Client:
         self._sleep = sleep
         self._session = session()
         self._throttled = self._renewed = False
+        self._held = contextlib.ExitStack()  # the slots of the request that is under way
         self._exchange = self._made_exchange(tokens, token_limiter)
         self._log_filter = LogFilter(self._secrets)
         # urllib3 writes the path and query of each request to this log at level DEBUG.
@@ -173,7 +175,7 @@ class Client:
 
     def _attempt(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
         self._throttled = False
-        with self._tracer.attempt():
+        with self._tracer.attempt(), self._held:
             answer, answered = self._answered(request)
             with contextlib.closing(answer):
                 if answer.status_code not in _SUCCESS:
@@ -230,17 +232,20 @@ class Client:
         own = origin_of(request.url) == self.origin
         for _ in range(_MOST_TOKENS):
             token = self._exchange.token() if self._exchange is not None and own else None
-            with contextlib.ExitStack() as grants:
-                slots = [grants.enter_context(limiter.granted(self._before_grant)) for limiter in self._limiters if own]
-                if token is None or self._exchange is None or self._exchange.is_fresh(token):
-                    made = self._prepared(request, own)
-                    self.traffic.requests += 1
-                    self._tracer.sends(request.method, self._shown(request))
-                    answer = sent(self._session, made, self._timeouts, self._named(request))
-                    self._tracer.answered(answer.status_code)
-                    return answer, token
-                for give_back in slots:
-                    give_back()
+            self._held.close()  # a request before this one is over
+            limiters = self._limiters if own else ()
+            grants = [self._held.enter_context(limiter.granted(self._before_grant)) for limiter in limiters]
+            if token is None or self._exchange is None or self._exchange.is_fresh(token):
+                made = self._prepared(request, own)
+                self.traffic.requests += 1
+                self._tracer.sends(request.method, self._shown(request))
+                answer = sent(self._session, made, self._timeouts, self._named(request))
+                for grant in grants:
+                    grant.answered()
+                self._tracer.answered(answer.status_code)
+                return answer, token
+            for grant in grants:
+                grant.give_back()
         raise TransientFailure(
             f"{self._named(request)}: waiting for the rate limit takes longer than a token lives, {_MOST_TOKENS} times"
         )

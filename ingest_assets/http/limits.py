@@ -1,88 +1,76 @@
-"""At most N requests in any window, counted by whoever counts them, over all processes of the user.
+"""At most N requests in any window, counted by whoever counts them, over all processes and threads of the user.
 
-A request reaches the server some time between its grant and its response, so a grant holds its slot from the
-grant until a window after the *response*:
+A request reaches the server some time between its grant and its answer, so a grant holds its slot from the
+grant until a window after the *answer's head*:
 
-    grant ├── in flight ──┤ response ├──────── window ────────┤ free again
+    grant ├── in flight ──┤ answer ├──────── window ────────┤ free again
                   ↑ somewhere here the server counts it
 
-Whenever a request is granted, then, fewer than N others can be counted in the window that ends with it. The
-log of grants is a file a key, which all processes read and replace under a lock.
+Whenever a request is granted, then, fewer than N others can be counted in the window that ends with it: whatever the
+server's moment, no window of the stated length holds more than N, neither of grants nor of what it counts. No client
+can promise that and go faster: had a slot come free earlier, the server might have counted its request with its
+answer, and the new one at once. So N slots give N / (window + time to answer) requests a second at most.
+
+Who waits stands in a queue, and goes in the order of asking; a slot is kept for each, and nobody else takes it.
 """
 
 import contextlib
-import functools
 import hashlib
-import json
-import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from ingest_assets.durations import Duration
 from ingest_assets.errors import TransientFailure
-from ingest_assets.locks import held
+from ingest_assets.http import slots
+from ingest_assets.http.bounds import MARGIN_SECONDS, Flights, Window, bound
+from ingest_assets.http.rates import Allowed
+from ingest_assets.http.slots import Ask, Slots
 
-# No request is in flight for longer: its connect and read timeouts are far shorter, also with redirects.
-_LOST_SECONDS = 3600.0
-# A sleep may end a little early, and the next look would find the slot not quite free.
-_MARGIN_SECONDS = 0.001
 # Others may push back meanwhile, or end: look again at least so often.
 _LOOK_SECONDS = 30.0
-_LOCK_SECONDS = 60.0
 
 
-class RateLimit(BaseModel):
-    """At most so many requests in any window of this length."""
+class Grant:
+    """A request that was granted."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    def __init__(self, limiter: "Limiter", number: int | None) -> None:
+        self._limiter, self._number = limiter, number
 
-    requests: int = Field(gt=0, description="how many requests the API allows in a window")
-    per: Duration = Field(gt=timedelta(0), description="the window's length, as an ISO 8601 duration such as PT1M")
+    def answered(self) -> None:
+        """The head of the answer is here: the server has counted the request by now."""
+        if self._number is not None and not self._limiter.answered(self._number):
+            self._number = None
 
+    def give_back(self) -> None:
+        """The request was not made after all: it does not count."""
+        self._over(made=False)
 
-@dataclass
-class _Grant:
-    """One granted request. `ended` is when its response came, None while it is in flight."""
+    def over(self) -> None:
+        """The answer was received, or none came."""
+        self._over(made=True)
 
-    number: int
-    process: str
-    granted: float
-    ended: float | None = None
-
-
-@dataclass
-class _Log:
-    """What all processes know of one key. `monotonic` and `wall` are both clocks when it was written."""
-
-    monotonic: float
-    wall: float
-    grants: list[_Grant] = field(default_factory=list)
-    next_number: int = 0
-    keep_seconds: float = 0.0
-    held_back_until: float = -math.inf
+    def _over(self, *, made: bool) -> None:
+        number, self._number = self._number, None
+        if number is not None:
+            self._limiter.over(number, made=made)
 
 
 class Limiter:
     """Grants requests of one key: an origin and a credential, and a bucket where an API counts apart.
 
-    `limits` may be empty: then only `push_back` holds requests back. `share` uses at most that part of each
-    limit, where others use the same credential elsewhere. `max_wait_seconds` is the longest that a request
-    waits for its grant. `clock` is the same for all processes (monotonic
-    since the machine started), `wall` bridges a restart of the machine.
+    `limits` may be empty: then only `push_back` holds requests back. Each request counts as so many `points`.
+    `share` uses at most that part of each limit, where others use the same credential elsewhere. `max_wait_seconds`
+    is the longest that a request waits for its grant. `clock` is the same for all processes (monotonic since the
+    machine started), `wall` bridges a restart of the machine.
     """
 
     def __init__(
         self,
         folder: Path,
         key: str,
-        limits: Sequence[RateLimit] = (),
+        limits: Sequence[Allowed] = (),
         *,
+        points: int = 1,
         share: float = 1.0,
         max_wait_seconds: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
@@ -92,156 +80,91 @@ class Limiter:
         if not 0 < share <= 1:
             raise ValueError(f"share is a part of each limit, above 0 and at most 1, not {share}")
         self.max_wait_seconds = max_wait_seconds
-        self._file = folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".json")
-        self._limits = [(max(1, math.floor(limit.requests * share)), limit.per.total_seconds()) for limit in limits]
-        self._window = max((window for _, window in self._limits), default=0.0)
+        self._file = folder / (hashlib.sha256(key.encode()).hexdigest()[:32] + ".slots")
+        self._bounds = [bound(limit, share) for limit in limits]
+        self._window = max((one.window for one in self._bounds if isinstance(one, Window)), default=0.0)
+        self._flights = any(isinstance(one, Flights) for one in self._bounds)
+        self._points = points
         self._clock, self._wall, self._sleep = clock, wall, sleep
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @contextlib.contextmanager
-    def granted(
-        self, on_wait: Callable[[float, str], None] = lambda _seconds, _why: None
-    ) -> Iterator[Callable[[], None]]:
-        """Wait for a slot, and hold it while inside, which is to last until the response has come.
+    def granted(self, on_wait: Callable[[float, str], None] = lambda _seconds, _why: None) -> Iterator[Grant]:
+        """Wait for a slot, and hold it while inside, which is to last until the answer was received.
 
-        What is given inside gives the slot back, for a request that was not made after all. `on_wait` is told the
-        seconds before each wait, and what for. Raises TransientFailure, with the seconds that the API's limit asks
-        for, where the whole wait would be longer than `max_wait_seconds`.
+        `on_wait` is told the seconds before each wait, and what for. Raises TransientFailure, with the seconds that
+        the API's limit asks for, where the whole wait would be longer than `max_wait_seconds`.
         """
-        number = self._wait_for_grant(on_wait)
+        grant = Grant(self, self._wait_for_grant(on_wait))
         try:
-            yield lambda: self._forget(number)
+            yield grant
         finally:
-            if number is not None:
-                self._end(number)
+            grant.over()
 
     def push_back(self, seconds: float) -> None:
         """Let no process have a grant for so many seconds, as a 429 or a Retry-After asks."""
-        with self._log() as log:
-            log.held_back_until = max(log.held_back_until, self._clock() + seconds)
+        with self._slots() as here:
+            here.state.held_back_until = max(here.state.held_back_until, here.now + seconds)
+
+    def answered(self, number: int) -> bool:
+        """Count a request from now on for a window; whether it still is to be told when it is over."""
+        with self._slots() as here:
+            ask = here.find(number)
+            if ask is not None:
+                here.end(ask)
+                if not self._flights:
+                    here.remove(ask)
+        return self._flights
+
+    def over(self, number: int, *, made: bool) -> None:
+        """A request needs its slot no longer; unless it was `made`, it does not count either."""
+        with self._slots() as here:
+            ask = here.find(number)
+            if ask is not None:
+                if made:
+                    here.end(ask)
+                here.remove(ask)
 
     def _wait_for_grant(self, on_wait: Callable[[float, str], None]) -> int | None:
-        waited = 0.0
-        while True:
-            with self._log() as log:
-                seconds, why = self._wait(log)
-                if seconds <= 0:
-                    return self._grant(log)
-            if waited + seconds > self.max_wait_seconds:
-                raise TransientFailure(
-                    f"{why}: the next request may go in {seconds:.0f} s, longer than the {self.max_wait_seconds:.0f} s "
-                    "allowed. Run again later",
-                    wait_seconds=waited + seconds,
-                )
-            step = min(seconds + _MARGIN_SECONDS, _LOOK_SECONDS)
-            on_wait(step, why)
-            self._sleep(step)
-            waited += step
+        waited, number = 0.0, None
+        with contextlib.ExitStack() as leaving:
+            while True:
+                with self._slots() as here:
+                    ask = here.find(number) or here.add(number, self._points)
+                    seconds, why = self._turn(here, ask)
+                    step = min(seconds + MARGIN_SECONDS, _LOOK_SECONDS)
+                    if seconds <= 0:
+                        leaving.pop_all()
+                        return self._grant(here, ask)
+                    ask.looks = here.now + step
+                    if number is None:
+                        leaving.callback(self.over, ask.number, made=False)
+                    number = ask.number
+                if waited + seconds > self.max_wait_seconds:
+                    raise TransientFailure(
+                        f"{why}: the next request may go in {seconds:.0f} s, longer than the "
+                        f"{self.max_wait_seconds:.0f} s allowed. Run again later",
+                        wait_seconds=waited + seconds,
+                    )
+                on_wait(step, why)
+                self._sleep(step)
+                waited += step
 
-    def _wait(self, log: _Log) -> tuple[float, str]:
+    def _turn(self, here: Slots, ask: Ask) -> tuple[float, str]:
         """How many seconds until a request may be granted, as things stand, and what for."""
-        now = self._clock()
-        waits = [(log.held_back_until - now, "held back by the API")]
-        for most, window in self._limits:
-            # What is in flight now comes free a window from now at the earliest.
-            free = sorted((now if grant.ended is None else grant.ended) + window for grant in log.grants)
-            occupied = [moment for moment in free if moment >= now]
-            if len(occupied) >= most:
-                # Equal is not yet free, for then the server might count both at the window's two ends.
-                wait = max(occupied[len(occupied) - most] - now, _MARGIN_SECONDS)
-                waits.append((wait, f"limit of {most} requests in {window:g} s"))
-        return max(waits)
+        seconds, why = self._wait(here, ask)
+        return self._wait(here, ask) if seconds > 0 and here.bury() else (seconds, why)
 
-    def _grant(self, log: _Log) -> int | None:
-        if not self._limits:
+    def _wait(self, here: Slots, ask: Ask) -> tuple[float, str]:
+        waits = [(here.state.held_back_until - here.now, "held back by the API")]
+        return max(waits + [(one.wait(here, ask), str(one)) for one in self._bounds])
+
+    def _grant(self, here: Slots, ask: Ask) -> int | None:
+        if not self._bounds:
+            here.remove(ask)
             return None
-        log.grants.append(_Grant(log.next_number, _this_process(), self._clock()))
-        log.next_number += 1
-        return log.next_number - 1
+        ask.granted = here.now
+        return ask.number
 
-    def _end(self, number: int) -> None:
-        with self._log() as log:
-            for grant in log.grants:
-                if grant.number == number and grant.ended is None:
-                    grant.ended = self._clock()
-
-    def _forget(self, number: int | None) -> None:
-        with self._log() as log:
-            log.grants = [grant for grant in log.grants if grant.number != number]
-
-    @contextlib.contextmanager
-    def _log(self) -> Iterator[_Log]:
-        """The log, for this process alone, and written when left."""
-        with held(self._file.with_suffix(".lock"), "granting requests", _LOCK_SECONDS):
-            log = self._read()
-            log.keep_seconds = max(log.keep_seconds, self._window)
-            self._tidy(log)
-            yield log
-            self._write(log)
-
-    def _read(self) -> _Log:
-        now, wall = self._clock(), self._wall()
-        try:
-            told = json.loads(self._file.read_bytes())
-            log = _Log(**{**told, "grants": [_Grant(*grant) for grant in told["grants"]]})
-        except FileNotFoundError:
-            return _Log(now, wall)
-        except (ValueError, TypeError, KeyError):
-            # A power cut can tear it. Nothing is known of what was granted, so a window passes without any.
-            return _Log(now, wall, held_back_until=now + self._window)
-        if log.monotonic > now:
-            _shift(log, now - max(0.0, wall - log.wall) - log.monotonic)
-        return log
-
-    def _tidy(self, log: _Log) -> None:
-        """End what is lost, and forget what no window reaches."""
-        now = self._clock()
-        for grant in log.grants:
-            if grant.ended is None and (now - grant.granted > _LOST_SECONDS or not _alive(grant.process)):
-                grant.ended = now
-        log.grants = [grant for grant in log.grants if grant.ended is None or grant.ended + log.keep_seconds >= now]
-
-    def _write(self, log: _Log) -> None:
-        log.monotonic, log.wall = self._clock(), self._wall()
-        told = {**vars(log), "grants": [[g.number, g.process, g.granted, g.ended] for g in log.grants]}
-        new = self._file.with_suffix(".new")
-        new.write_text(json.dumps(told))
-        new.replace(self._file)
-
-
-def _shift(log: _Log, seconds: float) -> None:
-    """Put every time on the clock of a machine that was started again."""
-    log.held_back_until += seconds
-    for grant in log.grants:
-        grant.granted += seconds
-        grant.ended = None if grant.ended is None else grant.ended + seconds
-
-
-def _started(pid: int) -> str:
-    """When a process began, where the system tells: with it, a number that is used again is not mistaken."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (OSError, IndexError):
-        return ""
-
-
-def _this_process() -> str:
-    return _name_of(os.getpid())
-
-
-@functools.lru_cache(maxsize=1)
-def _name_of(pid: int) -> str:
-    return f"{pid}:{_started(pid)}"
-
-
-def _alive(process: str) -> bool:
-    if process == _this_process():
-        return True
-    pid, _, started = process.partition(":")
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return _started(int(pid)) == started
+    def _slots(self) -> contextlib.AbstractContextManager[Slots]:
+        return slots.opened(self._file, self._window, self._clock, self._wall)

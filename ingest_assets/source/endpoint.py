@@ -9,8 +9,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 from ingest_assets.contract import Children, Columns, Contract, Names, Tombstone, Write
 from ingest_assets.durations import Duration
 from ingest_assets.http.decoders import Decoder, Json
-from ingest_assets.http.limits import RateLimit
 from ingest_assets.http.paginators import Paginator, SinglePage
+from ingest_assets.http.rates import Limit
 from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.total import Total
@@ -19,11 +19,15 @@ from ingest_assets.periods import Periods
 from ingest_assets.source import endpoint_rules
 from ingest_assets.source.changes import Changes, Feed, Window
 from ingest_assets.source.count import Count
-from ingest_assets.source.model import Model, one_or_more, refuse
+from ingest_assets.source.model import Model, refuse
 from ingest_assets.source.volume import Volume
 
 RateLimits = Annotated[
-    tuple[RateLimit, ...], BeforeValidator(one_or_more, json_schema_input_type=RateLimit | tuple[RateLimit, ...])
+    tuple[Limit, ...],
+    BeforeValidator(
+        lambda given: given if isinstance(given, list | tuple) else (given,),
+        json_schema_input_type=Limit | tuple[Limit, ...],
+    ),
 ]
 Key = Annotated[Names, WithJsonSchema({"anyOf": [{"type": "string"}, {"items": {"type": "string"}, "type": "array"}]})]
 
@@ -64,6 +68,8 @@ class Endpoint(Model):
         (), description="what answers of this endpoint mean beyond their status; looked at before the source's rules"
     )
     rate_limit: RateLimits = Field((), description="limits of this endpoint alone, beside the source's")
+    bucket: Key = Field((), description="the source's buckets that its requests count in, too")
+    cost: int = Field(1, gt=0, description="how many points each of its requests counts")
     window: Window | None = None
     feed: Feed | None = None
     partitions: Partitions | None = None

@@ -52,7 +52,10 @@ class Source(Model):
         description="what answers mean beyond their status, such as throttling in a 403, a 400 or a 200; the first "
         "rule that fits says",
     )
-    rate_limit: RateLimits = ()
+    rate_limit: RateLimits = Field((), description="limits that all requests count in")
+    buckets: dict[str, RateLimits] = Field(
+        default_factory=dict, description="limits, by a name of your own, of the endpoints that name it as their bucket"
+    )
     max_wait: Duration = Field(timedelta(minutes=15), description="the longest single wait for a limit or Retry-After")
     resume_within: Duration = Field(timedelta(days=1), description="how old an unfinished walk may be to go on")
     error_message: Texts = Field(

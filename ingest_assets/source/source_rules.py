@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from ingest_assets.http.rates import Allowed, PointLimit
 from ingest_assets.source.changes import SeenByFeed
 from ingest_assets.source.endpoint import Endpoint, listed
 from ingest_assets.source.endpoint_rules import header_problems, url_problems
@@ -20,6 +21,7 @@ def problems(source: "Source") -> Iterator[Problem]:
     """All that is broken in a source, beside what its endpoints know themselves."""
     yield from _name_problems(source)
     yield from _source_problems(source)
+    yield from _bucket_problems(source)
     yield from _placeholder_problems(source)
 
 
@@ -28,8 +30,8 @@ def _name_problems(source: "Source") -> Iterator[Problem]:
         yield (), f"{source.name!r} is a schema of the database's own: rename the file"
     elif not NAME.fullmatch(source.name):
         yield (), f"the file's name {source.name!r} {NO_NAME}"
-    for part, names in (("endpoints", [*source.endpoints]), ("settings", [*source.settings])):
-        for name in names:
+    for part in ("endpoints", "settings", "buckets"):
+        for name in getattr(source, part):
             if not NAME.fullmatch(name):
                 yield (part, name), f"{name!r} {NO_NAME}"
     for name in sorted(BUILT_IN & set(source.settings)):
@@ -56,6 +58,37 @@ def _source_problems(source: "Source") -> Iterator[Problem]:
                 f"{changes.feed!r} is not another endpoint of this source; there are {others or 'none'}",
             )
     yield from _listed_problems(source)
+
+
+def _bucket_problems(source: "Source") -> Iterator[Problem]:
+    for name, limits in source.buckets.items():
+        if not limits:
+            yield ("buckets", name), "expected at least one limit, such as {requests: 30, per: PT1M}"
+        if not any(name in endpoint.bucket for endpoint in source.endpoints.values()):
+            yield ("buckets", name), f"no endpoint counts in it: say `bucket: {name}` at those that do"
+    for name, endpoint in source.endpoints.items():
+        known = ", ".join(source.buckets) or "none"
+        strange = [one for one in endpoint.bucket if one not in source.buckets]
+        for bucket in strange:
+            yield ("endpoints", name, "bucket"), f"{bucket!r} is not one of the source's buckets; there are {known}"
+        for bucket in sorted({one for one in endpoint.bucket if endpoint.bucket.count(one) > 1}):
+            yield ("endpoints", name, "bucket"), f"{bucket!r} stands twice"
+        if not strange:
+            yield from _cost_problems(source, name, endpoint)
+
+
+def _cost_problems(source: "Source", name: str, endpoint: Endpoint) -> Iterator[Problem]:
+    limits: list[Allowed] = [*source.rate_limit, *endpoint.rate_limit]
+    limits += [limit for bucket in endpoint.bucket for limit in source.buckets[bucket]]
+    points = [limit.points for limit in limits if isinstance(limit, PointLimit)]
+    if "cost" in endpoint.model_fields_set and not points:
+        yield (
+            ("endpoints", name, "cost"),
+            "a cost counts in limits of points, and none holds here: write such as {points: 900, per: PT1M}",
+        )
+    for most in points:
+        if endpoint.cost > most:
+            yield ("endpoints", name, "cost"), f"a request of {endpoint.cost} points fits into no limit of {most}"
 
 
 def _listed_problems(source: "Source") -> Iterator[Problem]:

@@ -235,12 +235,17 @@ def test_a_429_holds_back_every_process_for_what_it_asks(api, client_for, clock,
     assert client.traffic.retry_wait_seconds == 30.0
 
 
+def held_back(limiter):
+    with limiter._slots() as here:
+        return here.state.held_back_until
+
+
 def test_a_429_without_retry_after_holds_back_every_process_too(api, client_for, clock, tmp_path):
     api.answer(429).answer(200, b"fine")
     limiter = Limiter(tmp_path, "key", clock=clock, sleep=clock.sleep)
     pushed = []
 
-    client_for(api.url, limiters=[limiter], on_wait=lambda _: pushed.append(limiter._read().held_back_until)).fetch(
+    client_for(api.url, limiters=[limiter], on_wait=lambda _: pushed.append(held_back(limiter))).fetch(
         PageRequest(api.url), whole
     )
 

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from ingest_assets.errors import TransientFailure
-from ingest_assets.http.limits import Limiter, RateLimit
+from ingest_assets.http.limits import Limiter
+from ingest_assets.http.rates import RateLimit
 
 FORKS = multiprocessing.get_context("spawn")
 
@@ -217,7 +218,7 @@ def test_a_torn_file_lets_a_window_pass(tmp_path, clock):
     limiter = Limiter(tmp_path, "key", [limit(1, 60)], clock=clock, sleep=clock.sleep)
     with limiter.granted():
         pass
-    (file,) = tmp_path.glob("*.json")
+    (file,) = tmp_path.glob("*.slots")
     file.write_bytes(file.read_bytes()[:10])
 
     with limiter.granted():
@@ -233,7 +234,7 @@ def test_the_folder_is_for_its_user_alone_and_names_no_key(tmp_path):
         pass
 
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert not [file for file in folder.iterdir() if "example" in file.name + file.read_text()]
+    assert not [file for file in folder.iterdir() if "example" in file.name + file.read_bytes().decode("latin-1")]
 
 
 def test_a_grant_takes_little_time(tmp_path):

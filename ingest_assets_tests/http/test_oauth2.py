@@ -19,8 +19,9 @@ from ingest_assets.errors import ConfigError, RequestFailed, TransientFailure
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.auth.exchanged import Answer
 from ingest_assets.http.client import Client
-from ingest_assets.http.limits import Limiter, RateLimit
+from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.rates import RateLimit
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
 

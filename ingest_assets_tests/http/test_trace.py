@@ -10,8 +10,9 @@ import pytest
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http.auth import ApiKey
 from ingest_assets.http.client import Client
-from ingest_assets.http.limits import Limiter, RateLimit
+from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.rates import RateLimit
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
