@@ -5,6 +5,7 @@
     ├── TransientFailure    try again later: nothing is wrong with the file
     │   └── Locked          another process holds the lock: wait for it, or end it
     ├── RequestFailed       give up: the API refused, and the same request would be refused again
+    │   └── CursorExpired   begin the walk anew: the API no longer knows where it stood
     ├── WalkIncomplete      the walk did not reach its end: nothing of it counts as done
     ├── ContractBroken      stop this table: what came does not fit what was promised
     └── StorageFailed       a disk is full, or a stored file is not what was written
@@ -46,6 +47,10 @@ class RequestFailed(IngestError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class CursorExpired(RequestFailed):
+    """A walk that went on after a rest was refused at once: its cursor is no longer known."""
 
 
 class WalkIncomplete(IngestError):

@@ -25,6 +25,8 @@ class LogWatcher:
 
     def page(self, progress: Progress) -> None:
         """See `Watcher`."""
+        if progress.anew:
+            self.log(f"{progress.label}: begins anew, the unfinished walk is given up: {progress.anew}")
         if progress.resumed:
             self.log(
                 f"{progress.label}: goes on after page {progress.pages - 1}, {progress.records:,} records are stored"

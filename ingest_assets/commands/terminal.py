@@ -74,6 +74,10 @@ class TerminalWatcher:
         self.interrupts.check()
         at = self._at(progress.label)
         at.now[progress.label] = progress
+        if progress.anew:
+            self.console.print(
+                f"{progress.label}: begins anew, the unfinished walk is given up: {progress.anew}", soft_wrap=True
+            )
         at.state = f"goes on after page {progress.pages - 1}" if progress.resumed else _partition(progress.label)
         self._print_now_and_then(progress.label)
 

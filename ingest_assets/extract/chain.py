@@ -12,7 +12,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.errors import CursorExpired, RequestFailed, WalkIncomplete
 from ingest_assets.extract.ending import check_empty, ended
 from ingest_assets.extract.expected import check_total, expected
 from ingest_assets.extract.request import Part, Walk, first_request
@@ -44,16 +44,17 @@ class End:
 def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
     """Walk a chain to its end, from after the pages of it that are stored.
 
-    Raises what `ask` raises, and WalkIncomplete or RequestFailed where the pages tell no acceptable end.
+    Raises what `ask` raises, and WalkIncomplete or RequestFailed where the pages tell no acceptable end; of that,
+    CursorExpired where the API no longer knows where the stored pages stopped.
     """
     trail, first = Trail(walk), first_request(walk)
     page: Page | None = None
     for entry in stored:
         page = trail.add(entry)
-    again = page is not None and walk.endpoint.paginator.by_place
+    rested, again = page, page is not None and walk.endpoint.paginator.by_place
     reason: str | None = None
     while reason is None:
-        if page is not None and (reason := ended(walk, page)):
+        if page is not None and (reason := _ended(walk, page, rested)):
             break
         check_empty(walk, trail)
         request = page.request if page is not None and again else trail.following(page, first)
@@ -61,12 +62,34 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
         try:
             entry = ask(request, page)
         except RequestFailed as error:
+            if page is not None and page is rested and error.status in walk.endpoint.expired_cursor:
+                _raise_expired(walk, page, error)
             reason = _ended_by(walk, error, is_first=request == first)
         else:
             page = trail.add(entry)
     check_total(walk, trail.first, trail.received)
     told = expected(walk, trail.first, trail.last, trail.received)
     return End(reason, told, trail.received, _position(walk, trail))
+
+
+def _ended(walk: Walk, page: Page, rested: Page | None) -> str | None:
+    """Why the chain ends with this page, or None; an error in the first answer after a rest may be of its cursor."""
+    try:
+        return ended(walk, page)
+    except RequestFailed as error:
+        if rested is not None and page.number == rested.number + 1 and error.status is None:
+            _raise_expired(walk, rested, error)
+        raise
+
+
+def _raise_expired(walk: Walk, rested: Page, error: RequestFailed) -> None:
+    """Raise CursorExpired for a refusal that met the first request after a rest, unless that named a place.
+
+    Anywhere else the same refusal is a failure: a cursor that was given a moment ago has to be known.
+    """
+    if not walk.endpoint.paginator.by_place:
+        told = f"the API no longer knows the way on from page {rested.number}, which was stored before: {error}"
+        raise CursorExpired(told, error.status) from error
 
 
 def _ended_by(walk: Walk, error: RequestFailed, *, is_first: bool) -> str:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
 
-from ingest_assets.errors import ConfigError, RequestFailed, WalkIncomplete
+from ingest_assets.errors import ConfigError, CursorExpired, RequestFailed, WalkIncomplete
 from ingest_assets.extract.chain import End, chain
 from ingest_assets.extract.expected import check, counted, expected
 from ingest_assets.extract.parts import StoredPages, ended_before, key_of, noted, of_part, parts_of, together
@@ -32,13 +32,14 @@ from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapsh
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a walk is: shown while it works."""
+    """How far a walk is: shown while it works. `anew` is why an unfinished one before it was given up."""
 
     label: str
     pages: int
     records: int
     bytes: int
     resumed: bool = False
+    anew: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,19 @@ class Puller:
         The snapshot's verdict is complete; open, where its period was not over and settled when the fetch began; or
         incomplete where the source file allows it. Anything else is raised:
         WalkIncomplete and RequestFailed end the fetch as failed; after a TransientFailure or a crash it can go on.
+        Where the API no longer knows where an unfinished walk stopped, that is given up and a new one begins at once.
         """
         refuse_made(walk, self._kept_out(walk))
         first = first_request(walk)
         opened = self._unfinished(walk, first) or self._new(walk, first)
+        try:
+            return self._reached(walk, opened)
+        except CursorExpired as error:
+            self._give_up(walk, opened, str(error))
+            return self._reached(walk, self._new(walk, first))
+
+    def _reached(self, walk: Walk, opened: OpenSnapshot) -> Snapshot:
+        """The fetch once it has ended; raises what `fetch` raises."""
         try:
             self._count(walk, opened)
             end = self._walk(walk, opened)
@@ -74,6 +84,8 @@ class Puller:
                 self._end(opened, walk, "failed", str(error))
                 raise
             return self._end(opened, walk, "incomplete", str(error))
+        except CursorExpired:
+            raise
         except (RequestFailed, ConfigError) as error:
             self._end(opened, walk, "failed", str(error))
             raise
@@ -88,8 +100,12 @@ class Puller:
         why_not = self._why_not(walk, first, opened)
         if why_not is None:
             return opened
-        opened.end("given_up", why_not)
+        self._give_up(walk, opened, why_not)
         return None
+
+    def _give_up(self, walk: Walk, opened: OpenSnapshot, why: str) -> None:
+        opened.end("given_up", why)
+        self.show(Progress(walk.label, 0, 0, 0, anew=why))
 
     def _why_not(self, walk: Walk, first: PageRequest, opened: OpenSnapshot) -> str | None:
         """Why an unfinished walk cannot go on, if so."""

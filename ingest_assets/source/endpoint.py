@@ -61,6 +61,11 @@ class Endpoint(Model):
     max_empty_pages: int = Field(
         100, ge=1, description="with empty_page: continue, after so many empty pages in a row the walk has failed"
     )
+    expired_cursor: tuple[int, ...] = Field(
+        (400, 404, 410),
+        description="statuses that say that an unfinished walk's cursor is no longer known: where it goes on and is "
+        "refused so at once, it is given up and a new one begins",
+    )
     incomplete: Literal["fail", "warn"] = Field(
         "fail", description="whether an incomplete walk is loaded with a warning"
     )

@@ -51,6 +51,12 @@ def test_a_walk_that_goes_on_says_so(watcher, lines):
     assert lines == ["shop.orders: goes on after page 9000, 900,000 records are stored"]
 
 
+def test_a_walk_that_begins_anew_is_told_with_its_reason(watcher, lines):
+    watcher.page(Progress("shop.orders", 0, 0, 0, anew="HTTP 410 Gone"))
+
+    assert lines == ["shop.orders: begins anew, the unfinished walk is given up: HTTP 410 Gone"]
+
+
 @pytest.mark.parametrize(("wait", "told"), [(Wait("limit", 4.9, "busy"), 0), (Wait("limit", 5.0, "busy"), 1)])
 def test_waits_for_the_limit_are_told_where_they_are_long(watcher, lines, wait, told):
     watcher.wait("shop.orders", wait)

@@ -72,7 +72,7 @@ TRUSTING = (
 )
 # A page without a link is how these say that it is the last.
 SILENT = ("link", "url_in_list")
-LYING = ("empty", "same_cursor", "first_again", "no_records", "no_sign", "refused")
+LYING = ("empty", "same_cursor", "first_again", "no_records", "no_sign", "refused", "gone")
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -99,8 +99,8 @@ class Things:
         body, headers = self._page(first), self._headers(first)
         if fault in ("500", "503", "429"):
             return self.answer({}, status=int(fault), headers={"Retry-After": "0"})
-        if fault == "refused":
-            return self.answer({}, status=403)
+        if fault in ("refused", "gone"):
+            return self.answer({}, status=403 if fault == "refused" else 410)
         if fault == "half":
             return self.answer(self.text(body)[:-1], headers=headers)
         if self.kind.endswith("404") and first and first >= len(self.records):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ingest_assets.errors import TransientFailure
+from ingest_assets.errors import RequestFailed, TransientFailure
 
 WALK = """\
 import sys
@@ -53,6 +53,92 @@ def test_a_walk_goes_on_with_the_page_that_failed(lab, api, answer, at):
     assert api.asked == [{"cursor": str(n)} if n else {} for n in range(at, 6)]
     assert lab.records(snapshot) == [{"id": n} for n in range(6)]
     assert lab.verdicts() == ["complete"]
+
+
+def forgetting(api, answer, refusal, *, until):
+    """The API answers so to each cursor until it was asked for a first page again, `until` times."""
+    told = pages(6)
+
+    def page(query):
+        firsts = sum("cursor" not in asked for asked in api.asked)
+        return refusal if "cursor" in query and firsts < until else answer(told[int(query.get("cursor", 0))])
+
+    return page
+
+
+@pytest.mark.parametrize("status", [400, 404, 410])
+def test_where_the_cursor_has_expired_the_walk_begins_anew_and_says_so(lab, api, answer, status):
+    dead(lab, api, answer, 3)
+    api.answer = forgetting(api, answer, answer({}, status=status), until=1)
+    lab.progress.clear()
+
+    snapshot = lab.fetch(lab.walk())
+
+    assert [asked.get("cursor") for asked in api.asked] == ["3", None, "1", "2", "3", "4", "5"]
+    assert lab.records(snapshot) == [{"id": n} for n in range(6)]
+    assert lab.verdicts() == ["given_up", "complete"]
+    reason = lab.stored()[0].manifest.ended.reason
+    assert f"no longer knows the way on from page 2, which was stored before: GET {api.url}" in reason
+    assert f"HTTP {status}" in reason
+    assert [told.anew for told in lab.progress if told.anew] == [reason]
+
+
+def test_by_which_status_a_cursor_expires_may_be_told(lab, api, answer):
+    dead(lab, api, answer, 3)
+    api.answer = forgetting(api, answer, answer({}, status=422), until=1)
+
+    lab.fetch(lab.walk({"expired_cursor": [422]}))
+
+    assert lab.verdicts() == ["given_up", "complete"]
+
+
+def test_a_cursor_may_expire_inside_a_good_answer(lab, api, answer):
+    dead(lab, api, answer, 3)
+    refusal = answer({"data": [], "next": None, "error": "invalid_cursor"})
+    api.answer = forgetting(api, answer, refusal, until=1)
+
+    snapshot = lab.fetch(lab.walk({"errors": "error"}))
+
+    assert lab.records(snapshot) == [{"id": n} for n in range(6)]
+    assert lab.verdicts() == ["given_up", "complete"]
+    assert "'invalid_cursor'" in lab.stored()[0].manifest.ended.reason
+
+
+@pytest.mark.parametrize("status", [401, 403, 422])
+def test_any_other_refusal_after_a_rest_is_a_failure(lab, api, answer, status):
+    dead(lab, api, answer, 3)
+    api.answer = forgetting(api, answer, answer({}, status=status), until=1)
+
+    with pytest.raises(RequestFailed, match=str(status)):
+        lab.fetch(lab.walk())
+
+    assert lab.verdicts() == ["failed"]
+
+
+@pytest.mark.parametrize("before", [0, 3])
+def test_in_the_middle_of_a_walk_the_same_answer_is_a_failure(lab, api, answer, before):
+    """Of a fresh walk, and of one that went on well at first."""
+    if before:
+        dead(lab, api, answer, before)
+    told = pages(6)
+    told[5] = answer({}, status=410)
+    api.pages(*told)
+
+    with pytest.raises(RequestFailed, match="410"):
+        lab.fetch(lab.walk())
+
+    assert lab.verdicts() == ["failed"]
+
+
+def test_a_new_walk_whose_cursors_expire_too_is_a_failure_and_begins_no_third_one(lab, api, answer):
+    dead(lab, api, answer, 3)
+    api.answer = forgetting(api, answer, answer({}, status=410), until=9)
+
+    with pytest.raises(RequestFailed, match="410"):
+        lab.fetch(lab.walk())
+
+    assert [asked.get("cursor") for asked in api.asked] == ["3", None, "1"]
+    assert lab.verdicts() == ["given_up", "failed"]
 
 
 def test_a_walk_that_goes_on_says_so(lab, api, answer):
