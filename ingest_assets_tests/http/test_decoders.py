@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_assets.errors import RequestFailed, TransientFailure
-from ingest_assets.http import decoders
-from ingest_assets.http.decoders import Json, JsonLines
+from ingest_assets.http.decoders import Json, JsonLines, json_places, pieces
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.structure import Located, is_whole, locate, split_array
 
@@ -207,7 +206,7 @@ def test_a_byte_order_mark_is_not_part_of_the_body():
 
 
 def test_a_large_body_comes_in_blocks_that_hold_each_record_once(monkeypatch):
-    monkeypatch.setattr(decoders, "_SMALL_BYTES", 1 << 20)
+    monkeypatch.setattr(pieces, "SMALL_BYTES", 1 << 20)
     rows = [{"id": n, "text": '"],{' * (n % 50)} for n in range(100_000)]
     body = json.dumps({"data": rows, "has_more": False}).encode()
 
@@ -352,7 +351,7 @@ def test_columns_may_be_the_body_itself():
 
 
 def test_many_columns_come_in_blocks_that_hold_each_record_once(monkeypatch):
-    monkeypatch.setattr(decoders, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(json_places, "BLOCK_BYTES", 1000)
     body = json.dumps({"hourly": {"a": list(range(100)), "b": list(range(100))}}).encode()
 
     blocks = list(Json().decode(io.BytesIO(body), COLUMNS))
@@ -402,7 +401,7 @@ def test_absent_columns_are_empty_where_the_file_says_so(body):
 
 
 def test_a_page_of_columns_that_is_too_large_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(decoders, "_SMALL_BYTES", 100)
+    monkeypatch.setattr(pieces, "SMALL_BYTES", 100)
 
     with pytest.raises(RequestFailed, match="ask for less at once"):
         columns(b'{"hourly": {"time": [' + b"1," * 100 + b"1]}}")

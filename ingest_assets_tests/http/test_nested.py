@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ingest_assets.errors import RequestFailed, TransientFailure
-from ingest_assets.http import decoders
-from ingest_assets.http.decoders import Json
+from ingest_assets.http.decoders import Json, pieces
 from ingest_assets.http.selector import Selector
 
 ITEMS = {"path": "data[].items[]"}
@@ -119,7 +118,7 @@ def test_a_large_page_of_nested_lists_is_read_in_blocks():
     page = Json().decode(io.BytesIO(body), Selector(path="data[].items[]"))
     blocks = list(page)
 
-    assert len(body) > decoders._SMALL_BYTES
+    assert len(body) > pieces.SMALL_BYTES
     assert len(blocks) > 1
     assert [json.loads(r)["id"] for block in blocks for r in map(bytes, block.records())] == list(range(20_000))
     assert (page.records, page.envelope) == (20_000, {"more": True})

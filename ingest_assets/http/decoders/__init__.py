@@ -1,0 +1,29 @@
+"""From the bytes of a page to its records, each as the text that the API sent, in blocks of a few megabytes.
+
+Nothing is parsed but the *envelope*, which is the body without the records. A body is read once, from begin to
+end, and memory does not grow with it:
+
+    {"has_more": true, "data": [ {…}, {…}, {…}, {…} ], "total": 4}
+     └──── envelope ─────────┘  └ block ┘ └ block ┘ └── envelope ┘
+
+    decoded         what all kinds give: blocks of records, the envelope, the last record
+    pieces          a body piece by piece
+    parsing         JSON parsed in part, or exactly
+    envelope        what a page says beside its records
+    json_list       records in one list               ┐
+    json_places     … in several places, or columns   │ JSON
+    json_document   which of these                    ┘
+    json_lines      JSON lines
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Block, Decoded
+from ingest_assets.http.decoders.json_document import Json
+from ingest_assets.http.decoders.json_lines import JsonLines
+
+Decoder = Annotated[Json | JsonLines, Field(discriminator="type")]
+
+__all__ = ["MAX_RECORD_BYTES", "Block", "Decoded", "Decoder", "Json", "JsonLines"]

@@ -1,0 +1,62 @@
+"""What every decoder gives: the records of a page in blocks, and what was learned of it on the way."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from ingest_assets.http.decoders.parsing import SPACE, parsed, raw_list
+from ingest_assets.http.structure import split_array
+
+MAX_RECORD_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some records in a row: the text of a JSON array, or JSON lines. `first` is the first one's place in the page."""
+
+    text: bytes
+    lines: bool
+    first: int
+    count: int
+
+    def records(self) -> list[bytes | memoryview]:
+        """The text of each record, in order, without the space around it; empty where the API sent nothing.
+
+        >>> [bytes(record) for record in Block(b'[ {"a": 1} , 2]', lines=False, first=0, count=2).records()]
+        [b'{"a": 1}', b'2']
+        """
+        if self.lines:
+            return [line for line in map(trimmed, self.text.split(b"\n")) if line]
+        try:
+            return [memoryview(raw) for raw in raw_list.decode(self.text)]
+        except msgspec.MsgspecError:
+            return [record.strip(SPACE) for record in split_array(self.text)]
+
+
+def trimmed(line: bytes) -> bytes:
+    return line.strip(SPACE)
+
+
+class Decoded:
+    """The blocks of a page, to be iterated once; what it says of the page is known when the last one was given."""
+
+    def __init__(self, blocks: Iterator[Block]) -> None:
+        self._blocks = blocks
+        self._last: bytes | memoryview | None = None
+        self.envelope: Any = None
+        self.records = 0
+
+    def __iter__(self) -> Iterator[Block]:
+        for block in self._blocks:
+            self.records += block.count
+            yield block
+
+    @property
+    def last_record(self) -> Any:
+        """The page's last record, parsed, its numbers exact; None where there is none, or it is not JSON."""
+        try:
+            return parsed(bytes(self._last)) if self._last is not None else None
+        except (ValueError, RecursionError):
+            return None

@@ -1,0 +1,65 @@
+"""A page whose records are one list.
+
+Small bodies are split by msgspec. Large ones, and those that msgspec refuses as a whole for the sake of one
+record (a lone surrogate, a thousand levels of nesting), are split by their quotes and brackets alone, see
+`ingest_assets.http.structure`; both ways give the same records, and a bad record is a record like any other.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from typing import BinaryIO
+
+import msgspec
+
+from ingest_assets.http.decoders.decoded import Block, Decoded
+from ingest_assets.http.decoders.envelope import envelope_of
+from ingest_assets.http.decoders.parsing import address, raw, raw_list, raw_object
+from ingest_assets.http.decoders.pieces import begin_of, chunks, cut
+from ingest_assets.http.selector import Selector
+from ingest_assets.http.structure import Located, locate
+
+
+class JsonPage(Decoded):
+    """A page whose records are one list at a path of keys."""
+
+    def __init__(self, body: BinaryIO, selector: Selector, max_record_bytes: int) -> None:
+        super().__init__(self._split(body, selector, max_record_bytes))
+
+    def _split(self, body: BinaryIO, selector: Selector, max_record_bytes: int) -> Iterator[Block]:
+        pieces = chunks(body)
+        begin, small = begin_of(pieces)
+        if small and (split := _split_small(begin, selector)) is not None:
+            text, records, envelope = split
+            self.envelope = envelope_of(envelope, selector, found=True)
+            if records:
+                self._last = memoryview(records[-1])
+                yield Block(text, lines=False, first=0, count=len(records))
+            return
+        yield from self._by_structure(chain([begin], pieces), selector, max_record_bytes)
+
+    def _by_structure(self, pieces: Iterable[bytes], selector: Selector, max_record_bytes: int) -> Iterator[Block]:
+        located = Located()
+        first = 0
+        for text, count in locate(pieces, selector.keys, located, max_record_bytes):
+            self._last = located.last
+            yield Block(text, lines=False, first=first, count=count)
+            first += count
+        if problem := located.unclosed:
+            raise cut(problem)
+        self.envelope = envelope_of(bytes(located.envelope), selector, located.found)
+
+
+def _split_small(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.Raw], bytes] | None:
+    """The array's text, its records and the envelope's text; None where msgspec finds anything amiss."""
+    try:
+        part = raw.decode(body)
+        for key in selector.keys:
+            part = raw_object.decode(part)[key]
+        alone = selector.single == "record" and bytes(memoryview(part)[:1]) == b"{"
+        records = [part] if alone else raw_list.decode(part)
+    except (msgspec.MsgspecError, KeyError):
+        return None
+    start = address(part) - address(body)
+    end = start + len(memoryview(part))
+    text = b"[" + body[start:end] + b"]" if alone else body[start:end]
+    return text, records, body[:start] + b"null" + body[end:]
