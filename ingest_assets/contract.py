@@ -183,6 +183,10 @@ class Contract(BaseModel):
         description="the records' own time, by which what an inclusive bound brought of the next partition is known",
     )
 
+    within: str | None = Field(
+        None, description="the records' own time, by which all that is outside of a fetch's partition is left out"
+    )
+
     @property
     def version(self) -> str:
         """Sixteen hex digits that change exactly when the table's content may: descriptions do not count."""
@@ -194,8 +198,9 @@ class Contract(BaseModel):
             del column["description"], column["sensitive"]
             if column["from_partition"] is None:  # so that contracts without it keep the version they had
                 del column["from_partition"]
-        if told["position"] is None:  # so that contracts without it keep the version they had
-            del told["position"]
+        for name in ("position", "within"):
+            if told[name] is None:  # so that contracts without it keep the version they had
+                del told[name]
         text = json.dumps([NORMALIZATION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -117,6 +117,13 @@ def test_the_three_shapes_are_accepted(fields):
             paged({"type": "cursor", "path": "c", "param": "c", "first": "*"}, params={"c": "*"}),
             "'c' is set by the paginator, page by page",
         ),
+        ({**KEY, **WINDOW, "window": {"stop_at": "at"}}, "'at' is not a column of type timestamptz, required: true"),
+        (
+            {**KEY, **WINDOW, "window": {"stop_at": "at", "from": "a"}},
+            "take no lower bound, and this one is asked with",
+        ),
+        ({**KEY, **WINDOW, "window": {"stop_at": "at", "pieces": 2}}, "position and pieces are for windows that are"),
+        ({**KEY, **WINDOW, "window": {"stop_at": "at"}}, "stop_at ends a walk from page to page: name a paginator"),
         (paged({"type": "page", "param": {"path": "page"}, "total": "n"}), "it fills {page} in the path, and the path"),
         ({**KEY, "total": "n", "count": {"path": "/count"}}, "total and count both say how many records there are"),
         ({**KEY, "count": {"path": "https://x.example/count"}}, "leave scheme and host out"),

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ingest_assets.errors import CursorExpired, RequestFailed, WalkIncomplete
+from ingest_assets.extract import newest
 from ingest_assets.extract.ending import check_empty, ended
 from ingest_assets.extract.expected import check_total, expected
 from ingest_assets.extract.request import Part, Walk, first_request
@@ -54,7 +55,7 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
     rested, again = page, page is not None and walk.endpoint.paginator.by_place
     reason: str | None = None
     while reason is None:
-        if page is not None and (reason := _ended(walk, page, rested)):
+        if page is not None and (reason := _ended(walk, page, rested) or trail.ended):
             break
         check_empty(walk, trail)
         request = page.request if page is not None and again else trail.following(page, first)
@@ -67,6 +68,8 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
             reason = _ended_by(walk, error, is_first=request == first)
         else:
             page = trail.add(entry)
+    if reason == newest.REASON:  # what the API counts is more than what it was asked for
+        return End(reason, None, trail.received)
     check_total(walk, trail.first, trail.received)
     told = expected(walk, trail.first, trail.last, trail.received)
     return End(reason, told, trail.received, _position(walk, trail))

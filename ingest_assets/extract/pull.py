@@ -19,6 +19,7 @@ from typing import Literal
 from ingest_assets.errors import ConfigError, CursorExpired, RequestFailed, WalkIncomplete
 from ingest_assets.extract.chain import End, chain
 from ingest_assets.extract.expected import check, counted, expected
+from ingest_assets.extract.newest import seen
 from ingest_assets.extract.parts import StoredPages, ended_before, key_of, noted, of_part, parts_of, together
 from ingest_assets.extract.reading import headers_kept, page_of, read_through, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
@@ -202,9 +203,10 @@ class Puller:
             with opened.append(request) as writer:
                 for chunk in response.chunks():
                     writer.write(chunk)
+                times = seen(walk)
                 with writer.read() as body:
                     decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
-                    position, told, gone = read_through(walk, decoded, opened.manifest.started, kept_out)
+                    position, told, gone = read_through(walk, decoded, opened.manifest.started, kept_out, times)
                 if gone:
                     writer.redact(marked(list(gone.values())))
                 headers = {name: response.headers[name] for name in headers_kept(walk) if name in response.headers}
@@ -213,6 +215,7 @@ class Puller:
                     "last_record": decoded.last_record,
                     "position": position,
                     "told": told,
+                    **({} if times is None else {"times": times.told()}),
                     **of_part(walk.part),
                 }
                 # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.

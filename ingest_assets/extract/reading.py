@@ -8,6 +8,7 @@ import msgspec
 import xxhash
 
 from ingest_assets.errors import ConfigError, WalkIncomplete
+from ingest_assets.extract.newest import Seen
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, dig
@@ -36,12 +37,12 @@ def page_of(entry: IndexEntry) -> Page:
 
 
 def read_through(
-    walk: Walk, decoded: Decoded, latest: datetime, kept_out: Forgotten
+    walk: Walk, decoded: Decoded, latest: datetime, kept_out: Forgotten, seen: Seen | None
 ) -> tuple[str | None, str, dict[int, bytes]]:
     """A page read to its end: the greatest time of its records where the feed goes on by it, and a hash of them.
 
     With the records that are to be kept out, by position. The hash leaves the envelope out: a cursor that changes must
-    not hide that the same records come again.
+    not hide that the same records come again. `seen` notes their times.
     """
     feed = walk.endpoint.feed
     path = feed.position if feed is not None else None
@@ -51,6 +52,8 @@ def read_through(
         told.update(block.text)
         if path is not None:
             times += filter(None, (_moment(walk, path, record) for record in block.records()))
+        if seen is not None:
+            seen.add_all(block.records())
         if kept_out.rules:
             records = enumerate(block.records(), block.first)
             gone |= {place: bytes(text) for place, text in records if _is_kept_out(kept_out, text, more)}

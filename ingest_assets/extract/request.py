@@ -101,7 +101,9 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
     """A hash of all that decides what a walk asks and how it reads the answers: a walk goes on only under the same."""
     endpoint, count = walk.endpoint, count_request(walk)
     reading = [part.model_dump(mode="json") for part in (endpoint.paginator, endpoint.decoder, endpoint.records)]
-    cut = [endpoint.window.pieces] if endpoint.window is not None and endpoint.window.pieces > 1 else []
+    cut: list[Any] = [endpoint.window.pieces] if endpoint.window is not None and endpoint.window.pieces > 1 else []
+    if endpoint.window is not None and (name := endpoint.window.stop_at) is not None:
+        cut += [endpoint.columns[name].model_dump(mode="json", include={"path", "format"}), name]
     counting = [] if count is None else [_plain(asdict(count))]
     text = json.dumps([_plain(asdict(first)), reading, *cut, *counting], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

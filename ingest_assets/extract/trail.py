@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.newest import REASON, Order
 from ingest_assets.extract.reading import page_of
 from ingest_assets.extract.request import Walk, request_key
 from ingest_assets.http.page import Page, PageRequest
@@ -26,8 +27,14 @@ class Trail:
         self.last: Page | None = None
         self.latest: str | None = None
         self._fullest = 0
+        self.order = Order(walk)
         self._asked: dict[str, int] = {}
         self._told: dict[str, int] = {}
+
+    @property
+    def ended(self) -> str | None:
+        """The reason, where the pages tell by their times that nothing of the window is left."""
+        return REASON if self.order.passed else None
 
     def following(self, page: Page | None, first: PageRequest) -> PageRequest:
         """The request after this page; raise WalkIncomplete where there is none, or it was asked before."""
@@ -48,12 +55,14 @@ class Trail:
         """Count a page, which knows then what came before it; raise WalkIncomplete where it shows a mistake."""
         page = replace(page_of(entry), number=self.pages)
         self.pages += 1
-        if self.last is not None and self.last.request == page.request:  # asked for again after a rest
+        again = self.last is not None and self.last.request == page.request
+        if self.last is not None and again:  # asked for once more after a rest
             page = replace(page, before=self.last.before, fullest=self.last.fullest)
         else:
             self._check_hole()
             page = replace(page, before=self.received, fullest=self._fullest)
         self._check_circle(page, entry.note["told"])
+        self.order.add(page.number, page.records, entry.note.get("times"), again=again)
         self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
         self.received, self._fullest = page.before + page.records, max(page.fullest, page.records)
         self.first, self.last = self.first or page, page

@@ -3,7 +3,7 @@
 For each record there is one fate, decided before anything is written:
 
     quarantined   did not fit (decided while staging)
-    filtered      an inclusive bound brought it, and it is the next partition's (decided while staging)
+    filtered      the API brought it beside its partition: it is the next one's, or `within` says so (while staging)
     duplicates    another record of the same fetch has the same key and is newer
     outdated      a newer version was loaded before
     deleted       a tombstone
@@ -36,8 +36,8 @@ _ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
 class Staged:
     """A staged fetch: its tables are in schema `f<fetch>` of the staging database. `filled` are those with rows.
 
-    `until` is the first moment after its partition, where it has one; `forgotten` counts records that were taken out of
-    its pages.
+    `since` is the first moment of its partition and `until` the first one after it, where it has any; `forgotten`
+    counts records that were taken out of its pages.
     """
 
     fetch: int
@@ -48,6 +48,7 @@ class Staged:
     filled: frozenset[str]
     until: datetime | None = None
     forgotten: int = 0
+    since: datetime | None = None
 
     def table(self, name: str) -> str:
         """The full name of one of its tables."""
@@ -128,13 +129,16 @@ def rank(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contra
 def _is_inside(staged: Staged, contract: Contract) -> str:
     """SQL: the row is of its fetch's partition, and not of the next one, whose first moment the API told too.
 
-    What lies farther outside is left in: the next partition would not bring it.
+    What lies farther outside is left in: the next partition would not bring it. But for collections that take no lower
+    bound, where each partition brings all that is newer: there whatever is outside of it is another one's.
     """
-    name = contract.position
+    name = contract.within or contract.position
     there = {column.name for column in staged.root.columns}
-    if staged.until is None or name is None or name not in there:
+    if staged.since is None or staged.until is None or name is None or name not in there:
         return "true"
-    until = f"CAST({literal(staged.until.isoformat())} AS TIMESTAMPTZ)"
+    since, until = (f"CAST({literal(at.isoformat())} AS TIMESTAMPTZ)" for at in (staged.since, staged.until))
+    if contract.within is not None:
+        return f"coalesce({quoted(name)} >= {since} AND {quoted(name)} < {until}, true)"
     beyond = f"{quoted(name)} >= {until} AND {quoted(name)} < {until} + {_LAST_MOMENT}"
     return f"NOT coalesce({beyond}, false)"
 
@@ -184,7 +188,7 @@ def merge(
 
 
 def _filtered(at: _Merge) -> int:
-    if at.staged.until is None or at.contract.position is None:
+    if at.staged.until is None or (at.contract.position is None and at.contract.within is None):
         return 0
     query = f"SELECT (SELECT count(*) FROM {at.staged.table(at.staged.root.name)}) - count(*) FROM {at.staged.ranked}"
     row = at.connection.execute(query).fetchone()

@@ -74,9 +74,9 @@ def stage(
         _ensure_all(sheet, specs)
         told = sheet.snapshot.manifest
         tables = frozenset(sheet.filled)
-        until = told.bounds.until if told.bounds else None
+        since, until = (told.bounds.from_, told.bounds.until) if told.bounds else (None, None)
         one = Staged(
-            told.fetch, told.partition, specs, sheet.received, sheet.quarantined, tables, until, sheet.forgotten
+            told.fetch, told.partition, specs, sheet.received, sheet.quarantined, tables, until, sheet.forgotten, since
         )
         rank(connection, one, work.contract)
         staged.append(one)

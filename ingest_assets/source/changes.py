@@ -48,6 +48,11 @@ class Window(Model):
         description="with inclusive, where records have fractions of a second: the column of their own time. The bound "
         "itself is asked for then, and what is of the next partition is left out and counted as filtered",
     )
+    stop_at: str | None = Field(
+        None,
+        description="where the API takes no lower bound and gives the newest first: the column of the records' own "
+        "time. The walk ends where all are older than the window; what lies outside is counted as filtered",
+    )
     pieces: int = Field(
         1,
         ge=1,

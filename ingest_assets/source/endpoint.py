@@ -98,7 +98,8 @@ class Endpoint(Model):
         """What the table promises."""
         names = ("columns", "children", "primary_key", "newest_by", "write", "deleted", "time_zone")
         position = self.window.position if self.window is not None else None
-        return Contract(position=position, **{name: getattr(self, name) for name in names})
+        within = self.window.stop_at if self.window is not None else None
+        return Contract(position=position, within=within, **{name: getattr(self, name) for name in names})
 
     @property
     def periods(self) -> Periods | None:

@@ -25,6 +25,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from _bound_problems(endpoint)
     yield from _piece_problems(endpoint)
     yield from _position_problems(endpoint)
+    yield from _stop_problems(endpoint)
     yield from _key_problems(endpoint)
     yield from _write_problems(endpoint)
     yield from _request_problems(endpoint)
@@ -133,6 +134,7 @@ def _bound_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     bounds: list[tuple[str, str, str | None]] = []
     if endpoint.window is not None:
         bounds += [("window", "from", endpoint.window.from_), ("window", "until", endpoint.window.until)]
+        bounds = [] if endpoint.window.stop_at is not None else bounds
     if endpoint.feed is not None:
         bounds += [("feed", "from", endpoint.feed.from_)]
     for part, name, parameter in bounds:
@@ -161,6 +163,22 @@ def _position_problems(endpoint: "Endpoint") -> Iterator[Problem]:
         yield place, f"position is for bounds that tell seconds, and format {window.format} tells none"
     if column is None or column.type != "timestamptz":
         yield place, f"position {window.position!r} is not a column of type timestamptz: declare it"
+
+
+def _stop_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    window = endpoint.window
+    if window is None or window.stop_at is None:
+        return
+    place, column = ("window", "stop_at"), endpoint.columns.get(window.stop_at)
+    if column is None or column.type != "timestamptz" or not column.required:
+        told = f"{window.stop_at!r} is not a column of type timestamptz, required: true: declare it, so that no record "
+        yield place, told + "without a time is taken for one of each partition"
+    if "{from}" in str(endpoint.model_dump(include={"path", "params", "body"})) or window.from_ is not None:
+        yield place, "stop_at is for collections that take no lower bound, and this one is asked with `from`"
+    if window.position is not None or window.pieces > 1:
+        yield place, "position and pieces are for windows that are asked for by both bounds: leave them out"
+    if endpoint.paginator.type == "none":
+        yield place, "stop_at ends a walk from page to page: name a paginator"
 
 
 def _tells_seconds(form: str) -> bool:
