@@ -3,7 +3,8 @@
     IngestError
     ├── ConfigError         mend the file, the setting or the secret, then run again
     ├── TransientFailure    try again later: nothing is wrong with the file
-    │   └── Locked          another process holds the lock: wait for it, or end it
+    │   ├── Locked          another process holds the lock: wait for it, or end it
+    │   └── NotBefore       end the run: nothing may be asked before a stated time
     ├── RequestFailed       give up: the API refused, and the same request would be refused again
     │   └── CursorExpired   begin the walk anew: the API no longer knows where it stood
     ├── WalkIncomplete      the walk did not reach its end: nothing of it counts as done
@@ -13,6 +14,8 @@
 Bad data is not an error: a record that does not fit is a value, see `ingest_assets.normalize`.
 A message says where, what was found, what was expected, and what to do; never a secret, never a body.
 """
+
+from datetime import datetime
 
 
 class IngestError(Exception):
@@ -36,6 +39,19 @@ class TransientFailure(IngestError):
 
 class Locked(TransientFailure):
     """A lock was not free within its limit; the message names its holder."""
+
+
+class NotBefore(TransientFailure):
+    """The API is to be left alone until a time: it asks for a longer pause than a run waits, or it is down.
+
+    `until` is that time, with its zone. `everywhere` where no endpoint of the source would fare better before it.
+    """
+
+    def __init__(
+        self, message: str, until: datetime, wait_seconds: float | None = None, *, everywhere: bool = False
+    ) -> None:
+        super().__init__(message, wait_seconds)
+        self.until, self.everywhere = until, everywhere
 
 
 class RequestFailed(IngestError):

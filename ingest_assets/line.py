@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ingest_assets import catalog
-from ingest_assets.errors import ConfigError, IngestError, Locked
+from ingest_assets.errors import ConfigError, IngestError, Locked, NotBefore
 from ingest_assets.extract.peek import Peek, peek
 from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
@@ -328,7 +328,8 @@ class Line:
         """Write down that a partition could not be fetched or loaded; `stops` where others would fare no better."""
         key = (self.source.name, endpoint, partition)
         with self.warehouse.session(f"noting a failure of {self.label(endpoint, partition)}") as connection:
-            ledger.failed(connection, key, self.run, ledger.Failure(partition, self.now(), str(error), stops))
+            wait = (error.until, error.everywhere) if isinstance(error, NotBefore) else (None, False)
+            ledger.failed(connection, key, self.run, ledger.Failure(partition, self.now(), str(error), stops, *wait))
 
     def kept(self, endpoint: str) -> list[Kept]:
         """The fetches that count: those that are loaded, and those that are stored to be loaded."""

@@ -16,8 +16,8 @@ from datetime import UTC, datetime
 from ingest_assets.assets.plan import Name, Range, in_runs
 from ingest_assets.assets.unfinished import Going
 from ingest_assets.load.due import wanting
-from ingest_assets.load.ledger import Known
-from ingest_assets.load.patience import Held, held_endpoint, held_partitions, is_doubted
+from ingest_assets.load.ledger import Failure, Known
+from ingest_assets.load.patience import Held, held_endpoint, held_partitions, held_source, is_doubted
 from ingest_assets.source import Endpoint, Source
 
 MOST_PARTITIONS = 31
@@ -42,6 +42,8 @@ class Asked:
 
 def asks(source: Source, known: Mapping[str, Known], going: Going, now: datetime, tick: datetime) -> Asked:
     """What to ask for at this moment; `tick` is when the source's schedule last asked for feeds and listings."""
+    if held := held_source(known.values(), now):
+        return Asked((), (left_alone(held),))
     notes: list[str] = []
     keys: dict[Name, Sequence[str | None]] = {}
     for name in source.endpoints:
@@ -56,6 +58,11 @@ def asks(source: Source, known: Mapping[str, Known], going: Going, now: datetime
         notes.append(f"{len(ranges) - room} more runs are asked for once some of {going.runs + room} are done")
     last = max((end for end in ends.values() if end != _STANDING), default="")
     return Asked(tuple(ranges[:room]), tuple(notes), frozenset(run for run in ranges if ends[run] >= last))
+
+
+def left_alone(failure: Failure) -> str:
+    """That nothing of a source is asked for, and why."""
+    return f"all endpoints are left alone: {failure.problem}"
 
 
 def _free(

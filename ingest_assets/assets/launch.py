@@ -4,8 +4,9 @@ import contextlib
 import logging
 import os
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ from ingest_assets.assets.members import add_listed
 from ingest_assets.assets.names import raw_key, step_name, table_key, versions
 from ingest_assets.assets.plan import Name, Range, keys_of
 from ingest_assets.assets.processes import PROCESS_TAG, named_process
-from ingest_assets.assets.progress import watched
+from ingest_assets.assets.progress import Watchers, watched
 from ingest_assets.assets.project import definitions
 from ingest_assets.assets.reconcile import Reconciler
 from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.assets.undone import Undone
-from ingest_assets.errors import IngestError
-from ingest_assets.line import Watcher
+from ingest_assets.errors import IngestError, NotBefore
+from ingest_assets.line import Unwatched, Watcher
 from ingest_assets.locks import held
 from ingest_assets.source import Source
 
@@ -35,10 +36,22 @@ _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 @dataclass(frozen=True)
 class Done:
-    """The ids of the runs, and whether each succeeded."""
+    """The ids of the runs, and whether each succeeded; and how many were not begun, by the source that waits."""
 
     runs: tuple[str, ...]
     succeeded: bool
+    later: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass
+class _Waiting(Unwatched):
+    """Notes the sources that are to be left alone."""
+
+    sources: set[str] = field(default_factory=set)
+
+    def failed(self, label: str, error: IngestError) -> None:
+        if isinstance(error, NotBefore) and error.everywhere:
+            self.sources.add(label.partition(".")[0])
 
 
 def materialize(
@@ -53,7 +66,8 @@ def materialize(
 ) -> Done:
     """Materialize these ranges; each is a run of its own in Dagster, and `watcher` is told how it gets on.
 
-    A range is taken once those before it have run.
+    A range is taken once those before it have run. Where an API asks for a long pause, or is down, no
+    further one of its source is begun.
 
     `stop` is called between runs, and raises where there shall be no more of them. `tables_only` replays what is
     stored, and sends no request.
@@ -61,9 +75,14 @@ def materialize(
     known = definitions(sources.values(), Api(data=str(data)), Warehouse(data=str(data)))
     job = known.resolve_implicit_global_asset_job_def()
     runs, succeeded = list[str](), True
-    with _instance() as instance, named_process(instance, data) as process, watched(watcher):
+    waiting, later = _Waiting(), Counter[str]()
+    watchers = Watchers((watcher, waiting))
+    with _instance() as instance, named_process(instance, data) as process, watched(watchers):
         for wanted in ranges:
             stop()
+            if not tables_only and wanted.endpoints[0][0] in waiting.sources:
+                later[wanted.endpoints[0][0]] += 1
+                continue
             if tables_only and not _is_offered(sources, wanted):
                 runs.append(str(uuid.uuid4()))
                 succeeded = _replay(sources, wanted, data, runs[-1], watcher) and succeeded
@@ -79,7 +98,7 @@ def materialize(
             )
             runs.append(result.run_id)
             succeeded = succeeded and result.success
-    return Done(tuple(runs), succeeded)
+    return Done(tuple(runs), succeeded and not later, later)
 
 
 def _is_offered(sources: Mapping[str, Source], wanted: Range) -> bool:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from ingest_assets.assets.asks import left_alone
 from ingest_assets.assets.jobs import Job, going_on, request
 from ingest_assets.assets.members import add_listed
 from ingest_assets.assets.plan import Range, Wanted, in_runs, planned
@@ -13,6 +14,7 @@ from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.assets.unfinished import Going
 from ingest_assets.errors import IngestError
 from ingest_assets.load.ledger import Known
+from ingest_assets.load.patience import held_source
 from ingest_assets.source import Source
 
 # Ahead of backfills, which Dagster starts with 0: last night's data is waited for.
@@ -37,6 +39,8 @@ def _schedule(source: Source, job: Job, jobs: list[Job]) -> dg.ScheduleDefinitio
                 add_listed(context.instance, line, name)
         except IngestError as error:
             return dg.SkipReason(str(error))
+        if held := held_source(known.values(), datetime.now(UTC)):
+            return dg.SkipReason(left_alone(held))
         on_their_way = going_on(context, source, jobs)
         here = {name: known[name] for name in job.endpoints}
         ranges = due_runs(source, here, on_their_way, context.scheduled_execution_time.astimezone(UTC))

@@ -20,7 +20,16 @@ import dagster as dg
 from ingest_assets.assets.members import add_listed_by
 from ingest_assets.assets.reconcile import Known, Reconciler
 from ingest_assets.assets.report import Reporter, identity
-from ingest_assets.errors import ContractBroken, IngestError, Locked, StorageFailed, TransientFailure, WalkIncomplete
+from ingest_assets.durations import clock
+from ingest_assets.errors import (
+    ContractBroken,
+    IngestError,
+    Locked,
+    NotBefore,
+    StorageFailed,
+    TransientFailure,
+    WalkIncomplete,
+)
 from ingest_assets.line import Line
 from ingest_assets.raw.snapshots import Snapshot
 
@@ -61,7 +70,7 @@ class Step:
 
         Raises dg.Failure, with what happened and what to do, where a partition could not be done: what cannot get
         better stops the range, what concerns one partition lets the others go on. dg.RetryRequested where the API asks
-        for a pause that is too long to wait in a request.
+        for a pause again and again. A pause that is too long to wait for ends the run: it would hold its slot.
         """
         self._told = self._told_before()
         try:
@@ -193,14 +202,17 @@ class Step:
 
     def _stop(self, failures: Sequence[IngestError]) -> NoReturn:
         error = failures[-1]
-        if isinstance(error, TransientFailure) and error.wait_seconds and error.wait_seconds <= _LONGEST_RETRY_SECONDS:
-            self.context.log.warning("%s. Goes on in %.0f s; what is done stays done", error, error.wait_seconds)
-            raise dg.RetryRequested(max_retries=_MOST_RETRIES, seconds_to_wait=error.wait_seconds) from error
+        seconds = error.wait_seconds if isinstance(error, TransientFailure) else None
+        if seconds and seconds <= _LONGEST_RETRY_SECONDS and not isinstance(error, NotBefore):
+            self.context.log.warning("%s. Goes on in %.0f s; what is done stays done", error, seconds)
+            raise dg.RetryRequested(max_retries=_MOST_RETRIES, seconds_to_wait=seconds) from error
         raise _failure(failures, "partitions before it are done") from error
 
 
 def _failure(errors: Sequence[IngestError], done: str) -> dg.Failure:
     """What people see: every error, and what of the run stands."""
-    lines = "\n".join(str(error) for error in errors)
-    again = all(isinstance(error, TransientFailure) for error in errors)
-    return dg.Failure(f"{lines}\n({done}; run again for the rest)", allow_retries=again)
+    lines, again = "\n".join(str(error) for error in errors), "run again for the rest"
+    if isinstance(errors[-1], NotBefore):
+        done, again = f"{done}, those after it were not asked for", f"run again after {clock(errors[-1].until)}"
+    may_pass = all(isinstance(error, TransientFailure) and not isinstance(error, NotBefore) for error in errors)
+    return dg.Failure(f"{lines}\n({done}; {again})", allow_retries=may_pass)

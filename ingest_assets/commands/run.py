@@ -18,7 +18,7 @@ from ingest_assets.load.ledger import Fetch
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.source import Source, listed
 
-NOTHING: Mapping[str, Any] = {"runs": [], "endpoints": [], "failures": []}
+NOTHING: Mapping[str, Any] = {"runs": [], "endpoints": [], "failures": [], "later": {}}
 """The document of a run that had nothing to do."""
 
 
@@ -128,9 +128,11 @@ def run(
     found = [*watcher.failures, *problems]
     for failure in found:
         out.console.print(note("✗", str(failure), "red"))
+    for source, number in done.later.items():
+        out.console.print(note("!", f"{source}: {number} more runs were not begun: run again after that", "yellow"))
     watcher.interrupts.check()
     failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in found]
-    document = {"runs": done.runs, "endpoints": results, "failures": failures}
+    document = {"runs": done.runs, "endpoints": results, "failures": failures, "later": dict(done.later)}
     out.document(document, ok=done.succeeded and not failures)
     return Outcome(done.succeeded and not problems, tuple(found))
 

@@ -163,15 +163,19 @@ class Client:
 
         `receive` consumes the body; where it raises TransientFailure (a cut body), the request is made again
         and `receive` begins anew. Values that the redactor took out of the request are put back before it is
-        sent. Raises TransientFailure once all attempts are used up, RequestFailed where the API refuses, and
-        ConfigError where a secret is missing.
+        sent. Raises TransientFailure once all attempts are used up, NotBefore where the API asks for a longer wait
+        than is allowed, RequestFailed where it refuses, and ConfigError where a secret is missing.
         """
         if origin_of(request.url) != self.origin:
             raise RequestFailed(f"{self._named(request)}: expected a URL at {self.origin}, whose credential this is")
         self._renewed = False
         self._tracer.begins()
         tries = self._retry.retrying(self._before_retry, self._sleep)
-        return tries(lambda: self._attempt(request, receive))
+        try:
+            return tries(lambda: self._attempt(request, receive))
+        except TransientFailure as failure:
+            final = self._retry.final(failure, datetime.now(UTC))
+        raise final
 
     def _attempt(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
         self._throttled = False

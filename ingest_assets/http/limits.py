@@ -18,9 +18,11 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
-from ingest_assets.errors import TransientFailure
+from ingest_assets.durations import clock as shown
+from ingest_assets.errors import NotBefore
 from ingest_assets.http import slots
 from ingest_assets.http.bounds import MARGIN_SECONDS, Flights, Window, bound
 from ingest_assets.http.rates import Allowed
@@ -92,8 +94,8 @@ class Limiter:
     def granted(self, on_wait: Callable[[float, str], None] = lambda _seconds, _why: None) -> Iterator[Grant]:
         """Wait for a slot, and hold it while inside, which is to last until the answer was received.
 
-        `on_wait` is told the seconds before each wait, and what for. Raises TransientFailure, with the seconds that
-        the API's limit asks for, where the whole wait would be longer than `max_wait_seconds`.
+        `on_wait` is told the seconds before each wait, and what for. Raises NotBefore, with the time that the
+        API's limit asks for, where the whole wait would be longer than `max_wait_seconds`.
         """
         grant = Grant(self, self._wait_for_grant(on_wait))
         try:
@@ -141,11 +143,9 @@ class Limiter:
                         leaving.callback(self.over, ask.number, made=False)
                     number = ask.number
                 if waited + seconds > self.max_wait_seconds:
-                    raise TransientFailure(
-                        f"{why}: the next request may go in {seconds:.0f} s, longer than the "
-                        f"{self.max_wait_seconds:.0f} s allowed. Run again later",
-                        wait_seconds=waited + seconds,
-                    )
+                    until = datetime.fromtimestamp(self._wall() + seconds, UTC)
+                    told = f"waits until {shown(until)}, longer than the {self.max_wait_seconds:.0f} s allowed"
+                    raise NotBefore(f"{why}: {told}", until, waited + seconds)
                 on_wait(step, why)
                 self._sleep(step)
                 waited += step

@@ -10,14 +10,15 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NoReturn
 
 import tenacity
 
-from ingest_assets.errors import Locked, TransientFailure
+from ingest_assets.durations import clock, spoken
+from ingest_assets.errors import Locked, NotBefore, TransientFailure
 
 _YEAR_SECONDS = 31_536_000  # what is more is a moment, not a wait
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -51,7 +52,7 @@ class RetryPolicy:
         def again(failure: BaseException) -> bool:
             return (
                 isinstance(failure, TransientFailure)
-                and not isinstance(failure, Locked)
+                and not isinstance(failure, Locked | NotBefore)
                 and (failure.wait_seconds or 0.0) <= self.max_wait_seconds
             )
 
@@ -63,6 +64,19 @@ class RetryPolicy:
             sleep=sleep,
             retry_error_callback=_give_up,
         )
+
+    def final(self, failure: TransientFailure, now: datetime) -> TransientFailure:
+        """What a failure that is not tried again means: NotBefore where it asks for more than `max_wait_seconds`.
+
+        >>> print(RetryPolicy().final(TransientFailure("HTTP 429", 7200.0), datetime(2026, 1, 1, tzinfo=UTC)))
+        HTTP 429: waits until 2026-01-01 02:00:00 UTC (2 h), longer than the 15 min allowed
+        """
+        seconds = failure.wait_seconds
+        if isinstance(failure, NotBefore) or seconds is None or seconds <= self.max_wait_seconds:
+            return failure
+        until, allowed = now + timedelta(seconds=seconds), spoken(self.max_wait_seconds)
+        told = f"{failure}: waits until {clock(until)} ({spoken(seconds)}), longer than the {allowed} allowed"
+        return NotBefore(told, until, seconds, everywhere=True)
 
     def _wait(self, failure: TransientFailure, attempt: int, chance: Callable[[float, float], float]) -> float:
         if failure.wait_seconds is not None:

@@ -23,7 +23,7 @@ import duckdb
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.raw.snapshots import Manifest
 
-FORMAT = 3
+FORMAT = 4
 _TRAFFIC = ("requests", "retries", "bytes_received", "limit_wait_seconds", "retry_wait_seconds")
 _LOADED = ("loaded", "loaded_run", "contract", "load_seconds")
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
@@ -59,13 +59,15 @@ CREATE TABLE IF NOT EXISTS w._ingest.reported (
 );
 CREATE TABLE IF NOT EXISTS w._ingest.failures (
     source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, partition VARCHAR, failed TIMESTAMPTZ NOT NULL,
-    run VARCHAR, problem VARCHAR NOT NULL, stops BOOLEAN NOT NULL
+    run VARCHAR, problem VARCHAR NOT NULL, stops BOOLEAN NOT NULL, until TIMESTAMPTZ, everywhere BOOLEAN
 );
 """
 # What makes a format the next one; tables that are missing then are made as in a new warehouse.
 _UPGRADES = {
     1: "DROP TABLE w._ingest.reported",  # it did not say which instance was told: each looks for itself
     2: "ALTER TABLE w._ingest.fetches ADD COLUMN expected_is VARCHAR",  # there was no other kind than exactly
+    3: "ALTER TABLE IF EXISTS w._ingest.failures ADD COLUMN IF NOT EXISTS until TIMESTAMPTZ; "
+    "ALTER TABLE IF EXISTS w._ingest.failures ADD COLUMN IF NOT EXISTS everywhere BOOLEAN",
 }
 
 
@@ -97,12 +99,17 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Failure:
-    """A try that failed after its partition was last loaded whole; `stops` where it was no matter of one partition."""
+    """A try that failed after its partition was last loaded whole; `stops` where it was no matter of one partition.
+
+    `until` is when the API may be asked again, where it named a time; `everywhere` where that is so for all endpoints.
+    """
 
     partition: str | None
     failed: datetime
     problem: str
     stops: bool
+    until: datetime | None = None
+    everywhere: bool = False
 
 
 @dataclass(frozen=True)
@@ -353,8 +360,8 @@ def fetches(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *
 def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> Known:
     """All that decides what to fetch of an endpoint; and whether it has loads that a Dagster was not told of."""
     failures = connection.execute(
-        "SELECT partition, failed, problem, stops FROM w._ingest.failures WHERE source = ? AND endpoint = ? "
-        "ORDER BY failed",
+        "SELECT partition, failed, problem, stops, until, everywhere IS TRUE FROM w._ingest.failures "
+        "WHERE source = ? AND endpoint = ? ORDER BY failed",
         [source, endpoint],
     ).fetchall()
     return Known(
@@ -372,8 +379,8 @@ def failed(connection: duckdb.DuckDBPyConnection, key: tuple[str, str, str | Non
         "AND partition IS NOT DISTINCT FROM $3 AND verdict <> 'incomplete')",
         list(key),
     )
-    told = [*key, failure.failed, run, failure.problem, failure.stops]
-    connection.execute("INSERT INTO w._ingest.failures VALUES (?, ?, ?, ?, ?, ?, ?)", told)
+    told = [*key, failure.failed, run, failure.problem, failure.stops, failure.until, failure.everywhere]
+    connection.execute("INSERT INTO w._ingest.failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", told)
 
 
 def loads(

@@ -2,17 +2,19 @@
 
     a partition    10 minutes after the first try that failed, four times as long after each further one, a day at most
     an endpoint    5 minutes, twice as long each time, an hour at most: where a try failed for a reason that is no
-                   matter of one partition, such as a refused key or an API that is down; then one partition is tried
+                   matter of one partition, such as a refused key or an API that is down; then one partition is tried.
+                   Where the API named the time when it may be asked again: until then at least
+    a source       until such a time, where it is for all endpoints
 
 A load that came to its end forgives all former tries of its partition, and those of its endpoint.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ingest_assets.load.ledger import Fetch, Known
+from ingest_assets.load.ledger import Failure, Fetch, Known
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def held_partitions(known: Known, now: datetime) -> dict[str | None, Held]:
     tries: dict[str | None, list[datetime]] = defaultdict(list)
     good = _last_good(known.fetches)
     for failure in known.failures:
-        tries[failure.partition].append(failure.failed)
+        if failure.until is None:  # else the partition has nothing to do with it
+            tries[failure.partition].append(failure.failed)
     for fetch in known.fetches:
         # Loaded with a warning: it is asked for again, and not at once.
         if fetch.verdict == "incomplete" and fetch.ended is not None:
@@ -57,19 +60,29 @@ def held_partitions(known: Known, now: datetime) -> dict[str | None, Held]:
 
 def held_endpoint(known: Known, now: datetime) -> Held | None:
     """How long the endpoint as a whole is left alone; None where it is not."""
-    failed = _stopped(known)
-    held = _ENDPOINT.held(failed) if failed else None
-    return held if held is not None and held.until > now else None
+    failed = _stopping(known)
+    if not failed:
+        return None
+    held = _ENDPOINT.held([failure.failed for failure in failed])
+    until = max([held.until, *(failure.until for failure in failed if failure.until is not None)])
+    return Held(held.tries, until) if until > now else None
+
+
+def held_source(known: Iterable[Known], now: datetime) -> Failure | None:
+    """The failure that says until when all endpoints of a source are left alone; None where they are not."""
+    told = [failure for one in known for failure in _stopping(one) if failure.everywhere]
+    waiting = [failure for failure in told if failure.until is not None and failure.until > now]
+    return max(waiting, key=lambda failure: failure.until or now, default=None)
 
 
 def is_doubted(known: Known) -> bool:
     """Whether an endpoint failed as a whole since it was last loaded: one partition shows whether it is well again."""
-    return bool(_stopped(known))
+    return bool(_stopping(known))
 
 
-def _stopped(known: Known) -> list[datetime]:
+def _stopping(known: Known) -> list[Failure]:
     last = max(_last_good(known.fetches).values(), default=None)
-    return [failure.failed for failure in known.failures if failure.stops and _after(failure.failed, last)]
+    return [failure for failure in known.failures if failure.stops and _after(failure.failed, last)]
 
 
 def _last_good(fetches: Sequence[Fetch]) -> dict[str | None, datetime]:

@@ -36,6 +36,11 @@ def failed(day, *, minutes=1, stops=False):
     return Failure(day, NOW - timedelta(minutes=minutes), "HTTP 503 from the shop", stops)
 
 
+def waits(until):
+    told = f"HTTP 429: waits until {until:%H:%M}"
+    return Failure(LAST, NOW - timedelta(minutes=1), told, stops=True, until=until, everywhere=True)
+
+
 @pytest.fixture
 def ask(lab):
     """What is asked for of orders, or of all, where feeds and listings have just been looked at."""
@@ -260,3 +265,15 @@ def test_a_source_has_so_many_runs_at_a_time_and_the_newest_go_first(ask):
     assert len(asked.ranges) == MOST_RUNS - 2
     assert ranges(asked) == [(day, day) for day in reversed(holes)][: MOST_RUNS - 2]
     assert asked.notes == ("13 more runs are asked for once some of 10 are done",)
+
+
+def test_while_the_api_is_to_be_left_alone_nothing_of_its_source_is_asked_for(ask):
+    until = NOW + timedelta(hours=6)
+    orders = Known(failures=(waits(until),))
+
+    before, after = (ask(orders, people=Known(), now=now) for now in (until - timedelta(seconds=1), until))
+
+    assert before.ranges == ()
+    assert before.notes == ("all endpoints are left alone: HTTP 429: waits until 12:00",)
+    # One partition shows whether it may be asked again.
+    assert ranges(after) == [(None, None), (LAST, LAST)]

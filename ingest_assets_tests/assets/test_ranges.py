@@ -71,12 +71,12 @@ def test_a_failure_says_what_happened_where_and_what_stands(lab, shop, refused):
 
 
 def test_an_api_that_asks_to_wait_again_and_again_is_given_up_with_its_words(lab, shop, answer):
-    shop.instead["2026-01-02"] = answer(429, {"error": "slowly"}, {"Retry-After": "0.2"})
+    shop.instead["2026-01-02"] = answer(429, {"error": "slowly"}, {"Retry-After": "0.01"})
 
     result = lab.run(FIRST, LAST, fails=True)
 
     assert "HTTP 429 Too Many Requests: 'slowly'" in failed(result).error.to_string()
-    assert shop.counted == {FIRST: 1, "2026-01-02": 4}
+    assert shop.counted == {FIRST: 1, "2026-01-02": 4 * 6}
 
 
 def test_one_bad_endpoint_leaves_the_steps_of_the_others_running(lab, shop, refused):

@@ -142,12 +142,12 @@ def test_the_freshness_policy_is_on_the_raw_asset_only(lab):
 
 
 def test_a_step_that_waits_for_the_api_fetches_nothing_twice_and_reports_once(lab, shop, answer, days):
-    shop.instead["2026-01-03"] = [answer(429, {"error": "slowly"}, {"Retry-After": "1"})]
+    shop.instead["2026-01-03"] = [answer(429, {"error": "slowly"}, {"Retry-After": "0.05"})] * 6
 
     result = lab.run(FIRST, "2026-01-04")
 
     assert sum(event.is_step_up_for_retry for event in result.all_events) == 1
-    assert shop.counted == {"2026-01-01": 1, "2026-01-02": 1, "2026-01-03": 2, "2026-01-04": 1}
+    assert shop.counted == {"2026-01-01": 1, "2026-01-02": 1, "2026-01-03": 7, "2026-01-04": 1}
     for day in days(FIRST, "2026-01-04"):
         assert len(lab.events(lab.raw(), day)) == len(lab.events(lab.table(), day)) == 1
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest_assets.load.ledger import Failure, Fetch, Known
-from ingest_assets.load.patience import held_endpoint, held_partitions
+from ingest_assets.load.patience import held_endpoint, held_partitions, held_source
 
 NOW = datetime(2026, 1, 11, 6, tzinfo=UTC)
 DAY = "2026-01-10"
@@ -17,6 +17,10 @@ def ago(**told):
 
 def failures(*moments, partition=DAY, stops=False):
     return tuple(Failure(partition, moment, "HTTP 503", stops) for moment in sorted(moments))
+
+
+def told_to_wait(moment, until, *, everywhere=True, partition=DAY):
+    return (Failure(partition, moment, "HTTP 429", True, until, everywhere),)
 
 
 def loaded(moment, verdict="complete", partition=DAY):
@@ -77,3 +81,32 @@ def test_an_endpoint_is_free_before_its_partition_so_that_others_get_their_turn(
 
     assert held_endpoint(known, NOW) is None
     assert DAY in held_partitions(known, NOW)
+
+
+def test_where_the_api_named_a_time_all_of_its_endpoints_are_left_alone_until_then():
+    later = NOW + timedelta(hours=6)
+    waits, free = Known(failures=told_to_wait(ago(minutes=1), later)), Known()
+
+    assert held_source([free, waits], NOW).until == later
+    assert held_source([free, waits], later) is None
+    assert held_endpoint(waits, NOW).until == later
+
+
+def test_a_limit_of_one_endpoint_holds_that_one_only():
+    later = NOW + timedelta(hours=1)
+    waits = Known(failures=told_to_wait(ago(minutes=1), later, everywhere=False))
+
+    assert held_source([waits], NOW) is None
+    assert held_endpoint(waits, NOW).until == later
+
+
+def test_a_wait_of_the_whole_api_is_no_matter_of_the_partition_that_met_it():
+    known = Known(failures=told_to_wait(ago(hours=3), ago(hours=1)) * 5)
+
+    assert held_partitions(known, NOW) == {}
+
+
+def test_a_load_since_then_shows_that_the_wait_is_over():
+    waits = Known((loaded(ago(minutes=1)),), told_to_wait(ago(minutes=5), NOW + timedelta(hours=1)))
+
+    assert held_source([waits], NOW) is None
