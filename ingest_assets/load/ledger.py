@@ -65,7 +65,8 @@ CREATE TABLE IF NOT EXISTS w._ingest.failures (
 # What makes a format the next one; tables that are missing then are made as in a new warehouse.
 _UPGRADES = {
     1: "DROP TABLE w._ingest.reported",  # it did not say which instance was told: each looks for itself
-    2: "ALTER TABLE w._ingest.fetches ADD COLUMN expected_is VARCHAR",  # there was no other kind than exactly
+    # There was no other kind than exactly.
+    2: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS expected_is VARCHAR",
     3: "ALTER TABLE IF EXISTS w._ingest.failures ADD COLUMN IF NOT EXISTS until TIMESTAMPTZ; "
     "ALTER TABLE IF EXISTS w._ingest.failures ADD COLUMN IF NOT EXISTS everywhere BOOLEAN",
 }
