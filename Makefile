@@ -1,5 +1,6 @@
 # make run        three APIs into DuckDB, then Dagster's UI      (make run UI=0 ends after the table)
-# make test       every test                                      (make test-long: the long forms too)
+# make test       every test
+# make test-long  the long forms too; the soak's hour is set by INGEST_SOAK_SECONDS
 # make check      format, lint, types, import layers, tests
 # make lock       renew the locks                                 make clean-demo   remove data/demo
 

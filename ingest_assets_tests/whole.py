@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,11 @@ class Whole:
             Source.model_validate(told), self.data, run=f"run-{self.runs}", pace=self.pace, watcher=_Killer(kill_after)
         )
 
+    @cached_property
+    def _looker(self) -> Line:
+        """Who only looks; one for all looks, since each process opens DuckDB anew."""
+        return self.line()
+
     def run(self, partition: str | None = None, *, kill_after: int | None = None, load: bool = True) -> str:
         """Fetch and load a partition; what went wrong, or nothing."""
         line = self.line(kill_after)
@@ -213,8 +219,7 @@ class Whole:
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a query on the warehouse, attached as `w`; none where a table is not there."""
-        with self.line().warehouse.session("looking") as connection:
-            connection.execute("SET TimeZone = 'UTC'")
+        with self._looker.warehouse.session("looking") as connection:
             try:
                 return connection.execute(query).fetchall()
             except duckdb.CatalogException:
@@ -231,7 +236,7 @@ class Whole:
 
     def problems(self, *, later: timedelta = timedelta(0)) -> dict[str, str]:
         """What the checks of the table find wrong, as `ingest status` and Dagster show it."""
-        line = self.line()
+        line = self._looker
         line.publish()
         with line.warehouse.reading() as connection:
             at = Looked(connection, self.name, "things", line.source.endpoints["things"], line.now() + later)

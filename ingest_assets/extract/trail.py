@@ -9,6 +9,7 @@ from ingest_assets.errors import RequestFailed, WalkIncomplete
 from ingest_assets.extract.newest import REASON, Order
 from ingest_assets.extract.reading import page_of
 from ingest_assets.extract.request import Walk, request_key
+from ingest_assets.extract.seen import Seen
 from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.raw.snapshots import IndexEntry
 
@@ -28,8 +29,8 @@ class Trail:
         self.latest: str | None = None
         self._fullest = 0
         self.order = Order(walk)
-        self._asked: dict[str, int] = {}
-        self._told: dict[str, int] = {}
+        self._asked = Seen()
+        self._told = Seen()
 
     @property
     def ended(self) -> str | None:
