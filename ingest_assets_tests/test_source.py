@@ -117,6 +117,12 @@ def test_the_three_shapes_are_accepted(fields):
             paged({"type": "cursor", "path": "c", "param": "c", "first": "*"}, params={"c": "*"}),
             "'c' is set by the paginator, page by page",
         ),
+        (
+            {**WINDOW, "write": "replace_partition", "window": {**WINDOW["window"], "cap": 10}},
+            "that takes a primary_key",
+        ),
+        ({**KEY, **WINDOW, "window": {**WINDOW["window"], "cap": 10}}, "a cap is reached from page to page"),
+        ({**KEY, **WINDOW, "window": {**WINDOW["window"], "cap": 0}}, "greater than 0"),
         ({**KEY, **WINDOW, "window": {"stop_at": "at"}}, "'at' is not a column of type timestamptz, required: true"),
         (
             {**KEY, **WINDOW, "window": {"stop_at": "at", "from": "a"}},

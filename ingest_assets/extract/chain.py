@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ingest_assets.errors import CursorExpired, RequestFailed, WalkIncomplete
-from ingest_assets.extract import newest
+from ingest_assets.extract import cap, newest
 from ingest_assets.extract.ending import check_empty, ended
 from ingest_assets.extract.expected import check_total, expected
 from ingest_assets.extract.request import Part, Walk, first_request
@@ -32,7 +32,8 @@ Ask = Callable[[PageRequest, Page | None], IndexEntry]
 class End:
     """How a chain ended: by which sign, how many records the API says it has, how many came, where a feed goes on.
 
-    `more` are parts of the fetch that its pages turned out to need; they are walked right after it.
+    `more` are parts of the fetch that its pages turned out to need; they are walked right after it. Where they take its
+    place, it counts nothing itself.
     """
 
     reason: str
@@ -48,31 +49,40 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
     Raises what `ask` raises, and WalkIncomplete or RequestFailed where the pages tell no acceptable end; of that,
     CursorExpired where the API no longer knows where the stored pages stopped.
     """
-    trail, first = Trail(walk), first_request(walk)
-    page: Page | None = None
-    for entry in stored:
-        page = trail.add(entry)
-    rested, again = page, page is not None and walk.endpoint.paginator.by_place
-    reason: str | None = None
-    while reason is None:
-        if page is not None and (reason := _ended(walk, page, rested) or trail.ended):
-            break
-        check_empty(walk, trail)
-        request = page.request if page is not None and again else trail.following(page, first)
-        again = False
-        try:
-            entry = ask(request, page)
-        except RequestFailed as error:
-            if page is not None and page is rested and error.status in walk.endpoint.expired_cursor:
-                _raise_expired(walk, page, error)
-            reason = _ended_by(walk, error, is_first=request == first)
-        else:
-            page = trail.add(entry)
+    trail = Trail(walk)
+    try:
+        reason = _walked(walk, trail, stored, ask)
+    except cap.TooMuch as cut:
+        return End(cap.REASON, Expected(0), more=cut.halves)
     if reason == newest.REASON:  # what the API counts is more than what it was asked for
         return End(reason, None, trail.received)
     check_total(walk, trail.first, trail.received)
     told = expected(walk, trail.first, trail.last, trail.received)
     return End(reason, told, trail.received, _position(walk, trail))
+
+
+def _walked(walk: Walk, trail: Trail, stored: Iterable[IndexEntry], ask: Ask) -> str:
+    """The reason for which a chain ended, all of its pages on the trail."""
+    first, page = first_request(walk), None
+    for entry in stored:
+        page = trail.add(entry)
+    rested, again = page, page is not None and walk.endpoint.paginator.by_place
+    while True:
+        cap.check(walk, trail)
+        with cap.refusals(walk, trail):
+            if page is not None and (reason := _ended(walk, page, rested) or trail.ended):
+                return reason
+        check_empty(walk, trail)
+        request = page.request if page is not None and again else trail.following(page, first)
+        again = False
+        try:
+            with cap.refusals(walk, trail):
+                entry = ask(request, page)
+        except RequestFailed as error:
+            if page is not None and page is rested and error.status in walk.endpoint.expired_cursor:
+                _raise_expired(walk, page, error)
+            return _ended_by(walk, error, is_first=request == first)
+        page = trail.add(entry)
 
 
 def _ended(walk: Walk, page: Page, rested: Page | None) -> str | None:

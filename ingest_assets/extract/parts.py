@@ -8,26 +8,23 @@
 The usual fetch has one part, the partition as a whole: it has no key, and its end is that of the fetch.
 """
 
-import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.expected import in_all
 from ingest_assets.extract.request import Part, Walk
+from ingest_assets.extract.spans import cut, named
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.total import Expected
-from ingest_assets.periods import written
 from ingest_assets.raw.parts import PartEnd
 from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
 
 PART = "part"
 """Where the note of a page has the key of its part."""
-_DAY = timedelta(days=1)
-_GRAINS = (timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1))
 
 
 def key_of(part: Part | None) -> str:
@@ -61,7 +58,7 @@ def parts_of(walk: Walk) -> list[Part | None]:
     if window is None or bounds is None or window.pieces == 1:
         return [None]
     moments = cut(*bounds, window.pieces, window.format)
-    return [Part(f"{lower.isoformat()}/{upper.isoformat()}", bounds=(lower, upper)) for lower, upper in moments]
+    return [Part(named(lower, upper), bounds=(lower, upper)) for lower, upper in moments]
 
 
 def together(ends: Sequence[End]) -> End:
@@ -73,34 +70,6 @@ def together(ends: Sequence[End]) -> End:
     if len(ends) == 1:
         return ends[0]
     return End("all_parts_ended", in_all([end.expected for end in ends]), sum(end.received for end in ends))
-
-
-def cut(lower: datetime, upper: datetime, most: int, form: str) -> list[tuple[datetime, datetime]]:
-    """A span of time in at most so many pieces, about as long as each other, whose bounds can be written in a format.
-
-    >>> day = (datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
-    >>> [f"{one:%H}-{other:%H}" for one, other in cut(*day, 3, "iso")], len(cut(*day, 3, "date"))
-    (['00-08', '08-16', '16-00'], 1)
-    """
-    grain = next((step for step in _GRAINS if written(lower, form) != written(_after(lower, step), form)), _DAY)
-    grains = (
-        round((upper - lower) / grain) if grain == _DAY else (upper.astimezone(UTC) - lower.astimezone(UTC)) // grain
-    )
-    count = max(1, min(most, grains))
-    inner = [_after(lower, grain, grains * number // count) for number in range(1, count)]
-    return list(itertools.pairwise([lower, *(moment for moment in inner if _comes_once(moment)), upper]))
-
-
-def _after(moment: datetime, grain: timedelta, times: int = 1) -> datetime:
-    """Days are counted by the calendar; less than that by the clock of UTC, which is never moved."""
-    if grain == _DAY:
-        return moment + grain * times
-    return (moment.astimezone(UTC) + grain * times).astimezone(moment.tzinfo)
-
-
-def _comes_once(moment: datetime) -> bool:
-    """Whether the clock of its zone shows a moment only once: what is written without an offset could be either."""
-    return moment.replace(fold=0).utcoffset() == moment.replace(fold=1).utcoffset()
 
 
 def noted(key: str, end: End) -> PartEnd:

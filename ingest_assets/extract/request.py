@@ -102,6 +102,7 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
     endpoint, count = walk.endpoint, count_request(walk)
     reading = [part.model_dump(mode="json") for part in (endpoint.paginator, endpoint.decoder, endpoint.records)]
     cut: list[Any] = [endpoint.window.pieces] if endpoint.window is not None and endpoint.window.pieces > 1 else []
+    cut += [endpoint.window.cap.model_dump(mode="json")] if endpoint.window and endpoint.window.cap else []
     if endpoint.window is not None and (name := endpoint.window.stop_at) is not None:
         cut += [endpoint.columns[name].model_dump(mode="json", include={"path", "format"}), name]
     counting = [] if count is None else [_plain(asdict(count))]

@@ -11,7 +11,7 @@ Models, and beside them the rules that they are checked by: reading files is `in
 part does stands with its model in `ingest_assets.http`.
 """
 
-from ingest_assets.source.changes import Changes, Feed, FeedCursor, Lookback, SeenByFeed, Window
+from ingest_assets.source.changes import Cap, Changes, Feed, FeedCursor, Lookback, SeenByFeed, Window
 from ingest_assets.source.count import Count
 from ingest_assets.source.cron import cron
 from ingest_assets.source.endpoint import Endpoint, listed
@@ -24,6 +24,7 @@ __all__ = [
     "NAME",
     "PLACEHOLDER",
     "RESERVED_NAMES",
+    "Cap",
     "Changes",
     "Count",
     "Endpoint",

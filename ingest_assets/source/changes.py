@@ -23,6 +23,20 @@ def _without_format(schema: dict[str, Any]) -> None:
     schema.pop("format")  # a day is enough, and JSON Schema's date-time is not
 
 
+class Cap(Model):
+    """How much the API gives of one query, however much there is."""
+
+    records: int = Field(gt=0, description="so many records, and no more, can be reached in one query")
+    smallest: Duration = Field(
+        timedelta(seconds=1), description="a window no longer than this is not cut: the walk is incomplete then"
+    )
+    statuses: tuple[int, ...] = Field((400, 422), description="statuses by which the API refuses to go on at its cap")
+
+
+def _records(value: Any) -> Any:
+    return {"records": value} if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 class Window(Model):
     """A collection that can be asked for a lower and an upper bound."""
 
@@ -52,6 +66,11 @@ class Window(Model):
         None,
         description="where the API takes no lower bound and gives the newest first: the column of the records' own "
         "time. The walk ends where all are older than the window; what lies outside is counted as filtered",
+    )
+    cap: Annotated[Cap | None, BeforeValidator(_records, json_schema_input_type=int | Cap | None)] = Field(
+        None,
+        description="how many records the API gives of one query, such as 10000: a window that holds as many is cut in "
+        "two, and each half is read by itself",
     )
     pieces: int = Field(
         1,

@@ -24,6 +24,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from _partition_problems(endpoint)
     yield from _bound_problems(endpoint)
     yield from _piece_problems(endpoint)
+    yield from _cap_problems(endpoint)
     yield from _position_problems(endpoint)
     yield from _stop_problems(endpoint)
     yield from _key_problems(endpoint)
@@ -150,6 +151,22 @@ def _piece_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     if window is not None and window.pieces > 1 and window.position is not None and not endpoint.primary_key:
         told = "what is of the very moment between two pieces comes twice: that takes a primary_key to be told"
         yield ("window", "pieces"), told
+
+
+def _cap_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    window = endpoint.window
+    if window is None or window.cap is None:
+        return
+    if not endpoint.primary_key:
+        told = "what was read before a window is cut comes again: that takes a primary_key to be told"
+        yield ("window", "cap"), told
+    if window.stop_at is not None:
+        yield (
+            ("window", "cap"),
+            "a window is cut by its bounds, and stop_at is for collections that take no lower bound",
+        )
+    if endpoint.paginator.type == "none":
+        yield ("window", "cap"), "a cap is reached from page to page: name a paginator"
 
 
 def _position_problems(endpoint: "Endpoint") -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_assets.errors import TransientFailure, WalkIncomplete
-from ingest_assets.extract.parts import cut
+from ingest_assets.extract.spans import cut
 from ingest_assets.periods import Periods, written
 
 DAY = {
