@@ -22,7 +22,7 @@ from ingest_assets.source import Cap
 REASON = "cap_reached"
 
 
-class TooMuch(Exception):  # noqa: N818 -- no error: it ends a chain whose halves are read in its place
+class TooMuch(Exception):
     """A window holds as many records as the API gives of a query; `halves` are the parts to be read in its place."""
 
     def __init__(self, halves: tuple[Part, ...]) -> None:
@@ -70,8 +70,8 @@ def _cut(walk: Walk, most: Cap, found: str) -> tuple[Part, ...]:
     pieces = cut(lower, upper, 2, window.format)
     if len(pieces) == 1 or upper.astimezone(UTC) - lower.astimezone(UTC) <= most.smallest:
         raise WalkIncomplete(
-            f"{walk.label}: cap: the window {named(lower, upper)} holds {found}, and the API gives {most.records:,} of a "
-            f"query. It is not cut any further (smallest: {most.smallest}, format: {window.format}); ask for less at "
+            f"{walk.label}: cap: the window {named(lower, upper)} holds {found}, and the API gives {most.records:,} of "
+            f"a query. It is not cut any further (smallest: {most.smallest}, format: {window.format}); ask for less at "
             "once by another filter, such as partitions `by`"
         )
     before = f"{part.key} " if part is not None and part.values else ""

@@ -140,7 +140,7 @@ def test_what_came_before_a_window_was_cut_counts_as_duplicates(lab, api, answer
     assert loaded.account.adds_up
 
 
-@settings(max_examples=400 if LONG else 25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=400 if LONG else 15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     seconds=st.lists(st.integers(0, 86_399) | st.integers(0, 20) | st.just(43_200), max_size=30),
     cap=st.integers(2, 12),
