@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -166,16 +166,19 @@ class Line:
         """
         self.refuse_changed(endpoint)
         walk = Walk(self.settled, endpoint, partition, self._position(endpoint, partition, since))
+        client = partial(self._client, endpoint, self._traced(endpoint, partition))
+        on_wait = partial(self.watcher.wait, walk.label)
+        begin, show = self._begin, self.watcher.page
         try:
-            with self._client(endpoint, walk.label, self._traced(endpoint, partition)) as client:
-                return Puller(client, self.snapshots, self._begin, self.run, self.watcher.page, self.now).fetch(walk)
+            with client(time.sleep, on_wait) as own:
+                return Puller(own, self.snapshots, begin, self.run, show, self.now, client, on_wait).fetch(walk)
         finally:
             self._write_down(endpoint, partition)
 
     def peek(self, endpoint: str, partition: str | None) -> Peek:
         """The first page of a partition, to look at; nothing is written."""
         walk = Walk(self.settled, endpoint, partition)
-        with self._client(endpoint, walk.label) as client:
+        with self._client(endpoint, lambda _: None, time.sleep, partial(self.watcher.wait, walk.label)) as client:
             return peek(client, walk)
 
     def load(self, endpoint: str, partition: str | None, *, replay: bool = False) -> list[Loaded]:
@@ -431,7 +434,13 @@ class Line:
         log = TraceLog(trace_file(self.data, self.source.name))
         return lambda asked: log.add(asked, endpoint=endpoint, partition=partition, run=self.run)
 
-    def _client(self, endpoint: str, label: str, on_asked: Callable[[Asked], None] = lambda _asked: None) -> Client:
+    def _client(
+        self,
+        endpoint: str,
+        on_asked: Callable[[Asked], None],
+        sleep: Callable[[float], None],
+        on_wait: Callable[[Wait], None],
+    ) -> Client:
         model = self.settled.endpoints[endpoint]
         base = model.base_url or self.settled.base_url
         credential = self.settled.auth.credential_id(self.secrets)
@@ -441,28 +450,37 @@ class Line:
             base,
             self.settled.auth,
             self.secrets,
-            [self._limiter(base, credential, *bucket, model.cost) for bucket in buckets if bucket[1] or not bucket[0]],
+            [self._limiter(base, credential, *one, sleep, model.cost) for one in buckets if one[1] or not one[0]],
             connect_timeout_seconds=self.pace.connect_timeout_seconds,
             read_timeout_seconds=self.pace.read_timeout_seconds,
             retry=RetryPolicy(seconds=self.pace.retry_seconds),
             error_message=self.settled.error_message,
             responses=(*model.responses, *self.settled.responses),
-            on_wait=lambda wait: self.watcher.wait(label, wait),
+            on_wait=on_wait,
             on_asked=on_asked,
+            sleep=sleep,
             tokens=tokens_folder(),
-            token_limiter=self._token_limiter(base, credential),
+            token_limiter=self._token_limiter(base, credential, sleep),
         )
 
-    def _token_limiter(self, base: str, credential: str) -> Limiter | None:
+    def _token_limiter(self, base: str, credential: str, sleep: Callable[[float], None]) -> Limiter | None:
         """A token's request counts like any other where it goes to the API itself; elsewhere only 429s hold it back."""
         auth = self.settled.auth
         if not isinstance(auth, Exchanged):
             return None
         of_the_api = origin(auth.exchange_url()) in {origin(base), origin(self.settled.base_url)}
         limits = self.settled.rate_limit if of_the_api else ()
-        return self._limiter(auth.exchange_url(), credential, "", limits)
+        return self._limiter(auth.exchange_url(), credential, "", limits, sleep)
 
-    def _limiter(self, url: str, credential: str, bucket: str, limits: Sequence[Allowed], cost: int = 1) -> Limiter:
+    def _limiter(
+        self,
+        url: str,
+        credential: str,
+        bucket: str,
+        limits: Sequence[Allowed],
+        sleep: Callable[[float], None],
+        cost: int = 1,
+    ) -> Limiter:
         return Limiter(
             limits_folder(),
             f"{origin(url)} {credential} {bucket}",
@@ -470,6 +488,7 @@ class Line:
             points=cost,
             share=self.pace.share,
             max_wait_seconds=self.pace.max_wait.total_seconds(),
+            sleep=sleep,
         )
 
 

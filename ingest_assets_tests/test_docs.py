@@ -88,3 +88,11 @@ def test_the_file_of_the_page_on_tables_loads() -> None:
     source = Source.model_validate(yaml.safe_load(block) | {"name": "lodging"})
 
     assert set(source.endpoints["bookings"].children) == {"guests", "guests.tags"}
+
+
+def test_the_example_of_the_page_on_requests_at_once_loads() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "at-once.md").read_text(), re.DOTALL)
+
+    source = Source.model_validate({"name": "shop", **yaml.safe_load(example)})
+
+    assert source.at_once == 8

@@ -8,9 +8,10 @@
 The usual fetch has one part, the partition as a whole: it has no key, and its end is that of the fetch.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -18,23 +19,16 @@ from ingest_assets.extract.chain import End
 from ingest_assets.extract.expected import in_all
 from ingest_assets.extract.request import Part, Walk
 from ingest_assets.extract.spans import cut, named
+from ingest_assets.extract.storing import PART
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.total import Expected
 from ingest_assets.raw.parts import PartEnd
 from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
 
-PART = "part"
-"""Where the note of a page has the key of its part."""
-
 
 def key_of(part: Part | None) -> str:
     """The key of a part; that of the partition as a whole is empty."""
     return "" if part is None else part.key
-
-
-def of_part(part: Part | None) -> dict[str, str]:
-    """What the note of each page says of its part."""
-    return {} if part is None else {PART: part.key}
 
 
 class StoredPages:
@@ -44,12 +38,39 @@ class StoredPages:
         self._pages, self._numbers = opened.pages, defaultdict[str, list[int]](list)
         for entry in self._pages:
             key = entry.note.get(PART, "")
-            if key not in opened.parts:
+            if key not in opened.parts or opened.parts[key].problem is not None:
                 self._numbers[key].append(entry.number)
 
-    def of(self, part: Part | None) -> Iterable[IndexEntry]:
+    def of(self, part: Part | None) -> Iterator[IndexEntry]:
         """Those of one part, in order."""
-        return (self._pages[number] for number in self._numbers.pop(key_of(part), ()))
+        return (self._pages[number] for number in self._numbers.get(key_of(part), ()))
+
+    def count(self, part: Part | None) -> int:
+        """How many there are of one part."""
+        return len(self._numbers.get(key_of(part), ()))
+
+
+@dataclass(frozen=True)
+class Walked:
+    """A part that is being walked, or has been: `come` are the names of its pages that wait for their turn.
+
+    `before` is true where it had ended before this walk went on.
+    """
+
+    part: Part | None
+    come: deque[str] = field(default_factory=deque)
+    end: Future[End] = field(default_factory=Future)
+    before: bool = False
+
+
+def walked_before(opened: OpenSnapshot, part: Part | None) -> Walked | None:
+    """A part that ended before the walk went on; None for any other."""
+    key = key_of(part)
+    if key not in opened.parts or opened.parts[key].problem is not None:
+        return None
+    walked = Walked(part, before=True)
+    walked.end.set_result(_ended_before(opened.parts[key]))
+    return walked
 
 
 def parts_of(walk: Walk) -> list[Part | None]:
@@ -79,11 +100,11 @@ def noted(key: str, end: End) -> PartEnd:
     return PartEnd(key, end.reason, told, means, end.received, end.position, [_to_json(part) for part in end.more])
 
 
-def ended_before(kept: PartEnd) -> End:
+def _ended_before(kept: PartEnd) -> End:
     """The end that `noted` made.
 
     >>> cut = Part("b", {"shop": "1"}, request=PageRequest("https://x.example", (("page", "2"),)))
-    >>> ended_before(noted("a", End("cap_reached", more=(cut,)))).more == (cut,)
+    >>> _ended_before(noted("a", End("cap_reached", more=(cut,)))).more == (cut,)
     True
     """
     told = None if kept.expected is None else Expected(kept.expected, kept.expected_is)

@@ -8,27 +8,25 @@ duplicates. The verdict says why the walk ended. What does not end for a stated,
 `incomplete` where the source file says that this is to be loaded with a warning.
 """
 
-import json
 import shlex
-from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
 from ingest_assets.errors import ConfigError, CursorExpired, RequestFailed, WalkIncomplete
-from ingest_assets.extract.chain import End, chain
+from ingest_assets.extract.chain import End
+from ingest_assets.extract.crew import Another
 from ingest_assets.extract.expected import check, counted, expected
-from ingest_assets.extract.newest import seen
-from ingest_assets.extract.parts import StoredPages, ended_before, key_of, noted, of_part, parts_of, together
-from ingest_assets.extract.reading import headers_kept, page_of, read_through, refuse_made
+from ingest_assets.extract.reading import page_of, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
-from ingest_assets.http.client import Client, Response
-from ingest_assets.http.page import Page, PageRequest
-from ingest_assets.raw.bodies import marked
+from ingest_assets.extract.storing import Storing
+from ingest_assets.extract.walking import Walking
+from ingest_assets.http.client import Client, Wait
+from ingest_assets.http.page import PageRequest
 from ingest_assets.raw.erase import tidy
 from ingest_assets.raw.forgotten import Forgotten, read
-from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapshot, Snapshot, Snapshots
+from ingest_assets.raw.snapshots import Bounds, Manifest, OpenSnapshot, Snapshot, Snapshots
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,8 @@ class Progress:
 class Puller:
     """Fetches partitions of one endpoint; the caller holds the partition's lock.
 
-    `begin` gives a new fetch its number and start time.
+    `begin` gives a new fetch its number and start time. `another` makes clients for threads that ask for pages at
+    once; without it pages are asked for one by one. Of what threads wait for, `on_wait` is told.
     """
 
     client: Client
@@ -56,6 +55,8 @@ class Puller:
     run: str
     show: Callable[[Progress], None] = lambda _: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    another: Another | None = None
+    on_wait: Callable[[Wait], None] = lambda _: None
 
     def fetch(self, walk: Walk) -> Snapshot:
         """Walk the partition to its end, from where an unfinished walk of the same request stopped.
@@ -68,31 +69,38 @@ class Puller:
         refuse_made(walk, self._kept_out(walk))
         first = first_request(walk)
         opened = self._unfinished(walk, first) or self._new(walk, first)
+        walking = self._walking(walk, opened)
         try:
-            return self._reached(walk, opened)
+            return self._reached(walking)
         except CursorExpired as error:
             self._give_up(walk, opened, str(error))
-            return self._reached(walk, self._new(walk, first))
+            return self._reached(self._walking(walk, self._new(walk, first)))
 
-    def _reached(self, walk: Walk, opened: OpenSnapshot) -> Snapshot:
+    def _reached(self, walking: Walking) -> Snapshot:
         """The fetch once it has ended; raises what `fetch` raises."""
+        walk, opened = walking.walk, walking.opened
         try:
             self._count(walk, opened)
-            end = self._walk(walk, opened)
+            end = walking.end()
             check(walk, opened.counted, end.received)
         except WalkIncomplete as error:
             if walk.endpoint.incomplete == "fail":
-                self._end(opened, walk, "failed", str(error))
+                self._end(walking, "failed", str(error))
                 raise
-            return self._end(opened, walk, "incomplete", str(error))
+            return self._end(walking, "incomplete", str(error))
         except CursorExpired:
             raise
         except (RequestFailed, ConfigError) as error:
-            self._end(opened, walk, "failed", str(error))
+            self._end(walking, "failed", str(error))
             raise
         settles = walk.endpoint.settled_at(walk.partition)
         is_open = settles is not None and opened.manifest.started < settles
-        return self._end(opened, walk, "open" if is_open else "complete", end.reason, end)
+        return self._end(walking, "open" if is_open else "complete", end.reason, end)
+
+    def _walking(self, walk: Walk, opened: OpenSnapshot) -> Walking:
+        storing = Storing(walk, opened.manifest.started, lambda: self._kept_out(walk))
+        self._show(walk, opened, resumed=len(opened.pages) > 0)
+        return Walking(storing, opened, self.client, self.another, lambda: self._show(walk, opened), self.on_wait)
 
     def _unfinished(self, walk: Walk, first: PageRequest) -> OpenSnapshot | None:
         opened = self.snapshots.unfinished(walk.source.name, walk.name, walk.partition)
@@ -169,69 +177,14 @@ class Puller:
         if opened.manifest.counted is None and (told := counted(self.client, walk, self.now())) is not None:
             opened.count(told)
 
-    def _walk(self, walk: Walk, opened: OpenSnapshot) -> End:
-        """All parts of the fetch, in their order."""
-        self._show(walk, opened, resumed=len(opened.pages) > 0)
-        stored, waiting, ends = StoredPages(opened), deque(parts_of(walk)), list[End]()
-        while waiting:
-            ends.append(self._part(replace(walk, part=waiting.popleft()), opened, stored))
-            waiting.extendleft(reversed(ends[-1].more))
-        return together(ends)
-
-    def _part(self, walk: Walk, opened: OpenSnapshot, stored: StoredPages) -> End:
-        """One part of the fetch, from after what is stored of it."""
-        key = key_of(walk.part)
-        if key in opened.parts:
-            return ended_before(opened.parts[key])
-
-        def ask(request: PageRequest, _: Page | None) -> IndexEntry:
-            entry = self._page(walk, opened, request)
-            self._show(walk, opened)
-            return entry
-
-        end = chain(walk, stored.of(walk.part), ask)
-        if walk.part is not None or end.more:
-            opened.parts.add(noted(key, end))
-        return end
-
-    def _page(self, walk: Walk, opened: OpenSnapshot, request: PageRequest) -> IndexEntry:
-        """Ask for a page, store it, and note what the walk needs of it; asked again while the failure may pass."""
-
-        kept_out = self._kept_out(walk)
-
-        def receive(response: Response) -> IndexEntry:
-            with opened.append(request) as writer:
-                for chunk in response.chunks():
-                    writer.write(chunk)
-                times = seen(walk)
-                with writer.read() as body:
-                    decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
-                    position, told, gone = read_through(walk, decoded, opened.manifest.started, kept_out, times)
-                if gone:
-                    writer.redact(marked(list(gone.values())))
-                headers = {name: response.headers[name] for name in headers_kept(walk) if name in response.headers}
-                note = {
-                    "envelope": decoded.envelope,
-                    "last_record": decoded.last_record,
-                    "position": position,
-                    "told": told,
-                    **({} if times is None else {"times": times.told()}),
-                    **of_part(walk.part),
-                }
-                # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
-                plain = json.loads(json.dumps(note, default=str))
-                return writer.commit(response.status, headers, decoded.records, plain, sorted(gone))
-
-        return self.client.fetch(request, receive)
-
     def _end(
         self,
-        opened: OpenSnapshot,
-        walk: Walk,
+        walking: Walking,
         verdict: Literal["complete", "open", "incomplete", "failed"],
         reason: str,
         end: End | None = None,
     ) -> Snapshot:
+        walk, opened = walking.walk, walking.opened
         first = page_of(opened.pages[0]) if len(opened.pages) else None
         told = expected(walk, first, None, 0) if end is None else end.expected
         snapshot = opened.end(
@@ -239,7 +192,7 @@ class Puller:
             reason,
             position=end.position if end is not None else None,
             expected=opened.counted or told,
-            traffic=asdict(self.client.traffic),
+            traffic=asdict(walking.traffic),
         )
         tidy(snapshot, self._kept_out(walk), self.now())
         return Snapshot(snapshot.folder)
@@ -248,5 +201,4 @@ class Puller:
         return read(self.snapshots.endpoint_folder(walk.source.name, walk.name))
 
     def _show(self, walk: Walk, opened: OpenSnapshot, *, resumed: bool = False) -> None:
-        label = replace(walk, part=None).label
-        self.show(Progress(label, len(opened.pages), opened.records, opened.bytes, resumed))
+        self.show(Progress(walk.label, len(opened.pages), opened.records, opened.bytes, resumed))

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import re
+import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
@@ -252,6 +253,7 @@ class Secrets:
         self._in_use: dict[str, str] = {}
         self._former: list[tuple[str, str]] = []
         self._redactor = Redactor({})
+        self._remembering = threading.Lock()
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(sorted(self._in_use))})"
@@ -282,13 +284,14 @@ class Secrets:
 
         What stood under that name before is still replaced too.
         """
-        former = self._in_use.get(name)
-        if former == text:
-            return
-        if former is not None:
-            self._former = [(name, former), *self._former][:_FORMER_VALUES]
-        self._in_use[name] = text
-        self._redactor = Redactor(self._in_use, self._former)
+        with self._remembering:  # else a thread could put back a redactor that does not know what another remembered
+            former = self._in_use.get(name)
+            if former == text:
+                return
+            if former is not None:
+                self._former = [(name, former), *self._former][:_FORMER_VALUES]
+            self._in_use[name] = text
+            self._redactor = Redactor(self._in_use, self._former)
 
     def in_use(self, name: str) -> str:
         """What was remembered last under a name."""

@@ -18,6 +18,8 @@ snapshot says can change unseen.
     parts      which parts of a fetch have ended
     body       a stored body as a stream that is verified while it is read
     disk       writes that survive a crash, and a disk that is never filled to the last byte
+    page       a page that arrives
+    ahead      pages that came before their turn
     writing    a snapshot that grows
     notes      what the warehouse knows and no response tells: names, and whose rows these are
     copies     all of them in another folder, taken while walks go on

@@ -96,6 +96,16 @@ class _Body(io.RawIOBase):
         super().close()
 
 
+def copied(file: Path, into: int, offset: int) -> int:
+    """Write a file's bytes at an offset of an open file; how many they are."""
+    length = 0
+    with file.open("rb") as content:
+        while chunk := content.read(CHUNK_BYTES):
+            disk.write_at(into, chunk, offset + length)
+            length += len(chunk)
+    return length
+
+
 def opened(file: Path, page: int, frame: Frame) -> BinaryIO:
     """A body as a stream to be closed; it cannot seek. Its end raises StorageFailed if it is not what was written."""
     try:

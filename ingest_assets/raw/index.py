@@ -141,18 +141,19 @@ class Index(Sequence[IndexEntry]):
             for line in islice(lines, len(self)):
                 yield self._entry(line)
 
-    def append(self, entry: IndexEntry) -> None:
-        """Make a page exist, durably; its frame is on disk already. Whatever fails leaves it out."""
-        line = to_line(entry)
+    def extend(self, entries: Sequence[IndexEntry]) -> None:
+        """Make pages exist, durably; their frames are on disk already. Whatever fails leaves all of them out."""
+        lines = [to_line(entry) for entry in entries]
         with disk.opened(self.file, os.O_WRONLY) as descriptor:
             try:
                 os.ftruncate(descriptor, self._ends[-1])
-                disk.write_at(descriptor, line, self._ends[-1])
+                disk.write_at(descriptor, b"".join(lines), self._ends[-1])
                 os.fsync(descriptor)
             except BaseException:
                 os.ftruncate(descriptor, self._ends[-1])
                 raise
-        self._count(entry, len(line))
+        for entry, line in zip(entries, lines, strict=True):
+            self._count(entry, len(line))
 
     def cut(self, segment_bytes: int) -> None:
         """Leave out a torn last line, and pages whose frames are not in a segment of this length."""

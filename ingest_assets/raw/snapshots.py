@@ -14,9 +14,10 @@ from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import IndexEntry
 from ingest_assets.raw.manifest import Bounds, Counted, Ending, Manifest, Verdict
 from ingest_assets.raw.notes import Notes
+from ingest_assets.raw.page import PageWriter, Place
 from ingest_assets.raw.paths import decoded, encoded
 from ingest_assets.raw.reading import SEGMENT, Snapshot
-from ingest_assets.raw.writing import OpenSnapshot, PageWriter, Place
+from ingest_assets.raw.writing import OpenSnapshot
 
 __all__ = [
     "ANY",

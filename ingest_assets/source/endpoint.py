@@ -75,6 +75,9 @@ class Endpoint(Model):
     rate_limit: RateLimits = Field((), description="limits of this endpoint alone, beside the source's")
     bucket: Key = Field((), description="the source's buckets that its requests count in, too")
     cost: int = Field(1, gt=0, description="how many points each of its requests counts")
+    at_once: int | None = Field(
+        None, ge=1, le=64, description="how many requests of a fetch may be on their way at the same time"
+    )
     window: Window | None = None
     feed: Feed | None = None
     partitions: Partitions | None = None

@@ -56,6 +56,12 @@ class Source(Model):
     buckets: dict[str, RateLimits] = Field(
         default_factory=dict, description="limits, by a name of your own, of the endpoints that name it as their bucket"
     )
+    at_once: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="how many requests of a fetch may be on their way at once, where an endpoint says none",
+    )
     max_wait: Duration = Field(timedelta(minutes=15), description="the longest single wait for a limit or Retry-After")
     resume_within: Duration = Field(timedelta(days=1), description="how old an unfinished walk may be to go on")
     error_message: Texts = Field(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import Message
+from functools import partial
 from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from ingest_assets.extract.pull import Puller
 from ingest_assets.extract.request import Walk
-from ingest_assets.http.client import Client
+from ingest_assets.http.client import Client, Wait
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
@@ -153,12 +154,17 @@ class Lab:
 
     def fetch(self, walk: Walk, *, attempts: int = 3, max_wait_seconds: float = 900.0) -> Snapshot:
         """Fetch it; waits are noted, and take no time."""
-        limiter = Limiter(self.folder / "limits", "shop", max_wait_seconds=max_wait_seconds)
+        limiter = partial(Limiter, self.folder / "limits", "shop", max_wait_seconds=max_wait_seconds)
         retry = RetryPolicy(attempts=attempts, first_wait_seconds=0.0)
-        with Client(walk.source.base_url, limiters=[limiter], retry=retry, sleep=self.slept.append) as client:
-            return Puller(client, self.snapshots, self._begin, "run-1", self.progress.append, lambda: self.now).fetch(
-                walk
-            )
+        client = partial(Client, walk.source.base_url, retry=retry)
+
+        def another(sleep: Callable[[float], None], on_wait: Callable[[Wait], None]) -> Client:
+            return client(limiters=[limiter(sleep=sleep)], sleep=sleep, on_wait=on_wait)
+
+        begin, show = self._begin, self.progress.append
+        with client(limiters=[limiter()], sleep=self.slept.append) as own:
+            puller = Puller(own, self.snapshots, begin, "run-1", show, lambda: self.now, another=another)
+            return puller.fetch(walk)
 
     def _begin(self, _: Walk) -> tuple[int, datetime]:
         return next(self.numbers), self.now

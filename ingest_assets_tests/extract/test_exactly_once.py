@@ -198,12 +198,15 @@ class Things:
     more=st.integers(0, 3),
     faults=st.dictionaries(st.integers(0, 15), st.sampled_from(PASSING), max_size=8),
     spelled=st.booleans(),
+    at_once=st.sampled_from([1, 4]),
 )
-def test_faults_that_pass_lose_and_repeat_nothing(api, answer, lab_of, kind, records, size, more, faults, spelled):
+def test_faults_that_pass_lose_and_repeat_nothing(
+    api, answer, lab_of, kind, records, size, more, faults, spelled, at_once
+):
     api.answer = things = Things(kind, records, size, faults, answer, spelled=spelled)
 
     with tempfile.TemporaryDirectory() as folder:
-        snapshot, found = walked(lab_of(api, Path(folder)), kind, size + more)
+        snapshot, found = walked(lab_of(api, Path(folder)), kind, size + more, at_once=at_once)
 
     assert snapshot is not None
     assert snapshot.manifest.ended.verdict == "complete"
@@ -218,19 +221,20 @@ def test_faults_that_pass_lose_and_repeat_nothing(api, answer, lab_of, kind, rec
     more=st.integers(0, 3),
     faults=st.dictionaries(st.integers(0, 15), st.sampled_from(PASSING + LYING), max_size=8),
     total=st.booleans(),
+    at_once=st.sampled_from([1, 4]),
 )
 def test_whatever_an_api_does_a_complete_walk_has_each_record_once(
-    api, answer, lab_of, kind, records, size, more, faults, total
+    api, answer, lab_of, kind, records, size, more, faults, total, at_once
 ):
     api.answer = things = Things(kind, records, size, faults, answer, total=total)
 
     with tempfile.TemporaryDirectory() as folder:
-        snapshot, found = walked(lab_of(api, Path(folder)), kind, size + more, total=total)
+        snapshot, found = walked(lab_of(api, Path(folder)), kind, size + more, total=total, at_once=at_once)
 
     assert snapshot is None or found == things.records
 
 
-def walked(lab, kind, size, *, total=False):
+def walked(lab, kind, size, *, total=False, at_once=1):
     """The complete snapshot of a walk, made again while it may go on, and its records; None where it failed.
 
     `size` is what the walk believes a page to hold. A page that was asked for again after a rest counts once.
@@ -238,7 +242,7 @@ def walked(lab, kind, size, *, total=False):
     paginator = PAGINATORS[kind] | ({"page_size": size} if kind == "short_page" else {})
     asked = {"method": "POST", "body": {"query": "…", "variables": {"first": size}}} if kind == "graphql" else {}
     asked |= {"path": PATHS[kind]} if kind in PATHS else {}
-    walk = lab.walk({"paginator": paginator, "total": "total" if total else None, **asked})
+    walk = lab.walk({"paginator": paginator, "total": "total" if total else None, "at_once": at_once, **asked})
     for _ in range(10):
         try:
             snapshot = lab.fetch(walk, attempts=2)

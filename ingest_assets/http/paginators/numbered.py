@@ -19,7 +19,7 @@ from ingest_assets.errors import WalkIncomplete
 from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.http.paginators.paginator import PaginatorModel, asked, asking
 from ingest_assets.http.paginators.signs import DONE, HAS_MORE, NO_MORE, count, flag, goes_on, is_short, where
-from ingest_assets.http.place import Place
+from ingest_assets.http.place import Place, whole
 from ingest_assets.http.target import Target
 
 _NO_SUCH_PAGE = 404
@@ -75,6 +75,11 @@ class _Counted(PaginatorModel):
     def records_total(self) -> Place | None:
         """Its total."""
         return self.total
+
+    def left(self, page: Page) -> int | None:
+        """By the total of records, as many pages as hold the rest, if they are as full as the fullest so far."""
+        total, fullest = None if self.total is None else whole(self.total.find(page)), max(page.fullest, page.records)
+        return None if total is None or not fullest else -(-(total - page.before - page.records) // fullest)
 
     def ends_at(self, status: int | None) -> bool:
         """A page that is not there, where that is the sign."""
@@ -132,6 +137,13 @@ class PageNumber(_Counted):
     def begun(self, request: PageRequest) -> PageRequest:
         """With the first page's number: without one, some APIs give no pages but all, or another number of records."""
         return self.param.put(request, self.first)
+
+    def left(self, page: Page) -> int | None:
+        """By the total of pages, where there is one."""
+        pages = None if self.total_pages is None else whole(self.total_pages.find(page))
+        if pages is None:
+            return super().left(page)
+        return pages - (asked(page, self.param, self.first) - self.first + 1)
 
     def _sign(self, page: Page) -> str | None:
         if self.total_pages is None:

@@ -57,6 +57,17 @@ class PaginatorModel(BaseModel):
         """
         return None if self.finished(page) else without(self._following(page), self.drop)
 
+    def left(self, page: Page) -> int | None:  # noqa: ARG002 -- most kinds cannot tell
+        """How many pages follow this one, where that is told or follows from a total; None where it cannot be told."""
+        return None
+
+    def foreseen(self, page: Page) -> PageRequest | None:
+        """The request for the page after this one, where it does not take the answer: a page's place tells the next's.
+
+        Where a page has not come yet, `records` is how many it is thought to hold.
+        """
+        return without(self._following(page), self.drop) if self.by_place and page.records else None
+
     def finished(self, page: Page) -> str | None:
         """By what sign this page is the last one, such as 'has_more_false'; None where more follow.
 

@@ -1,0 +1,62 @@
+"""A request becomes a stored page: asked for, compressed as it streams, and read through once."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
+
+from ingest_assets.extract.newest import seen
+from ingest_assets.extract.reading import headers_kept, read_through
+from ingest_assets.extract.request import Walk
+from ingest_assets.http.client import Client, Response
+from ingest_assets.http.page import PageRequest
+from ingest_assets.raw.bodies import marked
+from ingest_assets.raw.forgotten import Forgotten
+from ingest_assets.raw.snapshots import IndexEntry, PageWriter
+
+PART = "part"
+"""Where the note of a page has the key of its part."""
+
+
+@dataclass(frozen=True)
+class Storing:
+    """Stores pages of a walk, or of a part of it. `started` is when the fetch began, `kept_out` who is to stay out."""
+
+    walk: Walk
+    started: datetime
+    kept_out: Callable[[], Forgotten]
+
+    def page(
+        self, client: Client, request: PageRequest, begin: Callable[[], AbstractContextManager[PageWriter]]
+    ) -> IndexEntry:
+        """Ask for a page, store it where `begin` says, and note what the walk needs of it.
+
+        Asked again while the failure may pass; each time it begins anew.
+        """
+        walk, kept_out = self.walk, self.kept_out()
+
+        def receive(response: Response) -> IndexEntry:
+            with begin() as writer:
+                for chunk in response.chunks():
+                    writer.write(chunk)
+                times = seen(walk)
+                with writer.read() as body:
+                    decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
+                    position, told, gone = read_through(walk, decoded, self.started, kept_out, times)
+                if gone:
+                    writer.redact(marked(list(gone.values())))
+                headers = {name: response.headers[name] for name in headers_kept(walk) if name in response.headers}
+                note = {
+                    "envelope": decoded.envelope,
+                    "last_record": decoded.last_record,
+                    "position": position,
+                    "told": told,
+                    **({} if times is None else {"times": times.told()}),
+                    **({} if walk.part is None else {PART: walk.part.key}),
+                }
+                # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
+                plain = json.loads(json.dumps(note, default=str))
+                return writer.commit(response.status, headers, decoded.records, plain, sorted(gone))
+
+        return client.fetch(request, receive)

@@ -1,0 +1,129 @@
+"""A page that arrives: compressed as it comes, read back, and committed to wherever it belongs."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.http.page import PageRequest
+from ingest_assets.raw import body, disk
+from ingest_assets.raw.bodies import compressed, replaced
+from ingest_assets.raw.index import SEGMENT, IndexEntry
+
+_CHECK_EVERY_BYTES = 16_000_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a snapshot is written: its folder, how much of the disk stays free, and the clock."""
+
+    folder: Path
+    reserve_bytes: int
+    now: Callable[[], datetime]
+
+    @property
+    def segment(self) -> Path:
+        """The file of all bodies."""
+        return self.folder / SEGMENT
+
+
+class PageWriter:
+    """A page that arrives: first `write` its body, then `read` it back to decode it, then `commit`.
+
+    Until `commit` returns, the page does not exist.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        file: Path,
+        descriptor: int,
+        request: PageRequest,
+        number: int,
+        offset: int,
+        keep: Callable[[IndexEntry], None],
+    ) -> None:
+        """Writes to an open file from an offset on; `keep` makes the page exist."""
+        self._place, self._file, self._descriptor, self._request = place, file, descriptor, request
+        self._number, self._offset, self._keep = number, offset, keep
+        self._compressor = body.Compressor()
+        self._length = self._checked = 0
+        self._frame: body.Frame | None = None
+        self._received: datetime | None = None
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Append to the body; chunks of any size. StorageFailed where the disk is full or near it."""
+        if self._frame:
+            raise StorageFailed(f"{self._file}: a page that was read or committed cannot grow")
+        view = memoryview(chunk)
+        for start in range(0, len(view), body.CHUNK_BYTES):
+            self._put(self._compressor.compressed(view[start : start + body.CHUNK_BYTES]))
+
+    def _put(self, compressed: bytes) -> None:
+        if self._length - self._checked > _CHECK_EVERY_BYTES:
+            disk.ensure_room(self._place.folder, self._place.reserve_bytes)
+            self._checked = self._length
+        with disk.writing(self._place.folder):
+            disk.write_at(self._descriptor, compressed, self._offset + self._length)
+        self._length += len(compressed)
+
+    def _finished(self) -> body.Frame:
+        if self._frame is None:
+            self._received = self._place.now()
+            end, sha256 = self._compressor.last()
+            self._put(end)
+            self._frame = body.Frame(self._offset, self._length, self._compressor.bytes, sha256)
+        return self._frame
+
+    def read(self) -> BinaryIO:
+        """The body as a stream to be closed; may be asked for again. Nothing can be written any more."""
+        return body.opened(self._file, self._number, self._finished())
+
+    def redact(self, instead: Mapping[bytes, bytes]) -> None:
+        """Put other texts of the same length into the body before it is committed: what was there is stored nowhere."""
+        draft = self._file.with_name(f"{self._file.name}.new")
+        with disk.writing(self._place.folder):
+            with self.read() as stored, disk.opened(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC) as into:
+                made = compressed(replaced(stored, instead), into, 0)
+            self._put_back(draft, made)
+
+    def _put_back(self, draft: Path, made: body.Frame) -> None:
+        """The frame of a draft in the place of this page's."""
+        try:
+            length = body.copied(draft, self._descriptor, self._offset)
+            os.ftruncate(self._descriptor, self._offset + length)
+            self._length, self._frame = length, replace(made, offset=self._offset)
+        finally:
+            draft.unlink()
+
+    def commit(
+        self,
+        status: int,
+        headers: Mapping[str, str],
+        records: int,
+        note: Mapping[str, Any] | None = None,
+        forgotten: Sequence[int] = (),
+    ) -> IndexEntry:
+        """Make the page exist, durably. `headers` are those worth keeping, `note` what the walk needs to go on.
+
+        `forgotten` are the positions of records that were taken out of its body.
+        """
+        frame = self._finished()
+        entry = IndexEntry(
+            number=self._number,
+            **asdict(frame),
+            request=self._request,
+            status=status,
+            received=self._received or self._place.now(),
+            records=records,
+            headers=dict(headers),
+            note=dict(note or {}),
+            forgotten=tuple(forgotten),
+            forgotten_at=self._place.now().isoformat() if forgotten else None,
+        )
+        with disk.writing(self._place.folder):
+            self._keep(entry)
+        return entry
