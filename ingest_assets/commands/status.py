@@ -23,13 +23,15 @@ _LOADING = timedelta(minutes=10)  # after its fetch, a partition may still be be
 
 @dataclass(frozen=True)
 class _State:
-    """What is known of one endpoint."""
+    """What is known of one endpoint. `received` and `expected` are of its newest load; expected by the API's word."""
 
     rows: int | None
     newest_partition: str | None
     last_look: datetime | None
     problems: tuple[str, ...]
     is_open: bool = False
+    received: int | None = None
+    expected: int | None = None
 
 
 def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out: Output) -> bool:
@@ -44,8 +46,13 @@ def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
         nothing = [{"endpoint": ".".join(name), "problems": ["nothing is loaded. Next: ingest run"]} for name in names]
         out.document({"endpoints": nothing}, ok=False)
         return False
-    rows = [(".".join(n), s.rows, _newest(s), _looked(s), "!" if s.problems else "ok") for n, s in states.items()]
-    out.console.print(table(("endpoint", "rows", "newest partition", "last look", ""), rows))
+    counted = any(state.expected is not None for state in states.values())
+    rows = [
+        (".".join(n), s.rows, _newest(s), _looked(s), *([_came(s)] if counted else []), "!" if s.problems else "ok")
+        for n, s in states.items()
+    ]
+    titles = ("endpoint", "rows", "newest partition", "last look", *(["it brought"] if counted else []), "")
+    out.console.print(table(titles, rows))
     problems = [(name, text) for name, state in states.items() for text in state.problems]
     for name, text in problems:
         out.console.print(note("!", f"{'.'.join(name)}: {text}"))
@@ -68,7 +75,12 @@ def _state(connection: Any, source: Source, name: Name, data: Path, now: datetim
         problems = [f"nothing is loaded. Next: ingest run {'.'.join(name)}"] if not ended else _first(problems)
     problems += _unfinished(data, name) + _unloaded(at, source, data)
     rows = at.rows(f"SELECT count(*) FROM {at.table}")[0][0] if loads else None  # noqa: S608 -- quoted
-    return _State(rows, partition, ended, tuple(problems), is_open=_is_open(at, partition))
+    (received, expected), *_ = at.rows(
+        "SELECT received - duplicates, expected FROM _ingest.fetches WHERE source = ? AND endpoint = ? "
+        "AND loaded IS NOT NULL ORDER BY _fetch DESC LIMIT 1",
+        *name,
+    ) or [(None, None)]
+    return _State(rows, partition, ended, tuple(problems), _is_open(at, partition), received, expected)
 
 
 def _is_open(at: Looked, partition: str | None) -> bool:
@@ -85,6 +97,13 @@ def _is_open(at: Looked, partition: str | None) -> bool:
 
 def _newest(state: _State) -> str | None:
     return f"{state.newest_partition} (open)" if state.is_open else state.newest_partition
+
+
+def _came(state: _State) -> str | None:
+    """How many records the newest load brought, and how many the API says there are."""
+    if state.expected is None or state.received is None:
+        return None
+    return f"{state.received:,} of {state.expected:,}"
 
 
 def _first(problems: Sequence[str]) -> list[str]:

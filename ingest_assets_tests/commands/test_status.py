@@ -1,0 +1,63 @@
+"""What the screen of `ingest status` says of what came and what the API counts."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ingest_assets.commands.output import Output
+from ingest_assets.commands.status import status
+from ingest_assets_tests.whole import Whole, api_of_its_own, state_in
+
+COUNTED = {"count": {"path": "/count", "value": "count"}}
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Any]:
+    """Makes the line of an endpoint of an API of three records that counts two."""
+    with state_in(tmp_path), api_of_its_own() as api:
+        api.answer = lambda asked: {"count": 2} if asked.path == "/count" else {"data": [{"id": n} for n in range(3)]}
+        yield lambda endpoint: Whole(tmp_path, api.url, endpoint)
+
+
+def looked(here: Whole, *, as_json: bool = False) -> tuple[bool, str]:
+    """Whether all is well, and the screen."""
+    line = here.line()
+    line.publish()
+    console = Console(width=80, record=True, quiet=as_json)
+    out = Output(console, console, as_json=as_json)
+    return status({"shop": line.source}, [("shop", "things")], here.data, out), console.export_text()
+
+
+def test_what_came_stands_beside_what_the_api_counts(shop: Any) -> None:
+    here = shop(COUNTED)
+    assert here.run() == ""
+
+    well, screen = looked(here)
+
+    assert not well
+    assert "3 of 2" in screen
+    assert "expected: it is larger than the API says" in " ".join(screen.split())
+
+
+def test_without_a_count_there_is_no_such_column(shop: Any) -> None:
+    here = shop({})
+    assert here.run() == ""
+
+    well, screen = looked(here)
+
+    assert well
+    assert "it brought" not in screen
+
+
+def test_a_document_has_both_numbers(shop: Any, capsys: Any) -> None:
+    here = shop(COUNTED)
+    assert here.run() == ""
+
+    looked(here, as_json=True)
+
+    (told,) = json.loads(capsys.readouterr().out)["endpoints"]
+    assert (told["received"], told["expected"]) == (3, 2)
