@@ -31,6 +31,7 @@ from ingest_assets.http.page import PageRequest, origin
 from ingest_assets.http.refusal import hint, phrase, quoted
 from ingest_assets.http.responses import MOST_BYTES, ResponseRule, concerned, fitting, parsed
 from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, is_throttled, wait_told
+from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import LogFilter, Redactor, Secrets
 from ingest_assets.http.tokens import KeptToken, TokenFile
 from ingest_assets.http.trace import Asked, Tracer
@@ -221,7 +222,12 @@ class Client:
 
     def _authorized(self, request: PageRequest) -> requests.Response:
         """The answer to a request; where its token is no longer taken, that to the same request with another one."""
+        sent_with = self._auth.sent(self._secrets) if self._exchange is None else {}
         answer, token = self._asked(request)
+        if self._is_outdated(request, answer, sent_with):
+            answer.close()
+            self._renewed = True
+            answer, token = self._asked(request)
         if token is None or self._exchange is None or not self._exchange.is_refused(answer):
             return answer
         if not self._renewed:
@@ -233,6 +239,11 @@ class Client:
             answer.close()
             raise TransientFailure(f"{self._named(request)}: the life of its token ended on the way")
         return answer
+
+    def _is_outdated(self, request: PageRequest, answer: requests.Response, sent_with: Mapping[Secret, str]) -> bool:
+        """Whether the API refuses a secret that is another one by now, as after a rotation."""
+        refused = answer.status_code == HTTPStatus.UNAUTHORIZED and origin_of(request.url) == self.origin
+        return refused and bool(sent_with) and not self._renewed and self._secrets.renewed(sent_with, sent_with)
 
     def _asked(self, request: PageRequest) -> tuple[requests.Response, KeptToken | None]:
         """The answer, and the token that was sent."""

@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 import requests
 
-from ingest_assets.errors import TransientFailure
+from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http import body
 from ingest_assets.http.auth import Exchanged
 from ingest_assets.http.auth.exchanged import Answer, Token
@@ -25,6 +25,7 @@ from ingest_assets.http.tokens import KeptToken, TokenFile
 from ingest_assets.http.transport import Timeouts, prepared, sent
 
 _MOST_BYTES = 1 << 20
+_REFUSED = frozenset({400, 401, 403})
 _LONGEST_PUSH_BACK_SECONDS = 86_400.0
 # Where a 429 does not say how long, all wait this long, and the one that saw it as its retries say.
 _UNSAID_SECONDS = 1.0
@@ -71,6 +72,12 @@ class Exchange:
         return token
 
     def _new(self) -> Token:
+        sent_with = self._auth.sent(self._secrets)
+        try:
+            return self._auth.exchange(self._secrets, self._ask)
+        except RequestFailed as error:  # the secret may have been replaced since it was looked up
+            if error.status not in _REFUSED or not self._secrets.renewed(sent_with, sent_with):
+                raise
         return self._auth.exchange(self._secrets, self._ask)
 
     def _ask(self, request: PageRequest) -> Answer:

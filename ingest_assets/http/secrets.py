@@ -10,87 +10,22 @@ they can be put back when a walk goes on from a stored page.
 """
 
 import base64
-import hashlib
 import json
 import logging
-import os
 import re
 import threading
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from pathlib import Path
-from typing import Any
 from urllib.parse import quote, quote_plus
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
 from ingest_assets.errors import ConfigError
+from ingest_assets.http.secret import SHORTEST, Secret
+from ingest_assets.http.stores import Stores
 
 # A token lives on for a moment after it was renewed, and may still turn up; earlier ones are dead.
 _FORMER_VALUES = 4
-# A shorter value would also be found, and replaced, in text that has nothing to do with it.
-_SHORTEST = 6
 _MARKER = re.compile(rb"~hidden\.\w+\.[a-z0-9]+\.")
-_HOW = "write {env: NAME} for an environment variable, or {file: PATH} for a file: a secret never stands in the file"
-
-
-class _NotNamed:
-    """Stands for what a file gave instead of a secret's name, so that no error message can show it."""
-
-    def __repr__(self) -> str:
-        return "hidden"
-
-
-class Secret(BaseModel):
-    """A secret by name: an environment variable or a file that holds the value and nothing else."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-        json_schema_extra={"oneOf": [{"required": ["env"]}, {"required": ["file"]}]},
-    )
-
-    env: str | None = Field(None, description="name of the environment variable that holds the value")
-    file: str | None = Field(None, description="path of the file that holds the value; one newline at its end is cut")
-
-    # The two run from the last to the first: the text is gone before anything can complain about it.
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_literals(cls, given: Any) -> Any:
-        if isinstance(given, _NotNamed):
-            raise ValueError(_HOW)  # noqa: TRY004 -- pydantic reports ValueErrors with their place
-        return given
-
-    @model_validator(mode="before")
-    @classmethod
-    def _hide_literals(cls, given: Any) -> Any:
-        return given if isinstance(given, Secret) or _is_name(given) else _NotNamed()
-
-    @property
-    def name(self) -> str:
-        """What messages and markers call it, in letters, digits and underscores.
-
-        >>> Secret(env="STRIPE_API_KEY").name, Secret(file="/run/secrets/my-key.txt").name
-        ('STRIPE_API_KEY', 'my_key_5d78843c')
-        """
-        if self.env is not None:
-            return self.env
-        path = self.file or ""
-        return re.sub(r"\W", "_", Path(path).stem, flags=re.ASCII) + "_" + hashlib.sha256(path.encode()).hexdigest()[:8]
-
-    def __str__(self) -> str:
-        return f"environment variable {self.env}" if self.env is not None else f"file {self.file}"
-
-
-def _is_name(given: Any) -> bool:
-    if not isinstance(given, Mapping) or len(given) != 1:
-        return False
-    (kind, name), *_ = given.items()
-    if not isinstance(name, str) or not name:
-        return False
-    return kind == "file" or (kind == "env" and re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) is not None)
 
 
 def _percent_forms(value: str) -> Iterator[tuple[str, str]]:
@@ -240,7 +175,7 @@ class Redactor:
 class Secrets:
     """Looks secrets up, late, and remembers each value that is in use.
 
-    `overrides` give values by name (a variable's name or a file's path) and win over `environ` and files.
+    `overrides` give values by place (a variable's name, a file's path, `path#field` in a store) and win over all else.
 
     >>> secrets = Secrets({"KEY": "abc/def"})
     >>> secrets.value(Secret(env="KEY")), secrets.redactor().text("abc/def")
@@ -248,12 +183,15 @@ class Secrets:
     """
 
     def __init__(self, overrides: Mapping[str, str] | None = None, environ: Mapping[str, str] | None = None) -> None:
-        self._overrides = dict(overrides or {})
-        self._environ = os.environ if environ is None else environ
+        self._stores = Stores(overrides or {}, environ, self.remember)
         self._in_use: dict[str, str] = {}
         self._former: list[tuple[str, str]] = []
         self._redactor = Redactor({})
+<<<<<<< HEAD
         self._remembering = threading.Lock()
+=======
+        self._lock = threading.Lock()
+>>>>>>> e240b61 (Read secrets of a Vault and of AWS Secrets Manager; look a secret up again where the API refuses it)
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(sorted(self._in_use))})"
@@ -261,17 +199,10 @@ class Secrets:
     def value(self, secret: Secret) -> str:
         """The secret's value, in use from now on.
 
-        Raises ConfigError, naming the variable or file, where it is missing, empty, too short to be told from
-        other text, or holds characters that no header can carry.
+        Raises ConfigError, naming its place, where it is missing, empty, too short to be told from other text, or
+        holds characters that no header can carry; TransientFailure where a store does not answer.
         """
-        value = self._looked_up(secret)
-        if not value:
-            raise ConfigError(f"{secret} is empty; it has to hold the secret")
-        if len(value) < _SHORTEST:
-            raise ConfigError(
-                f"{secret} holds fewer than {_SHORTEST} characters; so short a secret could not be kept out of "
-                "stored data without harming it"
-            )
+        value = self._long_enough(secret)
         if value != value.strip() or not value.isprintable():
             raise ConfigError(
                 f"{secret} begins or ends with a space or holds a control character; write the bare value"
@@ -279,15 +210,48 @@ class Secrets:
         self.remember(secret.name, value)
         return value
 
+    def text(self, secret: Secret) -> str:
+        """The same for a secret of several lines, such as a private key: it is never sent."""
+        value = self._long_enough(secret)
+        self.remember(secret.name, value)
+        return value
+
+    def renewed(self, secrets: Iterable[Secret], instead_of: Mapping[Secret, str]) -> bool:
+        """Whether any of the secrets has another value than was sent, once it is looked up anew where it has to be."""
+        secrets = [*secrets]
+        if any(self.text(secret) != instead_of[secret] for secret in secrets):
+            return True  # another thread has looked already
+        for secret in secrets:
+            self._stores.forget(secret)
+        return any(self.text(secret) != instead_of[secret] for secret in secrets)
+
+    def _long_enough(self, secret: Secret) -> str:
+        value = self._stores.value(secret)
+        if not value:
+            raise ConfigError(f"{secret} is empty; it has to hold the secret")
+        if len(value) < SHORTEST:
+            raise ConfigError(
+                f"{secret} holds fewer than {SHORTEST} characters; so short a secret could not be kept out of "
+                "stored data without harming it"
+            )
+        return value
+
     def remember(self, name: str, text: str) -> None:
         """From now on `text` is replaced wherever a value would be, its marker naming `name`.
 
         What stood under that name before is still replaced too.
         """
+<<<<<<< HEAD
         with self._remembering:  # else a thread could put back a redactor that does not know what another remembered
             former = self._in_use.get(name)
             if former == text:
                 return
+=======
+        if self._in_use.get(name) == text:
+            return
+        with self._lock:
+            former = self._in_use.get(name)
+>>>>>>> e240b61 (Read secrets of a Vault and of AWS Secrets Manager; look a secret up again where the API refuses it)
             if former is not None:
                 self._former = [(name, former), *self._former][:_FORMER_VALUES]
             self._in_use[name] = text
@@ -300,21 +264,6 @@ class Secrets:
     def redactor(self) -> Redactor:
         """Replaces the values that are in use now."""
         return self._redactor
-
-    def _looked_up(self, secret: Secret) -> str:
-        name = secret.env if secret.env is not None else secret.file or ""
-        if name in self._overrides:
-            return self._overrides[name]
-        if secret.env is not None:
-            if name not in self._environ:
-                raise ConfigError(f"{secret} is not set; export {name}=… before you start")
-            return self._environ[name]
-        try:
-            return Path(name).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
-        except OSError as error:
-            raise ConfigError(f"{secret} cannot be read: {error.strerror}") from error
-        except UnicodeDecodeError:
-            raise ConfigError(f"{secret} is not text in UTF-8") from None  # the error would show the bytes
 
 
 class LogFilter(logging.Filter):

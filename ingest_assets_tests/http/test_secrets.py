@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from ingest_assets.errors import ConfigError
-from ingest_assets.http.secrets import LogFilter, Redactor, Secret, Secrets, _forms
+from ingest_assets.http.secret import Secret
+from ingest_assets.http.secrets import LogFilter, Redactor, Secrets, _forms
 
 values = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=6, max_size=20) | st.text(
     st.characters(codec="utf-8", categories=["L", "N"]), min_size=6, max_size=12

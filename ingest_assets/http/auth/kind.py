@@ -1,15 +1,16 @@
 """What every kind of auth is: a frozen model that names its secrets, and adds them to a request by `apply`."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 from ingest_assets.errors import ConfigError
 from ingest_assets.http.page import PageRequest
-from ingest_assets.http.secrets import Secret, Secrets
+from ingest_assets.http.secret import Secret
+from ingest_assets.http.secrets import Secrets
 
 # Enough that guessing a weak password from the name of a file takes long, little enough to do at each start.
 _ROUNDS = 100_000
@@ -32,7 +33,15 @@ class Kind(BaseModel):
 
     def secret_names(self) -> tuple[str, ...]:
         """The secrets it needs, as messages name them."""
-        return tuple(str(value) for _, value in self if isinstance(value, Secret))
+        return tuple(map(str, self.secrets()))
+
+    def secrets(self) -> tuple[Secret, ...]:
+        """The secrets it needs, each once."""
+        return tuple(dict.fromkeys(_secrets(value for _, value in self)))
+
+    def sent(self, secrets: Secrets) -> dict[Secret, str]:
+        """The value of each of its secrets, as a request is sent with it."""
+        return {secret: secrets.text(secret) for secret in self.secrets()}
 
     def when_refused(self) -> str:
         """What to do where the API answers 401."""
@@ -45,6 +54,16 @@ class Kind(BaseModel):
     def _digest(self, purpose: str, parts: Iterable[str]) -> str:
         told = "\0".join([type(self).__name__, *parts]).encode()
         return hashlib.pbkdf2_hmac("sha256", told, f"ingest_assets {purpose}".encode(), _ROUNDS).hex()
+
+
+def _secrets(values: Iterable[Any]) -> Iterator[Secret]:
+    for value in values:
+        if isinstance(value, Secret):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _secrets(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _secrets(value)
 
 
 def header_value(text: str, secret: str) -> str:

@@ -27,7 +27,8 @@ from ingest_assets.http.auth.exchanged import (
 )
 from ingest_assets.http.auth.kind import SecretOrText, header_value, with_header
 from ingest_assets.http.page import PageRequest, dig, origin
-from ingest_assets.http.secrets import Secret, Secrets
+from ingest_assets.http.secret import Secret
+from ingest_assets.http.secrets import Secrets
 
 _KEYS_SHOWN = 10
 _FOR_TOKENS = ("header", "prefix", "expires_in")
@@ -41,8 +42,8 @@ class Login(Exchanged):
     login_url: Annotated[str, AfterValidator(url_of_exchange)] = Field(
         description="where one logs in, such as https://api.example.com/login"
     )
-    user: SecretOrText = Field(description="the user as text, or as {env: NAME} or {file: PATH}")
-    password: Secret = Field(description="the password: {env: NAME} or {file: PATH}")
+    user: SecretOrText = Field(description="the user as text, or as {env: NAME}, {file: PATH} or a store")
+    password: Secret = Field(description="the password: {env: NAME}, {file: PATH} or a store")
     user_param: str = Field("username", min_length=1, description="what the login calls the user")
     password_param: str = Field("password", min_length=1, description="what the login calls the password")
     params: dict[str, str] = Field(default_factory=dict, description="more that the login wants; no secrets")

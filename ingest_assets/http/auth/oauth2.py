@@ -22,7 +22,8 @@ from ingest_assets.http.auth.exchanged import (
 )
 from ingest_assets.http.auth.kind import SecretOrText, header_value, with_header
 from ingest_assets.http.page import PageRequest, origin
-from ingest_assets.http.secrets import Secret, Secrets
+from ingest_assets.http.secret import Secret
+from ingest_assets.http.secrets import Secrets
 
 _QUOTED_CHARACTERS = 200
 _KEYS_SHOWN = 10
@@ -52,7 +53,7 @@ class OAuth2ClientCredentials(Exchanged):
         description="where tokens are given, such as https://auth.example.com/oauth/token"
     )
     client_id: SecretOrText = Field(description="the client's id as {env: NAME}, {file: PATH}, or as text")
-    client_secret: Secret = Field(description="the client's secret: {env: NAME} or {file: PATH}")
+    client_secret: Secret = Field(description="the client's secret: {env: NAME}, {file: PATH} or a store")
     place: Literal["header", "body"] = Field(
         "header", description="where id and secret go: header (basic authentication, what RFC 6749 prefers) or body"
     )

@@ -12,7 +12,8 @@ from pydantic import Field
 from ingest_assets.errors import ConfigError
 from ingest_assets.http.auth.kind import Kind, SecretOrText, header_value, with_header
 from ingest_assets.http.page import PageRequest
-from ingest_assets.http.secrets import Secret, Secrets
+from ingest_assets.http.secret import Secret
+from ingest_assets.http.secrets import Secrets
 
 
 class NoAuth(Kind):
@@ -29,7 +30,7 @@ class Bearer(Kind):
     """`Authorization: Bearer TOKEN` (RFC 6750)."""
 
     type: Literal["bearer"]
-    token: Secret = Field(description="the token: {env: NAME} or {file: PATH}")
+    token: Secret = Field(description="the token: {env: NAME}, {file: PATH} or a store")
 
     def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:
         """The request with the token in its header.
@@ -50,7 +51,7 @@ class Basic(Kind):
 
     type: Literal["basic"]
     user: SecretOrText = Field(description="the user as text, or as a secret where the API takes its key as the user")
-    password: Secret | None = Field(None, description="the password: {env: NAME} or {file: PATH}; left out: empty")
+    password: Secret | None = Field(None, description="the password, as {env: NAME} or the like; left out: empty")
 
     def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:
         """The request with user and password in its header.
@@ -82,7 +83,7 @@ class ApiKey(Kind):
 
     type: Literal["api_key"]
     name: str = Field(min_length=1, description="name of the header or of the query parameter, such as X-Api-Key")
-    value: Secret = Field(description="the key: {env: NAME} or {file: PATH}")
+    value: Secret = Field(description="the key: {env: NAME}, {file: PATH} or a store")
     place: Literal["header", "query"] = Field("header", description="where the key goes")
     prefix: str = Field("", description="text before the key, with its space: 'Token '")
 

@@ -1,0 +1,104 @@
+"""Where the values of secrets are looked up: the environment, files, and the stores that a server keeps.
+
+An entry of a store is asked for once by all threads of a process, and used for a stated time; it is forgotten at once
+where an API no longer takes a value. It is kept in memory only.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ingest_assets.errors import ConfigError, TransientFailure
+from ingest_assets.http.aws_secrets import AwsSecrets
+from ingest_assets.http.secret import SHORTEST, Secret
+from ingest_assets.http.vault import Vault
+
+Remember = Callable[[str, str], None]
+"""Is told name and value of what a store itself is asked with, so that it is hidden like any other secret."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """What an entry of a store holds, and when it was asked for."""
+
+    fields: Mapping[str, str] = field(repr=False)
+    asked: float
+
+
+class Stores:
+    """The values by place. `overrides`, by `Secret.place`, win over all else."""
+
+    def __init__(
+        self,
+        overrides: Mapping[str, str],
+        environ: Mapping[str, str] | None,
+        remember: Remember,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._overrides = dict(overrides)
+        self._environ = os.environ if environ is None else environ
+
+        def long_enough(name: str, value: str) -> None:
+            if len(value) >= SHORTEST:
+                remember(name, value)
+
+        self._vault, self._aws = Vault(self._environ, long_enough), AwsSecrets(long_enough)
+        self._clock = clock
+        self._entries: dict[tuple[str, str], _Entry] = {}
+        self._forgotten: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def value(self, secret: Secret) -> str:
+        """The value; ConfigError where it is not there, TransientFailure where a store does not answer."""
+        if secret.place in self._overrides:
+            return self._overrides[secret.place]
+        if secret.env is not None:
+            if secret.env not in self._environ:
+                raise ConfigError(f"{secret} is not set; export {secret.env}=… before you start")
+            return self._environ[secret.env]
+        return _read(secret) if secret.file is not None else self._stored(secret)
+
+    def forget(self, secret: Secret) -> None:
+        """See that a store is asked anew for this secret."""
+        with self._lock:
+            self._forgotten.add(_key(secret))
+
+    def _stored(self, secret: Secret) -> str:
+        with self._lock:
+            fields = self._entry(secret).fields
+        if (wanted := secret.field or "") not in fields:
+            known = ", ".join(sorted(name for name in fields if name)) or "none: it is no JSON object"
+            raise ConfigError(f"{secret}: no such field that is a text; there are {known}")
+        return fields[wanted]
+
+    def _entry(self, secret: Secret) -> _Entry:
+        key, now = _key(secret), self._clock()
+        kept = self._entries.get(key)
+        is_refused = key in self._forgotten
+        if kept is not None and not is_refused and now - kept.asked < secret.cached_for.total_seconds():
+            return kept
+        try:
+            found = self._vault.fields(secret.vault) if secret.vault else self._aws.fields(secret.aws_secret or "")
+        except TransientFailure:
+            if kept is None or is_refused:
+                raise
+            return kept  # what a store gave is good until the API says otherwise: no walk ends for its sake
+        self._forgotten.discard(key)
+        self._entries[key] = _Entry(found, now)
+        return self._entries[key]
+
+
+def _key(secret: Secret) -> tuple[str, str]:
+    return ("vault", secret.vault) if secret.vault else ("aws_secret", secret.aws_secret or "")
+
+
+def _read(secret: Secret) -> str:
+    try:
+        return Path(secret.file or "").read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise ConfigError(f"{secret} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError:
+        raise ConfigError(f"{secret} is not text in UTF-8") from None  # the error would show the bytes
