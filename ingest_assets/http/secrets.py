@@ -187,11 +187,7 @@ class Secrets:
         self._in_use: dict[str, str] = {}
         self._former: list[tuple[str, str]] = []
         self._redactor = Redactor({})
-<<<<<<< HEAD
         self._remembering = threading.Lock()
-=======
-        self._lock = threading.Lock()
->>>>>>> e240b61 (Read secrets of a Vault and of AWS Secrets Manager; look a secret up again where the API refuses it)
 
     def __repr__(self) -> str:
         return f"Secrets({', '.join(sorted(self._in_use))})"
@@ -241,17 +237,10 @@ class Secrets:
 
         What stood under that name before is still replaced too.
         """
-<<<<<<< HEAD
         with self._remembering:  # else a thread could put back a redactor that does not know what another remembered
             former = self._in_use.get(name)
             if former == text:
                 return
-=======
-        if self._in_use.get(name) == text:
-            return
-        with self._lock:
-            former = self._in_use.get(name)
->>>>>>> e240b61 (Read secrets of a Vault and of AWS Secrets Manager; look a secret up again where the API refuses it)
             if former is not None:
                 self._former = [(name, former), *self._former][:_FORMER_VALUES]
             self._in_use[name] = text
