@@ -11,9 +11,10 @@ from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import note, table
 from ingest_assets.errors import StorageFailed
+from ingest_assets.http.total import Expected, Tells
 from ingest_assets.load import ledger
 from ingest_assets.load.health import look, looks
-from ingest_assets.load.looked import Looked
+from ingest_assets.load.looked import EXPECTED_IS, Looked
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Source
@@ -32,6 +33,7 @@ class _State:
     is_open: bool = False
     received: int | None = None
     expected: int | None = None
+    expected_is: Tells | None = None
 
 
 def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out: Output) -> bool:
@@ -75,12 +77,13 @@ def _state(connection: Any, source: Source, name: Name, data: Path, now: datetim
         problems = [f"nothing is loaded. Next: ingest run {'.'.join(name)}"] if not ended else _first(problems)
     problems += _unfinished(data, name) + _unloaded(at, source, data)
     rows = at.rows(f"SELECT count(*) FROM {at.table}")[0][0] if loads else None  # noqa: S608 -- quoted
-    (received, expected), *_ = at.rows(
-        "SELECT received - duplicates, expected FROM _ingest.fetches WHERE source = ? AND endpoint = ? "
+    (received, expected, expected_is), *_ = at.rows(
+        f"SELECT received - duplicates, expected, {EXPECTED_IS} FROM _ingest.fetches AS f WHERE source = ? "  # noqa: S608 -- ours
+        "AND endpoint = ? "
         "AND loaded IS NOT NULL ORDER BY _fetch DESC LIMIT 1",
         *name,
-    ) or [(None, None)]
-    return _State(rows, partition, ended, tuple(problems), _is_open(at, partition), received, expected)
+    ) or [(None, None, None)]
+    return _State(rows, partition, ended, tuple(problems), _is_open(at, partition), received, expected, expected_is)
 
 
 def _is_open(at: Looked, partition: str | None) -> bool:
@@ -103,7 +106,7 @@ def _came(state: _State) -> str | None:
     """How many records the newest load brought, and how many the API says there are."""
     if state.expected is None or state.received is None:
         return None
-    return f"{state.received:,} of {state.expected:,}"
+    return f"{state.received:,} of {Expected(state.expected, state.expected_is or 'exactly')}"
 
 
 def _first(problems: Sequence[str]) -> list[str]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from ingest_assets.load import partitioning
-from ingest_assets.load.looked import Found, Looked, named, run_again
+from ingest_assets.load.looked import EXPECTED_IS, Found, Looked, named, run_again
 from ingest_assets.load.partitioning import Kept
 from ingest_assets.load.volume import volume
 from ingest_assets.load.warehouse import quoted
@@ -25,8 +25,6 @@ from ingest_assets.source import Endpoint
 
 _NAMED = 10
 _DIED = timedelta(days=1)
-# A reader's copy that an earlier version published lacks the column: all of its numbers are exact.
-_IS = "coalesce(to_json(f) ->> '$.expected_is', 'exactly')"
 
 
 def partitions(at: Looked) -> Found:
@@ -68,7 +66,9 @@ def required(at: Looked) -> Found:
 def complete(at: Looked) -> Found:
     """The newest fetch of each partition reached its end."""
     # Pages that shift while they are read tell one record twice and leave another out: the count alone is right.
-    short = f"verdict = 'complete' AND loaded IS NOT NULL AND expected > received - duplicates AND {_IS} <> 'about'"
+    short = (
+        f"verdict = 'complete' AND loaded IS NOT NULL AND expected > received - duplicates AND {EXPECTED_IS} <> 'about'"
+    )
     few = "format('the API says {} records, and {} different ones came', expected, received - duplicates)"
     # A walk that has not ended may be going on; one of yesterday died.
     ended = at.newest(
@@ -91,7 +91,7 @@ def complete(at: Looked) -> Found:
 def expected(at: Looked) -> Found:
     """No more records came than the API says there are."""
     told = at.newest(
-        f"partition, expected, received - duplicates, {_IS}", "loaded IS NOT NULL AND verdict = 'complete'"
+        f"partition, expected, received - duplicates, {EXPECTED_IS}", "loaded IS NOT NULL AND verdict = 'complete'"
     )
     numbers = [one for one in told if one[1] is not None]
     more = [(partition, number, came) for partition, number, came, how in numbers if how == "exactly" and came > number]

@@ -14,6 +14,9 @@ from ingest_assets.load.listed import values
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.source import Endpoint, listed
 
+# A reader's copy that an earlier version published lacks the column: all of its numbers are exact.
+EXPECTED_IS = "coalesce(to_json(f) ->> '$.expected_is', 'exactly')"
+"""How an expected number is meant, in a query on `_ingest.fetches AS f`."""
 _NAMED = 10
 
 

@@ -43,6 +43,16 @@ def test_what_came_stands_beside_what_the_api_counts(shop: Any) -> None:
     assert "expected: it is larger than the API says" in " ".join(screen.split())
 
 
+def test_an_estimate_is_shown_as_one(shop: Any) -> None:
+    here = shop({"count": {"path": "/count", "value": {"path": "count", "tells": "about"}}})
+    assert here.run() == ""
+
+    well, screen = looked(here)
+
+    assert well
+    assert "3 of about 2" in screen
+
+
 def test_without_a_count_there_is_no_such_column(shop: Any) -> None:
     here = shop({})
     assert here.run() == ""
