@@ -186,6 +186,9 @@ class Contract(BaseModel):
     within: str | None = Field(
         None, description="the records' own time, by which all that is outside of a fetch's partition is left out"
     )
+    texts: bool = Field(
+        False, description="whether all values arrive as texts, which declared numbers and booleans are read from"
+    )
 
     @property
     def version(self) -> str:
@@ -201,6 +204,8 @@ class Contract(BaseModel):
         for name in ("position", "within"):
             if told[name] is None:  # so that contracts without it keep the version they had
                 del told[name]
+        if not told["texts"]:
+            del told["texts"]
         text = json.dumps([NORMALIZATION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from ingest_assets.http.auth import Auth
+from ingest_assets.http.decoders import Decoder
 from ingest_assets.http.paginators import Paginator
 from ingest_assets.source import Source, Volume
 
@@ -54,6 +55,24 @@ def test_what_the_page_on_limits_shows_loads(example: str) -> None:
     source = Source.model_validate({"name": "shop", "endpoints": {"things": {"path": "/", "write": "replace"}}} | told)
 
     assert set(told) <= source.model_fields_set
+
+
+@pytest.mark.parametrize("example", examples("formats.md"))
+def test_a_decoder_of_the_page_on_formats_loads(example: str) -> None:
+    endpoint = {"path": "/things", "primary_key": "id"} | yaml.safe_load(example)
+
+    source = Source.model_validate(
+        {"name": "shop", "base_url": "https://shop.example", "endpoints": {"things": endpoint}}
+    )
+
+    assert source.endpoints["things"].decoder.type in example
+
+
+def test_every_kind_of_decoder_is_shown() -> None:
+    shown = {yaml.safe_load(example)["decoder"]["type"] for example in examples("formats.md")}
+
+    models = get_args(get_args(Decoder)[0])
+    assert {kind for model in models for kind in get_args(model.model_fields["type"].annotation)} == shown
 
 
 @pytest.mark.parametrize("example", examples("verdicts.md"))

@@ -1,13 +1,10 @@
 """A source file against its API: one page an endpoint is asked for, and nothing is written."""
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pyarrow as pa
 
@@ -15,6 +12,7 @@ from ingest_assets import catalog
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
+from ingest_assets.commands.proposals import Proposal, proposals
 from ingest_assets.commands.terminal import note
 from ingest_assets.commands.unseen import unseen
 from ingest_assets.errors import ConfigError, IngestError, WalkIncomplete
@@ -37,7 +35,6 @@ _TYPES = {
     "timestamp[us, tz=UTC]": "timestamptz",
 }
 _LONGEST_NAME = 40
-_DECIMAL = re.compile(r"-?\d{1,15}\.\d{1,6}")
 
 
 def named(text: str) -> Source:
@@ -158,15 +155,6 @@ def _normalized(source: Source, name: str, peek: Peek, partition: str | None) ->
             registry = wider.registry
 
 
-@dataclass(frozen=True)
-class Proposal:
-    """A column whose values would all fit a type that JSON cannot say."""
-
-    column: str
-    type: str
-    example: str
-
-
 def preview(source: Source, name: Name, rows: int, out: Output, partition: str | None = None) -> None:
     """Print the first records as rows, the child tables, and types to declare."""
     endpoint, line = source.endpoints[name[1]], _line(source, "preview")
@@ -178,7 +166,7 @@ def preview(source: Source, name: Name, rows: int, out: Output, partition: str |
     peek = line.peek(name[1], partition)
     batch = _normalized(source, name[1], peek, partition)
     tables = batch.tables if batch else {}
-    proposed = [p for table, arrow in tables.items() if table == name[1] for p in proposals(arrow, endpoint.columns)]
+    proposed = [p for table, arrow in tables.items() if table == name[1] for p in proposals(arrow, endpoint)]
     sensitive = {column for column, declared in endpoint.columns.items() if declared.sensitive}
     shown = [_table(f"{source.name}.{table}", arrow, rows, sensitive) for table, arrow in tables.items()]
     aside = [{"position": r.position, "reason": r.reason} for r in (batch.quarantined[:rows] if batch else ())]
@@ -243,55 +231,3 @@ def _type(kind: pa.DataType) -> str:
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision},{kind.scale})"
     return _TYPES.get(str(kind), str(kind))
-
-
-def proposals(arrow: pa.Table, declared: Mapping[str, object]) -> list[Proposal]:
-    """Types that all of an undeclared text column's values would fit."""
-    found = []
-    for column in arrow.column_names:
-        if column.startswith("_") or column in declared or not pa.types.is_string(arrow.schema.field(column).type):
-            continue
-        values = [value for value in arrow.column(column).to_pylist() if value is not None]
-        if kind := _kind(values):
-            found.append(Proposal(column, kind, values[0]))
-    return found
-
-
-def _kind(values: Sequence[str]) -> str | None:
-    for kind, fits in (
-        ("uuid", _is_uuid),
-        ("date", _is_date),
-        ("timestamptz", _is_time),
-        ("decimal(18,6)", _is_decimal),
-    ):
-        if values and all(fits(value) for value in values):
-            return kind
-    return None
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False
-
-
-def _is_date(text: str) -> bool:
-    try:
-        return len(text) == len("2026-01-31") and datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) is not None
-    except ValueError:
-        return False
-
-
-def _is_time(text: str) -> bool:
-    try:
-        return len(text) > len("2026-01-31") and datetime.fromisoformat(text) is not None
-    except ValueError:
-        return False
-
-
-def _is_decimal(text: str) -> bool:
-    try:
-        return _DECIMAL.fullmatch(text) is not None and Decimal(text).is_finite()
-    except InvalidOperation:
-        return False

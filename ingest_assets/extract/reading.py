@@ -62,6 +62,11 @@ def read_through(
 
 def refuse_made(walk: Walk, kept_out: Forgotten) -> None:
     """Raise ConfigError where records are to stay out that cannot be taken out of a body."""
+    if kept_out.rules and walk.endpoint.decoder.makes:
+        raise ConfigError(
+            f"{walk.label}: some of its records are to stay out (ingest forget), and records can be taken out of JSON "
+            f"only, not out of {walk.endpoint.decoder.type}"
+        )
     if kept_out.rules and walk.endpoint.records.makes:
         raise ConfigError(
             f"{walk.label}: some of its records are to stay out (ingest forget), and records that are made of several "

@@ -117,10 +117,10 @@ class Eraser:
 
     def key(self, texts: Sequence[str]) -> Key:
         """What was typed: `column=value`, or values alone in the primary key's order; ConfigError where it is none."""
-        if self.work.model.records.makes:
+        if self.work.model.makes:
             raise ConfigError(
-                f"{self._label}: its records are made of several places of a body (`records`), from which they cannot "
-                "be taken out one by one"
+                f"{self._label}: its records are made of several places of a body (`records`), or are no JSON "
+                "(`decoder`): they cannot be taken out of it one by one"
             )
         known = {column.name: column for column in self._specs[0].columns if not column.empty}
         pairs, wanted = [text.partition("=") for text in texts], self.work.contract.primary_key

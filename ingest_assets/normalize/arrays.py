@@ -53,6 +53,8 @@ def wire_type(column: ColumnPlan) -> Any:
         return int | float | str if _is_unix(column) else str
     if kind.startswith("decimal"):
         return int | float | str
+    if column.texts and column.declared is not None:
+        return str
     plain = {"boolean": bool, "bigint": int, "hugeint": int, "double": int | float}
     return plain.get(kind, str)
 
@@ -75,7 +77,10 @@ def _is_unix(column: ColumnPlan) -> bool:
 def array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
     """The values of a column that is not raw; raises Misfit."""
     kind = column.spec.type
+    from_text = column.texts and column.declared is not None
     try:
+        if from_text and kind in ("boolean", "bigint", "double"):
+            return _fitted(column, values)
         if kind in ("boolean", "bigint") or (
             kind == "varchar" and (column.declared is None or not column.declared.values)
         ):

@@ -36,6 +36,10 @@ class Records(Protocol):
     def first(self) -> int: ...
     @property
     def count(self) -> int: ...
+    @property
+    def flaws(self) -> Mapping[int, str]:
+        """What is wrong with records that are none, by place in the block."""
+
     def records(self) -> Sequence[Any]:
         """The text of each record without the space around it, as bytes or a view of bytes."""
 
@@ -98,6 +102,9 @@ class Reading:
 
     def parse(self, place: int) -> None:
         """Parses one record exactly, or says why it is none."""
+        if (flaw := self.block.flaws.get(place)) is not None:
+            self.unfit[place] = Unfit(flaw)
+            return
         try:
             self.exact[place] = exact(bytes(self.texts[place]))
         except Unfit as error:

@@ -39,6 +39,7 @@ class ColumnPlan:
 
     `known` is what was seen at a learned column's path. A column declared by name alone is `placed` once a path
     asked for its name; before, it has no values. `told` is the text that a column of the partition has in every row.
+    `texts`: all values arrive as texts.
     """
 
     spec: ColumnSpec
@@ -48,6 +49,7 @@ class ColumnPlan:
     known: Shape
     placed: bool = True
     told: str | None = None
+    texts: bool = False
 
     @property
     def required(self) -> bool:
@@ -72,6 +74,8 @@ class ColumnPlan:
         """What the source file says of values that fit, beside the type."""
         if self.declared is None:
             return ""
+        if self.texts and found == "":
+            return "; where an empty text means no value, say null_values: ['']"
         if self.declared.type in TIME_TYPES:
             return f", format {self.declared.format or 'iso'}"
         if self.declared.values is not None and isinstance(found, str):
@@ -159,11 +163,12 @@ def _column_plan(
     column = declared[spec.name] if spec.declared else None
     return ColumnPlan(
         spec,
-        learned_fit(spec.type) if column is None else declared_fit(column, contract.time_zone),
+        learned_fit(spec.type) if column is None else declared_fit(column, contract.time_zone, texts=contract.texts),
         column,
         key=table.parent is None and spec.name in contract.primary_key,
         known=shape_at(registry.shape, table.path, spec.path),
         placed=column is None or declared_path(registry, table.path, spec.name, column) is not None,
+        texts=contract.texts,
         told=None if column is None or column.from_partition is None else partition.get(column.from_partition),
     )
 

@@ -16,6 +16,10 @@ Fit = Callable[[Any], Any]
 
 _MOST_ZEROS = 40
 _NUMERIC = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d{1,4})?", re.ASCII)
+_WHOLE = re.compile(r"[+-]?\d{1,60}", re.ASCII)
+_WRITTEN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
+_SAID = {"true": True, "t": True, "yes": True, "y": True, "1": True}
+_SAID |= {"false": False, "f": False, "no": False, "n": False, "0": False}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 _SCALED = re.compile(r"decimal\((\d+),(\d+)\)")
 _SHOWN = 120
@@ -135,16 +139,33 @@ def _uuid(value: Any) -> str:
     return value.lower()
 
 
-def declared_fit(column: Column, time_zone: str) -> Fit:
+def _read(kind: str, text: str) -> Any:
+    """The number or boolean that a text says, for a column of this type; for other types the text itself."""
+    if kind in ("bigint", "hugeint") and _WHOLE.fullmatch(text):
+        return int(text)
+    if kind == "double" and _WRITTEN.fullmatch(text):
+        return Decimal(text)
+    if kind.startswith("decimal"):
+        return text.removeprefix("+")
+    return _SAID.get(text.lower(), text) if kind == "boolean" else text
+
+
+def declared_fit(column: Column, time_zone: str, *, texts: bool = False) -> Fit:
     """The function from a value that is not null to what a declared column holds.
 
     It raises TypeError, ValueError or OverflowError for a value that does not fit: nothing is guessed,
     "1" is no bigint and true is no varchar. A double takes the nearest of any number, a decimal takes
-    numbers and numeric text that fit exactly.
+    numbers and numeric text that fit exactly. With `texts` all values are texts, and numbers and booleans are read
+    from them, spaces around them left out.
 
     >>> declared_fit(Column(type="decimal(5,2)"), "UTC")("1.5")
     Decimal('1.50')
+    >>> [declared_fit(Column(type=kind), "UTC", texts=True)(" 1 ") for kind in ("bigint", "boolean", "double", "text")]
+    [1, True, 1.0, ' 1 ']
     """
+    if texts and column.type not in ("varchar", "json"):
+        plain = declared_fit(column, time_zone)
+        return lambda value: plain(_read(column.type, _of(str, value).strip()))
     if column.type in TIME_TYPES:
         return time_parser(column.type, column.format, time_zone)
     if found := _SCALED.fullmatch(column.type):

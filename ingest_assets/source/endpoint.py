@@ -45,7 +45,7 @@ class Endpoint(Model):
     headers: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] | None = Field(None, description="sent with a POST; placeholders in its texts are replaced")
     body_as: Literal["json", "form"] = "json"
-    decoder: Decoder = Field(default_factory=Json, description="how a body is written: json or jsonl")
+    decoder: Decoder = Field(default_factory=Json, description="how a body is written: json, jsonl, csv or tsv")
     records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
     paginator: Paginator = Field(default_factory=SinglePage)
     total: Total | None = Field(None, description="where the first page says how many records there are in all")
@@ -102,7 +102,13 @@ class Endpoint(Model):
         names = ("columns", "children", "primary_key", "newest_by", "write", "deleted", "time_zone")
         position = self.window.position if self.window is not None else None
         within = self.window.stop_at if self.window is not None else None
-        return Contract(position=position, within=within, **{name: getattr(self, name) for name in names})
+        told = {name: getattr(self, name) for name in names}
+        return Contract(position=position, within=within, texts=self.decoder.texts, **told)
+
+    @property
+    def makes(self) -> bool:
+        """Whether its records stand nowhere in a body as they are, so that none can be taken out of it."""
+        return self.records.makes or self.decoder.makes
 
     @property
     def periods(self) -> Periods | None:

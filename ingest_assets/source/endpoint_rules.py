@@ -260,6 +260,8 @@ def _request_problems(endpoint: "Endpoint") -> Iterator[Problem]:
             "max_empty_pages is for empty_page: continue; here the first empty page is a failure",
         )
     yield from _paginator_problems(endpoint)
+    if (refused := endpoint.decoder.refused(endpoint.records)) is not None:
+        yield ("records",), refused.removeprefix("records: ")
     if endpoint.body is not None and endpoint.method == "GET":
         yield ("body",), "a body is sent with method: POST, and this is GET"
     if endpoint.body_as == "form":

@@ -210,3 +210,10 @@ def test_a_key_of_any_letters_is_found(lab, sent):
     assert things.values("id") == ["other"]
     bodies = b"".join(s.body(entry).read() for s in things.snapshots.fetches("shop", "things") for entry in s.pages)
     assert sent.encode() not in bodies
+
+
+def test_records_of_a_csv_file_are_not_said_to_be_erased(lab):
+    things = lab(decoder={"type": "csv"}, records="", primary_key=["code"])
+
+    with pytest.raises(ConfigError, match="are no JSON"):
+        eraser(things).key(["EUR"])

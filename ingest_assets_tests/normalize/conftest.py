@@ -1,6 +1,6 @@
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ class Block:
     raws: tuple[bytes, ...]
     first: int = 0
     lines: bool = False
+    flaws: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def count(self) -> int:

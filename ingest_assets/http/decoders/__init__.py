@@ -14,6 +14,9 @@ end, and memory does not grow with it:
     json_places     … in several places, or columns   │ JSON
     json_document   which of these                    ┘
     json_lines      JSON lines
+    separated       CSV and TSV; `texts` is a body line by line
+    markup          web pages where something else was due
+    kind            what the models of all kinds are
 """
 
 from typing import Annotated
@@ -23,7 +26,8 @@ from pydantic import Field
 from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Block, Decoded
 from ingest_assets.http.decoders.json_document import Json
 from ingest_assets.http.decoders.json_lines import JsonLines
+from ingest_assets.http.decoders.separated import Separated
 
-Decoder = Annotated[Json | JsonLines, Field(discriminator="type")]
+Decoder = Annotated[Json | JsonLines | Separated, Field(discriminator="type")]
 
-__all__ = ["MAX_RECORD_BYTES", "Block", "Decoded", "Decoder", "Json", "JsonLines"]
+__all__ = ["MAX_RECORD_BYTES", "Block", "Decoded", "Decoder", "Json", "JsonLines", "Separated"]

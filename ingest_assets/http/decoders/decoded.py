@@ -1,7 +1,7 @@
 """What every decoder gives: the records of a page in blocks, and what was learned of it on the way."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -14,12 +14,16 @@ MAX_RECORD_BYTES = 64 << 20
 
 @dataclass(frozen=True)
 class Block:
-    """Some records in a row: the text of a JSON array, or JSON lines. `first` is the first one's place in the page."""
+    """Some records in a row: the text of a JSON array, or JSON lines. `first` is the first one's place in the page.
+
+    `flaws` says what is wrong with those that are no records, by place in the block.
+    """
 
     text: bytes
     lines: bool
     first: int
     count: int
+    flaws: Mapping[int, str] = field(default_factory=dict)
 
     def records(self) -> list[bytes | memoryview]:
         """The text of each record, in order, without the space around it; empty where the API sent nothing.

@@ -2,18 +2,15 @@
 
 from typing import BinaryIO, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Decoded
 from ingest_assets.http.decoders.json_list import JsonPage
 from ingest_assets.http.decoders.json_places import ColumnsPage, NestedPage
+from ingest_assets.http.decoders.kind import DecoderModel
 from ingest_assets.http.selector import Selector
 
 
-class Json(BaseModel):
+class Json(DecoderModel):
     """The body is one JSON document."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     type: Literal["json"] = "json"
 

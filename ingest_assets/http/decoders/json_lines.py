@@ -3,22 +3,27 @@
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Block, Decoded, trimmed
+from ingest_assets.http.decoders.kind import DecoderModel
 from ingest_assets.http.decoders.parsing import SPACE, parsed
 from ingest_assets.http.decoders.pieces import chunks, cut
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.structure import BLOCK_BYTES, is_whole, too_large
 
 
-class JsonLines(BaseModel):
+class JsonLines(DecoderModel):
     """Each line of the body is one record. A body without lines is a page without records."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     type: Literal["jsonl"]
+
+    def refused(self, selector: Selector) -> str | None:
+        """That a path leads nowhere: there are lines only."""
+        if selector.path:
+            return f"records: {selector.path!r}: in JSON lines each line is a record; leave `records` out"
+        if selector.layout == "columns":
+            return "records: in JSON lines each line is a record; leave `layout: columns` out"
+        return None
 
     def decode(self, body: BinaryIO, selector: Selector, max_record_bytes: int = MAX_RECORD_BYTES) -> Decoded:
         r"""The page's blocks; TransientFailure where the last line is not complete JSON, for then the body is cut.
@@ -28,10 +33,8 @@ class JsonLines(BaseModel):
         >>> [block.count for block in page], page.last_record
         ([2], {'id': 2})
         """
-        if selector.path:
-            raise RequestFailed(f"records: {selector.path!r}: in JSON lines each line is a record; leave `records` out")
-        if selector.layout == "columns":
-            raise RequestFailed("records: in JSON lines each line is a record; leave `layout: columns` out")
+        if (refused := self.refused(selector)) is not None:
+            raise RequestFailed(refused)
         return _JsonLinesPage(body, max_record_bytes)
 
 

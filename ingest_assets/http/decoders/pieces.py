@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from ingest_assets.errors import RequestFailed, TransientFailure
+from ingest_assets.http.decoders.markup import LOOKED_AT_BYTES, not_records
 from ingest_assets.http.decoders.parsing import SPACE
 
 SMALL_BYTES = 16 << 20
@@ -25,7 +26,9 @@ def chunks(body: BinaryIO) -> Iterator[bytes]:
     while not start.strip(SPACE) and (piece := body.read(_READ_BYTES)):
         start = piece
     if start.lstrip(SPACE).startswith(b"<"):
-        raise RequestFailed("expected JSON, found HTML or XML: is the path right, or is this a sign-in page?")
+        while len(start) < LOOKED_AT_BYTES and (piece := body.read(_READ_BYTES)):
+            start += piece
+        raise not_records(start, "JSON")
     if start.strip(SPACE):
         yield start
     while piece := body.read(_READ_BYTES):

@@ -1,0 +1,24 @@
+"""What every kind of decoder is: a frozen model, and two facts about what it gives."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from ingest_assets.http.selector import Selector
+
+
+class DecoderModel(BaseModel):
+    """How a body is written.
+
+    `makes`: its records stand nowhere in the body as they are given, so that none can be taken out of it.
+    `texts`: all values arrive as texts, and the contract says what they are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    makes: ClassVar[bool] = False
+    texts: ClassVar[bool] = False
+
+    def refused(self, _selector: Selector) -> str | None:
+        """Why records cannot be looked for in a body as this says, if so."""
+        return None

@@ -1,0 +1,117 @@
+"""Bodies of every format, the whole way: from a real server to typed rows in DuckDB."""
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_assets_tests.whole import Api, Reply, Whole, api_of_its_own, state_in
+
+PRICES = (
+    b"id,price,units,sold,at,day,note\r\n"
+    b'1,1.50,3,true,2026-01-05T10:00:00+01:00,05.01.2026,"a, b\r\nc"\r\n'
+    b"2,,-4,NO,2026-01-06T00:00:00Z,06.01.2026,NA\r\n"
+)
+COLUMNS = {
+    "id": {"type": "bigint"},
+    "price": {"type": "decimal(8,2)"},
+    "units": {"type": "bigint"},
+    "sold": {"type": "boolean"},
+    "at": {"type": "timestamptz"},
+    "day": {"type": "date", "format": "%d.%m.%Y"},
+}
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with api_of_its_own() as running:
+        yield running
+
+
+@pytest.fixture
+def shop(api: Api, tmp_path: Path) -> Iterator[Any]:
+    """Makes the line of an endpoint whose answers are no JSON."""
+    with state_in(tmp_path):
+        yield lambda **endpoint: Whole(tmp_path / "here", api.url, {"records": None, **endpoint})
+
+
+def table(here: Whole, columns: str = "*") -> list[tuple[Any, ...]]:
+    return here.ask(f"SELECT {columns} FROM w.shop.things ORDER BY 1")  # noqa: S608 -- ours
+
+
+def aside(here: Whole) -> list[tuple[Any, ...]]:
+    return here.ask("SELECT reason FROM w._ingest.quarantine ORDER BY ALL")
+
+
+def test_texts_of_a_csv_file_become_what_the_contract_declares(api, shop):
+    here = shop(decoder={"type": "csv", "null_values": [""]}, columns=COLUMNS)
+    api.answer = lambda _: PRICES
+
+    told = here.run()
+
+    assert told == ""
+    assert table(here, 'id, price, units, sold, "at", "day", note') == [
+        (1, Decimal("1.50"), 3, True, datetime(2026, 1, 5, 9, tzinfo=UTC), date(2026, 1, 5), "a, b\r\nc"),
+        (2, None, -4, False, datetime(2026, 1, 6, tzinfo=UTC), date(2026, 1, 6), "NA"),
+    ]
+
+
+def test_an_empty_text_is_no_number_unless_the_file_says_that_it_is_none(api, shop):
+    here = shop(decoder={"type": "csv"}, columns=COLUMNS)
+    api.answer = lambda _: PRICES
+
+    told = here.run()
+
+    hint = "where an empty text means no value, say null_values: ['']"
+    assert told == ""
+    assert [row[0] for row in table(here, "id")] == [1]
+    assert aside(here) == [
+        (f"column 'price': a string that does not fit decimal(8,2); {hint}",),
+    ]
+
+
+def test_a_line_of_a_csv_file_that_is_too_short_is_set_aside_and_the_others_are_loaded(api, shop):
+    here = shop(decoder={"type": "csv"})
+    api.answer = lambda _: b"id,a,b\n1,x,y\n2,x\n3,x,y\n"
+
+    told = here.run()
+
+    assert told == ""
+    assert table(here, "id, a, b") == [("1", "x", "y"), ("3", "x", "y")]
+    assert aside(here) == [("line 3: 2 values, where 3 columns are named",)]
+
+
+def test_pages_of_csv_are_walked_by_their_link(api, shop):
+    here = shop(decoder={"type": "csv"}, paginator={"type": "link"})
+    link = {"Link": f'<{api.url}/things?page=2>; rel="next"'}
+    api.answer = lambda asked: Reply(
+        b"id\n3\n" if "page" in asked.query else b"id\n1\n2\n", headers={} if "page" in asked.query else link
+    )
+
+    told = here.run()
+
+    assert told == ""
+    assert here.values() == ["1", "2", "3"]
+
+
+def test_a_second_fetch_of_the_same_csv_changes_no_row(api, shop):
+    here = shop(decoder={"type": "csv"})
+    api.answer = lambda _: b"id,a\n1,x\n2,y\n"
+
+    here.run()
+    here.run()
+
+    assert here.ask("SELECT inserted, unchanged FROM w._ingest.fetches ORDER BY _fetch") == [(2, 0), (0, 2)]
+
+
+def test_a_web_page_where_csv_was_due_is_a_failure_that_names_it(api, shop):
+    here = shop(decoder={"type": "csv"})
+    api.answer = lambda _: b"<!DOCTYPE html><html><head><title>Sign in to Acme</title></head></html>"
+
+    told = here.run()
+
+    assert "expected CSV, found HTML or XML, titled 'Sign in to Acme'" in told
+    assert here.verdicts() == ["failed"]
