@@ -22,6 +22,7 @@ from ingest_assets.extract.peek import Peek, peek
 from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.auth import Exchanged
+from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.client import Client, Wait
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import origin
@@ -176,9 +177,11 @@ class Line:
             self._write_down(endpoint, partition)
 
     def peek(self, endpoint: str, partition: str | None) -> Peek:
-        """The first page of a partition, to look at; nothing is written."""
+        """The first page of a partition, to look at; nothing is written. Who looks asks also an API that is down."""
         walk = Walk(self.settled, endpoint, partition)
-        with self._client(endpoint, lambda _: None, time.sleep, partial(self.watcher.wait, walk.label)) as client:
+        with self._client(
+            endpoint, lambda _: None, time.sleep, partial(self.watcher.wait, walk.label), insists=True
+        ) as client:
             return peek(client, walk)
 
     def load(self, endpoint: str, partition: str | None, *, replay: bool = False) -> list[Loaded]:
@@ -440,6 +443,8 @@ class Line:
         on_asked: Callable[[Asked], None],
         sleep: Callable[[float], None],
         on_wait: Callable[[Wait], None],
+        *,
+        insists: bool = False,
     ) -> Client:
         model = self.settled.endpoints[endpoint]
         base = model.base_url or self.settled.base_url
@@ -456,12 +461,23 @@ class Line:
             retry=RetryPolicy(seconds=self.pace.retry_seconds),
             error_message=self.settled.error_message,
             responses=(*model.responses, *self.settled.responses),
+            breaker=None if insists else self._breaker(base, sleep),
             on_wait=on_wait,
             on_asked=on_asked,
             sleep=sleep,
             tokens=tokens_folder(),
             token_limiter=self._token_limiter(base, credential, sleep),
         )
+
+    def down(self) -> list[str]:
+        """The origins of the source that count as down: since when, why, and until when nothing is asked of them."""
+        bases = [endpoint.base_url or self.settled.base_url for endpoint in self.settled.endpoints.values()]
+        breakers = [self._breaker(base, time.sleep) for base in {origin(base): base for base in bases}.values()]
+        found = [(breaker.origin, breaker.state()) for breaker in breakers]
+        return [f"{where} is {down.told(time.time())}" for where, down in found if down is not None and down.is_open]
+
+    def _breaker(self, base: str, sleep: Callable[[float], None]) -> Breaker:
+        return Breaker(limits_folder(), self.source.name, origin(base), self.source.breaker, sleep=sleep)
 
     def _token_limiter(self, base: str, credential: str, sleep: Callable[[float], None]) -> Limiter | None:
         """A token's request counts like any other where it goes to the API itself; elsewhere only 429s hold it back."""

@@ -17,7 +17,7 @@ from ingest_assets.assets.plan import Name, Range, in_runs
 from ingest_assets.assets.unfinished import Going
 from ingest_assets.load.due import wanting
 from ingest_assets.load.ledger import Failure, Known
-from ingest_assets.load.patience import Held, held_endpoint, held_partitions, held_source, is_doubted
+from ingest_assets.load.patience import Held, held_endpoint, held_partitions, held_source, is_doubted, is_source_doubted
 from ingest_assets.source import Endpoint, Source
 
 MOST_PARTITIONS = 31
@@ -53,7 +53,7 @@ def asks(source: Source, known: Mapping[str, Known], going: Going, now: datetime
             keys[source.name, name] = free
     ends = {run: _end(source, run) for run in in_runs({source.name: source}, keys)}
     ranges = sorted(ends, key=lambda run: ends[run], reverse=True)
-    room = max(MOST_RUNS - going.runs, 0)
+    room = max((1 if is_source_doubted(known.values()) else MOST_RUNS) - going.runs, 0)
     if ranges[room:]:
         notes.append(f"{len(ranges) - room} more runs are asked for once some of {going.runs + room} are done")
     last = max((end for end in ends.values() if end != _STANDING), default="")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.commands.down import down, print_down
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import note, table
 from ingest_assets.errors import StorageFailed
@@ -38,15 +39,16 @@ class _State:
 
 def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out: Output) -> bool:
     """Print the screen; whether nothing is wrong."""
-    now = datetime.now(UTC)
+    now, broken = datetime.now(UTC), down(sources, [source for source, _ in names])
     DuckDB(data).refuse_lost()
     try:
         with Warehouse(data=str(data)).reading() as connection:
             states = {name: _state(connection, sources[name[0]], name, data, now) for name in names}
     except StorageFailed:
         out.console.print("Nothing is loaded yet. Next: ingest run")
+        print_down(broken, out)
         nothing = [{"endpoint": ".".join(name), "problems": ["nothing is loaded. Next: ingest run"]} for name in names]
-        out.document({"endpoints": nothing}, ok=False)
+        out.document({"endpoints": nothing, "down": broken}, ok=False)
         return False
     counted = any(state.expected is not None for state in states.values())
     rows = [
@@ -55,12 +57,14 @@ def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
     ]
     titles = ("endpoint", "rows", "newest partition", "last look", *(["it brought"] if counted else []), "")
     out.console.print(table(titles, rows))
+    print_down(broken, out)
     problems = [(name, text) for name, state in states.items() for text in state.problems]
     for name, text in problems:
         out.console.print(note("!", f"{'.'.join(name)}: {text}"))
     told = [{"endpoint": ".".join(name), **asdict(state)} for name, state in states.items()]
-    out.document({"endpoints": told}, ok=not problems)
-    return not problems
+    is_well = not problems and not broken
+    out.document({"endpoints": told, "down": broken}, ok=is_well)
+    return is_well
 
 
 def _state(connection: Any, source: Source, name: Name, data: Path, now: datetime) -> _State:
@@ -75,7 +79,7 @@ def _state(connection: Any, source: Source, name: Name, data: Path, now: datetim
     if not loads:
         # One finding says it all; that every check fails on a table that is not there would hide it.
         problems = [f"nothing is loaded. Next: ingest run {'.'.join(name)}"] if not ended else _first(problems)
-    problems += _unfinished(data, name) + _unloaded(at, source, data)
+    problems += _left_alone(at) + _unfinished(data, name) + _unloaded(at, source, data)
     rows = at.rows(f"SELECT count(*) FROM {at.table}")[0][0] if loads else None  # noqa: S608 -- quoted
     (received, expected, expected_is), *_ = at.rows(
         f"SELECT received - duplicates, expected, {EXPECTED_IS} FROM _ingest.fetches AS f WHERE source = ? "  # noqa: S608 -- ours
@@ -84,6 +88,21 @@ def _state(connection: Any, source: Source, name: Name, data: Path, now: datetim
         *name,
     ) or [(None, None, None)]
     return _State(rows, partition, ended, tuple(problems), _is_open(at, partition), received, expected, expected_is)
+
+
+def _left_alone(at: Looked) -> list[str]:
+    """That its API is not to be asked before a time, unless something was loaded since it said so."""
+    found = at.rows(
+        # A copy that was published by a former version has no such column.
+        "SELECT f.problem, (to_json(f) ->> '$.until')::TIMESTAMPTZ AS until FROM _ingest.failures AS f "
+        "WHERE f.source = $1 AND f.endpoint = $2 AND until > $3 AND NOT EXISTS "
+        "(FROM _ingest.fetches AS g WHERE g.source = $1 AND g.endpoint = $2 AND g.loaded > f.failed) "
+        "ORDER BY until DESC LIMIT 1",
+        at.source,
+        at.name,
+        at.now,
+    )
+    return [f"left alone: {problem}" for problem, _ in found]
 
 
 def _is_open(at: Looked, partition: str | None) -> bool:

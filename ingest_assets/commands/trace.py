@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest_assets.assets.plan import chosen
+from ingest_assets.commands.down import down, print_down
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import table
 from ingest_assets.http.page import origin
@@ -22,8 +23,10 @@ def trace(sources: Mapping[str, Source], name: str, data: Path, out: Output, *, 
     kept = TraceLog(trace_file(data, source)).kept()
     wanted = [a for a in kept if (not endpoint or a["endpoint"] == endpoint) and (not failed or _failed(a))]
     shown = wanted[-most:] if most > 0 else []
+    broken = down(sources, [source])
     _print(name, shown, len(wanted), out)
-    out.document({"name": name, "requests": shown})
+    print_down(broken, out)
+    out.document({"name": name, "requests": shown, "down": broken.get(source, [])})
 
 
 def _failed(asked: Mapping[str, Any]) -> bool:

@@ -25,6 +25,7 @@ import requests
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
 from ingest_assets.http import body
 from ingest_assets.http.auth import Auth, Exchanged, NoAuth
+from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest, origin
@@ -47,6 +48,7 @@ _EXCHANGES_AHEAD = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LONGEST_PUSH_BACK_SECONDS = 86_400.0
 _SUCCESS = range(200, 300)
+_SERVER_ERROR = 500
 
 
 @dataclass
@@ -95,8 +97,8 @@ class Client:
     All `limiters` have to grant each request, in their order: the narrowest first, so that who waits for it holds no
     slot of the others. `error_message` are paths into an error's JSON body; what is
     there is quoted in messages, cut to 200 characters. `responses` say which answers are no pages, whatever their
-    status; the first that fits counts. `on_wait` is told of every wait before it begins,
-    `on_asked` of every request once it is over.
+    status; the first that fits counts. `breaker` knows whether the API is down.
+    `on_wait` is told of every wait before it begins, `on_asked` of every request once it is over.
     `tokens` is the folder where tokens are shared with other processes, and `token_limiter` grants the requests for
     them: both are for the kinds of auth that have tokens.
     """
@@ -113,6 +115,7 @@ class Client:
         retry: RetryPolicy | None = None,
         error_message: Sequence[str] = (),
         responses: Sequence[ResponseRule] = (),
+        breaker: Breaker | None = None,
         max_body_bytes: int = 20 << 30,
         tokens: Path | None = None,
         token_limiter: Limiter | None = None,
@@ -128,6 +131,7 @@ class Client:
         self._timeouts = Timeouts(connect_timeout_seconds, read_timeout_seconds)
         self._retry = _as_patient_as_the_least(retry or RetryPolicy(), limiters)
         self._error_message, self._responses = error_message, responses
+        self._breaker = breaker
         self._max_body_bytes = max_body_bytes
         self._on_wait = on_wait
         self._tracer = Tracer(on_asked, lambda: self.traffic.bytes_received)
@@ -248,25 +252,46 @@ class Client:
     def _asked(self, request: PageRequest) -> tuple[requests.Response, KeptToken | None]:
         """The answer, and the token that was sent."""
         own = origin_of(request.url) == self.origin
+        if own and self._breaker is not None:
+            self._breaker.check()  # before anybody waits for a grant
         for _ in range(_MOST_TOKENS):
             token = self._exchange.token() if self._exchange is not None and own else None
             self._held.close()  # a request before this one is over
             limiters = self._limiters if own else ()
             grants = [self._held.enter_context(limiter.granted(self._before_grant)) for limiter in limiters]
             if token is None or self._exchange is None or self._exchange.is_fresh(token):
-                made = self._prepared(request, own)
-                self.traffic.requests += 1
-                self._tracer.sends(request.method, self._shown(request))
-                answer = sent(self._session, made, self._timeouts, self._named(request))
+                answer = self._guarded(request, own)
                 for grant in grants:
                     grant.answered()
-                self._tracer.answered(answer.status_code)
                 return answer, token
             for grant in grants:
                 grant.give_back()
         raise TransientFailure(
             f"{self._named(request)}: waiting for the rate limit takes longer than a token lives, {_MOST_TOKENS} times"
         )
+
+    def _guarded(self, request: PageRequest, own: bool) -> requests.Response:
+        """The answer to a request that is sent now; what comes of it is told to all who ask this API."""
+        if not own or self._breaker is None:
+            return self._sent(request, own)
+        with self._breaker.request() as tell:
+            try:
+                answer = self._sent(request, own)
+            except TransientFailure as failure:
+                tell(str(failure).removeprefix(f"{self._named(request)}: "))
+                raise
+            status = answer.status_code
+            throttled = any(status in rule.status for rule in self._responses)
+            tell(f"HTTP {status} {phrase(status)}" if status >= _SERVER_ERROR and not throttled else None)
+            return answer
+
+    def _sent(self, request: PageRequest, own: bool) -> requests.Response:
+        made = self._prepared(request, own)
+        self.traffic.requests += 1
+        self._tracer.sends(request.method, self._shown(request))
+        answer = sent(self._session, made, self._timeouts, self._named(request))
+        self._tracer.answered(answer.status_code)
+        return answer
 
     def _prepared(self, request: PageRequest, own: bool) -> requests.PreparedRequest:
         """The request as it is sent: with its credential if `own`, and with the values that were redacted."""

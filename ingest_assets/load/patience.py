@@ -75,6 +75,17 @@ def held_source(known: Iterable[Known], now: datetime) -> Failure | None:
     return max(waiting, key=lambda failure: failure.until or now, default=None)
 
 
+def is_source_doubted(known: Iterable[Known]) -> bool:
+    """Whether an API was to be left alone as a whole, and nothing of it was loaded since: one run shows how it is."""
+    some = list(known)
+    good = [moment for one in some for moment in _last_good(one.fetches).values()]
+    return any(
+        failure.everywhere and _after(failure.failed, max(good, default=None))
+        for one in some
+        for failure in one.failures
+    )
+
+
 def is_doubted(known: Known) -> bool:
     """Whether an endpoint failed as a whole since it was last loaded: one partition shows whether it is well again."""
     return bool(_stopping(known))

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 
 from ingest_assets.durations import Duration
 from ingest_assets.http.auth import Auth, NoAuth
+from ingest_assets.http.breaker import BreakerSettings
 from ingest_assets.http.responses import ResponseRule
 from ingest_assets.source import source_rules
 from ingest_assets.source.cron import cron
@@ -63,6 +64,9 @@ class Source(Model):
         description="how many requests of a fetch may be on their way at once, where an endpoint says none",
     )
     max_wait: Duration = Field(timedelta(minutes=15), description="the longest single wait for a limit or Retry-After")
+    breaker: BreakerSettings = Field(
+        BreakerSettings(), description="when the API counts as down, so that requests fail at once for a while"
+    )
     resume_within: Duration = Field(timedelta(days=1), description="how old an unfinished walk may be to go on")
     error_message: Texts = Field(
         (), description="where an error body holds text that may be quoted, such as error.message"

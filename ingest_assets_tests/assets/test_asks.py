@@ -46,7 +46,11 @@ def ask(lab):
     """What is asked for of orders, or of all, where feeds and listings have just been looked at."""
 
     def ask(orders=None, people=None, news=None, going=None, now=NOW):
-        known = {"orders": orders or Known(), "people": people or looked(), "news": news or looked()}
+        known = {
+            "orders": orders or Known(),
+            "people": looked() if people is None else people,
+            "news": looked() if news is None else news,
+        }
         return asks(lab.source, known, going or Going(), now, TICK)
 
     return ask
@@ -271,9 +275,12 @@ def test_while_the_api_is_to_be_left_alone_nothing_of_its_source_is_asked_for(as
     until = NOW + timedelta(hours=6)
     orders = Known(failures=(waits(until),))
 
-    before, after = (ask(orders, people=Known(), now=now) for now in (until - timedelta(seconds=1), until))
+    before, after = (
+        ask(orders, people=Known(), news=Known(), now=now) for now in (until - timedelta(seconds=1), until)
+    )
 
     assert before.ranges == ()
     assert before.notes == ("all endpoints are left alone: HTTP 429: waits until 12:00",)
-    # One partition shows whether it may be asked again.
-    assert ranges(after) == [(None, None), (LAST, LAST)]
+    # One run shows whether it may be asked again.
+    assert ranges(after) == [(None, None)]
+    assert "1 more runs are asked for once some of 1 are done" in after.notes

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest_assets.load.ledger import Failure, Fetch, Known
-from ingest_assets.load.patience import held_endpoint, held_partitions, held_source
+from ingest_assets.load.patience import held_endpoint, held_partitions, held_source, is_source_doubted
 
 NOW = datetime(2026, 1, 11, 6, tzinfo=UTC)
 DAY = "2026-01-10"
@@ -110,3 +110,10 @@ def test_a_load_since_then_shows_that_the_wait_is_over():
     waits = Known((loaded(ago(minutes=1)),), told_to_wait(ago(minutes=5), NOW + timedelta(hours=1)))
 
     assert held_source([waits], NOW) is None
+
+
+def test_after_its_wait_a_source_is_doubted_until_something_of_it_is_loaded():
+    waited = Known(failures=told_to_wait(ago(minutes=9), ago(minutes=2)))
+
+    assert is_source_doubted([waited, Known((loaded(ago(minutes=10)),))])
+    assert not is_source_doubted([waited, Known((loaded(ago(minutes=1)),))])
