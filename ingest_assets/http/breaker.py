@@ -44,6 +44,11 @@ class BreakerSettings(BaseModel):
     failures: int = Field(
         15, ge=1, description="so many failures in a row, of all endpoints and processes: no connection, no answer, 5xx"
     )
+    lasting: Duration = Field(
+        timedelta(seconds=5),
+        ge=timedelta(0),
+        description="and for so long at least: of many requests at once all fail in a hiccup, which retries ride out",
+    )
     pause: Duration = Field(
         timedelta(seconds=30),
         gt=timedelta(0),
@@ -173,7 +178,8 @@ class Breaker:
         if tries:
             pause = min(down.pause * 2 or self.settings.pause.total_seconds(), longest)
             return replace(found, pause=pause, until=now + pause, process="")
-        if down.is_open or found.failures < self.settings.failures:
+        lasts = now - found.since >= self.settings.lasting.total_seconds()
+        if down.is_open or found.failures < self.settings.failures or not lasts:
             return found  # what was on its way when it opened makes no pause longer
         pause = min(self.settings.pause.total_seconds(), longest)
         return replace(found, pause=pause, until=now + pause)

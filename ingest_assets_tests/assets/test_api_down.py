@@ -27,7 +27,7 @@ def broken(shop, down, days):
 @pytest.fixture
 def opened(lab, broken):
     """The shop's breaker is open."""
-    lab.text += "breaker: {failures: 6, pause: PT5M}\n"
+    lab.text += "breaker: {failures: 6, lasting: PT0S, pause: PT5M, longest_pause: PT5M}\n"
     lab.run(FIRST, LAST, fails=True)
     broken.asked.clear()
     return lab
@@ -35,6 +35,7 @@ def opened(lab, broken):
 
 def test_a_hundred_runs_ask_an_api_that_is_down_fifteen_times_in_all(kept_lab, broken, days):
     lab, begun = kept_lab, time.monotonic()
+    lab.text += "breaker: {lasting: PT0S}\n"
     ranges = [Range((ORDERS,), day, day) for day in days(FIRST, LAST)]
 
     done = materialize({"shop": lab.source}, ranges, lab.data, Unwatched())
@@ -67,7 +68,7 @@ def test_a_sensor_leaves_the_whole_source_alone_until_then(opened, broken):
 
 
 def test_once_it_answers_the_pause_is_over_for_all(lab, broken):
-    lab.text += "breaker: {failures: 6, pause: PT0.1S}\n"
+    lab.text += "breaker: {failures: 6, lasting: PT0S, pause: PT0.1S}\n"
     lab.run(FIRST, fails=True)
     broken.instead = {}
     time.sleep(0.2)  # its pause

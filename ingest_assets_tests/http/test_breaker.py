@@ -20,7 +20,8 @@ from ingest_assets.http.retry import RetryPolicy
 
 NOW = 1_767_225_600.0  # 2026-01-01 00:00 UTC
 ORIGIN = "https://shop.example:443"
-SETTINGS = BreakerSettings(failures=3, pause=timedelta(seconds=30), longest_pause=timedelta(seconds=100))
+AT_ONCE = {"lasting": timedelta(0)}
+SETTINGS = BreakerSettings(failures=3, pause=timedelta(seconds=30), longest_pause=timedelta(seconds=100), **AT_ONCE)
 
 _TRIES = """
 import sys, time
@@ -37,8 +38,10 @@ from ingest_assets.errors import TransientFailure
 from ingest_assets.http.breaker import Breaker, BreakerSettings
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
+from datetime import timedelta
 url, folder = sys.argv[1], Path(sys.argv[2])
-with Client(url, breaker=Breaker(folder, "shop", url, BreakerSettings(failures=12)), sleep=lambda _: None) as client:
+settings = BreakerSettings(failures=12, lasting=timedelta(0))
+with Client(url, breaker=Breaker(folder, "shop", url, settings), sleep=lambda _: None) as client:
     for partition in range(100):
         try:
             client.fetch(PageRequest(f"{url}/{partition}"), lambda response: b"".join(response.chunks()))
@@ -95,6 +98,20 @@ def test_failures_in_a_row_of_all_processes_open_it_with_since_why_and_until(bre
         raise AssertionError("no request goes through")
 
 
+def test_a_short_hiccup_of_many_requests_at_once_does_not_open_it(breaker, day):
+    settings = SETTINGS.model_copy(update={"lasting": timedelta(seconds=5)})
+    fail(lambda: breaker(settings), 50)
+    day.now += 4.9
+    fail(lambda: breaker(settings))
+    breaker().check()
+    day.now += 0.1
+
+    fail(lambda: breaker(settings))
+
+    with pytest.raises(NotBefore, match="52 requests in a row failed"):
+        breaker().check()
+
+
 def test_an_answer_between_them_begins_the_count_anew(breaker):
     for _ in range(5):
         fail(breaker, 2)
@@ -146,7 +163,9 @@ def test_what_was_on_its_way_when_it_opened_makes_no_pause_longer(breaker, day):
 
 def test_while_one_tries_the_others_wait_for_what_comes_of_it(tmp_path):
     def made():
-        return Breaker(tmp_path, "shop", ORIGIN, BreakerSettings(failures=1, pause=timedelta(microseconds=1)))
+        return Breaker(
+            tmp_path, "shop", ORIGIN, BreakerSettings(failures=1, pause=timedelta(microseconds=1), **AT_ONCE)
+        )
 
     fail(made)
     came = []
@@ -170,7 +189,8 @@ def test_while_one_tries_the_others_wait_for_what_comes_of_it(tmp_path):
 
 
 def test_a_process_that_is_killed_while_it_tries_leaves_the_trial_to_the_next(tmp_path):
-    breaker = Breaker(tmp_path, "shop", ORIGIN, BreakerSettings(failures=1, pause=timedelta(microseconds=1)))
+    settings = BreakerSettings(failures=1, pause=timedelta(microseconds=1), **AT_ONCE)
+    breaker = Breaker(tmp_path, "shop", ORIGIN, settings)
     fail(lambda: breaker)
     command = [sys.executable, "-c", _TRIES, str(tmp_path), ORIGIN]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trying:
