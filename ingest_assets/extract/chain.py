@@ -55,10 +55,10 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
     except cap.TooMuch as cut:
         return End(cap.REASON, Expected(0), more=cut.halves)
     if reason == newest.REASON:  # what the API counts is more than what it was asked for
-        return End(reason, None, trail.received)
+        return End(reason, None, trail.received, more=tuple(trail.cut))
     check_total(walk, trail.first, trail.received)
     told = expected(walk, trail.first, trail.last, trail.received)
-    return End(reason, told, trail.received, _position(walk, trail))
+    return End(reason, told, trail.received, _position(walk, trail), tuple(trail.cut))
 
 
 def _walked(walk: Walk, trail: Trail, stored: Iterable[IndexEntry], ask: Ask) -> str:

@@ -17,10 +17,9 @@ from typing import Any
 
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.expected import in_all
-from ingest_assets.extract.request import Part, Walk
+from ingest_assets.extract.request import Of, Part, Walk, request_from
 from ingest_assets.extract.spans import cut, named
 from ingest_assets.extract.storing import PART
-from ingest_assets.http.page import PageRequest
 from ingest_assets.http.total import Expected
 from ingest_assets.raw.parts import PartEnd
 from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
@@ -122,10 +121,6 @@ def _from_json(told: Mapping[str, Any]) -> Part:
         told["key"],
         told["values"],
         None if bounds is None else (datetime.fromisoformat(bounds[0]), datetime.fromisoformat(bounds[1])),
-        None if request is None else _request(request),
+        None if request is None else request_from(request),
+        None if told["of"] is None else Of(**told["of"]),
     )
-
-
-def _request(told: Mapping[str, Any]) -> PageRequest:
-    pairs = {name: tuple((key, value) for key, value in told[name]) for name in ("params", "headers", "path")}
-    return PageRequest(**{**told, **pairs})

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.cut_lists import cuts
 from ingest_assets.extract.expected import counted
 from ingest_assets.extract.more import more
 from ingest_assets.extract.request import Walk, first_request
@@ -44,8 +45,11 @@ def peek(client: Client, walk: Walk) -> Peek:
             body.seek(0)
             decoded = walk.endpoint.decoder.decode(cast("BinaryIO", body), walk.endpoint.records)
             first: Block | None = None
+            cut = cuts(walk)
             for block in decoded:
                 first = first or block
+                if cut is not None:
+                    cut.add_all(block)
             page = Page(
                 0, request, response.status, response.headers, decoded.envelope, decoded.records, decoded.last_record
             )

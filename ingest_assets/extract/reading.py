@@ -8,11 +8,13 @@ import msgspec
 import xxhash
 
 from ingest_assets.errors import ConfigError, WalkIncomplete
+from ingest_assets.extract.cut_lists import Cuts
 from ingest_assets.extract.newest import Seen
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, dig
 from ingest_assets.raw.forgotten import PARTITION, Forgotten
+from ingest_assets.raw.records import ITEMS
 from ingest_assets.raw.snapshots import IndexEntry
 
 _HEADERS_KEPT = ("content-type", "date", "etag", "last-modified", "link", "request-id", "x-request-id", "retry-after")
@@ -31,18 +33,19 @@ def page_of(entry: IndexEntry) -> Page:
         entry.status,
         entry.headers,
         envelope=entry.note["envelope"],
-        records=entry.records,
+        records=entry.note.get(ITEMS, entry.records),
         last_record=entry.note["last_record"],
     )
 
 
 def read_through(
-    walk: Walk, decoded: Decoded, latest: datetime, kept_out: Forgotten, seen: Seen | None
+    walk: Walk, decoded: Decoded, latest: datetime, kept_out: Forgotten, seen: Seen | None, cut: Cuts | None
 ) -> tuple[str | None, str, dict[int, bytes]]:
     """A page read to its end: the greatest time of its records where the feed goes on by it, and a hash of them.
 
     With the records that are to be kept out, by position. The hash leaves the envelope out: a cursor that changes must
-    not hide that the same records come again. `seen` notes their times.
+    not hide that the same records come again. `seen` notes their times, and `cut` the lists
+    in them that came cut.
     """
     feed = walk.endpoint.feed
     path = feed.position if feed is not None else None
@@ -54,6 +57,8 @@ def read_through(
             times += filter(None, (_moment(walk, path, record) for record in block.records()))
         if seen is not None:
             seen.add_all(block.records())
+        if cut is not None:
+            cut.add_all(block)
         if kept_out.rules:
             records = enumerate(block.records(), block.first)
             gone |= {place: bytes(text) for place, text in records if _is_kept_out(kept_out, text, more)}
@@ -66,6 +71,11 @@ def refuse_made(walk: Walk, kept_out: Forgotten) -> None:
         raise ConfigError(
             f"{walk.label}: some of its records are to stay out (ingest forget), and records can be taken out of JSON "
             f"only, not out of {walk.endpoint.decoder.type}"
+        )
+    if kept_out.rules and walk.endpoint.cut_lists:
+        raise ConfigError(
+            f"{walk.label}: some of its records are to stay out (ingest forget), and lists that are read on "
+            "(`cut_lists`) stand on pages of their own, from which they cannot be taken out"
         )
     if kept_out.rules and walk.endpoint.records.makes:
         raise ConfigError(

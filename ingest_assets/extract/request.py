@@ -2,9 +2,11 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -16,17 +18,28 @@ from ingest_assets.source import PLACEHOLDER, Count, Endpoint, Feed, Source, Win
 
 
 @dataclass(frozen=True)
+class Of:
+    """The nested list that a part reads: that of one record, by its place on a stored page."""
+
+    list: str
+    page: int
+    position: int
+
+
+@dataclass(frozen=True)
 class Part:
     """One of the chains of pages that a fetch is made of. `key` tells it from the others, and is stored with its pages.
 
     `values` stand for placeholders beside those of the partition, `bounds` are a piece of the partition's own.
-    `request` is its first one, where that is not made of what the source file says.
+    `request` is its first one, where that is not made of what the source file says. `of` is the nested list that it
+    reads, where it is one.
     """
 
     key: str
     values: Mapping[str, str] = field(default_factory=dict)
     bounds: tuple[datetime, datetime] | None = None
     request: PageRequest | None = None
+    of: Of | None = None
 
 
 @dataclass(frozen=True)
@@ -43,10 +56,11 @@ class Walk:
     position: str | None = None
     part: Part | None = None
 
-    @property
+    @cached_property
     def endpoint(self) -> Endpoint:
-        """What the source file says of the endpoint."""
-        return self.source.endpoints[self.name]
+        """What the source file says of the endpoint; of a nested list, what it says of that."""
+        told = self.source.endpoints[self.name]
+        return told if self.part is None or self.part.of is None else told.of_list(self.part.of.list)
 
     @property
     def at_once(self) -> int:
@@ -86,14 +100,14 @@ def count_request(walk: Walk) -> PageRequest | None:
 
 def _asked(walk: Walk, told: Endpoint | Count) -> PageRequest:
     """What the source file says of a request, with the partition's values and bounds in place."""
-    endpoint, values = walk.endpoint, _values(walk)
+    endpoint, values = walk.endpoint, values_of(walk)
     params = {name: filled(_text(value), values) for name, value in told.params.items()} | _bounds_asked(walk)
     base = (endpoint.base_url or walk.source.base_url).rstrip("/")
     path = filled(told.path.lstrip("/"), {name: quote(value, safe=":") for name, value in values.items()})
     request = PageRequest(
         url=f"{base}/{path}" if path else base,
         method=told.method,
-        headers=tuple((walk.source.headers | filled(endpoint.headers | told.headers, values)).items()),
+        headers=headers_of(walk, told.headers),
         body=filled(told.body, values),
         body_as=told.body_as,
     )
@@ -107,6 +121,9 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
     endpoint, count = walk.endpoint, count_request(walk)
     reading = [part.model_dump(mode="json") for part in (endpoint.paginator, endpoint.decoder, endpoint.records)]
     cut: list[Any] = [endpoint.window.pieces] if endpoint.window is not None and endpoint.window.pieces > 1 else []
+    cut += [{name: told.model_dump(mode="json") for name, told in endpoint.cut_lists.items()}] * bool(
+        endpoint.cut_lists
+    )
     cut += [endpoint.window.cap.model_dump(mode="json")] if endpoint.window and endpoint.window.cap else []
     if endpoint.window is not None and (name := endpoint.window.stop_at) is not None:
         cut += [endpoint.columns[name].model_dump(mode="json", include={"path", "format"}), name]
@@ -172,7 +189,18 @@ def _lower(walk: Walk, feed: Feed) -> str:
     return written(lower.astimezone(ZoneInfo(walk.endpoint.time_zone)), feed.format)
 
 
-def _values(walk: Walk) -> dict[str, str]:
+def headers_of(walk: Walk, more: Mapping[str, str] | None = None) -> tuple[tuple[str, str], ...]:
+    """The headers of each request, without credentials."""
+    return tuple((walk.source.headers | filled(walk.endpoint.headers | dict(more or {}), values_of(walk))).items())
+
+
+def request_from(told: Mapping[str, Any]) -> PageRequest:
+    """The request that was written as JSON."""
+    pairs = {name: tuple((key, value) for key, value in told[name]) for name in ("params", "headers", "path")}
+    return PageRequest(**{**told, **pairs})
+
+
+def values_of(walk: Walk) -> dict[str, str]:
     """What stands for {partition}, {from}, {until}, each dimension, and what else its part says."""
     told, more = walk.slice, walk.part.values if walk.part is not None else {}
     return {**told.by, **({"partition": told.period} if told.period is not None else {}), **_bounds(walk), **more}
@@ -184,11 +212,16 @@ def filled(part: Any, values: Mapping[str, str]) -> Any:
     >>> filled({"q": ["{account} of {day}", 1]}, {"account": "eu"})
     {'q': ['eu of {day}', 1]}
     """
+    return filled_by(part, lambda found: values.get(found[1], found[0]), PLACEHOLDER)
+
+
+def filled_by(part: Any, value: Callable[[re.Match[str]], str], named: re.Pattern[str]) -> Any:
+    """Text, or what holds texts, with something in the places that a pattern finds."""
     if isinstance(part, str):
-        return PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), part)
+        return named.sub(value, part)
     if isinstance(part, Mapping):
-        return {name: filled(inner, values) for name, inner in part.items()}
-    return [filled(inner, values) for inner in part] if isinstance(part, list | tuple) else part
+        return {name: filled_by(inner, value, named) for name, inner in part.items()}
+    return [filled_by(inner, value, named) for inner in part] if isinstance(part, list | tuple) else part
 
 
 def _text(value: str | float | bool) -> str:

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
+from ingest_assets.extract.cut_lists import CUT, cuts
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.reading import headers_kept, read_through
 from ingest_assets.extract.request import Walk
@@ -13,6 +15,7 @@ from ingest_assets.http.client import Client, Response
 from ingest_assets.http.page import PageRequest
 from ingest_assets.raw.bodies import marked
 from ingest_assets.raw.forgotten import Forgotten
+from ingest_assets.raw.records import ITEMS, OF
 from ingest_assets.raw.snapshots import IndexEntry, PageWriter
 
 PART = "part"
@@ -40,10 +43,10 @@ class Storing:
             with begin() as writer:
                 for chunk in response.chunks():
                     writer.write(chunk)
-                times = seen(walk)
+                times, cut = seen(walk), cuts(walk)
                 with writer.read() as body:
                     decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
-                    position, told, gone = read_through(walk, decoded, self.started, kept_out, times)
+                    position, told, gone = read_through(walk, decoded, self.started, kept_out, times, cut)
                 if gone:
                     writer.redact(marked(list(gone.values())))
                 headers = {name: response.headers[name] for name in headers_kept(walk) if name in response.headers}
@@ -53,10 +56,22 @@ class Storing:
                     "position": position,
                     "told": told,
                     **({} if times is None else {"times": times.told()}),
-                    **({} if walk.part is None else {PART: walk.part.key}),
+                    **({} if cut is None else {CUT: cut.found}),
+                    **_of_part(walk, decoded.records),
                 }
                 # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
                 plain = json.loads(json.dumps(note, default=str))
-                return writer.commit(response.status, headers, decoded.records, plain, sorted(gone))
+                records = 0 if OF in plain else decoded.records  # the elements of a nested list are no records
+                return writer.commit(response.status, headers, records, plain, sorted(gone))
 
         return client.fetch(request, receive)
+
+
+def _of_part(walk: Walk, records: int) -> dict[str, Any]:
+    """What the note of each page says of its part; of a nested list, how its pages are read, too."""
+    if walk.part is None:
+        return {}
+    if walk.part.of is None:
+        return {PART: walk.part.key}
+    of = asdict(walk.part.of) | {"records": walk.endpoint.records.model_dump(mode="json")}
+    return {PART: walk.part.key, OF: of, ITEMS: records}

@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.cut_lists import parts
 from ingest_assets.extract.newest import REASON, Order
 from ingest_assets.extract.reading import page_of
-from ingest_assets.extract.request import Walk, request_key
+from ingest_assets.extract.request import Part, Walk, request_key
 from ingest_assets.extract.seen import Seen
 from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.raw.snapshots import IndexEntry
@@ -29,6 +30,7 @@ class Trail:
         self.latest: str | None = None
         self._fullest = 0
         self.order = Order(walk)
+        self.cut = list[Part]()
         self._asked = Seen()
         self._told = Seen()
 
@@ -63,6 +65,7 @@ class Trail:
             self._check_hole()
             page = replace(page, before=self.received, fullest=self._fullest)
         self._check_circle(page, entry.note["told"])
+        self.cut += parts(self.walk, entry)
         self.order.add(page.number, page.records, entry.note.get("times"), again=again)
         self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
         self.received, self._fullest = page.before + page.records, max(page.fullest, page.records)

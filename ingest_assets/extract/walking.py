@@ -51,6 +51,7 @@ class Walking:
         Raises what a chain raises. No thread, and no request, outlives this.
         """
         parts, size = parts_of(self.walk), self.walk.at_once if self.another is not None else 1
+        size = 1 if self.walk.endpoint.cut_lists else size  # which page a list is of is known once that is stored
         window = self.walk.endpoint.window
         several = len(parts) > 1 or (window is not None and window.cap is not None)  # a cap makes several of one
         ahead = not several and self.walk.endpoint.paginator.by_place
@@ -67,7 +68,8 @@ class Walking:
         ends = list[End]()
         for walked in all_walked:
             end = walked.end.result()
-            ends.append(end)
+            if walked.part is None or walked.part.of is None:
+                ends.append(end)
             if not walked.before and (walked.part is not None or end.more):
                 self.opened.parts.add(noted(key_of(walked.part), end))
         return together(ends)

@@ -117,6 +117,11 @@ class Eraser:
 
     def key(self, texts: Sequence[str]) -> Key:
         """What was typed: `column=value`, or values alone in the primary key's order; ConfigError where it is none."""
+        if self.work.model.cut_lists:
+            raise ConfigError(
+                f"{self._label}: lists of its records stand on pages of their own (`cut_lists`), from which they "
+                "cannot be taken out"
+            )
         if self.work.model.makes:
             raise ConfigError(
                 f"{self._label}: its records are made of several places of a body (`records`), or are no JSON "

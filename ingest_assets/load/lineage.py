@@ -4,7 +4,7 @@ A row, and each child row, carries the number of its fetch and page, and the has
 record itself is in the snapshot of that fetch, as the API sent it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from ingest_assets.load.stage import Work
 from ingest_assets.load.tables import ROOT, in_warehouse
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import Registry, TableSpec
+from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import IndexEntry, Snapshots
 
 _HIDDEN = b'"(sensitive)"'
@@ -134,8 +135,9 @@ class Lineage:
         if cited.page >= len(snapshot.pages):
             raise StorageFailed(f"{snapshot.folder}: page {cited.page} is not stored; it has {len(snapshot.pages)}")
         page = snapshot.pages[cited.page]
-        with snapshot.body(page) as body:
-            for position, text in _records(work, body):
+        stored = StoredRecords(snapshot, work.model.decoder, work.model.records)
+        for block in stored.blocks(page):
+            for position, text in enumerate(block.records(), block.first):
                 if xxhash.xxh3_128_hexdigest(text) == cited.hash:
                     return self._shown(page, position, bytes(text), hide=hide)
         raise StorageFailed(
@@ -203,11 +205,6 @@ def _own(columns: Mapping[str, str]) -> list[str]:
 
 def _digits(told: Any) -> str:
     return str(told).replace("-", "")
-
-
-def _records(work: Work, body: Any) -> Iterator[tuple[int, bytes]]:
-    for block in work.model.decoder.decode(body, work.model.records):
-        yield from enumerate(block.records(), block.first)
 
 
 def sensitive_paths(specs: Sequence[TableSpec]) -> list[Path]:

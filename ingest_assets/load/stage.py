@@ -13,6 +13,7 @@ from ingest_assets.load.merge import Staged, rank
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined, Widened
 from ingest_assets.normalize.registry import Registry, TableSpec
+from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Endpoint
 
@@ -116,11 +117,11 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry) -> Registry:
 
 
 def _batches(work: Work, snapshot: Snapshot, normalizer: Normalizer) -> Iterator[Batch]:
-    for entry in snapshot.pages:
-        with snapshot.body(entry) as body:
-            for block in work.model.decoder.decode(body, work.model.records):
-                for rest in _without(block, entry.forgotten):
-                    yield normalizer.batch(rest, entry.number)
+    stored = StoredRecords(snapshot, work.model.decoder, work.model.records)
+    for entry in stored.pages():
+        for block in stored.blocks(entry):
+            for rest in _without(block, entry.forgotten):
+                yield normalizer.batch(rest, entry.number)
 
 
 def _without(block: Block, forgotten: Sequence[int]) -> Iterator[Block]:

@@ -21,6 +21,7 @@ snapshot says can change unseen.
     page       a page that arrives
     ahead      pages that came before their turn
     writing    a snapshot that grows
+    records    the records of stored pages, nested lists that were cut put in whole
     notes      what the warehouse knows and no response tells: names, and whose rows these are
     copies     all of them in another folder, taken while walks go on
     bodies     bodies with records replaced by marks

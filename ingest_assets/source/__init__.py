@@ -14,6 +14,7 @@ part does stands with its model in `ingest_assets.http`.
 from ingest_assets.source.changes import Cap, Changes, Feed, FeedCursor, Lookback, SeenByFeed, Window
 from ingest_assets.source.count import Count
 from ingest_assets.source.cron import cron
+from ingest_assets.source.cut_list import CutList
 from ingest_assets.source.endpoint import Endpoint, listed
 from ingest_assets.source.model import NAME, PLACEHOLDER
 from ingest_assets.source.source import Setting, Source
@@ -27,6 +28,7 @@ __all__ = [
     "Cap",
     "Changes",
     "Count",
+    "CutList",
     "Endpoint",
     "Feed",
     "FeedCursor",

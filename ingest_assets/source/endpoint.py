@@ -19,6 +19,7 @@ from ingest_assets.periods import Periods
 from ingest_assets.source import endpoint_rules
 from ingest_assets.source.changes import Changes, Feed, Window
 from ingest_assets.source.count import Count
+from ingest_assets.source.cut_list import CutList
 from ingest_assets.source.model import Model, refuse
 from ingest_assets.source.volume import Volume
 
@@ -48,6 +49,10 @@ class Endpoint(Model):
     decoder: Decoder = Field(default_factory=Json, description="how a body is written: json, jsonl, csv or tsv")
     records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
     paginator: Paginator = Field(default_factory=SinglePage)
+    cut_lists: dict[str, CutList] = Field(
+        default_factory=dict,
+        description="nested lists that the API cuts, by their path in the record: all of each is read by itself",
+    )
     total: Total | None = Field(None, description="where the first page says how many records there are in all")
     count: Count | None = Field(
         None, description="a request of its own that says how many records there are, where no page does"
@@ -109,6 +114,12 @@ class Endpoint(Model):
     def makes(self) -> bool:
         """Whether its records stand nowhere in a body as they are, so that none can be taken out of it."""
         return self.records.makes or self.decoder.makes
+
+    def of_list(self, name: str) -> "Endpoint":
+        """What is said of one of its nested lists, as of an endpoint whose records are the list's elements."""
+        told = self.cut_lists[name]
+        own: dict[str, Any] = {"paginator": told.paginator, "records": told.records, "cut_lists": {}}
+        return self.model_copy(update=own | dict.fromkeys(("total", "count", "window", "feed", "changes")))
 
     @property
     def periods(self) -> Periods | None:

@@ -41,7 +41,7 @@ def flag(page: Page, place: Place) -> bool:
 
     WalkIncomplete where there is anything else.
     """
-    told = _truth(place.find(page))
+    told = truth(place.find(page))
     if told is None:
         raise WalkIncomplete(
             f"{where(page)}: expected true or false {place}, which tells whether more pages follow, "
@@ -50,9 +50,10 @@ def flag(page: Page, place: Place) -> bool:
     return told
 
 
-def _truth(found: Any) -> bool | None:
-    """
-    >>> [_truth(found) for found in (True, "False", " Y ", "0", 0, 37, 2.5, -1, "", "maybe", None, [])]
+def truth(found: Any) -> bool | None:
+    """What a value says as a truth value; None where it says neither.
+
+    >>> [truth(found) for found in (True, "False", " Y ", "0", 0, 37, 2.5, -1, "", "maybe", None, [])]
     [True, False, True, False, False, True, None, None, None, None, None, None]
     """
     if isinstance(found, bool):

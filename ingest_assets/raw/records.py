@@ -1,0 +1,79 @@
+"""The records of a snapshot's pages, their nested lists complete: those that were cut are on pages of their own."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import msgspec
+
+from ingest_assets.errors import RequestFailed
+from ingest_assets.http.decoders import MAX_RECORD_BYTES, Block, Decoder
+from ingest_assets.http.decoders.parsing import address, raw_object
+from ingest_assets.http.selector import Selector
+from ingest_assets.raw.index import IndexEntry
+from ingest_assets.raw.reading import Snapshot
+
+OF = "of"
+"""Where the note of a page tells that it is a part of a nested list: of which page, record and list."""
+ITEMS = "items"
+"""Where such a page's note has how many elements it holds: it counts as no records of its own."""
+
+Rest = dict[int, dict[str, list[IndexEntry]]]
+
+
+class StoredRecords:
+    """The pages of a snapshot that hold records, and the records of each; a file's `cut_lists` decides nothing here."""
+
+    def __init__(self, snapshot: Snapshot, decoder: Decoder, selector: Selector) -> None:
+        self._snapshot, self._decoder, self._selector = snapshot, decoder, selector
+        self._rest = defaultdict[int, Rest](dict)
+        if len(snapshot.parts):
+            for entry in snapshot.pages:
+                if (of := entry.note.get(OF)) is not None:
+                    self._rest[of["page"]].setdefault(of["position"], {}).setdefault(of["list"], []).append(entry)
+
+    def pages(self) -> Iterator[IndexEntry]:
+        """The pages in order, without those of nested lists."""
+        return (entry for entry in self._snapshot.pages if OF not in entry.note)
+
+    def blocks(self, entry: IndexEntry) -> Iterator[Block]:
+        """The records of a page, block by block."""
+        rest = self._rest.get(entry.number, {})
+        with self._snapshot.body(entry) as body:
+            for block in self._decoder.decode(body, self._selector):
+                is_cut = any(block.first <= place < block.first + block.count for place in rest)
+                yield self._whole(block, rest) if is_cut else block
+
+    def _whole(self, block: Block, rest: Rest) -> Block:
+        texts = []
+        for position, text in enumerate(map(bytes, block.records()), block.first):
+            for name, entries in rest.get(position, {}).items():
+                text = _with_list(text, tuple(name.split(".")), self._elements(entries))
+            if len(text) > MAX_RECORD_BYTES:
+                raise RequestFailed(f"a record is larger than {MAX_RECORD_BYTES >> 20} MB with its nested lists")
+            texts.append(text)
+        return Block(b"[" + b",".join(texts) + b"]", lines=False, first=block.first, count=block.count)
+
+    def _elements(self, entries: list[IndexEntry]) -> list[bytes]:
+        """The elements of a nested list; of a page that was asked for twice, around a rest, what came last."""
+        found = list[bytes]()
+        for place, entry in enumerate(entries):
+            if place + 1 < len(entries) and entries[place + 1].request == entry.request:
+                continue
+            selector = Selector.model_validate(entry.note[OF]["records"])
+            with self._snapshot.body(entry) as body:
+                for block in self._decoder.decode(body, selector):
+                    found += map(bytes, block.records())
+        return found
+
+
+def _with_list(text: bytes, keys: tuple[str, ...], elements: list[bytes]) -> bytes:
+    """A record's text with these elements as its list at a path, and everything else as it was.
+
+    >>> _with_list(b'{"id": 1, "lines": {"data": [1], "more": true}}', ("lines", "data"), [b"1", b"2"])
+    b'{"id": 1, "lines": {"data": [1,2], "more": true}}'
+    """
+    part: bytes | msgspec.Raw = text
+    for key in keys:
+        part = raw_object.decode(part)[key]
+    begin = address(part) - address(text)
+    return text[:begin] + b"[" + b",".join(elements) + b"]" + text[begin + len(memoryview(part)) :]
