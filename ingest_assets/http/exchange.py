@@ -8,6 +8,7 @@ What is asked and answered here is never stored, and no redirect is followed: it
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from http import HTTPStatus
 
@@ -16,7 +17,7 @@ import requests
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http import body
 from ingest_assets.http.auth import Exchanged
-from ingest_assets.http.auth.exchanged import Answer, Token
+from ingest_assets.http.auth.exchanged import Answer, Refreshed, Token
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RETRIED_STATUSES, is_throttled, retry_after
@@ -74,11 +75,28 @@ class Exchange:
     def _new(self) -> Token:
         sent_with = self._auth.sent(self._secrets)
         try:
-            return self._auth.exchange(self._secrets, self._ask)
+            return self._exchanged()
         except RequestFailed as error:  # the secret may have been replaced since it was looked up
             if error.status not in _REFUSED or not self._secrets.renewed(sent_with, sent_with):
                 raise
-        return self._auth.exchange(self._secrets, self._ask)
+        return self._exchanged()
+
+    def _exchanged(self) -> Token:
+        if not isinstance(self._auth, Refreshed):
+            return self._auth.exchange(self._secrets, self._ask)
+        kept = self._file.kept()
+        refresh = (kept.refresh if kept else None) or self._auth.first(self._secrets)
+        may_be_lost = kept is not None and kept.is_pending
+        self._secrets.remember(f"{self._auth.token_name}_refresh", refresh)
+        self._file.note_sent(refresh)
+        try:
+            token = self._auth.refreshed(refresh, self._secrets, self._ask, may_be_lost=may_be_lost)
+        except RequestFailed:
+            if not may_be_lost:
+                self._file.note_sent(refresh, is_pending=False)
+            raise
+        self._secrets.remember(f"{self._auth.token_name}_refresh", token.refresh or refresh)
+        return replace(token, refresh=token.refresh or refresh)
 
     def _ask(self, request: PageRequest) -> Answer:
         named = self._secrets.redactor().text(f"{request.method} {request.url.partition('?')[0]}")

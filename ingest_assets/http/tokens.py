@@ -6,6 +6,9 @@
 
 A token is a secret, so it lies in the user's state folder and never among data, and its file is named by a hash
 of all that decides it. Whatever is wrong with a file, it counts as none: the next renewal replaces it.
+
+A refresh token lies beside the token that it gave. Before it is sent a note of that is written, and the new one is on
+disk before anything else happens; so who dies in between leaves word that an answer may be lost.
 """
 
 import contextlib
@@ -14,7 +17,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ingest_assets.errors import ConfigError, StorageFailed
@@ -29,12 +32,17 @@ _MOST_BYTES = 1 << 17
 
 @dataclass(frozen=True)
 class KeptToken:
-    """A token, and what both clocks said before it was asked for: the server cannot have begun to count earlier."""
+    """A token, and what both clocks said before it was asked for: the server cannot have begun to count earlier.
+
+    `refresh` is what the next one is asked for with; `is_pending` says that it was sent, and no answer noted yet.
+    """
 
     value: str = field(repr=False)
     lifetime_seconds: float | None
     monotonic: float
     wall: float
+    refresh: str | None = field(default=None, repr=False)
+    is_pending: bool = False
 
 
 class TokenFile:
@@ -59,8 +67,23 @@ class TokenFile:
 
     def fresh(self) -> KeptToken | None:
         """The token that is kept, where it can be used; else None."""
-        kept = self._read()
-        return kept if kept is not None and self.is_fresh(kept) else None
+        kept = self.kept()
+        return kept if kept is not None and kept.value and self.is_fresh(kept) else None
+
+    def kept(self) -> KeptToken | None:
+        """What is kept, fresh or not."""
+        return self._read()
+
+    def note_sent(self, refresh: str, *, is_pending: bool = True) -> None:
+        """Write down that a refresh token is being sent, or was refused and so not given up; under the lock."""
+        kept = self.kept() or KeptToken("", 0.0, 0.0, 0.0)
+        self._write(replace(kept, refresh=refresh, is_pending=is_pending))
+
+    def put(self, token: Token) -> None:
+        """Keep a token that was given to a person."""
+        _make_private(self._file.parent)
+        with held(self._file.with_suffix(".lock"), "keeping a token", self._lock_wait_seconds):
+            self._write(self._stamped(token, self._clock(), self._wall()))
 
     def is_fresh(self, kept: KeptToken) -> bool:
         """Whether a token will still be alive when it arrives.
@@ -87,9 +110,12 @@ class TokenFile:
                 return kept
             monotonic, wall = self._clock(), self._wall()
             token = exchange()
-            kept = KeptToken(token.value, token.lifetime_seconds, monotonic, wall)
+            kept = self._stamped(token, monotonic, wall)
             self._write(kept)
             return kept
+
+    def _stamped(self, token: Token, monotonic: float, wall: float) -> KeptToken:
+        return KeptToken(token.value, token.lifetime_seconds, monotonic, wall, token.refresh)
 
     def _read(self) -> KeptToken | None:
         try:
@@ -109,11 +135,23 @@ class TokenFile:
             descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
                 json.dump(asdict(kept), file)
+                file.flush()
+                os.fsync(descriptor)
             new.replace(self._file)
+            _sync(self._file.parent)
         except OSError as error:
             with contextlib.suppress(OSError):
                 new.unlink(missing_ok=True)
             raise StorageFailed(f"{self._file.parent}: a token cannot be kept there: {error.strerror}") from error
+
+
+def _sync(folder: Path) -> None:
+    """See that a file's new name is on disk."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _kept(text: bytes) -> KeptToken | None:
@@ -124,10 +162,14 @@ def _kept(text: bytes) -> KeptToken | None:
             None if told["lifetime_seconds"] is None else float(told["lifetime_seconds"]),
             float(told["monotonic"]),
             float(told["wall"]),
+            told.get("refresh"),
+            bool(told.get("is_pending")),
         )
-    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
-    return kept if isinstance(kept.value, str) and kept.value else None
+    if not isinstance(kept.value, str) or not isinstance(kept.refresh, str | None):
+        return None
+    return kept if kept.value or kept.refresh else None
 
 
 def _is_private(told: os.stat_result) -> bool:

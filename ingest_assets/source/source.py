@@ -74,6 +74,15 @@ class Source(Model):
     schedule: str = Field("30 2 * * *", description="cron, UTC; schedules are delivered stopped")
     endpoints: dict[str, Endpoint]
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keeps_grants_by_name(cls, given: Any) -> Any:
+        """Auth that a person grants is kept under the source's name, where the file gives no other."""
+        auth = given.get("auth") if isinstance(given, dict) else None
+        if isinstance(auth, dict) and auth.get("type") == "oauth2_refresh_token" and "kept_as" not in auth:
+            return {**given, "auth": {**auth, "kept_as": given.get("name", "")}}
+        return given
+
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, value: str) -> str:

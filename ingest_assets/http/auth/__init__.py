@@ -3,7 +3,9 @@
     kind.py        what every kind is
     static.py      none, bearer, basic, api_key: the secret itself goes to the API
     exchanged.py   a secret that is exchanged for a token
-    oauth2.py      such a kind: the client credentials of OAuth 2
+    oauth2.py      how a client of OAuth 2 asks for a token
+    grants.py      such kinds: client credentials, refresh token, signed assertion; a token that is signed here
+    jwts.py        signing
     login.py       such a kind: user and password, for a token or a session's cookie
 
 A credential is added at the last moment and for its own origin only, see `ingest_assets.http.client`.
@@ -14,10 +16,25 @@ from typing import Annotated
 from pydantic import Field
 
 from ingest_assets.http.auth.exchanged import Exchanged
+from ingest_assets.http.auth.grants import Jwt, OAuth2Assertion, OAuth2ClientCredentials, OAuth2RefreshToken
 from ingest_assets.http.auth.login import Login
-from ingest_assets.http.auth.oauth2 import OAuth2ClientCredentials
 from ingest_assets.http.auth.static import ApiKey, Basic, Bearer, NoAuth
 
-__all__ = ["ApiKey", "Auth", "Basic", "Bearer", "Exchanged", "Login", "NoAuth", "OAuth2ClientCredentials"]
+__all__ = [
+    "ApiKey",
+    "Auth",
+    "Basic",
+    "Bearer",
+    "Exchanged",
+    "Jwt",
+    "Login",
+    "NoAuth",
+    "OAuth2Assertion",
+    "OAuth2ClientCredentials",
+    "OAuth2RefreshToken",
+]
 
-Auth = Annotated[NoAuth | Bearer | Basic | ApiKey | OAuth2ClientCredentials | Login, Field(discriminator="type")]
+Auth = Annotated[
+    NoAuth | Bearer | Basic | ApiKey | OAuth2ClientCredentials | OAuth2RefreshToken | OAuth2Assertion | Jwt | Login,
+    Field(discriminator="type"),
+]

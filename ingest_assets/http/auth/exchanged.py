@@ -23,10 +23,14 @@ _UNAUTHORIZED = 401
 
 @dataclass(frozen=True)
 class Token:
-    """What an exchange gave; `lifetime_seconds` from when it was asked for, None where nobody says."""
+    """What an exchange gave; `lifetime_seconds` from when it was asked for, None where nobody says.
+
+    `refresh` is the refresh token that came with it, where one did.
+    """
 
     value: str = field(repr=False)
     lifetime_seconds: float | None = None
+    refresh: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,25 @@ class Exchanged(Kind):
     def _token_parts(self, secrets: Secrets) -> Iterable[str]:
         """All that decides which token is given, the secret too: a token of a replaced secret is not used."""
         raise NotImplementedError
+
+
+class Refreshed(Exchanged):
+    """A kind whose token is asked for with a refresh token, which each exchange may replace by another one."""
+
+    def first(self, secrets: Secrets) -> str:
+        """The refresh token to begin with. Raises ConfigError where there is none yet, saying how to get one."""
+        raise NotImplementedError
+
+    def refreshed(self, refresh: str, secrets: Secrets, ask: Ask, *, may_be_lost: bool) -> Token:
+        """A new token, and with it the refresh token to come, where that is another one.
+
+        `may_be_lost` says that this one was sent before, and no answer came.
+        """
+        raise NotImplementedError
+
+    def exchange(self, secrets: Secrets, ask: Ask) -> Token:
+        """A new token by the first refresh token."""
+        return self.refreshed(self.first(secrets), secrets, ask, may_be_lost=False)
 
 
 def fits(token: str) -> bool:

@@ -1,13 +1,14 @@
-"""OAuth 2: a token for the client itself, by its id and secret (RFC 6749 §4.4)."""
+"""OAuth 2: how a client asks for a token (RFC 6749), and what it is told; the grants are beside, in `grants`."""
 
 import base64
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote_plus, urljoin, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http.auth.exchanged import (
@@ -20,6 +21,7 @@ from ingest_assets.http.auth.exchanged import (
     life,
     url_of_exchange,
 )
+from ingest_assets.http.auth.jwts import ASSERTION_TYPE, Algorithm, signed
 from ingest_assets.http.auth.kind import SecretOrText, header_value, with_header
 from ingest_assets.http.page import PageRequest, origin
 from ingest_assets.http.secret import Secret
@@ -27,7 +29,8 @@ from ingest_assets.http.secrets import Secrets
 
 _QUOTED_CHARACTERS = 200
 _KEYS_SHOWN = 10
-_NOT_HERE = {"client_id", "client_secret", "client_assertion", "password", "refresh_token", "scope"}
+_ASSERTION_SECONDS = 300
+_NOT_HERE = {"client_id", "client_secret", "client_assertion", "password", "refresh_token", "assertion", "scope"}
 _PASSING = {"temporarily_unavailable", "server_error", "slow_down"}
 _ADVICE = {
     "invalid_request": "The request lacks or repeats a parameter: look at `scope`, `params` and `place`",
@@ -45,15 +48,19 @@ def _words(value: Any) -> Any:
     return tuple(value.split()) if isinstance(value, str) else value
 
 
-class OAuth2ClientCredentials(Exchanged):
-    """A token by client id and secret (RFC 6749 §4.4), renewed before it is over, once for all processes."""
+class OAuth2(Exchanged):
+    """What all grants share: who the client is, what is asked for, and how the answer is read."""
 
-    type: Literal["oauth2_client_credentials"]
     token_url: Annotated[str, AfterValidator(url_of_exchange)] = Field(
         description="where tokens are given, such as https://auth.example.com/oauth/token"
     )
-    client_id: SecretOrText = Field(description="the client's id as {env: NAME}, {file: PATH}, or as text")
-    client_secret: Secret = Field(description="the client's secret: {env: NAME}, {file: PATH} or a store")
+    client_id: SecretOrText | None = Field(None, description="the client's id as {env: NAME} or the like, or as text")
+    client_secret: Secret | None = Field(None, description="the client's secret: {env: NAME}, {file: PATH} or a store")
+    private_key: Secret | None = Field(
+        None, description="instead of the secret: the key that the client signs with (private_key_jwt), as PEM"
+    )
+    key_id: str | None = Field(None, min_length=1, description="what the server calls that key: `kid`")
+    algorithm: Algorithm = Field("RS256", description="how is signed")
     place: Literal["header", "body"] = Field(
         "header", description="where id and secret go: header (basic authentication, what RFC 6749 prefers) or body"
     )
@@ -76,29 +83,17 @@ class OAuth2ClientCredentials(Exchanged):
             raise ValueError(f"{found[0]} does not go here: write client_id, client_secret and scope beside params")
         return value
 
+    @model_validator(mode="after")
+    def _one_client(self) -> "OAuth2":
+        if self.client_secret is not None and self.private_key is not None:
+            raise ValueError("give one of client_secret and private_key")
+        if (self.client_secret or self.client_key) and self.client_id is None:
+            raise ValueError("client_id: needed beside client_secret or private_key")
+        return self
+
     def exchange_url(self) -> str:
         """The token URL."""
         return self.token_url
-
-    def exchange(self, secrets: Secrets, ask: Ask) -> Token:
-        """A new token; RequestFailed, with the code of RFC 6749 §5.2 and what to do, where the server gives none.
-
-        >>> from ingest_assets.http.secrets import Secrets
-        >>> auth = OAuth2ClientCredentials(type="oauth2_client_credentials", token_url="https://auth.example/token",
-        ...     client_id="me", client_secret={"env": "KEY"})
-        >>> given = Answer(200, body=b'{"access_token": "abc-def", "token_type": "Bearer", "expires_in": 60}')
-        >>> token = auth.exchange(Secrets({"KEY": "123456"}), lambda request: given)
-        >>> token.value, token.lifetime_seconds
-        ('abc-def', 60.0)
-        """
-        answer = ask(self._request(secrets))
-        try:
-            told = json.loads(answer.body)
-        except (ValueError, RecursionError):
-            told = None
-        if not isinstance(told, dict) or not 200 <= answer.status < 300 or "error" in told:
-            raise self._refusal(answer, told, secrets)
-        return Token(self._token(told, secrets), life(told.get("expires_in"), self._said))
 
     def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:
         """The request with the token in its header."""
@@ -107,8 +102,8 @@ class OAuth2ClientCredentials(Exchanged):
 
     @property
     def token_name(self) -> str:
-        """What markers call the token: by the client's secret."""
-        return f"{self.client_secret.name}_token"
+        """What markers call the token: by the secret that it is asked for with."""
+        return f"{(self.client_secret or self.private_key or self.secrets()[0]).name}_token"
 
     def when_refused(self) -> str:
         """What to do where the API refuses a token that was given just now."""
@@ -118,19 +113,50 @@ class OAuth2ClientCredentials(Exchanged):
         )
 
     @property
+    def client_key(self) -> Secret | None:
+        """The key that the client says who it is with."""
+        return self.private_key
+
+    @property
     def _said(self) -> float | None:
         return self.lifetime.total_seconds() if self.lifetime else None
 
-    def _request(self, secrets: Secrets) -> PageRequest:
+    def given(self, asked: dict[str, str], secrets: Secrets, ask: Ask, advice: str = "") -> Token:
+        """The token for a grant; RequestFailed, with the code of RFC 6749 §5.2, where the server gives none.
+
+        `advice` is what to do where it refuses the grant itself.
+        """
         scope = {"scope": " ".join(self.scope)} if self.scope else {}
-        asked = {"grant_type": "client_credentials"} | scope | self.params
-        client_id, secret = self._pair(secrets)
+        answer = ask(self._request(asked | scope | self.params, secrets))
+        try:
+            told = json.loads(answer.body)
+        except (ValueError, RecursionError):
+            told = None
+        if not isinstance(told, dict) or not 200 <= answer.status < 300 or "error" in told:
+            raise self._refusal(answer, told, secrets, advice)
+        refresh = told.get("refresh_token")
+        return Token(
+            self._token(told, secrets),
+            life(told.get("expires_in"), self._said),
+            refresh if isinstance(refresh, str) and fits(refresh) else None,
+        )
+
+    def _request(self, asked: dict[str, str], secrets: Secrets) -> PageRequest:
+        """What is asked, with the client as RFC 6749 §2.3.1 and RFC 7523 §2.2 say."""
         request = PageRequest(
             self.token_url, method="POST", headers=(("Accept", "application/json"),), body=asked, body_as="form"
         )
+        client_id = self._client(secrets)
+        if (key := self.client_key) is not None:
+            claims = {"iss": client_id, "sub": client_id, "aud": self.token_url}
+            told = signed(key, secrets, self.algorithm, claims, _ASSERTION_SECONDS, self.key_id)
+            body = {"client_id": client_id, "client_assertion_type": ASSERTION_TYPE, "client_assertion": told}
+            return replace(request, body=asked | body)
+        if self.client_secret is None:
+            return replace(request, body=asked | ({"client_id": client_id} if client_id else {}))
+        secret = secrets.value(self.client_secret)
         if self.place == "body":
-            body = asked | {"client_id": client_id, "client_secret": secret}
-            return PageRequest(request.url, method="POST", headers=request.headers, body=body, body_as="form")
+            return replace(request, body=asked | {"client_id": client_id, "client_secret": secret})
         # Both are form-encoded first (RFC 6749 §2.3.1), so that a colon in the id is no separator.
         pair = f"{quote_plus(client_id)}:{quote_plus(secret)}"
         secrets.remember(f"{self.client_secret.name}_basic", pair)
@@ -156,7 +182,9 @@ class OAuth2ClientCredentials(Exchanged):
             )
         return token
 
-    def _refusal(self, answer: Answer, told: Any, secrets: Secrets) -> RequestFailed | TransientFailure:
+    def _refusal(
+        self, answer: Answer, told: Any, secrets: Secrets, grant_advice: str
+    ) -> RequestFailed | TransientFailure:
         named = f"{self._named(secrets)}: HTTP {answer.status}"
         if 300 <= answer.status < 400:
             return RequestFailed(
@@ -167,7 +195,7 @@ class OAuth2ClientCredentials(Exchanged):
         if not isinstance(told, dict) or not isinstance(code := told.get("error"), str):
             said = "is no JSON object" if not isinstance(told, dict) else "holds no error code"
             return RequestFailed(
-                f"{named}: the answer {said}. Is token_url right, and does it take the client_credentials grant?",
+                f"{named}: the answer {said}. Is token_url right, and does it take this grant?",
                 answer.status,
             )
         message = f"{named}: {_shown(code, secrets)}"
@@ -175,6 +203,8 @@ class OAuth2ClientCredentials(Exchanged):
             message += f" ({_shown(description, secrets)})" if isinstance(description, str) else ""
         if code in _PASSING:
             return TransientFailure(message)
+        if code == "invalid_grant" and grant_advice:
+            return RequestFailed(f"{message}. {grant_advice}", answer.status)
         advice = _ADVICE.get(code, "Look the code up in the manual of the API's authorization server")
         other = "body" if self.place == "header" else "header"
         names = " and ".join(self.secret_names())
@@ -183,21 +213,21 @@ class OAuth2ClientCredentials(Exchanged):
     def _named(self, secrets: Secrets) -> str:
         return secrets.redactor().text(f"token request to {self.token_url.partition('?')[0]}")
 
-    def _pair(self, secrets: Secrets) -> tuple[str, str]:
-        given = self.client_id
-        client_id = secrets.value(given) if isinstance(given, Secret) else given
-        return client_id, secrets.value(self.client_secret)
+    def _client(self, secrets: Secrets) -> str:
+        return secrets.value(self.client_id) if isinstance(self.client_id, Secret) else self.client_id or ""
 
     def _identity(self, secrets: Secrets) -> Iterable[str]:
         """The client, whatever token or scope: limits are counted by it, also after its secret was replaced."""
-        client_id, _ = self._pair(secrets)
-        return (self.token_url, client_id, *_flat(self.params))
+        return (self.token_url, self._client(secrets), *flat(self.params))
 
     def _token_parts(self, secrets: Secrets) -> Iterable[str]:
-        return (self.token_url, *self._pair(secrets), self.place, " ".join(self.scope), *_flat(self.params))
+        keys = [secrets.text(key) for key in (self.client_secret, self.private_key) if key is not None]
+        client = (self._client(secrets), *keys, self.place)
+        return (self.token_url, *client, " ".join(self.scope), *flat(self.params))
 
 
-def _flat(params: dict[str, str]) -> Iterable[str]:
+def flat(params: dict[str, str]) -> Iterable[str]:
+    """Names and values of parameters, in order."""
     return (part for pair in sorted(params.items()) for part in pair)
 
 

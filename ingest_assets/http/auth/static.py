@@ -14,6 +14,7 @@ from ingest_assets.http.auth.kind import Kind, SecretOrText, header_value, with_
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.target import Target
 
 
 class NoAuth(Kind):
@@ -79,12 +80,12 @@ class Basic(Kind):
 
 
 class ApiKey(Kind):
-    """A key in a header or in the query."""
+    """A key in a header, in the query, or in the body of a POST."""
 
     type: Literal["api_key"]
-    name: str = Field(min_length=1, description="name of the header or of the query parameter, such as X-Api-Key")
+    name: str = Field(min_length=1, description="name of header or parameter, such as X-Api-Key; in a body, a path")
     value: Secret = Field(description="the key: {env: NAME}, {file: PATH} or a store")
-    place: Literal["header", "query"] = Field("header", description="where the key goes")
+    place: Literal["header", "query", "body"] = Field("header", description="where the key goes")
     prefix: str = Field("", description="text before the key, with its space: 'Token '")
 
     def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:
@@ -98,6 +99,10 @@ class ApiKey(Kind):
         value = self.prefix + secrets.value(self.value)
         if self.place == "header":
             return with_header(request, self.name, header_value(value, str(self.value)))
+        if self.place == "body":
+            if request.method != "POST":
+                raise ConfigError("auth: place: body: a request by GET has no body: say `method: POST`")
+            return Target(body=self.name).put(request, value)
         params = tuple(pair for pair in request.params if pair[0] != self.name)
         return replace(request, url=_without_param(request.url, self.name), params=(*params, (self.name, value)))
 

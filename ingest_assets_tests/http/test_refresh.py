@@ -1,0 +1,273 @@
+"""Refresh tokens that are replaced at each renewal: kept durably, used by one process, and never lost in silence."""
+
+import json
+import multiprocessing
+import os
+import random
+import re
+import signal
+import stat
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from ingest_assets.errors import ConfigError, RequestFailed, TransientFailure
+from ingest_assets.http.auth import Auth
+from ingest_assets.http.client import Client
+from ingest_assets.http.page import PageRequest
+from ingest_assets.http.retry import RetryPolicy
+from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.tokens import TokenFile
+from ingest_assets_tests.loopback import serving
+
+FORKS = multiprocessing.get_context("spawn")
+LONG = os.environ.get("INGEST_LONG") == "1"
+
+
+@dataclass
+class Server:
+    """Gives an access token and a new refresh token for the one that is good; a former one ends the family."""
+
+    refresh: str = "refresh-0"
+    access: str = ""
+    renewals: int = 0
+    rotates: bool = True
+    loses: int = 0
+    kill: tuple[int, float] | None = None
+    asked: list = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def token(self, told):
+        """The answer to a token request; None where it gets lost."""
+        with self.lock:
+            self.asked.append(told)
+            if told["refresh_token"] != self.refresh:
+                self.refresh = "nothing is good any more"
+                return 400, {"error": "invalid_grant"}
+            self.renewals += 1
+            self.access = f"access-{self.renewals}"
+            given = {"access_token": self.access, "token_type": "Bearer", "expires_in": 3600}
+            if self.rotates:
+                self.refresh = given["refresh_token"] = f"refresh-{self.renewals}"
+            if self.loses:
+                self.loses -= 1
+                return None
+            return 200, given
+
+
+class Handler(BaseHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        server = self.server.told
+        body = self.rfile.read(int(self.headers["content-length"]))
+        answer = server.token({name: values[0] for name, values in parse_qs(body.decode()).items()})
+        if server.kill and server.kill[1] < 0:
+            os.kill(server.kill[0], signal.SIGKILL)
+        if answer is None:
+            self.close_connection = True
+            return
+        self.send(*answer)
+        if server.kill:
+            threading.Event().wait(max(0.0, server.kill[1]))
+            os.kill(server.kill[0], signal.SIGKILL)
+
+    def do_GET(self):
+        good = self.headers.get("authorization") == f"Bearer {self.server.told.access}"
+        self.send(200 if good else 401, {"data": []})
+
+    def send(self, status, told):
+        text = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+        self.wfile.flush()
+
+
+@pytest.fixture
+def server():
+    with serving(Handler, told=Server()) as running:
+        running.told.url = running.url
+        yield running.told
+
+
+def auth(url, **more):
+    given = {"token_url": f"{url}/token", "client_id": "ingest", "refresh_token": {"env": "REFRESH"}}
+    return TypeAdapter(Auth).validate_python({"type": "oauth2_refresh_token", **given, **more})
+
+
+def page(url, folder, refresh="refresh-0", attempts=1, **more):
+    secrets = Secrets({"REFRESH": refresh})
+    retry = RetryPolicy(attempts=attempts, first_wait_seconds=0.001)
+    with Client(url, auth(url, **more), secrets, tokens=folder, retry=retry) as client:
+        return client.fetch(PageRequest(url), lambda response: b"".join(response.chunks()))
+
+
+def test_each_renewal_uses_the_refresh_token_of_the_one_before(server, tmp_path):
+    for _ in range(3):
+        page(server.url, tmp_path)
+        server.access = "revoked"
+
+    page(server.url, tmp_path)
+
+    assert [asked["refresh_token"] for asked in server.asked] == ["refresh-0", "refresh-1", "refresh-2", "refresh-3"]
+    assert server.asked[0]["client_id"] == "ingest"
+
+
+def test_a_server_that_keeps_its_refresh_token_is_asked_with_the_same(server, tmp_path):
+    server.rotates = False
+    page(server.url, tmp_path)
+    server.access = "revoked"
+
+    page(server.url, tmp_path)
+
+    assert [asked["refresh_token"] for asked in server.asked] == ["refresh-0", "refresh-0"]
+
+
+def test_what_is_kept_is_for_its_user_alone(server, tmp_path):
+    page(server.url, tmp_path / "tokens")
+
+    (file,) = (tmp_path / "tokens").glob("*.json")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text())["refresh"] == "refresh-1"
+
+
+def test_a_client_secret_that_is_replaced_does_not_lose_the_refresh_token(server, tmp_path):
+    page(server.url, tmp_path)
+    server.access = "revoked"
+    more = {"client_secret": {"file": str(tmp_path / "secret")}}
+    (tmp_path / "secret").write_text("a-new-secret")
+
+    page(server.url, tmp_path, **more)
+
+    assert server.asked[-1]["refresh_token"] == "refresh-1"
+
+
+def test_a_lost_reply_ends_with_what_to_do(server, tmp_path):
+    server.loses = 1
+
+    with pytest.raises(RequestFailed, match=r"the answer was lost.*put a new one into environment variable REFRESH"):
+        page(server.url, tmp_path, attempts=3)
+
+
+def test_the_message_of_a_lost_reply_stays_until_a_new_refresh_token_is_there(server, tmp_path):
+    server.loses = 1
+    with pytest.raises(TransientFailure):
+        page(server.url, tmp_path)
+    for _ in range(2):
+        with pytest.raises(RequestFailed, match="the answer was lost"):
+            page(server.url, tmp_path)
+    server.refresh = "granted-anew"
+
+    assert page(server.url, tmp_path, "granted-anew")
+
+
+def test_a_server_that_forgives_a_second_use_is_used_on(server, tmp_path):
+    server.loses, server.rotates = 1, False
+
+    assert page(server.url, tmp_path, attempts=2)
+
+
+def test_a_refresh_token_that_is_over_is_told_as_such(server, tmp_path):
+    for _ in range(2):
+        with pytest.raises(RequestFailed, match=r"over, revoked, or was used elsewhere: put a new one into") as failed:
+            page(server.url, tmp_path, "refresh-of-yesterday")
+    assert "refresh-of-yesterday" not in str(failed.value)
+
+
+def test_without_a_grant_the_command_that_gets_one_is_named(server, tmp_path):
+    kind = {"refresh_token": None, "authorize_url": "https://auth.example/authorize", "kept_as": "shop"}
+
+    with pytest.raises(ConfigError, match="run `ingest auth shop` once"):
+        page(server.url, tmp_path, **kind)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"refresh_token": None}, "give one of refresh_token, and authorize_url"),
+        ({"client_id": None}, "expected client_id"),
+        ({"client_secret": {"env": "A"}, "private_key": {"env": "B"}}, "give one of client_secret and private_key"),
+        ({"params": {"refresh_token": "x"}}, "refresh_token does not go here"),
+    ],
+)
+def test_a_wrong_description_is_refused(given, says):
+    with pytest.raises(ValidationError, match=re.escape(says)):
+        auth("https://auth.example", **given)
+
+
+def work(folder, url, together, results):
+    """One page, at the same moment as others."""
+    together.wait()
+    try:
+        results.put(page(url, folder).decode())
+    except Exception as error:  # noqa: BLE001 -- whatever it is, the test tells it
+        results.put(repr(error))
+
+
+def test_eight_processes_whose_token_is_over_at_once_renew_it_once(server, tmp_path):
+    page(server.url, tmp_path)
+    (file,) = tmp_path.glob("*.json")
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"lifetime_seconds": 0.001}))
+    results, together = FORKS.Queue(), FORKS.Barrier(8)
+    workers = [FORKS.Process(target=work, args=(tmp_path, server.url, together, results)) for _ in range(8)]
+
+    for worker in workers:
+        worker.start()
+    told = [results.get() for _ in workers]
+    for worker in workers:
+        worker.join()
+
+    assert told == ['{"data": []}'] * 8
+    assert server.renewals == 2  # the first page's, and one for all
+
+
+CHILD = """
+import sys, pathlib
+sys.path.insert(0, {root!r})
+from ingest_assets_tests.http import test_refresh as t
+sys.stdin.readline()
+t.page({url!r}, pathlib.Path({folder!r}), {refresh!r})
+print("fine")
+"""
+
+
+def test_a_process_that_is_killed_between_renewal_and_storing_locks_nobody_out_in_silence(server, tmp_path):
+    granted, messages, chance = "refresh-0", [], random.Random(5)  # noqa: S311 -- any moment will do
+    for number in range(50 if LONG else 5):
+        root = str(Path(__file__).parent.parent.parent)
+        code = CHILD.format(root=root, url=server.url, folder=str(tmp_path), refresh=granted)
+        child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        server.kill = (child.pid, -1.0 if number % 2 else chance.uniform(0, 0.004))
+        child.communicate("go\n")
+        server.kill = None
+        try:
+            page(server.url, tmp_path, granted)
+        except RequestFailed as error:
+            messages.append(str(error))
+            granted = server.refresh = f"granted-{number}"
+            page(server.url, tmp_path, granted)
+        server.access = "revoked"
+
+    told = "the answer was lost, with the refresh token that took its place: put a new one into environment variable"
+    assert [message for message in messages if told not in message] == []
+    assert len(messages) >= (20 if LONG else 2)
+
+
+def test_a_refresh_token_is_on_disk_before_its_answer_is_used(tmp_path):
+    file = TokenFile(tmp_path, "key")
+
+    file.note_sent("refresh-0")
+
+    kept = TokenFile(tmp_path, "key").kept()
+    assert (kept.refresh, kept.is_pending, TokenFile(tmp_path, "key").fresh()) == ("refresh-0", True, None)
+    assert "refresh-0" not in repr(kept)
