@@ -26,7 +26,7 @@ from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.client import Client, Wait
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import origin
-from ingest_assets.http.rates import Allowed
+from ingest_assets.http.rates import Allowed, Cost, PointLimit
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
@@ -449,13 +449,12 @@ class Line:
         model = self.settled.endpoints[endpoint]
         base = model.base_url or self.settled.base_url
         credential = self.settled.auth.credential_id(self.secrets)
-        named = [(f"bucket {name}", self.settled.buckets[name]) for name in model.bucket]
-        buckets = [(endpoint, model.rate_limit), *named, ("", self.settled.rate_limit)]
         return Client(
             base,
             self.settled.auth,
             self.secrets,
-            [self._limiter(base, credential, *one, sleep, model.cost) for one in buckets if one[1] or not one[0]],
+            self._limiters(endpoint, base, credential, sleep),
+            cost=model.cost.told if isinstance(model.cost, Cost) else None,
             connect_timeout_seconds=self.pace.connect_timeout_seconds,
             read_timeout_seconds=self.pace.read_timeout_seconds,
             retry=RetryPolicy(seconds=self.pace.retry_seconds),
@@ -488,6 +487,13 @@ class Line:
         limits = self.settled.rate_limit if of_the_api else ()
         return self._limiter(auth.exchange_url(), credential, "", limits, sleep)
 
+    def _limiters(self, endpoint: str, base: str, credential: str, sleep: Callable[[float], None]) -> list[Limiter]:
+        """The narrowest first; the last one is that of all requests of the source, and learns from answers."""
+        model, limits = self.settled.endpoints[endpoint], self.settled.rate_limit
+        named = [(f"bucket {name}", self.settled.buckets[name]) for name in model.bucket]
+        narrow = [(name, found) for name, found in [(endpoint, model.rate_limit), *named] if found]
+        return [self._limiter(base, credential, *bucket, sleep, endpoint) for bucket in [*narrow, ("", limits)]]
+
     def _limiter(
         self,
         url: str,
@@ -495,13 +501,18 @@ class Line:
         bucket: str,
         limits: Sequence[Allowed],
         sleep: Callable[[float], None],
-        cost: int = 1,
+        endpoint: str | None = None,
     ) -> Limiter:
+        model = self.settled.endpoints[endpoint] if endpoint is not None else None
+        in_points = any(isinstance(limit, PointLimit) for limit in limits)
         return Limiter(
             limits_folder(),
             f"{origin(url)} {credential} {bucket}",
             limits,
-            points=cost,
+            points=model.points if model is not None else 1,
+            corrected=in_points and model is not None and isinstance(model.cost, Cost),
+            endpoint=endpoint or "",
+            learns=endpoint is not None and not bucket and self.settled.learn,
             share=self.pace.share,
             max_wait_seconds=self.pace.max_wait.total_seconds(),
             sleep=sleep,

@@ -38,15 +38,24 @@ def _print(name: str, shown: list[dict[str, Any]], kept: int, out: Output) -> No
         out.console.print(f"{name}: no such request is kept. Next: ingest run {name}")
         return
     day = ""
-    columns = ("time", "status", "ms", "bytes", "try", "wait", "request")
+    columns = ["time", "status", "ms", "bytes", "try", "wait", "request"]
+    tells = any(_left(asked) for asked in shown)
+    if tells:
+        columns.insert(-1, "left")
     rows: list[tuple[object, ...]] = []
     for asked in shown:
         if asked["at"][:10] != day:
             day = asked["at"][:10]
-            rows.append((day, None, None, None, None, None, origin(asked["url"])))
-        rows.append(_row(asked))
+            rows.append((day, *[None] * (len(columns) - 2), origin(asked["url"])))
+        *facts, said = _row(asked)
+        rows.append((*facts, _left(asked), said) if tells else (*facts, said))
     out.console.print(table(columns, rows))
     out.console.print(f"\n{len(shown):,} of {kept:,} requests that are kept, times in UTC")
+
+
+def _left(asked: Mapping[str, Any]) -> str:
+    """What was left of the API's allowance: its name is in the document."""
+    return (asked.get("left") or "").partition(" (")[0]  # lines of an earlier version have none
 
 
 def _row(asked: Mapping[str, Any]) -> tuple[object, ...]:

@@ -50,6 +50,7 @@ def peek(client: Client, walk: Walk) -> Peek:
                 first = first or block
                 if cut is not None:
                     cut.add_all(block)
+            response.learn(decoded.envelope)
             page = Page(
                 0, request, response.status, response.headers, decoded.envelope, decoded.records, decoded.last_record
             )

@@ -47,6 +47,7 @@ class Storing:
                 with writer.read() as body:
                     decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
                     position, told, gone = read_through(walk, decoded, self.started, kept_out, times, cut)
+                response.learn(decoded.envelope)
                 if gone:
                     writer.redact(marked(list(gone.values())))
                 headers = {name: response.headers[name] for name in headers_kept(walk) if name in response.headers}

@@ -27,8 +27,9 @@ from ingest_assets.http import body
 from ingest_assets.http.auth import Auth, Exchanged, NoAuth
 from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.exchange import Exchange
-from ingest_assets.http.limits import Limiter
-from ingest_assets.http.page import PageRequest, origin
+from ingest_assets.http.limits import Grant, Limiter
+from ingest_assets.http.page import Page, PageRequest, origin
+from ingest_assets.http.place import Place, whole
 from ingest_assets.http.refusal import hint, phrase, quoted
 from ingest_assets.http.responses import MOST_BYTES, ResponseRule, concerned, fitting, parsed
 from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, is_throttled, wait_told
@@ -82,6 +83,11 @@ class Response:
     headers: Mapping[str, str]
     url: str
     _body: Iterator[bytes]
+    _read: Callable[["Response", Any], None] = lambda _response, _envelope: None
+
+    def learn(self, envelope: Any) -> None:
+        """What the body holds beside its records: some APIs tell there what the request cost, and what is left."""
+        self._read(self, envelope)
 
     def chunks(self) -> Iterator[bytes]:
         """The body, to be read once, its content encoding undone.
@@ -95,9 +101,9 @@ class Client:
     """Fetches pages from the origin of `base_url`. One walk a client: it is not shared between threads.
 
     All `limiters` have to grant each request, in their order: the narrowest first, so that who waits for it holds no
-    slot of the others. `error_message` are paths into an error's JSON body; what is
-    there is quoted in messages, cut to 200 characters. `responses` say which answers are no pages, whatever their
-    status; the first that fits counts. `breaker` knows whether the API is down.
+    slot of the others. `error_message` are paths into an error's JSON body; what is there is quoted in messages, cut
+    to 200 characters. `responses` say which answers are no pages, whatever their status; the first that fits counts.
+    `breaker` knows whether the API is down. `cost` is where an answer tells how many points it cost.
     `on_wait` is told of every wait before it begins, `on_asked` of every request once it is over.
     `tokens` is the folder where tokens are shared with other processes, and `token_limiter` grants the requests for
     them: both are for the kinds of auth that have tokens.
@@ -116,6 +122,7 @@ class Client:
         error_message: Sequence[str] = (),
         responses: Sequence[ResponseRule] = (),
         breaker: Breaker | None = None,
+        cost: Place | None = None,
         max_body_bytes: int = 20 << 30,
         tokens: Path | None = None,
         token_limiter: Limiter | None = None,
@@ -138,6 +145,8 @@ class Client:
         self._sleep = sleep
         self._session = session()
         self._throttled = self._renewed = False
+        self._cost = cost
+        self._grants: Sequence[Grant] = ()
         self._held = contextlib.ExitStack()  # the slots of the request that is under way
         self._exchange = self._made_exchange(tokens, token_limiter)
         self._log_filter = LogFilter(self._secrets)
@@ -260,9 +269,8 @@ class Client:
             limiters = self._limiters if own else ()
             grants = [self._held.enter_context(limiter.granted(self._before_grant)) for limiter in limiters]
             if token is None or self._exchange is None or self._exchange.is_fresh(token):
+                self._grants = grants
                 answer = self._guarded(request, own)
-                for grant in grants:
-                    grant.answered()
                 return answer, token
             for grant in grants:
                 grant.give_back()
@@ -289,9 +297,24 @@ class Client:
         made = self._prepared(request, own)
         self.traffic.requests += 1
         self._tracer.sends(request.method, self._shown(request))
+        began = time.monotonic()
         answer = sent(self._session, made, self._timeouts, self._named(request))
-        self._tracer.answered(answer.status_code)
+        self._tracer.answered(answer.status_code, self._left(answer, time.monotonic() - began))
         return answer
+
+    def _left(self, answer: requests.Response, seconds: float) -> str | None:
+        """Tell the limiters that an answer has come; gives what is left of the API's allowance, where that is told."""
+        headers = self._headers(answer)
+        took = seconds if answer.status_code in _SUCCESS else None
+        left = [grant.answered(headers, took) for grant in self._grants]
+        return next((one for one in left if one), None)
+
+    def _read(self, response: Response, envelope: Any) -> None:
+        """Tell the limiters what a body says beside its records."""
+        page = Page(0, PageRequest(response.url), response.status, response.headers, envelope)
+        points = whole(self._cost.find(page)) if self._cost is not None else None
+        for grant in self._grants:
+            grant.read(envelope, points)
 
     def _prepared(self, request: PageRequest, own: bool) -> requests.PreparedRequest:
         """The request as it is sent: with its credential if `own`, and with the values that were redacted."""
@@ -332,13 +355,16 @@ class Client:
         return None
 
     def _response(self, request: PageRequest, answer: requests.Response) -> Response:
-        headers = {
+        chunks = body.chunks(answer, self._named(request), self._max_body_bytes, self._count)
+        shown, stream = self._shown(request), self._redactor.stream(chunks)
+        return Response(answer.status_code, self._headers(answer), shown, stream, self._read)
+
+    def _headers(self, answer: requests.Response) -> dict[str, str]:
+        return {
             name.lower(): self._redactor.text(value)
             for name, value in answer.headers.items()
             if name.lower() != "set-cookie"
         }
-        chunks = body.chunks(answer, self._named(request), self._max_body_bytes, self._count)
-        return Response(answer.status_code, headers, self._shown(request), self._redactor.stream(chunks))
 
     def _count(self, received: int) -> None:
         self.traffic.bytes_received += received

@@ -17,13 +17,15 @@ Who waits stands in a queue, and goes in the order of asking; a slot is kept for
 import contextlib
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from ingest_assets.durations import clock as shown
 from ingest_assets.errors import NotBefore
 from ingest_assets.http import slots
+from ingest_assets.http.allowances import allowances, of_body
 from ingest_assets.http.bounds import MARGIN_SECONDS, Flights, Window, bound
 from ingest_assets.http.rates import Allowed
 from ingest_assets.http.slots import Ask, Slots
@@ -37,11 +39,24 @@ class Grant:
 
     def __init__(self, limiter: "Limiter", number: int | None) -> None:
         self._limiter, self._number = limiter, number
+        self._points: int | None = None
 
-    def answered(self) -> None:
-        """The head of the answer is here: the server has counted the request by now."""
-        if self._number is not None and not self._limiter.answered(self._number):
-            self._number = None
+    def answered(self, headers: Mapping[str, str] | None = None, seconds: float | None = None) -> str | None:
+        """The head of the answer is here: the server has counted the request by now.
+
+        The names of `headers` are in small letters; `seconds` is how long a good answer took. Gives what is left of
+        the API's scarcest allowance, where the limiter learns and the answer tells.
+        """
+        if self._number is None:
+            return None
+        needed, left = self._limiter.answered(self._number, headers or {}, seconds)
+        self._number = self._number if needed else None
+        return left
+
+    def read(self, envelope: Any, points: int | None = None) -> None:
+        """What the body tells: what is left, and how many points the request counted."""
+        self._points = points
+        self._limiter.read(envelope)
 
     def give_back(self) -> None:
         """The request was not made after all: it does not count."""
@@ -54,13 +69,16 @@ class Grant:
     def _over(self, *, made: bool) -> None:
         number, self._number = self._number, None
         if number is not None:
-            self._limiter.over(number, made=made)
+            self._limiter.over(number, made=made, points=self._points)
 
 
 class Limiter:
     """Grants requests of one key: an origin and a credential, and a bucket where an API counts apart.
 
-    `limits` may be empty: then only `push_back` holds requests back. Each request counts as so many `points`.
+    `limits` may be empty: then only `push_back` holds requests back, and what is learned. Each request counts as so
+    many `points`; where only the body tells how many (`corrected`), it is counted once that was read, and the next
+    one for as many. What answers say is left is learned where it `learns`, by `endpoint`, since an API may count
+    these apart.
     `share` uses at most that part of each limit, where others use the same credential elsewhere. `max_wait_seconds`
     is the longest that a request waits for its grant. `clock` is the same for all processes (monotonic since the
     machine started), `wall` bridges a restart of the machine.
@@ -73,6 +91,9 @@ class Limiter:
         limits: Sequence[Allowed] = (),
         *,
         points: int = 1,
+        corrected: bool = False,
+        endpoint: str = "",
+        learns: bool = False,
         share: float = 1.0,
         max_wait_seconds: float = 900.0,
         clock: Callable[[], float] = time.monotonic,
@@ -86,7 +107,8 @@ class Limiter:
         self._bounds = [bound(limit, share) for limit in limits]
         self._window = max((one.window for one in self._bounds if isinstance(one, Window)), default=0.0)
         self._flights = any(isinstance(one, Flights) for one in self._bounds)
-        self._points = points
+        self._points, self._corrected = points, corrected
+        self._endpoint, self._learns = endpoint, learns
         self._clock, self._wall, self._sleep = clock, wall, sleep
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -108,21 +130,39 @@ class Limiter:
         with self._slots() as here:
             here.state.held_back_until = max(here.state.held_back_until, here.now + seconds)
 
-    def answered(self, number: int) -> bool:
-        """Count a request from now on for a window; whether it still is to be told when it is over."""
+    def answered(self, number: int, headers: Mapping[str, str], seconds: float | None) -> tuple[bool, str | None]:
+        """Count a request from now on for a window, and learn from its answer.
+
+        Gives whether the limiter is to be told when the request is over, and what is left.
+        """
+        found = allowances(headers, datetime.fromtimestamp(self._wall(), UTC)) if self._learns else []
+        needed = self._flights or self._corrected
         with self._slots() as here:
             ask = here.find(number)
-            if ask is not None:
+            if ask is not None and not self._corrected:
                 here.end(ask)
-                if not self._flights:
-                    here.remove(ask)
-        return self._flights
+            if ask is not None and not needed:
+                here.remove(ask)
+            if not self._learns:
+                return needed, None
+            here.pace.answered(self._endpoint, found, here.now, here.flying, seconds)
+            return needed, here.pace.shown(self._endpoint, here.now)
 
-    def over(self, number: int, *, made: bool) -> None:
+    def read(self, envelope: Any) -> None:
+        """Learn from a body without its records."""
+        found = of_body(envelope) if self._learns else []
+        if found:
+            with self._slots() as here:
+                here.pace.told(self._endpoint, found, here.now, here.flying)
+
+    def over(self, number: int, *, made: bool, points: int | None = None) -> None:
         """A request needs its slot no longer; unless it was `made`, it does not count either."""
         with self._slots() as here:
+            if points is not None:
+                here.pace.costs[self._endpoint] = points
             ask = here.find(number)
             if ask is not None:
+                ask.points = ask.points if points is None else points
                 if made:
                     here.end(ask)
                 here.remove(ask)
@@ -132,7 +172,7 @@ class Limiter:
         with contextlib.ExitStack() as leaving:
             while True:
                 with self._slots() as here:
-                    ask = here.find(number) or here.add(number, self._points)
+                    ask = here.find(number) or here.add(number, self._cost(here))
                     seconds, why = self._turn(here, ask)
                     step = min(seconds + MARGIN_SECONDS, _LOOK_SECONDS)
                     if seconds <= 0:
@@ -157,13 +197,23 @@ class Limiter:
 
     def _wait(self, here: Slots, ask: Ask) -> tuple[float, str]:
         waits = [(here.state.held_back_until - here.now, "held back by the API")]
+        if self._learns:
+            learned = here.pace.wait(self._endpoint, here.now)
+            left = self.max_wait_seconds - (here.now - ask.asked)
+            waits.append((min(learned.seconds, left) if learned.spread else learned.seconds, learned.why))
+            ask.queued = learned.seconds <= 0  # others use another allowance, and need not wait behind it
         return max(waits + [(one.wait(here, ask), str(one)) for one in self._bounds])
 
+    def _cost(self, here: Slots) -> int:
+        return here.pace.costs.get(self._endpoint, self._points) if self._corrected else self._points
+
     def _grant(self, here: Slots, ask: Ask) -> int | None:
-        if not self._bounds:
+        if not self._bounds and not self._learns:
             here.remove(ask)
             return None
         ask.granted = here.now
+        if self._learns:
+            here.pace.granted(self._endpoint, here.now)
         return ask.number
 
     def _slots(self) -> contextlib.AbstractContextManager[Slots]:

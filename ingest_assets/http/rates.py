@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
 from ingest_assets.durations import Duration
+from ingest_assets.http.place import Place
 
 
 class RateLimit(BaseModel):
@@ -32,6 +33,15 @@ class FlightLimit(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     in_flight: int = Field(gt=0, description="how many requests the API allows at once")
+
+
+class Cost(BaseModel):
+    """How many points a request counts where only its answer tells."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    guess: int = Field(gt=0, description="how many points the first one is taken to count")
+    told: Place = Field(description="where an answer tells: the next request is taken to count as many")
 
 
 Allowed = RateLimit | PointLimit | FlightLimit

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ingest_assets.errors import Locked
+from ingest_assets.http.pace import Pace
 from ingest_assets.http.processes import is_alive, this_process
 from ingest_assets.locks import held
 
@@ -85,6 +86,7 @@ class State:
     base: list[int] = field(default_factory=lambda: [0, 0])
     sums: list[int] = field(default_factory=lambda: [0, 0])
     asks: list[Ask] = field(default_factory=list)
+    learned: dict[str, Any] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -116,6 +118,7 @@ class Slots:
         if state.moment > clock + state.offset:  # the machine was started again since
             state.offset = state.moment + max(0.0, wall - state.wall) - clock
         self.state = state
+        self.pace = Pace(**state.learned)
         self.now = clock + state.offset
         state.moment, state.wall = self.now, wall
         state.keep_seconds = max(state.keep_seconds, window)
@@ -123,7 +126,8 @@ class Slots:
     def write(self) -> None:
         """Write what changed, as one."""
         self.state.turn += 1
-        told = vars(self.state) | {"asks": [list(vars(ask).values()) for ask in self.state.asks]}
+        asks = [list(vars(ask).values()) for ask in self.state.asks]
+        told = vars(self.state) | {"asks": asks, "learned": vars(self.pace)}
         text = json.dumps(told).encode()
         if _HEAD.size + len(text) > _STATE_BYTES:
             raise Locked(f"{len(self.state.asks):,} requests wait for the same limit: let fewer run at once")
@@ -133,6 +137,11 @@ class Slots:
     def find(self, number: int | None) -> Ask | None:
         """The request of a number, unless it is gone."""
         return next((ask for ask in self.state.asks if ask.number == number), None)
+
+    @property
+    def flying(self) -> int:
+        """How many requests are under way that the server may not have counted yet."""
+        return sum(ask.granted is not None and ask.ended is None for ask in self.state.asks)
 
     def add(self, number: int | None, points: int) -> Ask:
         """A request that waits from now on: of a new number, or back in its place among the others."""
@@ -147,7 +156,8 @@ class Slots:
         """Its answer has come: it counts from now on for a window."""
         if ask.granted is not None and ask.ended is None:
             ask.ended = self.now
-            self._log(1, ask.points)
+            if self.state.keep_seconds:
+                self._log(1, ask.points)
 
     def remove(self, ask: Ask) -> None:
         """It is over, or was not made after all."""

@@ -37,7 +37,8 @@ class Asked:
     """One request as it went over the network, and what came of it.
 
     `url` is without secrets; `bytes` is what was received of the body, as sent; `attempt` counts from 1;
-    `wait_seconds` is how long it waited before, for a limit or after a failure. `status` is None where no answer
+    `wait_seconds` is how long it waited before, for a limit or after a failure; `left` is what the answer told of the
+    API's scarcest allowance, such as `4990 of 5000 (x-ratelimit core)`. `status` is None where no answer
     came, `problem` where nothing was wrong.
     """
 
@@ -49,6 +50,7 @@ class Asked:
     milliseconds: float = 0.0
     status: int | None = None
     bytes: int = 0
+    left: str | None = None
     problem: str | None = None
 
 
@@ -65,6 +67,7 @@ class Tracer:
         self._tell, self._received, self._clock, self._now = tell, received, clock, now
         self._attempt, self._waited = 0, 0.0
         self._status: int | None = None
+        self._left: str | None = None
         self._open: Asked | None = None
         self._began, self._before = 0.0, 0
 
@@ -91,17 +94,18 @@ class Tracer:
         """A request goes out."""
         self._end()
         self._open = Asked(self._now(), method, url, self._attempt, round(self._waited, 3))
-        self._began, self._before, self._status, self._waited = self._clock(), self._received(), None, 0.0
+        self._began, self._before, self._waited = self._clock(), self._received(), 0.0
+        self._status = self._left = None
 
-    def answered(self, status: int) -> None:
+    def answered(self, status: int, left: str | None = None) -> None:
         """The head of its answer is there."""
-        self._status = status
+        self._status, self._left = status, left
 
     def _end(self, problem: str | None = None) -> None:
         asked, self._open = self._open, None
         if asked is None:
             return
-        told = asdict(asked) | {"url": discreet(asked.url)[:_MOST_URL], "status": self._status}
+        told = asdict(asked) | {"url": discreet(asked.url)[:_MOST_URL], "status": self._status, "left": self._left}
         if problem is not None:
             told["problem"] = discreet(problem.removeprefix(f"{asked.method} {asked.url}: "))[:_MOST_PROBLEM]
         milliseconds = round((self._clock() - self._began) * 1000, 1)

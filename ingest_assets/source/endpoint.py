@@ -10,7 +10,7 @@ from ingest_assets.contract import Children, Columns, Contract, Names, Tombstone
 from ingest_assets.durations import Duration
 from ingest_assets.http.decoders import Decoder, Json
 from ingest_assets.http.paginators import Paginator, SinglePage
-from ingest_assets.http.rates import Limit
+from ingest_assets.http.rates import Cost, Limit
 from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.total import Total
@@ -79,7 +79,7 @@ class Endpoint(Model):
     )
     rate_limit: RateLimits = Field((), description="limits of this endpoint alone, beside the source's")
     bucket: Key = Field((), description="the source's buckets that its requests count in, too")
-    cost: int = Field(1, gt=0, description="how many points each of its requests counts")
+    cost: Annotated[int, Field(gt=0)] | Cost = Field(1, description="how many points each of its requests counts")
     at_once: int | None = Field(
         None, ge=1, le=64, description="how many requests of a fetch may be on their way at the same time"
     )
@@ -120,6 +120,11 @@ class Endpoint(Model):
         told = self.cut_lists[name]
         own: dict[str, Any] = {"paginator": told.paginator, "records": told.records, "cut_lists": {}}
         return self.model_copy(update=own | dict.fromkeys(("total", "count", "window", "feed", "changes")))
+
+    @property
+    def points(self) -> int:
+        """How many points a request counts as long as no answer has told."""
+        return self.cost.guess if isinstance(self.cost, Cost) else self.cost
 
     @property
     def periods(self) -> Periods | None:

@@ -63,6 +63,9 @@ class Source(Model):
         le=64,
         description="how many requests of a fetch may be on their way at once, where an endpoint says none",
     )
+    learn: bool = Field(
+        True, description="whether to slow down by what answers tell is left, and where they take longer than usual"
+    )
     max_wait: Duration = Field(timedelta(minutes=15), description="the longest single wait for a limit or Retry-After")
     breaker: BreakerSettings = Field(
         BreakerSettings(), description="when the API counts as down, so that requests fail at once for a while"

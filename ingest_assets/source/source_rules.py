@@ -87,8 +87,8 @@ def _cost_problems(source: "Source", name: str, endpoint: Endpoint) -> Iterator[
             "a cost counts in limits of points, and none holds here: write such as {points: 900, per: PT1M}",
         )
     for most in points:
-        if endpoint.cost > most:
-            yield ("endpoints", name, "cost"), f"a request of {endpoint.cost} points fits into no limit of {most}"
+        if endpoint.points > most:
+            yield ("endpoints", name, "cost"), f"a request of {endpoint.points} points fits into no limit of {most}"
 
 
 def _listed_problems(source: "Source") -> Iterator[Problem]:
