@@ -99,9 +99,17 @@ class Column(BaseModel):
     from_partition: str | None = Field(
         None, description="a dimension of the partitions, such as account: its value for this row, in place of a path"
     )
+    from_parent: str | None = Field(
+        None, description="a column of the parent's table, such as id: its value for this row, in place of a path"
+    )
     values: tuple[str, ...] | None = Field(None, description="the only values allowed in a varchar column")
     sensitive: bool = Field(False, description="kept out of previews, logs and metadata")
     description: str | None = Field(None, description="shown in Dagster's column schema")
+
+    @property
+    def given(self) -> bool:
+        """Whether its value is that of the fetch or of the page, and no matter of the record."""
+        return self.from_partition is not None or self.from_parent is not None
 
     @model_validator(mode="after")
     def _format_is_for_times(self) -> "Column":
@@ -109,8 +117,8 @@ class Column(BaseModel):
             raise ValueError(f"format is always a time's format, and {self.type} is no time")
         if self.format == "date" and self.type == "time":
             raise ValueError("a time of day is in no date: leave format out, or give a strptime pattern such as %H:%M")
-        if self.from_partition is not None and self.path is not None:
-            raise ValueError("a value comes by path from the record, or from the partition: say one of them")
+        if sum(origin is not None for origin in (self.from_partition, self.from_parent, self.path)) > 1:
+            raise ValueError("a value comes by path from the record, from the partition, or from the parent: say one")
         if self.values is not None and self.type != "varchar":
             raise ValueError(f"values are for varchar columns, and this is {self.type}")
         return self
@@ -137,8 +145,9 @@ ColumnName = Annotated[str, AfterValidator(_column_name)]
 Columns = Annotated[dict[ColumnName, Column], AfterValidator(_one_spelling)]
 
 
-def _place(column: Column) -> tuple[str | None, ...]:
-    return (column.type, column.path, *([column.from_partition] if column.from_partition else []))
+def _place(column: Column) -> tuple[Any, ...]:
+    given = [column.from_partition] if column.from_partition else [{"parent": column.from_parent}]
+    return (column.type, column.path, *(given if column.given else []))
 
 
 class Children(BaseModel):
@@ -201,6 +210,8 @@ class Contract(BaseModel):
             del column["description"], column["sensitive"]
             if column["from_partition"] is None:  # so that contracts without it keep the version they had
                 del column["from_partition"]
+            if column["from_parent"] is None:
+                del column["from_parent"]
         for name in ("position", "within"):
             if told[name] is None:  # so that contracts without it keep the version they had
                 del told[name]

@@ -8,6 +8,7 @@
     ├── RequestFailed       give up: the API refused, and the same request would be refused again
     │   └── CursorExpired   begin the walk anew: the API no longer knows where it stood
     ├── WalkIncomplete      the walk did not reach its end: nothing of it counts as done
+    │   └── PartsFailed     some parts of a fetch failed: the others are done, and another run asks for these
     ├── ContractBroken      stop this table: what came does not fit what was promised
     └── StorageFailed       a disk is full, or a stored file is not what was written
 
@@ -71,6 +72,10 @@ class CursorExpired(RequestFailed):
 
 class WalkIncomplete(IngestError):
     """A walk ended before its end: an empty page in the middle, a cursor that repeats."""
+
+
+class PartsFailed(WalkIncomplete):
+    """Some parts of a fetch, such as the children of some parents, could not be had; the others have come."""
 
 
 class ContractBroken(IngestError):

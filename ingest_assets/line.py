@@ -14,10 +14,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError, IngestError, Locked, NotBefore
+from ingest_assets.extract import children
 from ingest_assets.extract.peek import Peek, peek
 from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
@@ -166,7 +167,7 @@ class Line:
         stands in the warehouse with its reason.
         """
         self.refuse_changed(endpoint)
-        walk = Walk(self.settled, endpoint, partition, self._position(endpoint, partition, since))
+        walk = self._walk(endpoint, partition, since)
         client = partial(self._client, endpoint, self._traced(endpoint, partition))
         on_wait = partial(self.watcher.wait, walk.label)
         begin, show = self._begin, self.watcher.page
@@ -177,8 +178,13 @@ class Line:
             self._write_down(endpoint, partition)
 
     def peek(self, endpoint: str, partition: str | None) -> Peek:
-        """The first page of a partition, to look at; nothing is written. Who looks asks also an API that is down."""
+        """The first page of a partition, of its first parent; nothing is written. Who looks asks an API that is down."""
         walk = Walk(self.settled, endpoint, partition)
+        if walk.endpoint.parent is not None:
+            parts = self._walk(endpoint, partition).parts
+            if not parts:
+                raise ConfigError(f"{walk.label}: it has no parents to ask for: {walk.endpoint.parent} lists none")
+            walk = replace(walk, parts=parts).of(parts[0])
         with self._client(
             endpoint, lambda _: None, time.sleep, partial(self.watcher.wait, walk.label), insists=True
         ) as client:
@@ -415,23 +421,31 @@ class Line:
             with self.warehouse.session(f"noting a failed fetch of {self.source.name}.{endpoint}") as connection:
                 ledger.ended(connection, stored[-1].manifest)
 
-    def _position(self, endpoint: str, partition: str | None, since: datetime | None) -> str | None:
-        """Where a feed goes on: after its last complete fetch, stored or loaded."""
-        feed = self.source.endpoints[endpoint].feed
-        if feed is None:
-            return None
-        if since is not None:
-            if feed.cursor is not None:
-                raise ConfigError(
-                    f"{self.source.name}.{endpoint}: --since needs a feed that goes on by time, not by cursor"
-                )
-            return since.isoformat()
+    def _walk(self, endpoint: str, partition: str | None, since: datetime | None = None) -> Walk:
+        """What is to be fetched of a partition: of a feed from where it ended, of children those of each parent."""
+        model, name = self.source.endpoints[endpoint], f"{self.source.name}.{endpoint}"
+        if since is not None and model.feed is not None and model.feed.cursor is not None:
+            raise ConfigError(f"{name}: --since needs a feed that goes on by time, not by cursor")
+        after = since.isoformat() if since is not None and model.feed is not None else None
+        ends = self._ends(endpoint, partition) if model.feed is not None else {}
+        if model.parent is None:
+            return Walk(self.settled, endpoint, partition, after or (ends[max(ends)] if ends else None))
+        with self.warehouse.session(f"reading the parents of {name}") as connection:
+            found = listing.parents(connection, self.source, endpoint, model.slice(partition).by)
+        positions = children.positions(ends[fetch] for fetch in sorted(ends))
+        parts = children.parts(self.settled, endpoint, found, positions, after)
+        walk = Walk(self.settled, endpoint, partition, parts=tuple(parts))
+        return walk if after else children.completing(walk, self.stored(endpoint, partition), self.now())
+
+    def _ends(self, endpoint: str, partition: str | None) -> dict[int, Any]:
+        """Where the fetches of a feed ended, by their numbers: complete ones, and the parents that others reached."""
+        ending = ("complete", "incomplete") if self.source.endpoints[endpoint].parent is not None else ("complete",)
         stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, partition)]
-        ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict == "complete"}
+        ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict in ending}
         undone = {snapshot.fetch for snapshot in self.undone(endpoint)}
         told = [f for f in self.fetches(endpoint) if f.partition == partition and f.fetch not in undone]
-        ends |= {f.fetch: f.told_position for f in told if f.verdict == "complete"}
-        return ends[max(ends)] if ends else None
+        ends |= {f.fetch: f.told_position for f in told if f.verdict in ending}
+        return ends
 
     def _traced(self, endpoint: str, partition: str | None) -> Callable[[Asked], None]:
         log = TraceLog(trace_file(self.data, self.source.name))

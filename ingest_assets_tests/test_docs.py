@@ -115,3 +115,11 @@ def test_the_example_of_the_page_on_requests_at_once_loads() -> None:
     source = Source.model_validate({"name": "shop", **yaml.safe_load(example)})
 
     assert source.at_once == 8
+
+
+def test_the_example_of_the_page_on_children_loads() -> None:
+    (example,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "fan-out.md").read_text(), re.DOTALL)
+
+    source = Source.model_validate({"name": "shop", **yaml.safe_load(example)})
+
+    assert source.endpoints["invoices"].parent == "customers"

@@ -73,6 +73,7 @@ def _specs(source: Source, name: str) -> list[dg.AssetSpec]:
     return [
         dg.AssetSpec(
             raw,
+            deps=_parents(source, endpoint),
             description=f"What the API answered, as it came: {endpoint.method} {endpoint.path}",
             group_name=source.name,
             kinds={"api"},
@@ -94,6 +95,14 @@ def _specs(source: Source, name: str) -> list[dg.AssetSpec]:
             metadata={"dagster/table_name": f"{source.name}.{name}", "write": endpoint.write},
         ),
     ]
+
+
+def _parents(source: Source, endpoint: Endpoint) -> list[dg.AssetDep]:
+    """The table of the endpoint whose records say what is asked for: all of its partitions."""
+    if endpoint.parent is None:
+        return []
+    everything = dg.AllPartitionMapping() if source.endpoints[endpoint.parent].partitions is not None else None
+    return [dg.AssetDep(table_key(source.name, endpoint.parent), partition_mapping=everything)]
 
 
 def _description(source: Source, endpoint: Endpoint) -> str:

@@ -52,7 +52,7 @@ def _deleted(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
 def _columns(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
     names = {_letters(name) for record in records for name in _flat(record)}
     for name, column in endpoint.columns.items():
-        if column.from_partition is not None or column.required or name in endpoint.primary_key:
+        if column.given or column.required or name in endpoint.primary_key:
             continue
         if column.path is not None and all(_at(record, column.path) is MISSING for record in records):
             yield f"column {name!r}: none of the records has {column.path!r}{_instead(records, column.path)}"

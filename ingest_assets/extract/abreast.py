@@ -66,7 +66,7 @@ class Abreast:
 
     def _walk(self, part: Part | None, come: deque[str], client: Client) -> End:
         """A part from after what is stored of it, in a thread of the crew."""
-        storing = replace(self._storing, walk=replace(self._storing.walk, part=part))
+        storing = replace(self._storing, walk=self._storing.walk.of(part))
         places = itertools.count(self._stored.count(part))
 
         def ask(request: PageRequest, _: Page | None) -> IndexEntry:

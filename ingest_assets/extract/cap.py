@@ -10,6 +10,7 @@ the pieces, and counts as duplicates.
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
@@ -75,5 +76,5 @@ def _cut(walk: Walk, most: Cap, found: str) -> tuple[Part, ...]:
             "once by another filter, such as partitions `by`"
         )
     before = f"{part.key} " if part is not None and part.values else ""
-    values = part.values if part is not None else {}
-    return tuple(Part(before + named(*piece), values, piece) for piece in pieces)
+    of = part if part is not None else Part("")
+    return tuple(replace(of, key=before + named(*piece), bounds=piece) for piece in pieces)

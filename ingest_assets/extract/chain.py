@@ -24,6 +24,8 @@ from ingest_assets.raw.snapshots import IndexEntry
 
 _UNTIL_404 = ". Where that is how this API says that no page follows, give the paginator `until: 404` as its sign"
 
+_GONE = "gone"
+
 Ask = Callable[[PageRequest, Page | None], IndexEntry]
 """Gets the page that a request asks for; the page that it follows is told, where there is one."""
 
@@ -39,7 +41,7 @@ class End:
     reason: str
     expected: Expected | None = None
     received: int = 0
-    position: str | None = None
+    position: Any = None
     more: tuple[Part, ...] = ()
 
 
@@ -54,6 +56,8 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
         reason = _walked(walk, trail, stored, ask)
     except cap.TooMuch as cut:
         return End(cap.REASON, Expected(0), more=cut.halves)
+    if reason == _GONE:
+        return End(reason, Expected(0), 0, walk.position)
     if reason == newest.REASON:  # what the API counts is more than what it was asked for
         return End(reason, None, trail.received, more=tuple(trail.cut))
     check_total(walk, trail.first, trail.received)
@@ -81,6 +85,8 @@ def _walked(walk: Walk, trail: Trail, stored: Iterable[IndexEntry], ask: Ask) ->
         except RequestFailed as error:
             if page is not None and page is rested and error.status in walk.endpoint.expired_cursor:
                 _raise_expired(walk, page, error)
+            if page is None and walk.part is not None and error.status in walk.endpoint.parents.gone:
+                return _GONE
             return _ended_by(walk, error, is_first=request == first)
         page = trail.add(entry)
 

@@ -11,7 +11,7 @@ The usual fetch has one part, the partition as a whole: it has no key, and its e
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -74,11 +74,18 @@ def walked_before(opened: OpenSnapshot, part: Part | None) -> Walked | None:
 
 def parts_of(walk: Walk) -> list[Part | None]:
     """The parts that a fetch begins with, in their order; None stands for the partition as a whole."""
-    window, bounds = walk.endpoint.window, walk.bounds
+    window, bounds, parents = walk.endpoint.window, walk.bounds, walk.parts
+    whole: list[Part | None] = [None] if parents is None else list(parents)
     if window is None or bounds is None or window.pieces == 1:
-        return [None]
-    moments = cut(*bounds, window.pieces, window.format)
-    return [Part(named(lower, upper), bounds=(lower, upper)) for lower, upper in moments]
+        return whole
+    spans = cut(*bounds, window.pieces, window.format)
+    return [_piece(part, span) for part in whole for span in spans]
+
+
+def _piece(part: Part | None, span: tuple[datetime, datetime]) -> Part:
+    if part is None:
+        return Part(named(*span), bounds=span)
+    return replace(part, key=f"{part.key} {named(*span)}", bounds=span)
 
 
 def together(ends: Sequence[End]) -> End:
@@ -89,6 +96,8 @@ def together(ends: Sequence[End]) -> End:
     """
     if len(ends) == 1:
         return ends[0]
+    if not ends:
+        return End("no_parts")
     return End("all_parts_ended", in_all([end.expected for end in ends]), sum(end.received for end in ends))
 
 
@@ -123,4 +132,6 @@ def _from_json(told: Mapping[str, Any]) -> Part:
         None if bounds is None else (datetime.fromisoformat(bounds[0]), datetime.fromisoformat(bounds[1])),
         None if request is None else request_from(request),
         None if told["of"] is None else Of(**told["of"]),
+        told["parent"],
+        told["position"],
     )

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from ingest_assets.errors import ConfigError, CursorExpired, RequestFailed, WalkIncomplete
+from ingest_assets.errors import ConfigError, CursorExpired, PartsFailed, RequestFailed, WalkIncomplete
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.crew import Another
 from ingest_assets.extract.expected import check, counted, expected
@@ -83,6 +83,10 @@ class Puller:
             self._count(walk, opened)
             end = walking.end()
             check(walk, opened.counted, end.received)
+        except PartsFailed as error:
+            if walk.endpoint.write != "merge":  # what it did not reach would be deleted: it goes on with that
+                raise
+            return self._end(walking, "incomplete", str(error), walking.reached)
         except WalkIncomplete as error:
             if walk.endpoint.incomplete == "fail":
                 self._end(walking, "failed", str(error))
@@ -142,6 +146,7 @@ class Puller:
                 fingerprint=fingerprint(walk, first),
                 bounds=None if bounds is None else Bounds(*bounds),
                 run=self.run,
+                completes=walk.completes,
             )
         )
 
@@ -161,13 +166,16 @@ class Puller:
     def _check_gap(self, walk: Walk) -> None:
         """A feed that the API keeps for a while only has a hole when nobody looked for longer than that."""
         feed = walk.endpoint.feed
-        if feed is None or feed.keeps is None or feed.cursor is not None or walk.position is None:
+        known = [walk.position, *(part.position for part in walk.parts or ())]
+        ends = [position for position in known if position is not None]
+        if feed is None or feed.keeps is None or feed.cursor is not None or not ends:
             return
-        gap = self.now() - datetime.fromisoformat(walk.position)
+        oldest = min(ends, key=datetime.fromisoformat)
+        gap = self.now() - datetime.fromisoformat(oldest)
         if gap > feed.keeps:
             only = f" --partition {shlex.quote(walk.partition)}" if walk.partition is not None else ""
             raise WalkIncomplete(
-                f"{walk.label}: the last record known is of {walk.position}, {gap.days} days ago, and the API keeps "
+                f"{walk.label}: the last record known is of {oldest}, {gap.days} days ago, and the API keeps "
                 f"{feed.keeps.days} days: what lies between is lost to this feed. Load the missing part another way, "
                 f"then move on by `ingest run {walk.source.name}.{walk.name}{only} --since DATE`"
             )

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from ingest_assets.errors import RequestFailed
 from ingest_assets.http.page import PageRequest
 from ingest_assets.partitions import Slice
 from ingest_assets.periods import written
@@ -32,7 +33,8 @@ class Part:
 
     `values` stand for placeholders beside those of the partition, `bounds` are a piece of the partition's own.
     `request` is its first one, where that is not made of what the source file says. `of` is the nested list that it
-    reads, where it is one.
+    reads, where it is one. `parent` is what its records take of their parent, by column; `position` is where its own
+    feed ended.
     """
 
     key: str
@@ -40,6 +42,8 @@ class Part:
     bounds: tuple[datetime, datetime] | None = None
     request: PageRequest | None = None
     of: Of | None = None
+    parent: Mapping[str, str] = field(default_factory=dict)
+    position: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,9 @@ class Walk:
     """One partition of one endpoint to be fetched, or a part of it. `source` has its settings in place.
 
     `position` is where the last complete fetch of a feed ended: its cursor, or a time as ISO text; None before the
-    first one. `part` is None for the partition as a whole, which is the usual walk.
+    first one. `part` is None for the partition as a whole, which is the usual walk. `parts` are those that a fetch
+    begins with, where the file alone does not tell them: one a parent. Where these are only what another fetch did not
+    reach, that is the one that this `completes`.
     """
 
     source: Source
@@ -55,6 +61,13 @@ class Walk:
     partition: str | None = None
     position: str | None = None
     part: Part | None = None
+    parts: tuple[Part, ...] | None = None
+    completes: int | None = None
+
+    def of(self, part: Part | None) -> "Walk":
+        """The walk of a part of this."""
+        position = part.position if part is not None and self.parts is not None else self.position
+        return replace(self, part=part, position=position)
 
     @cached_property
     def endpoint(self) -> Endpoint:
@@ -103,7 +116,7 @@ def _asked(walk: Walk, told: Endpoint | Count) -> PageRequest:
     endpoint, values = walk.endpoint, values_of(walk)
     params = {name: filled(_text(value), values) for name, value in told.params.items()} | _bounds_asked(walk)
     base = (endpoint.base_url or walk.source.base_url).rstrip("/")
-    path = filled(told.path.lstrip("/"), {name: quote(value, safe=":") for name, value in values.items()})
+    path = filled(told.path.lstrip("/"), {name: _in_path(walk, name, value) for name, value in values.items()})
     request = PageRequest(
         url=f"{base}/{path}" if path else base,
         method=told.method,
@@ -116,6 +129,13 @@ def _asked(walk: Walk, told: Endpoint | Count) -> PageRequest:
     return replace(request, params=tuple(params.items()))
 
 
+def _in_path(walk: Walk, name: str, value: str) -> str:
+    """A value as a part of a path; RequestFailed for one that would lead to another path."""
+    if value in ("", ".", "..") and "." in name:
+        raise RequestFailed(f"{walk.label}: {{{name}}} is {value!r}, which is no part of a path")
+    return quote(value, safe=":")
+
+
 def fingerprint(walk: Walk, first: PageRequest) -> str:
     """A hash of all that decides what a walk asks and how it reads the answers: a walk goes on only under the same."""
     endpoint, count = walk.endpoint, count_request(walk)
@@ -124,6 +144,7 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
     cut += [{name: told.model_dump(mode="json") for name, told in endpoint.cut_lists.items()}] * bool(
         endpoint.cut_lists
     )
+    cut += [endpoint.parents.model_dump(mode="json"), endpoint.parent_fields] if endpoint.parent is not None else []
     cut += [endpoint.window.cap.model_dump(mode="json")] if endpoint.window and endpoint.window.cap else []
     if endpoint.window is not None and (name := endpoint.window.stop_at) is not None:
         cut += [endpoint.columns[name].model_dump(mode="json", include={"path", "format"}), name]

@@ -59,6 +59,7 @@ class Storing:
                     **({} if times is None else {"times": times.told()}),
                     **({} if cut is None else {CUT: cut.found}),
                     **_of_part(walk, decoded.records),
+                    **({"parent": dict(walk.part.parent)} if walk.part is not None and walk.part.parent else {}),
                 }
                 # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
                 plain = json.loads(json.dumps(note, default=str))

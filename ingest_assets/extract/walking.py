@@ -9,23 +9,29 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 from ingest_assets.errors import IngestError
 from ingest_assets.extract.abreast import Abreast
 from ingest_assets.extract.ahead import Foresight
 from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.crew import Another, Crew
+from ingest_assets.extract.failures import Failures, concerns_one
 from ingest_assets.extract.parts import StoredPages, Walked, key_of, noted, parts_of, together, walked_before
 from ingest_assets.extract.request import Part, Walk
 from ingest_assets.extract.storing import Storing
 from ingest_assets.http.client import Client, Traffic, Wait
 from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.raw.parts import PartEnd
 from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
 
 
 @dataclass
 class Walking:
-    """One fetch on its way. `client` asks for pages in turn, `another` makes one a thread; `show` is told of pages."""
+    """One fetch on its way. `client` asks for pages in turn, `another` makes one a thread; `show` is told of pages.
+
+    `reached` is how the parts ended that did, once all were tried.
+    """
 
     storing: Storing
     opened: OpenSnapshot
@@ -33,6 +39,7 @@ class Walking:
     another: Another | None
     show: Callable[[], None]
     on_wait: Callable[[Wait], None]
+    reached: End | None = None
     _aside: Traffic = field(default_factory=Traffic)
 
     @property
@@ -54,7 +61,7 @@ class Walking:
         size = 1 if self.walk.endpoint.cut_lists else size  # which page a list is of is known once that is stored
         window = self.walk.endpoint.window
         several = len(parts) > 1 or (window is not None and window.cap is not None)  # a cap makes several of one
-        ahead = not several and self.walk.endpoint.paginator.by_place
+        ahead = len(parts) == 1 and not several and self.walk.endpoint.paginator.by_place
         if self.another is None or size == 1 or not (several or ahead):
             return self._together(self._in_turn(parts, self._ask))
         with Crew(size, self.another, self.on_wait) as crew:
@@ -65,14 +72,26 @@ class Walking:
                 self._aside += crew.traffic
 
     def _together(self, all_walked: Iterator[Walked]) -> End:
-        ends = list[End]()
+        ends, failures, positions = list[End](), Failures(self.walk), dict[str, Any]()
+        parents = {part.key for part in self.walk.parts or ()}
         for walked in all_walked:
+            key, error = key_of(walked.part), walked.end.exception()
+            if isinstance(error, IngestError) and key in parents:  # a part of a parent's own is needed for its end
+                self.opened.parts.add(PartEnd(key, problem=str(error)))
+                failures.failed(key, error)
+                continue
             end = walked.end.result()
             if walked.part is None or walked.part.of is None:
                 ends.append(end)
+            positions[key] = end.position
+            failures.succeeded()
             if not walked.before and (walked.part is not None or end.more):
-                self.opened.parts.add(noted(key_of(walked.part), end))
-        return together(ends)
+                self.opened.parts.add(noted(key, end))
+        self.reached = together(ends)
+        if self.walk.parts is not None:
+            self.reached = replace(self.reached, position=positions if self.walk.endpoint.feed is not None else None)
+        failures.check()
+        return self.reached
 
     def _in_turn(self, parts: list[Part | None], ask: Callable[[Storing], Ask]) -> Iterator[Walked]:
         stored, waiting = StoredPages(self.opened), deque(parts)
@@ -80,10 +99,23 @@ class Walking:
             part = waiting.popleft()
             walked = walked_before(self.opened, part) or Walked(part)
             if not walked.before:
-                storing = replace(self.storing, walk=replace(self.walk, part=part))
-                walked.end.set_result(chain(storing.walk, stored.of(part), ask(storing)))
+                self._walk_one(walked, stored, ask)
             yield walked
-            waiting.extendleft(reversed(walked.end.result().more))
+            if walked.end.exception() is None:
+                waiting.extendleft(reversed(walked.end.result().more))
+
+    def _walk_one(self, walked: Walked, stored: StoredPages, ask: Callable[[Storing], Ask]) -> None:
+        storing = replace(self.storing, walk=self.walk.of(walked.part))
+        try:
+            walked.end.set_result(chain(storing.walk, stored.of(walked.part), ask(storing)))
+        except IngestError as error:
+            if not self._one_only(error):
+                raise
+            walked.end.set_exception(error)
+
+    def _one_only(self, error: IngestError) -> bool:
+        """Whether a failure leaves the other parts going on: those of one parent do."""
+        return self.walk.parts is not None and concerns_one(error)
 
     def _ask(self, storing: Storing) -> Ask:
         def ask(request: PageRequest, _: Page | None) -> IndexEntry:
@@ -94,16 +126,11 @@ class Walking:
         return ask
 
     def _foreseen(self, parts: list[Part | None], crew: Crew) -> End:
-        foresight = Foresight(self.storing, self.opened, crew, self.show)
+        foresight = Foresight(replace(self.storing, walk=self.walk.of(parts[0])), self.opened, crew, self.show)
         try:
             return self._together(self._in_turn(parts, lambda _: foresight.ask))
         finally:
             foresight.flush()
 
     def _abreast(self, parts: list[Part | None], crew: Crew) -> End:
-        return self._together(Abreast(self.storing, self.opened, crew, _concerns_one).walked(parts, self.show))
-
-
-def _concerns_one(_: IngestError) -> bool:
-    """Whether a failure is a matter of one part, so that the others go on."""
-    return False
+        return self._together(Abreast(self.storing, self.opened, crew, self._one_only).walked(parts, self.show))

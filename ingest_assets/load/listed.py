@@ -1,10 +1,15 @@
-"""What an endpoint's table lists: the accounts, shops or repositories by which other endpoints are partitioned."""
+"""What an endpoint's table lists: accounts that others are partitioned by, and parents whose children others hold."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import duckdb
 
 from ingest_assets.errors import ConfigError, ContractBroken
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.partitions import NO_KEY_PART, Listed, is_key_part
+from ingest_assets.source import Above, Endpoint, Source
+from ingest_assets.source.parents import Scalar
 
 
 def values(connection: duckdb.DuckDBPyConnection, source: str, told: Listed, *, database: str = "w") -> list[str]:
@@ -12,18 +17,13 @@ def values(connection: duckdb.DuckDBPyConnection, source: str, told: Listed, *, 
 
     ConfigError where the table has no such column, ContractBroken where a value cannot be part of a partition's key.
     """
-    columns = [
-        name
-        for (name,) in connection.execute(
-            "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
-            [database, source, told.endpoint],
-        ).fetchall()
-    ]
+    columns = _columns(connection, source, told.endpoint, database)
     if not columns:
         return []
     if told.field not in columns:
-        known = ", ".join(name for name in columns if not name.startswith("_"))
-        raise ConfigError(f"{source}.{told.endpoint}: its table has no column {told.field!r} to list; it has {known}")
+        raise ConfigError(
+            f"{source}.{told.endpoint}: its table has no column {told.field!r} to list; it has {_known(columns)}"
+        )
     column, table = quoted(told.field), f"{quoted(database)}.{quoted(source)}.{quoted(told.endpoint)}"
     found = connection.execute(
         f"SELECT DISTINCT CAST({column} AS VARCHAR) FROM {table} WHERE {column} IS NOT NULL ORDER BY 1"
@@ -35,3 +35,72 @@ def values(connection: duckdb.DuckDBPyConnection, source: str, told: Listed, *, 
             f"{NO_KEY_PART}. Name another field, such as an id"
         )
     return listed
+
+
+def parents(
+    connection: duckdb.DuckDBPyConnection, source: Source, name: str, by: Mapping[str, str], *, database: str = "w"
+) -> list[dict[str, str]]:
+    """The columns that an endpoint needs of each of its parents, as texts, in order of what its request names.
+
+    `by` are the values of its partition's dimensions: only parents of the same are given, where they have them too.
+    A parent without a value that the request names is left out. ConfigError where the table, or a column of it, is not
+    there.
+    """
+    endpoint = source.endpoints[name]
+    parent, label = endpoint.parent or "", f"{source.name}.{name}"
+    columns = _columns(connection, source.name, parent, database)
+    if not columns:
+        raise ConfigError(
+            f"{label}: its parents are listed by {source.name}.{parent}, which is not loaded yet. "
+            f"Next: ingest run {source.name}.{parent}"
+        )
+    if unknown := [field for field in (*endpoint.parent_fields, *endpoint.parents.where) if field not in columns]:
+        raise ConfigError(
+            f"{label}: the table of its parents, {source.name}.{parent}, has no column {unknown[0]!r}; it has "
+            f"{_known(columns)}"
+        )
+    conditions, bound = _conditions(source.endpoints[parent], endpoint, by)
+    key = ", ".join(quoted(field) for field in endpoint.parent_key)
+    told = ", ".join(f"CAST({quoted(field)} AS VARCHAR) AS {quoted(field)}" for field in endpoint.parent_fields)
+    found = connection.execute(
+        f"SELECT DISTINCT ON ({key}) {told} FROM {quoted(database)}.{quoted(source.name)}.{quoted(parent)} "
+        f"WHERE {' AND '.join(conditions)} ORDER BY ALL",
+        bound,
+    ).fetchall()
+    rows = (zip(endpoint.parent_fields, row, strict=True) for row in found)
+    return [{field: value for field, value in row if value is not None} for row in rows]
+
+
+def _conditions(parent: Endpoint, endpoint: Endpoint, by: Mapping[str, str]) -> tuple[list[str], list[Any]]:
+    """Which rows of the parent's table are asked for, as SQL, and its values."""
+    conditions, bound = [f"{quoted(field)} IS NOT NULL" for field in endpoint.parent_key], list[Any]()
+    for column, wanted in endpoint.parents.where.items():
+        if isinstance(wanted, Above):
+            conditions.append(f"{quoted(column)} > ?")
+            bound.append(wanted.above)
+        else:
+            conditions.append(f"list_contains(?, CAST({quoted(column)} AS VARCHAR))")
+            bound.append([_text(one) for one in (wanted if isinstance(wanted, tuple) else (wanted,))])
+    for name, told in parent.columns.items():
+        if told.from_partition is not None and told.from_partition in by:
+            conditions.append(f"CAST({quoted(name)} AS VARCHAR) = ?")
+            bound.append(by[told.from_partition])
+    return conditions, bound
+
+
+def _text(value: Scalar) -> str:
+    """A value as DuckDB writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _columns(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, database: str) -> list[str]:
+    """The columns of a table; none where it is not there yet."""
+    found = connection.execute(
+        "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        [database, source, endpoint],
+    )
+    return [name for (name,) in found.fetchall()]
+
+
+def _known(columns: Sequence[str]) -> str:
+    return ", ".join(name for name in columns if not name.startswith("_"))

@@ -119,6 +119,7 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry) -> Registry:
 def _batches(work: Work, snapshot: Snapshot, normalizer: Normalizer) -> Iterator[Batch]:
     stored = StoredRecords(snapshot, work.model.decoder, work.model.records)
     for entry in stored.pages():
+        normalizer.of_page(entry.note.get("parent", {}))
         for block in stored.blocks(entry):
             for rest in _without(block, entry.forgotten):
                 yield normalizer.batch(rest, entry.number)

@@ -178,7 +178,7 @@ def _prove_present(columns: Columns) -> None:
     for table in columns.plan.tables:
         found = columns.tables[table.spec.path]
         for column in table.columns:
-            if (column.required or column.key) and found.rows and column.told is None:
+            if (column.required or column.key) and found.rows and column.given_by is None:
                 array = found.arrays.get(column.spec.name)
                 empty = pa.repeat(True, found.rows) if array is None else pc.is_null(array)
                 if not column.key and table is columns.plan.root and deleted is not None:
@@ -315,7 +315,7 @@ def fast_tables(
 def _complete(table: TablePlan, found: Found, system: Mapping[str, Any]) -> dict[str, Any]:
     """All columns of a table: those that had no value in any of the records are null, or false."""
     told = {"_deleted", *(name for name, _ in table.flags)}
-    values = {column.spec.name: column.value(None) for column in table.columns if column.told is not None}
+    values = {column.spec.name: column.value(None) for column in table.columns if column.given_by is not None}
     complete: dict[str, Any] = {}
     for name, kind in table.schema.items():
         if name in system:

@@ -121,7 +121,7 @@ def _refuse_unsuited(plan: Plan) -> None:
     for table in plan.tables:
         texts = [column.spec.path for column in table.columns if is_raw(column)]
         for column in table.columns:
-            if column.told is not None:
+            if column.given_by is not None:
                 _refuse_unfit(column)
                 continue
             if column.key and column.spec.type == "json":

@@ -20,7 +20,7 @@ from ingest_assets.normalize.fast import Columns, Fast, fast_tables, uncollected
 from ingest_assets.normalize.layout import Unsuited
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import Registry, TableSpec, bindings, declared_paths
-from ingest_assets.normalize.rows import Plan, check, exact_tables, plan_for
+from ingest_assets.normalize.rows import Plan, check, exact_tables, of_parent, plan_for
 from ingest_assets.normalize.shape import Shape, joined, learn, loses
 from ingest_assets.normalize.values import Unfit
 
@@ -129,7 +129,7 @@ class Normalizer:
         quick: bool = True,
     ) -> None:
         self.endpoint = endpoint
-        self._partition = partition or {}
+        self._partition = dict(partition or {})
         self.contract = contract
         self.registry = registry.settled(endpoint, contract)
         self._plan = plan_for(endpoint, contract, self.registry, self._partition)
@@ -142,6 +142,10 @@ class Normalizer:
     def specs(self) -> tuple[TableSpec, ...]:
         """The tables as they are known so far, parents before children."""
         return tuple(table.spec for table in self._plan.tables)
+
+    def of_page(self, parent: Mapping[str, str]) -> None:
+        """From now on blocks are of a page of this parent: what its columns hold, by their names."""
+        self._partition.update({of_parent(name): value for name, value in parent.items()})
 
     def batch(self, block: Records, page: int) -> Batch:
         """The rows and the quarantined records of one block of a page.

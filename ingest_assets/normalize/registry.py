@@ -204,10 +204,10 @@ def declared_columns(contract: Contract, table: Path) -> Mapping[str, Column]:
 def declared_path(registry: Registry, table: Path, name: str, column: Column) -> Path | None:
     """Where a declared column's value is: as declared, or as settled by name; None while it was never seen.
 
-    () is a list's bare element, or the key `value` of an element that is an object. A column of the partition is
-    nowhere in the record.
+    () is a list's bare element, or the key `value` of an element that is an object. A column of the partition, or
+    of the parent, is nowhere in the record.
     """
-    if column.from_partition is not None:
+    if column.given:
         return None
     if column.path is not None:
         return tuple(column.path.split("."))
@@ -262,7 +262,7 @@ def _named_alone(contract: Contract, table: Path) -> set[str]:
     alone = {
         name
         for name, column in columns.items()
-        if column.path is None and column.from_partition is None and not (table and name == "value")
+        if column.path is None and not column.given and not (table and name == "value")
     }
     return alone if table else alone | (set(contract.primary_key) - columns.keys())
 

@@ -11,7 +11,7 @@ System columns, of the root table and of a list's:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
@@ -38,7 +38,8 @@ class ColumnPlan:
     """A column that batches hold: where its value is, and what makes it fit.
 
     `known` is what was seen at a learned column's path. A column declared by name alone is `placed` once a path
-    asked for its name; before, it has no values. `told` is the text that a column of the partition has in every row.
+    asked for its name; before, it has no values. A column that is no matter of the record takes what `given` has of
+    the name `given_by`: the same in every row of a page.
     `texts`: all values arrive as texts.
     """
 
@@ -48,8 +49,9 @@ class ColumnPlan:
     key: bool
     known: Shape
     placed: bool = True
-    told: str | None = None
     texts: bool = False
+    given_by: str | None = None
+    given: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def required(self) -> bool:
@@ -84,8 +86,8 @@ class ColumnPlan:
 
     def found(self, element: Any) -> Any:
         """The exact value in the record, before it is made to fit."""
-        if self.told is not None:
-            return self.told
+        if self.given_by is not None:
+            return self.given.get(self.given_by)
         if not self.spec.path and self.spec.declared and isinstance(element, dict):
             return element.get("value")
         return at(element, self.spec.path)
@@ -169,8 +171,22 @@ def _column_plan(
         known=shape_at(registry.shape, table.path, spec.path),
         placed=column is None or declared_path(registry, table.path, spec.name, column) is not None,
         texts=contract.texts,
-        told=None if column is None or column.from_partition is None else partition.get(column.from_partition),
+        given_by=None if column is None else _given_by(column),
+        given=partition,
     )
+
+
+def _given_by(column: Column) -> str | None:
+    return of_parent(column.from_parent) if column.from_parent is not None else column.from_partition
+
+
+def of_parent(field: str) -> str:
+    """By which name a page gives a field of its parent; no dimension of a partition has one with a dot.
+
+    >>> of_parent("id")
+    'parent.id'
+    """
+    return f"parent.{field}"
 
 
 def at(value: Any, path: Path) -> Any:

@@ -79,7 +79,10 @@ class Ending:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A fetch: one walk of one partition. `fingerprint` tells its request from that of a changed source file."""
+    """A fetch: one walk of one partition. `fingerprint` tells its request from that of a changed source file.
+
+    `completes` is the fetch before it whose failed parts, and no others, it asks for.
+    """
 
     source: str
     endpoint: str
@@ -91,6 +94,7 @@ class Manifest:
     run: str | None = None
     ended: Ending | None = None
     counted: Counted | None = None
+    completes: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "started", _utc(self.started))

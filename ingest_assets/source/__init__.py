@@ -17,6 +17,7 @@ from ingest_assets.source.cron import cron
 from ingest_assets.source.cut_list import CutList
 from ingest_assets.source.endpoint import Endpoint, listed
 from ingest_assets.source.model import NAME, PLACEHOLDER
+from ingest_assets.source.parents import Above, Parents
 from ingest_assets.source.source import Setting, Source
 from ingest_assets.source.source_rules import RESERVED_NAMES, listings
 from ingest_assets.source.volume import Volume
@@ -25,6 +26,7 @@ __all__ = [
     "NAME",
     "PLACEHOLDER",
     "RESERVED_NAMES",
+    "Above",
     "Cap",
     "Changes",
     "Count",
@@ -33,6 +35,7 @@ __all__ = [
     "Feed",
     "FeedCursor",
     "Lookback",
+    "Parents",
     "SeenByFeed",
     "Setting",
     "Source",

@@ -21,6 +21,7 @@ from ingest_assets.source.changes import Changes, Feed, Window
 from ingest_assets.source.count import Count
 from ingest_assets.source.cut_list import CutList
 from ingest_assets.source.model import Model, refuse
+from ingest_assets.source.parents import Parents, named_fields
 from ingest_assets.source.volume import Volume
 
 RateLimits = Annotated[
@@ -82,6 +83,10 @@ class Endpoint(Model):
     cost: Annotated[int, Field(gt=0)] | Cost = Field(1, description="how many points each of its requests counts")
     at_once: int | None = Field(
         None, ge=1, le=64, description="how many requests of a fetch may be on their way at the same time"
+    )
+    parents: Parents = Field(
+        default_factory=Parents,
+        description="where the request names a field of another endpoint, such as {customers.id}: which of its records",
     )
     window: Window | None = None
     feed: Feed | None = None
@@ -186,6 +191,27 @@ class Endpoint(Model):
         return [name for name in (self.partitions.by if self.partitions else ()) if name not in told]
 
     @property
+    def parent(self) -> str | None:
+        """The endpoint whose records are its parents; None where it has none."""
+        return next(iter(self.named_parents), None)
+
+    @property
+    def named_parents(self) -> dict[str, set[str]]:
+        """The endpoints whose fields its request names, with those fields; more than one is a mistake."""
+        return named_fields(self.path, self.params, self.headers, self.body)
+
+    @property
+    def parent_key(self) -> tuple[str, ...]:
+        """The fields of its parent that its request names, in order of the alphabet."""
+        return tuple(sorted(self.named_parents.get(self.parent or "", ())))
+
+    @property
+    def parent_fields(self) -> tuple[str, ...]:
+        """All columns of its parent's table that it needs."""
+        columns = {column.from_parent for column in self.columns.values() if column.from_parent is not None}
+        return tuple(sorted({*self.parent_key, *columns}))
+
+    @property
     def placeholders(self) -> set[str]:
         """What differs from partition to partition, and is replaced in path, params, headers and body."""
         told = self.partitions
@@ -194,6 +220,7 @@ class Endpoint(Model):
             | ({"from"} if self.feed and self.feed.position else set())
             | ({"partition"} if told and told.every else set())
             | set(told.by if told else ())
+            | {f"{name}.{field}" for name, fields in self.named_parents.items() for field in fields}
         )
 
     @field_validator("time_zone")

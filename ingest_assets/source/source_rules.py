@@ -58,6 +58,7 @@ def _source_problems(source: "Source") -> Iterator[Problem]:
                 f"{changes.feed!r} is not another endpoint of this source; there are {others or 'none'}",
             )
     yield from _listed_problems(source)
+    yield from _parent_problems(source)
 
 
 def _bucket_problems(source: "Source") -> Iterator[Problem]:
@@ -102,11 +103,50 @@ def _listed_problems(source: "Source") -> Iterator[Problem]:
                 yield place, f"{told.endpoint!r} is itself listed by {name!r}: one of them has to come first"
 
 
+def _needed(endpoint: Endpoint) -> set[str]:
+    """The endpoints whose tables say what is to be asked for of this one."""
+    return {one.endpoint for one in listed(endpoint).values()} | set(endpoint.named_parents)
+
+
+def _parent_problems(source: "Source") -> Iterator[Problem]:
+    for name, endpoint in source.endpoints.items():
+        for parent, fields in endpoint.named_parents.items():
+            place, field = ("endpoints", name, "path"), min(fields)
+            if parent not in source.endpoints or parent == name:
+                others = ", ".join(other for other in source.endpoints if other != name) or "none"
+                yield (
+                    place,
+                    f"{{{parent}.{field}}}: {parent!r} is not another endpoint of this source; there are {others}",
+                )
+            elif name in listings(source, parent):
+                yield (
+                    place,
+                    f"{{{parent}.{field}}}: {parent!r} is itself asked for by {name!r}: one of them comes first",
+                )
+            else:
+                yield from _shared_problems(name, endpoint, parent, source.endpoints[parent])
+
+
+def _shared_problems(name: str, endpoint: Endpoint, parent: str, model: Endpoint) -> Iterator[Problem]:
+    """Parents of one account must not be asked for with the key of another."""
+    told = {column.from_partition for column in model.columns.values()}
+    for dimension in model.partitions.by if model.partitions else ():
+        mine = endpoint.partitions is not None and dimension in endpoint.partitions.by
+        if mine and dimension not in told:
+            yield (
+                ("endpoints", parent, "columns"),
+                (
+                    f"the parents of {name!r} are told apart by {dimension!r}: give {parent!r} a column, such as "
+                    f"{dimension}: {{type: varchar, from_partition: {dimension}}}"
+                ),
+            )
+
+
 def listings(source: "Source", name: str) -> set[str]:
-    """All endpoints that have to be loaded before an endpoint's partitions are known."""
+    """All endpoints that have to be loaded before an endpoint's partitions, or its parents, are known."""
     found, new = set[str](), {name}
     while new:
-        new = {one.endpoint for n in new if n in source.endpoints for one in listed(source.endpoints[n]).values()}
+        new = {other for n in new if n in source.endpoints for other in _needed(source.endpoints[n])}
         new -= found
         found |= new
     return found
