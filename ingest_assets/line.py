@@ -178,7 +178,7 @@ class Line:
             self._write_down(endpoint, partition)
 
     def peek(self, endpoint: str, partition: str | None) -> Peek:
-        """The first page of a partition, of its first parent; nothing is written. Who looks asks an API that is down."""
+        """The first page of a partition, of its first parent; nothing is written. It asks an API that is down, too."""
         walk = Walk(self.settled, endpoint, partition)
         if walk.endpoint.parent is not None:
             parts = self._walk(endpoint, partition).parts
