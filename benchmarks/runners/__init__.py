@@ -1,0 +1,1 @@
+"""One way each from the API to DuckDB tables. Called as: python RUNNER URL KIND COUNT FOLDER."""
