@@ -2,6 +2,7 @@
 # make test       every test
 # make test-long  the long forms too; the soak's hour is set by INGEST_SOAK_SECONDS
 # make check      format, lint, types, import layers, tests
+# make bench      side by side with dlt, pandas and bare DuckDB (see benchmarks/README.md)
 # make lock       renew the locks                                 make clean-demo   remove data/demo
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ UI ?= 1
 PORT ?= 3000
 BIN := .venv/bin
 
-.PHONY: run test test-long check lock clean-demo
+.PHONY: run test test-long check bench lock clean-demo
 .DELETE_ON_ERROR:
 
 run: .venv/ready
@@ -28,6 +29,11 @@ check: .venv/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest --numprocesses 2
+
+bench: .venv/dev
+	$(BIN)/python -m benchmarks orders 100000 --against "ours, schema known" floor pandas dlt-tuned
+	$(BIN)/python -m benchmarks events 100000
+	$(BIN)/python -m benchmarks messy 20000 --against dlt-tuned
 
 lock: .venv/dev
 	$(BIN)/python -m pip install --quiet uv

@@ -1,6 +1,6 @@
 """Runs the ways in turn, several times, checks what each loaded, and prints what each cost beside ours.
 
-    python -m benchmarks orders 100000 --against dlt-tuned pandas floor --runs 3
+python -m benchmarks orders 100000 --against dlt-tuned pandas floor --runs 3
 """
 
 import argparse
@@ -56,9 +56,9 @@ def serving() -> Iterator[str]:
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.server"], cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as server:
-        assert server.stdout is not None and server.stdin is not None  # noqa: S101 - both are pipes
-        yield server.stdout.readline().strip()
-        server.stdin.close()
+        if server.stdout and server.stdin:
+            yield server.stdout.readline().strip()
+            server.stdin.close()
 
 
 def run(name: str, url: str, kind: str, count: int) -> Cost:
@@ -110,8 +110,8 @@ def report(costs: dict[str, list[Cost]], megabytes: float) -> str:
             f"{_median(r.wall_seconds for r in runs):.2f}",
             f"{_median(r.cpu_seconds for r in runs):.2f}",
             f"{_median(r.peak_mb for r in runs):.0f}",
-            f"{_median(walls):.2f} ({min(walls):.2f}–{max(walls):.2f})",
-            f"{_median(cpus):.2f} ({min(cpus):.2f}–{max(cpus):.2f})",
+            f"{_median(walls):.2f} ({min(walls):.2f}-{max(walls):.2f})",
+            f"{_median(cpus):.2f} ({min(cpus):.2f}-{max(cpus):.2f})",
             f"{_median(r.load for r in runs):.1f}",
         ]
         lines.append(f"| {' | '.join(cells)} |")
@@ -136,10 +136,10 @@ def main() -> None:
     costs: dict[str, list[Cost]] = {asked.first: [], **{name: [] for name in asked.against}}
     with serving() as url:
         for _ in range(asked.runs):
-            for name in costs:
+            for name, runs in costs.items():
                 cost = run(name, url, asked.kind, asked.count)
                 print(f"{name}: {cost}", file=sys.stderr, flush=True)
-                costs[name].append(cost)
+                runs.append(cost)
     print(f"\n{asked.count:,} {asked.kind}, {asked.runs} run(s) of each in turn\n")
     print(report(costs, file.stat().st_size / 1e6))
 

@@ -1,6 +1,6 @@
 """A paginated API on loopback that is never the bottleneck: it sends slices of a file.
 
-    GET /orders/100000?limit=1000&cursor=2000     {"data": [...], "next": "3000"}; `next` is null at the end
+GET /orders/100000?limit=1000&cursor=2000     {"data": [...], "next": "3000"}; `next` is null at the end
 """
 
 import json

@@ -86,7 +86,9 @@ def main(url: str, kind: str, count: str, folder: Path) -> None:
             out.write(b"\n".join(page.data) + b"\n")
             cursor = page.next
     types = ", ".join(f"'{name}': '{kind}'" for name, kind in TYPES[kind].items())
-    with duckdb.connect(str(folder / "out.duckdb"), config={"threads": 2, "preserve_insertion_order": False}) as connection:
+    with duckdb.connect(
+        str(folder / "out.duckdb"), config={"threads": 2, "preserve_insertion_order": False}
+    ) as connection:
         connection.execute(
             f"CREATE TEMP TABLE read AS FROM read_json('{lines}', format='newline_delimited', columns={{{types}}})"
         )

@@ -40,7 +40,7 @@ def main(url: str, kind: str, count: str, folder: Path) -> None:
         for name, frame in frames(kind, fetched(url, kind, count)).items():
             for column in frame.columns:  # what is mixed has to be text, or DuckDB does not take the frame
                 if frame[column].dtype == object and len(frame[column].dropna().map(type).unique()) > 1:
-                    frame[column] = frame[column].map(lambda v: v if v is None or v != v else str(v))  # noqa: PLR0124 - NaN
+                    frame[column] = frame[column].map(lambda v: v if v is None or v != v else str(v))
             connection.register("frame", frame)
             connection.execute(f"CREATE TABLE {name} AS SELECT * FROM frame")
 

@@ -108,7 +108,7 @@ class Loader:
                 return []
             with self.warehouse.stage(connection, plan.stored_bytes):
                 before = Registry.empty() if plan.undone else known.registry
-                staged, registry = stage(connection, self.work, plan.snapshots, before)
+                staged, registry = stage(connection, self.work, plan.snapshots, before, self.warehouse.staging)
                 if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                     raise _NeedsRebuild
                 accounts = self._build(connection, staged) if plan.rebuild else []

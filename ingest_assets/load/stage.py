@@ -1,8 +1,10 @@
 """Stored pages into typed rows, in a staging database and outside the lock."""
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -10,6 +12,7 @@ import pyarrow as pa
 from ingest_assets.contract import Contract
 from ingest_assets.http.decoders import Block
 from ingest_assets.load.merge import Staged, rank
+from ingest_assets.load.spool import Spool
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined, Widened
 from ingest_assets.normalize.registry import Registry, TableSpec
@@ -18,6 +21,7 @@ from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Endpoint
 
 _ROOT = {"_row": "BIGINT", "_page": "BIGINT", "_position": "BIGINT", "_hash": "UUID", "_deleted": "BOOLEAN"}
+_ASIDE = "_quarantine"
 _CHILD = {"_row": "BIGINT", "_position": "BIGINT", "_parent_row": "BIGINT", "_root_row": "BIGINT"}
 
 
@@ -56,16 +60,18 @@ class _Sheets:
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, work: Work, snapshots: Sequence[Snapshot], registry: Registry
+    connection: duckdb.DuckDBPyConnection, work: Work, snapshots: Sequence[Snapshot], registry: Registry, folder: Path
 ) -> tuple[list[Staged], Registry]:
     """The rows of some fetches, ranked, each in schema `f<fetch>`; with the registry, wider where they brought new.
+
+    `folder` takes what is too large for memory on the way.
 
     A type that has to change on the way starts all of them again with the wider registry: what was staged under the
     narrower one would differ from a rebuild.
     """
     while True:
         try:
-            sheets, registry = _filled(connection, work, snapshots, registry)
+            sheets, registry = _filled(connection, work, snapshots, registry, folder)
             break
         except Widened as wider:
             registry = wider.registry
@@ -85,32 +91,35 @@ def stage(
 
 
 def _filled(
-    connection: duckdb.DuckDBPyConnection, work: Work, snapshots: Sequence[Snapshot], registry: Registry
+    connection: duckdb.DuckDBPyConnection, work: Work, snapshots: Sequence[Snapshot], registry: Registry, folder: Path
 ) -> tuple[list[_Sheets], Registry]:
     sheets = [_Sheets(connection, snapshot) for snapshot in snapshots]
     for sheet in sheets:
-        registry = _fill(sheet, work, registry)
+        with contextlib.closing(Spool(folder)) as spool:
+            registry = _fill(sheet, work, registry, spool)
     return sheets, registry
 
 
-def _fill(sheet: _Sheets, work: Work, registry: Registry) -> Registry:
+def _fill(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> Registry:
     """Put a fetch's rows and its quarantined records into its tables; gives the registry that knows them."""
     connection, schema = sheet.connection, quoted(sheet.schema)
     connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
     connection.execute(f"CREATE SCHEMA {schema}")
     connection.execute(
-        f"CREATE TABLE {schema}._quarantine "
+        f"CREATE TABLE {schema}.{_ASIDE} "
         '(_page BIGINT, _position BIGINT, reason VARCHAR, "column" VARCHAR, value VARCHAR, record BLOB)'
     )
     normalizer = Normalizer(work.endpoint, work.contract, registry, work.model.told(sheet.snapshot.manifest.partition))
     for batch in _batches(work, sheet.snapshot, normalizer):
-        specs = _held(normalizer.specs)
-        _ensure_all(sheet, specs)
-        for spec in specs:
-            if spec.name in batch.tables:
-                _append(sheet, spec, batch.tables[spec.name])
-        _set_aside(sheet, batch.quarantined)
+        for name, rows in batch.tables.items():
+            spool.add(name, rows)
+        if batch.quarantined:
+            spool.add(_ASIDE, _aside(batch.quarantined))
         sheet.received += batch.received
+        sheet.quarantined += len(batch.quarantined)
+        if spool.is_scattered:
+            _insert_all(sheet, normalizer, spool)
+    _insert_all(sheet, normalizer, spool)
     sheet.forgotten = sum(len(entry.forgotten) for entry in sheet.snapshot.pages)
     sheet.received += sheet.forgotten
     return normalizer.registry
@@ -138,32 +147,25 @@ def _without(block: Block, forgotten: Sequence[int]) -> Iterator[Block]:
             yield Block(b"[" + b",".join(texts) + b"]", lines=False, first=block.first + places[0], count=len(texts))
 
 
-def _set_aside(sheet: _Sheets, records: Sequence[Quarantined]) -> None:
-    if not records:
-        return
+def _aside(records: Sequence[Quarantined]) -> pa.Table:
     texts = ("reason", "column", "value")
     columns = {"_page": pa.array([r.page for r in records]), "_position": pa.array([r.position for r in records])}
     columns |= {name: pa.array([getattr(r, name) for r in records], pa.string()) for name in texts}
-    columns["record"] = pa.array([r.record for r in records], pa.binary())
-    _insert(sheet, "_quarantine", pa.table(columns), "*")
-    sheet.quarantined += len(records)
+    return pa.table(columns | {"record": pa.array([r.record for r in records], pa.binary())})
 
 
-def _append(sheet: _Sheets, spec: TableSpec, rows: pa.Table) -> None:
-    if not rows.num_rows:
-        return
-    types = {column.name: column.type for column in spec.columns}
-    names = rows.column_names
-    # Numbered, since DuckDB finds Arrow columns by name without regard to case.
-    numbered = rows.rename_columns([f"c{number}" for number in range(len(names))])
-    select = ", ".join(f"{_cast(f'c{number}', name, types)} AS {quoted(name)}" for number, name in enumerate(names))
-    _insert(sheet, spec.name, numbered, select)
-    sheet.filled.add(spec.name)
-
-
-def _insert(sheet: _Sheets, name: str, rows: pa.Table, select: str) -> None:
-    sheet.connection.register("arrived", rows)
-    sheet.connection.execute(f"INSERT INTO {sheet.table(name)} BY NAME SELECT {select} FROM arrived")
+def _insert_all(sheet: _Sheets, normalizer: Normalizer, spool: Spool) -> None:
+    specs = _held(normalizer.specs)
+    _ensure_all(sheet, specs)
+    types = {spec.name: {column.name: column.type for column in spec.columns} for spec in specs}
+    for table, names, rows in spool.taken():
+        sheet.connection.register("arrived", rows)
+        columns = ", ".join(
+            f"{_cast(f'c{number}', name, types.get(table, {}))} AS {quoted(name)}" for number, name in enumerate(names)
+        )
+        sheet.connection.execute(f"INSERT INTO {sheet.table(table)} BY NAME SELECT {columns} FROM arrived")
+        sheet.connection.unregister("arrived")
+        sheet.filled.add(table)
 
 
 def _cast(column: str, name: str, types: Mapping[str, str]) -> str:

@@ -1,0 +1,106 @@
+"""Rows on their way into staged tables: gathered, so that DuckDB takes many at once, and on disk where they are many.
+
+An insert of a thousand rows costs DuckDB nearly as much as one of a hundred thousand.
+"""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+
+from ingest_assets.errors import StorageFailed
+
+_MOST_BYTES = 8_000_000
+_COLUMN_BYTES = 500  # of a column in memory, beside its values
+_MOST_PILES = 24  # each may have a file open
+
+
+@dataclass
+class _Pile:
+    """Rows of one table and one schema: those in memory, and the file of those before them."""
+
+    rows: list[pa.Table] = field(default_factory=list)
+    file: IO[bytes] | None = None
+    writer: Any = None
+
+    def combined(self) -> pa.Table:
+        """The rows in memory, which it lets go of."""
+        rows = pa.concat_tables(self.rows).combine_chunks()
+        self.rows.clear()
+        return rows
+
+
+class Spool:
+    """Gathers rows by table, in `folder` once they are more than a few megabytes; to be closed.
+
+    Its files have no name: nothing is left of them, whatever becomes of the process.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._piles: dict[tuple[str, tuple[str, ...], pa.Schema], _Pile] = {}
+        self._bytes = 0
+        self._files = contextlib.ExitStack()
+
+    @property
+    def is_scattered(self) -> bool:
+        """Whether rows of so many different columns are here that they have to go."""
+        return len(self._piles) > _MOST_PILES
+
+    def add(self, table: str, rows: pa.Table) -> None:
+        """Take rows of a table; StorageFailed where the disk does not."""
+        if not rows.num_rows:
+            return
+        # Numbered, since DuckDB finds Arrow columns by name without regard to case.
+        numbered = rows.rename_columns([f"c{number}" for number in range(rows.num_columns)])
+        pile = self._piles.setdefault((table, tuple(rows.column_names), numbered.schema), _Pile())
+        pile.rows.append(numbered)
+        self._bytes += rows.nbytes + _COLUMN_BYTES * rows.num_columns
+        if self._bytes > _MOST_BYTES:
+            self._write()
+
+    def taken(self) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+        """Each table, the names of its columns, and its rows for DuckDB, where these are called c0, c1 and so on.
+
+        What is taken is gone. Rows of the same table come as often as there are different columns.
+        """
+        if any(pile.file is not None for pile in self._piles.values()):
+            self._write()
+        for (table, names, _), pile in self._piles.items():
+            if pile.file is None:
+                yield table, names, pile.combined()
+            else:
+                pile.writer.close()
+                pile.file.seek(0)
+                with pa.ipc.open_stream(pile.file) as reader:
+                    yield table, names, reader
+        self.close()
+
+    def close(self) -> None:
+        """Let go of all rows."""
+        self._piles.clear()
+        self._files.close()
+        self._bytes = 0
+
+    def _write(self) -> None:
+        try:
+            for (_, _, schema), pile in self._piles.items():
+                if pile.file is None:
+                    pile.file = self._files.enter_context(_nameless(self._folder))
+                    pile.writer = pa.ipc.new_stream(pile.file, schema)
+                if pile.rows:
+                    pile.writer.write_table(pile.combined())
+        except OSError as error:
+            raise StorageFailed(
+                f"{self._folder}: rows could not be put aside: {error.strerror}. What is loaded and fetched stays as "
+                "it is; free some space and run again"
+            ) from error
+        self._bytes = 0
+
+
+def _nameless(folder: Path) -> IO[bytes]:
+    return tempfile.TemporaryFile(dir=folder)

@@ -1,0 +1,60 @@
+"""Rows that are gathered before DuckDB takes them."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+
+from ingest_assets.load.spool import Spool
+
+
+def rows(first: int, count: int, **more: Any) -> pa.Table:
+    return pa.table(
+        {"Id": range(first, first + count), "id": [f"text {n}" for n in range(first, first + count)], **more}
+    )
+
+
+def taken(spool: Spool) -> list[tuple[str, tuple[str, ...], list[tuple[Any, ...]]]]:
+    connection, found = duckdb.connect(), []
+    for table, names, content in spool.taken():
+        connection.register("arrived", content)
+        found.append((table, names, connection.execute("FROM arrived ORDER BY c0").fetchall()))
+    connection.close()
+    return found
+
+
+@pytest.mark.parametrize("count", [3, 300_000])
+def test_rows_come_back_by_table_and_columns_whether_they_went_to_disk_or_not(tmp_path: Path, count: int) -> None:
+    with contextlib.closing(Spool(tmp_path)) as spool:
+        spool.add("a", rows(0, count))
+        spool.add("b", rows(7, 1))
+        spool.add("a", rows(count, count))
+        spool.add("a", rows(5, 1, new=[True]))
+        spool.add("b", rows(0, 0))
+
+        found = taken(spool)
+
+        assert [(table, names, len(content)) for table, names, content in found] == [
+            ("a", ("Id", "id"), 2 * count),
+            ("b", ("Id", "id"), 1),
+            ("a", ("Id", "id", "new"), 1),
+        ]
+        assert found[0][2] == [(n, f"text {n}") for n in range(2 * count)]
+        assert found[1][2] == [(7, "text 7")]
+        assert found[2][2] == [(5, "text 5", True)]
+        assert taken(spool) == []
+        assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_many_different_columns_have_to_go(tmp_path: Path) -> None:
+    with contextlib.closing(Spool(tmp_path)) as spool:
+        for number in range(25):
+            assert not spool.is_scattered
+            spool.add("a", pa.table({f"column {number}": [1]}))
+
+        assert spool.is_scattered
+        assert len(taken(spool)) == 25
+        assert not spool.is_scattered
