@@ -1,6 +1,8 @@
 """The `ingest` command as a person at a terminal meets it: real processes, real exit codes."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -120,6 +122,17 @@ def test_verify_names_a_damaged_file(here: Any) -> None:
     assert bad.returncode == 1
     assert str(segment) in bad.stdout
     assert "ingest run stripe.customers --again" in bad.stdout
+
+
+def test_check_and_trace_show_what_the_api_says_is_left(here: Any) -> None:
+    check = here.ingest("check", "zendesk")
+    here.ingest("run", "zendesk.users")
+    trace = here.ingest("trace", "zendesk.users")
+    document = json.loads(here.ingest("trace", "zendesk.users", "--json").stdout)
+
+    assert re.search(r"✓ users: .* bytes\), \d+ of \d+ left \((x-)?rate-?limit", " ".join(check.stdout.split()))
+    assert re.search(r"\d+ of \d+ +/", trace.stdout)
+    assert all(re.fullmatch(r"\d+ of \d+ \(.*rate-?limit\)", asked["left"]) for asked in document["requests"])
 
 
 def test_check_asks_for_one_page_an_endpoint_and_writes_nothing(here: Any, box: Any) -> None:

@@ -73,13 +73,13 @@ def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, An
     except IngestError as error:
         out.console.print(note("✗", f"{name}: {error}"))
         return {"endpoint": f"{source.name}.{name}", "error": str(error)}
-    sign = "!" if problems else "✓"
+    sign, left = "!" if problems else "✓", f", {peek.left.replace(' (', ' left (')}" if peek.left else ""
     out.console.print(
-        f"{sign} {name}: {peek.records:,} records on the first page{_of(partition)} ({peek.bytes:,} bytes)"
+        f"{sign} {name}: {peek.records:,} records on the first page{_of(partition)} ({peek.bytes:,} bytes){left}"
     )
     for problem in problems:
         out.console.print(note("   ", problem))
-    counts = {"records": peek.records, "bytes": peek.bytes}
+    counts = {"records": peek.records, "bytes": peek.bytes, "left": peek.left}
     return {"endpoint": f"{source.name}.{name}", "error": None, **counts, "problems": problems}
 
 

@@ -22,7 +22,8 @@ _SPILL_BYTES = 1 << 20
 class Peek:
     """A first page: where it came from, how many records it holds, the first block of them, and what is odd.
 
-    `stops` is why a walk could not go on after it, though the page itself came.
+    `stops` is why a walk could not go on after it, though the page itself came; `left` is what the answer told of the
+    API's scarcest allowance.
     """
 
     url: str
@@ -31,6 +32,7 @@ class Peek:
     first: Block | None
     oddities: tuple[str, ...]
     stops: str | None = None
+    left: str | None = None
 
 
 def peek(client: Client, walk: Walk) -> Peek:
@@ -56,7 +58,7 @@ def peek(client: Client, walk: Walk) -> Peek:
             )
         return Peek(response.url, size, decoded.records, first, tuple(_oddities(walk, page)), _stops(walk, page))
 
-    peeked = client.fetch(request, receive)
+    peeked = replace(client.fetch(request, receive), left=client.left)
     try:
         counted(client, walk, datetime.now(UTC))
     except RequestFailed as error:

@@ -132,6 +132,7 @@ class Client:
     ) -> None:
         self.origin = _own_origin(base_url)
         self.traffic = Traffic()
+        self.left: str | None = None  # what the last answer told of the API's scarcest allowance
         self._auth = auth or NoAuth()
         self._secrets = secrets or Secrets()
         self._limiters = limiters
@@ -307,7 +308,8 @@ class Client:
         headers = self._headers(answer)
         took = seconds if answer.status_code in _SUCCESS else None
         left = [grant.answered(headers, took) for grant in self._grants]
-        return next((one for one in left if one), None)
+        self.left = next((one for one in left if one), None)
+        return self.left
 
     def _read(self, response: Response, envelope: Any) -> None:
         """Tell the limiters what a body says beside its records."""

@@ -238,6 +238,7 @@ def _read(descriptor: int) -> State | None:
 def _state(text: bytes) -> State | None:
     try:
         told: dict[str, Any] = json.loads(text)
+        Pace(**told["learned"])  # as another version wrote it, perhaps
         return State(**told | {"asks": [Ask(*ask) for ask in told["asks"]]})
     except (ValueError, TypeError, KeyError):
         return None
