@@ -1,5 +1,7 @@
 """Every paginator and every auth that docs/ show loads, and every kind is shown."""
 
+import io
+import json
 import re
 from pathlib import Path
 from typing import Any, get_args
@@ -8,17 +10,23 @@ import pytest
 import yaml
 
 from ingest_assets.http.auth import Auth
-from ingest_assets.http.decoders import Decoder
+from ingest_assets.http.decoders import Decoder, Xml
+from ingest_assets.http.page import find
 from ingest_assets.http.paginators import Paginator
+from ingest_assets.http.selector import Selector
 from ingest_assets.source import Source, Volume
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
+def blocks(page: str) -> list[str]:
+    """The blocks of YAML of a page."""
+    return re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+
+
 def examples(page: str) -> list[str]:
-    """The lines of YAML of a page, each an example."""
-    blocks = re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line]
+    """The lines of YAML of a page, each an example, but for whole files."""
+    return [line for block in blocks(page) if not block.startswith("#") for line in block.splitlines() if line]
 
 
 def kinds(union: Any) -> set[str]:
@@ -59,13 +67,27 @@ def test_what_the_page_on_limits_shows_loads(example: str) -> None:
 
 @pytest.mark.parametrize("example", examples("formats.md"))
 def test_a_decoder_of_the_page_on_formats_loads(example: str) -> None:
-    endpoint = {"path": "/things", "primary_key": "id"} | yaml.safe_load(example)
+    told = yaml.safe_load(example)
+    records = {"records": "feed.item"} if told["decoder"]["type"] == "xml" else {}
+    endpoint = {"path": "/things", "primary_key": "id"} | records | told
 
     source = Source.model_validate(
         {"name": "shop", "base_url": "https://shop.example", "endpoints": {"things": endpoint}}
     )
 
     assert source.endpoints["things"].decoder.type in example
+
+
+def test_the_record_that_the_page_on_formats_shows_is_what_its_document_gives() -> None:
+    page = (DOCS / "formats.md").read_text()
+    (body,), (record,) = (re.findall(rf"```{kind}\n(.*?)```", page, re.DOTALL) for kind in ("xml", "json"))
+    selector = Selector(path="feed.day[].item[]", keep="@at")
+
+    found = Xml(type="xml", lists=("tag",)).decode(io.BytesIO(body.encode()), selector)
+
+    assert [json.loads(bytes(text)) for block in found for text in block.records()] == [json.loads(record)]
+    assert find(found.envelope, "feed.link[@rel=next].@href") == "/feed?page=2"
+    assert find(found.envelope, "feed.total") == "2"
 
 
 def test_every_kind_of_decoder_is_shown() -> None:

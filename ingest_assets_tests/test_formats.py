@@ -1,5 +1,6 @@
 """Bodies of every format, the whole way: from a real server to typed rows in DuckDB."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -7,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ingest_assets_tests.whole import Api, Reply, Whole, api_of_its_own, state_in
 
+FORMATS = Path(__file__).parent.parent / "docs" / "formats.md"
 PRICES = (
     b"id,price,units,sold,at,day,note\r\n"
     b'1,1.50,3,true,2026-01-05T10:00:00+01:00,05.01.2026,"a, b\r\nc"\r\n'
@@ -115,3 +118,67 @@ def test_a_web_page_where_csv_was_due_is_a_failure_that_names_it(api, shop):
 
     assert "expected CSV, found HTML or XML, titled 'Sign in to Acme'" in told
     assert here.verdicts() == ["failed"]
+
+
+RSS = b"""<?xml version="1.0"?><rss version="2.0" xmlns:dc="http://purl.org/dc/elements/1.1/"><channel>
+<title>Acme status</title><link>https://status.acme.example/</link>
+<item><title>API slow &amp; recovering</title><guid isPermaLink="false">tag:9</guid>
+<pubDate>Mon, 05 Jan 2026 16:40:11 +0100</pubDate><dc:creator>ops</dc:creator>
+<category>api</category><category>eu</category><description><![CDATA[<p>Fixed.</p>]]></description>
+<enclosure url="https://cdn.example/a.mp3" length="1234" type="audio/mpeg"/></item>
+<item><title>No date</title><guid>tag:8</guid></item></channel></rss>"""
+
+ATOM = """<feed xmlns="http://www.w3.org/2005/Atom" xml:base="https://blog.acme.example/"><id>urn:uuid:60a7</id>
+<link rel="{rel}" href="{href}"/><updated>2026-01-05T15:40:11Z</updated>
+<entry><id>{id}</id><title type="html">Lamps &amp;amp; light</title><link href="p/1"/>
+<updated>2026-01-05T15:40:11Z</updated><author><name>Joke</name></author><category term="news"/></entry></feed>"""
+
+
+def shown() -> dict[str, Any]:
+    """The endpoints of feeds that docs/formats.md shows."""
+    (block,) = re.findall(r"```yaml\n(# connectors.*?)```", FORMATS.read_text(), re.DOTALL)
+    return dict(yaml.safe_load(block)["endpoints"])
+
+
+def test_items_of_rss_become_rows_with_their_categories_and_enclosures(api, shop):
+    here = shop(**shown()["rss"] | {"path": "/things"})
+    api.answer = lambda _: RSS
+
+    told = here.run()
+
+    moment = datetime(2026, 1, 5, 15, 40, 11, tzinfo=UTC)
+    columns = "id, guid_is_perma_link, title, published, dc_creator, description"
+    assert told == ""
+    assert table(here, columns) == [
+        ("tag:8", None, "No date", None, None, None),
+        ("tag:9", "false", "API slow & recovering", moment, "ops", "<p>Fixed.</p>"),
+    ]
+    assert here.ask("SELECT value FROM w.shop.things__category ORDER BY _position") == [("api",), ("eu",)]
+    assert here.ask("SELECT url, length FROM w.shop.things__enclosure") == [("https://cdn.example/a.mp3", "1234")]
+
+
+def test_entries_of_atom_are_read_page_by_page_to_the_end(api, shop):
+    here = shop(**shown()["atom"] | {"path": "/things"})
+    first = ATOM.format(rel="next", href="things?page=2", id="a").encode()
+    last = ATOM.format(rel="self", href="things", id="b").encode()
+    api.answer = lambda asked: last if "page" in asked.query else first
+
+    told = here.run()
+
+    assert told == ""
+    assert table(here, "id, title, title_type, updated") == [
+        (name, "Lamps &amp; light", "html", datetime(2026, 1, 5, 15, 40, 11, tzinfo=UTC)) for name in "ab"
+    ]
+    assert here.ask("SELECT name FROM w.shop.things__author") == [("Joke",), ("Joke",)]
+
+
+def test_a_total_and_an_error_of_xml_are_known_as_those_of_json(api, shop):
+    here = shop(decoder={"type": "xml"}, records={"path": "r.i", "absent": "empty"}, total="r.@total", errors="r.error")
+    api.answer = lambda _: b"<r total='3'><i><id>1</id></i></r>"
+    short = here.run()
+    api.answer = lambda _: b"<r><error>no such key</error></r>"
+    wrong = here.run()
+
+    assert "the API says 3 records, and 1 came" in short
+    assert "tells an error at 'r.error': 'no such key'" in wrong
+    assert here.verdicts() == ["failed", "failed"]

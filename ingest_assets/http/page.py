@@ -92,6 +92,8 @@ def _step(value: Any, key: str) -> Any:
     if chosen is None:
         return MISSING
     holder = _step(value, chosen["name"]) if chosen["name"] else value
+    if isinstance(holder, Mapping) and chosen["key"] is not None:
+        holder = [holder]  # one element of XML, and in some APIs' JSON, stands where several would be a list
     if not isinstance(holder, list):
         return MISSING
     if chosen["place"] is not None:

@@ -47,7 +47,7 @@ class Endpoint(Model):
     headers: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] | None = Field(None, description="sent with a POST; placeholders in its texts are replaced")
     body_as: Literal["json", "form"] = "json"
-    decoder: Decoder = Field(default_factory=Json, description="how a body is written: json, jsonl, csv or tsv")
+    decoder: Decoder = Field(default_factory=Json, description="how a body is written: json, jsonl, csv, tsv or xml")
     records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
     paginator: Paginator = Field(default_factory=SinglePage)
     cut_lists: dict[str, CutList] = Field(

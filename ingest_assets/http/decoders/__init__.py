@@ -15,6 +15,7 @@ end, and memory does not grow with it:
     json_document   which of these                    ┘
     json_lines      JSON lines
     separated       CSV and TSV; `texts` is a body line by line
+    xml             XML; `elements` reads it
     markup          web pages where something else was due
     kind            what the models of all kinds are
 """
@@ -27,7 +28,8 @@ from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Block, Decoded
 from ingest_assets.http.decoders.json_document import Json
 from ingest_assets.http.decoders.json_lines import JsonLines
 from ingest_assets.http.decoders.separated import Separated
+from ingest_assets.http.decoders.xml import Xml
 
-Decoder = Annotated[Json | JsonLines | Separated, Field(discriminator="type")]
+Decoder = Annotated[Json | JsonLines | Separated | Xml, Field(discriminator="type")]
 
-__all__ = ["MAX_RECORD_BYTES", "Block", "Decoded", "Decoder", "Json", "JsonLines", "Separated"]
+__all__ = ["MAX_RECORD_BYTES", "Block", "Decoded", "Decoder", "Json", "JsonLines", "Separated", "Xml"]
