@@ -22,13 +22,14 @@ from ingest_assets.extract import children
 from ingest_assets.extract.peek import Peek, peek
 from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
-from ingest_assets.http.auth import Exchanged
+from ingest_assets.http.auth import Auth, Exchanged, Rotated
 from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.client import Client, Wait
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import origin
 from ingest_assets.http.rates import Allowed, Cost, PointLimit
 from ingest_assets.http.retry import RetryPolicy
+from ingest_assets.http.rotation import Credential, Rotation
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
 from ingest_assets.load import ledger, partitioning
@@ -462,12 +463,15 @@ class Line:
     ) -> Client:
         model = self.settled.endpoints[endpoint]
         base = model.base_url or self.settled.base_url
-        credential = self.settled.auth.credential_id(self.secrets)
+        auth = model.auth or self.settled.auth
+        credential = auth.credential_id(self.secrets)
         return Client(
             base,
-            self.settled.auth,
+            auth,
             self.secrets,
             self._limiters(endpoint, base, credential, sleep),
+            rotation=self._rotation(auth, endpoint, base, sleep),
+            tls=self.settled.tls,
             cost=model.cost.told if isinstance(model.cost, Cost) else None,
             connect_timeout_seconds=self.pace.connect_timeout_seconds,
             read_timeout_seconds=self.pace.read_timeout_seconds,
@@ -479,7 +483,7 @@ class Line:
             on_asked=on_asked,
             sleep=sleep,
             tokens=tokens_folder(),
-            token_limiter=self._token_limiter(base, credential, sleep),
+            token_limiter=self._token_limiter(auth, base, credential, sleep),
         )
 
     def down(self) -> list[str]:
@@ -492,9 +496,15 @@ class Line:
     def _breaker(self, base: str, sleep: Callable[[float], None]) -> Breaker:
         return Breaker(limits_folder(), self.source.name, origin(base), self.source.breaker, sleep=sleep)
 
-    def _token_limiter(self, base: str, credential: str, sleep: Callable[[float], None]) -> Limiter | None:
+    def _rotation(self, auth: Auth, endpoint: str, base: str, sleep: Callable[[float], None]) -> Rotation | None:
+        """The credentials that take turns, where there are several, each with limits of its own."""
+        if not isinstance(auth, Rotated):
+            return None
+        named = [(one, one.credential_id(self.secrets)) for one in auth.each]
+        return Rotation([Credential(one, self._limiters(endpoint, base, key, sleep)) for one, key in named])
+
+    def _token_limiter(self, auth: Auth, base: str, credential: str, sleep: Callable[[float], None]) -> Limiter | None:
         """A token's request counts like any other where it goes to the API itself; elsewhere only 429s hold it back."""
-        auth = self.settled.auth
         if not isinstance(auth, Exchanged):
             return None
         of_the_api = origin(auth.exchange_url()) in {origin(base), origin(self.settled.base_url)}

@@ -124,7 +124,7 @@ def test_a_file_is_read_as_it_stands(write):
         ("{type: bearer, ", "{", "shop.yaml:2: auth: expected a mapping with type: one of none, bearer, basic, api_key, oauth2_client_credentials"),
         # values of the wrong kind
         ("type: cursor", "type: cursr", "shop.yaml:9: endpoints.orders.paginator.type: expected one of none, page, offset"),
-        ("type: bearer", "type: berer", "shop.yaml:2: auth.type: expected one of none, bearer, basic, api_key, oauth2_client_credentials, login; found text"),
+        ("type: bearer", "type: berer", "shop.yaml:2: auth.type: expected one of none, bearer, basic, api_key, oauth2_client_credentials, oauth2_refresh_token, oauth2_jwt, jwt, hmac, aws_sigv4, rotated, login; found text"),
         ("type: bigint", "type: bigin", "shop.yaml:15: endpoints.orders.columns.id.type: 'bigin' is not a type; one of"),
         ("required: true", "required: perhaps", "shop.yaml:15: endpoints.orders.columns.id.required: expected true or false; found 'perhaps'"),
         ("{type: bigint, required: true}", "bigint", "shop.yaml:15: endpoints.orders.columns.id: expected a mapping of type, path, required, format, …; found 'bigint'"),

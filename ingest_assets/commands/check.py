@@ -51,7 +51,7 @@ def check(source: Source, out: Output) -> bool:
     """Look at file, settings, secrets, and each endpoint's first page; print what is found. Whether all is well."""
     catalog.settled(source)
     out.console.print(f"{source.name}: the file is well-formed: {len(source.endpoints)} endpoints")
-    secrets = sorted(source.auth.secret_names())
+    secrets = sorted({name for auth in source.ways_in for name in auth.secret_names()})
     for secret in secrets:
         out.console.print(f"  secret {secret}")
     line = _line(source, "check")

@@ -25,6 +25,7 @@ import requests
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
 from ingest_assets.http import body
 from ingest_assets.http.auth import Auth, Exchanged, NoAuth
+from ingest_assets.http.auth.kind import Sent
 from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Grant, Limiter
@@ -33,8 +34,10 @@ from ingest_assets.http.place import Place, whole
 from ingest_assets.http.refusal import hint, phrase, quoted
 from ingest_assets.http.responses import MOST_BYTES, ResponseRule, concerned, fitting, parsed
 from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, is_throttled, wait_told
+from ingest_assets.http.rotation import Rotation
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import LogFilter, Redactor, Secrets
+from ingest_assets.http.tls import Tls
 from ingest_assets.http.tokens import KeptToken, TokenFile
 from ingest_assets.http.trace import Asked, Tracer
 from ingest_assets.http.transport import Timeouts, prepared, sent, session, url_of
@@ -49,6 +52,8 @@ _EXCHANGES_AHEAD = 4
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _LONGEST_PUSH_BACK_SECONDS = 86_400.0
 _SUCCESS = range(200, 300)
+_NOTHING = (b"", b"[]", b"{}", b"null")
+_LONGEST_NOTHING = 16
 _SERVER_ERROR = 500
 
 
@@ -97,6 +102,10 @@ class Response:
         return self._body
 
 
+class _SessionEnded(TransientFailure):
+    """An answer of a good status that says that the login is over; there is another one by now."""
+
+
 class Client:
     """Fetches pages from the origin of `base_url`. One walk a client: it is not shared between threads.
 
@@ -106,7 +115,8 @@ class Client:
     `breaker` knows whether the API is down. `cost` is where an answer tells how many points it cost.
     `on_wait` is told of every wait before it begins, `on_asked` of every request once it is over.
     `tokens` is the folder where tokens are shared with other processes, and `token_limiter` grants the requests for
-    them: both are for the kinds of auth that have tokens.
+    them: both are for the kinds of auth that have tokens. `rotation` gives the credential of each request, and its
+    limiters, where there are several. The certificate of `tls` is for the API and its tokens' server only.
     """
 
     def __init__(
@@ -126,6 +136,8 @@ class Client:
         max_body_bytes: int = 20 << 30,
         tokens: Path | None = None,
         token_limiter: Limiter | None = None,
+        rotation: Rotation | None = None,
+        tls: Tls | None = None,
         on_wait: Callable[[Wait], None] = lambda _wait: None,
         on_asked: Callable[[Asked], None] = lambda _asked: None,
         sleep: Callable[[float], None] = time.sleep,
@@ -144,7 +156,9 @@ class Client:
         self._on_wait = on_wait
         self._tracer = Tracer(on_asked, lambda: self.traffic.bytes_received)
         self._sleep = sleep
-        self._session = session()
+        self._session, self._elsewhere = session(tls), session()
+        self._rotation = rotation
+        self._sent_token: KeptToken | None = None
         self._throttled = self._renewed = False
         self._cost = cost
         self._grants: Sequence[Grant] = ()
@@ -174,6 +188,7 @@ class Client:
     def close(self) -> None:
         """Close its connections."""
         self._session.close()
+        self._elsewhere.close()
         logging.getLogger("urllib3.connectionpool").removeFilter(self._log_filter)
 
     def fetch(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
@@ -196,13 +211,33 @@ class Client:
         raise final
 
     def _attempt(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
+        try:
+            return self._received(request, receive)
+        except _SessionEnded:
+            return self._received(request, receive)
+
+    def _received(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
         self._throttled = False
         with self._tracer.attempt(), self._held:
             answer, answered = self._answered(request)
             with contextlib.closing(answer):
                 if answer.status_code not in _SUCCESS:
                     raise self._refusal(answered, answer)
-                return receive(self._page(answered, self._response(answered, answer)))
+                response = self._unless_ended(answered, self._response(answered, answer))
+                return receive(self._page(answered, response))
+
+    def _unless_ended(self, request: PageRequest, response: Response) -> Response:
+        """The response; _SessionEnded, after a renewal, where it is how this API says that the session is over."""
+        token = self._sent_token
+        if token is None or self._exchange is None or self._renewed or not self._auth.tells_end_by_nothing:
+            return response
+        chunks = response.chunks()
+        head, is_whole = _head(chunks, _LONGEST_NOTHING)
+        if not is_whole or head.strip() not in _NOTHING:
+            return replace(response, _body=itertools.chain([head], chunks))
+        self._renewed = True
+        self._exchange.renewed(token)
+        raise _SessionEnded(f"{self._named(request)}: HTTP {response.status} without content: the login is over")
 
     def _before_retry(self, failure: TransientFailure, seconds: float) -> None:
         if self._throttled:
@@ -267,10 +302,13 @@ class Client:
         for _ in range(_MOST_TOKENS):
             token = self._exchange.token() if self._exchange is not None and own else None
             self._held.close()  # a request before this one is over
+            if self._rotation is not None and own:
+                credential = self._rotation.next()
+                self._auth, self._limiters = credential.auth, credential.limiters
             limiters = self._limiters if own else ()
             grants = [self._held.enter_context(limiter.granted(self._before_grant)) for limiter in limiters]
             if token is None or self._exchange is None or self._exchange.is_fresh(token):
-                self._grants = grants
+                self._grants, self._sent_token = grants, token
                 answer = self._guarded(request, own)
                 return answer, token
             for grant in grants:
@@ -299,7 +337,7 @@ class Client:
         self.traffic.requests += 1
         self._tracer.sends(request.method, self._shown(request))
         began = time.monotonic()
-        answer = sent(self._session, made, self._timeouts, self._named(request))
+        answer = sent(self._session if own else self._elsewhere, made, self._timeouts, self._named(request))
         self._tracer.answered(answer.status_code, self._left(answer, time.monotonic() - began))
         return answer
 
@@ -325,7 +363,18 @@ class Client:
         restored = _restored_request(request, self._redactor.restore_decoded)
         if (origin_of(url_of(restored)) == self.origin) != own:
             raise RequestFailed(f"{self._named(request)}: its URL leads to another origin once it is put together")
-        return prepared(self._session, restored, self._named(request))
+        made = prepared(self._session, restored, self._named(request))
+        if own:
+            self._sign(made)
+        return made
+
+    def _sign(self, made: requests.PreparedRequest) -> None:
+        body = made.body if isinstance(made.body, bytes) else b""
+        told = Sent(made.method or "", made.url or "", dict(made.headers), body)
+        signature = self._auth.signed(told, self._secrets, datetime.now(UTC))
+        if signature is not None:
+            made.headers.update(signature.headers)
+            made.url = signature.url
 
     def _redirect(self, request: PageRequest, answer: requests.Response) -> PageRequest | None:
         """The request that a redirect asks for (RFC 9110 §15.4), or None where there is none."""
@@ -411,6 +460,8 @@ class Client:
     def _passing(self, named: str, wait_seconds: float | None) -> TransientFailure:
         if wait_seconds is not None:
             self._push_back(wait_seconds)
+        if self._rotation is not None and not self._rotation.wait():
+            wait_seconds = None  # another credential may ask at once
         return TransientFailure(named, wait_seconds)
 
     def _hint(self, status: int) -> str:

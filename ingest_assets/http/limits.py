@@ -125,6 +125,14 @@ class Limiter:
         finally:
             grant.over()
 
+    def ahead(self) -> float:
+        """How many seconds a request would wait for its grant, as things stand."""
+        with self._slots() as here:
+            ask = here.add(None, self._points)
+            seconds, _ = self._turn(here, ask)
+            here.remove(ask)
+        return max(0.0, seconds)
+
     def push_back(self, seconds: float) -> None:
         """Let no process have a grant for so many seconds, as a 429 or a Retry-After asks."""
         with self._slots() as here:

@@ -16,6 +16,7 @@ import requests
 
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.tls import Tls
 
 _HEADERS = {"User-Agent": "ingest-assets", "Accept": "*/*", "Accept-Encoding": "gzip"}
 _NOT_SENT = (
@@ -35,9 +36,16 @@ class Timeouts:
     read: float
 
 
-def session() -> requests.Session:
-    """A pool of connections that takes proxies and certificates from the environment, but no password."""
+def session(tls: Tls | None = None) -> requests.Session:
+    """A pool of connections that takes proxies and certificates from the environment, but no password.
+
+    `tls` says who the client is, and whose servers it trusts; ConfigError where its files cannot be used.
+    """
     made = requests.Session()
+    if tls is not None:
+        tls.refuse_unusable()
+        made.verify = tls.authority or True
+        made.cert = (tls.certificate, tls.key) if tls.certificate and tls.key else tls.certificate
     made.headers.clear()
     made.headers.update(_HEADERS)
     made.auth = _leave_as_it_is  # without an auth, requests would look into ~/.netrc
@@ -114,8 +122,10 @@ def sent(
     answer, RequestFailed where the server's certificate is not trusted, ConfigError where it cannot be sent.
     """
     url = prepared.url or ""
+    # An authority of the source's own counts more than one of the environment.
+    own = pool.verify if isinstance(pool.verify, str) else None
     try:
-        settings: dict[str, Any] = dict(pool.merge_environment_settings(url, {}, True, None, None))
+        settings: dict[str, Any] = dict(pool.merge_environment_settings(url, {}, True, own, None))
         # Straight to the adapter: the session's own send reads the body of a redirect, and keeps cookies.
         return pool.get_adapter(url).send(prepared, timeout=(timeouts.connect, timeouts.read), **settings)
     except (requests.RequestException, OSError, ValueError) as error:

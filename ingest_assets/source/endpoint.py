@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, mo
 
 from ingest_assets.contract import Children, Columns, Contract, Names, Tombstone, Write
 from ingest_assets.durations import Duration
+from ingest_assets.http.auth import Auth
 from ingest_assets.http.decoders import Decoder, Json
 from ingest_assets.http.paginators import Paginator, SinglePage
 from ingest_assets.http.rates import Cost, Limit
@@ -43,6 +44,7 @@ class Endpoint(Model):
         None, description="where this endpoint is elsewhere than the source; credentials go there"
     )
     method: Literal["GET", "POST"] = "GET"
+    auth: Auth | None = Field(None, description="how to get in where it is otherwise than for the source")
     params: dict[str, str | int | float | bool] = Field(default_factory=dict)
     headers: dict[str, str] = Field(default_factory=dict)
     body: dict[str, Any] | None = Field(None, description="sent with a POST; placeholders in its texts are replaced")

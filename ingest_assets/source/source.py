@@ -9,6 +9,7 @@ from ingest_assets.durations import Duration
 from ingest_assets.http.auth import Auth, NoAuth
 from ingest_assets.http.breaker import BreakerSettings
 from ingest_assets.http.responses import ResponseRule
+from ingest_assets.http.tls import Tls
 from ingest_assets.source import source_rules
 from ingest_assets.source.cron import cron
 from ingest_assets.source.endpoint import Endpoint, RateLimits
@@ -47,6 +48,7 @@ class Source(Model):
     account: str = Field("", description="whose data it is; the warehouse refuses rows of another")
     settings: dict[str, SettingOrText] = Field(default_factory=dict)
     auth: Auth = Field(default_factory=NoAuth)
+    tls: Tls | None = Field(None, description="the client's certificate, and an authority of the API's own")
     headers: dict[str, str] = Field(default_factory=dict)
     responses: tuple[ResponseRule, ...] = Field(
         (),
@@ -81,10 +83,13 @@ class Source(Model):
     @classmethod
     def _keeps_grants_by_name(cls, given: Any) -> Any:
         """Auth that a person grants is kept under the source's name, where the file gives no other."""
-        auth = given.get("auth") if isinstance(given, dict) else None
-        if isinstance(auth, dict) and auth.get("type") == "oauth2_refresh_token" and "kept_as" not in auth:
-            return {**given, "auth": {**auth, "kept_as": given.get("name", "")}}
-        return given
+        if not isinstance(given, dict):
+            return given
+        name, endpoints = given.get("name", ""), given.get("endpoints")
+        if isinstance(endpoints, dict):
+            endpoints = {key: _kept_as(one, f"{name}_{key}") for key, one in endpoints.items()}
+            given = {**given, "endpoints": endpoints}
+        return _kept_as(given, name)
 
     @field_validator("schedule")
     @classmethod
@@ -95,3 +100,16 @@ class Source(Model):
     def _rules_hold(self) -> "Source":
         refuse([*source_rules.problems(self)])
         return self
+
+    @property
+    def ways_in(self) -> list[Auth]:
+        """Each auth that is used: the source's, and those of endpoints that have their own."""
+        own = [endpoint.auth for endpoint in self.endpoints.values() if endpoint.auth is not None]
+        return [*([self.auth] if len(own) < len(self.endpoints) else []), *own]
+
+
+def _kept_as(given: Any, name: str) -> Any:
+    auth = given.get("auth") if isinstance(given, dict) else None
+    if isinstance(auth, dict) and auth.get("type") == "oauth2_refresh_token" and "kept_as" not in auth:
+        return {**given, "auth": {**auth, "kept_as": name}}
+    return given

@@ -155,13 +155,16 @@ def listings(source: "Source", name: str) -> set[str]:
 def _placeholder_problems(source: "Source") -> Iterator[Problem]:
     """A placeholder that nothing replaces would be sent as it stands."""
     everywhere = set(source.settings)
-    yield from _unknown(source.model_dump(include={"base_url", "account", "headers", "auth"}), everywhere)
+    yield from _unknown(source.model_dump(include={"base_url", "account", "headers", "tls"}), everywhere)
+    yield from _unknown(source.model_dump(include={"auth"}), everywhere | source.auth.placeholders)
     for name, endpoint in source.endpoints.items():
         inside: tuple[str, ...] = ("endpoints", name)
         known = everywhere | endpoint.placeholders
         strange = list(_unknown(endpoint.model_dump(include={"path"}), known | endpoint.paginator.segments, inside))
         strange += _unknown(endpoint.model_dump(include={"params", "headers"}), known, inside)
         yield from strange or _unsent(endpoint, inside)
+        if endpoint.auth is not None:
+            yield from _unknown(endpoint.model_dump(include={"auth"}), everywhere | endpoint.auth.placeholders, inside)
         if endpoint.count is not None:
             counted = endpoint.count.model_dump(include={"path", "params", "headers", "body"})
             yield from _unknown(counted, known, (*inside, "count"))

@@ -30,6 +30,7 @@ class World:
     """A site where one logs in. `ended` is how it tells a client whose token or session is unknown to log in."""
 
     ended: tuple = (401, {})
+    holds_records: bool = True
     login: tuple | None = None
     cookie: str = "{}; Path=/; HttpOnly; Partitioned; SameSite=Lax"
     known: list = field(default_factory=list)
@@ -68,8 +69,8 @@ class World:
         token = headers.get("authorization") == f"Token {given}"
         session = headers.get("cookie") == f"sid={given}; csrf=forgery-2"
         if not (token or session) or (method == "POST" and headers.get("x-csrftoken") != "forgery-2"):
-            return *self.ended, b'{"error": "who"}'
-        return 200, {}, json.dumps({"told": given}).encode()
+            return *self.ended, b" []" if self.ended[0] == 200 else b'{"error": "who"}'
+        return 200, {}, json.dumps({"told": given}).encode() if self.holds_records else b"[]"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -334,3 +335,32 @@ def test_a_password_that_is_not_set_is_named_before_anything_is_sent(world, cloc
 def test_a_wrong_description_is_refused(given, told):
     with pytest.raises(ValidationError, match=told):
         auth("https://x.example", **given)
+
+
+@pytest.mark.parametrize("kind", [TOKEN, SESSION])
+def test_a_login_whose_end_is_told_by_200_and_nothing_is_renewed(world, client_for, kind):
+    world.ended = (200, {})
+    client = client_for(nothing_means="ended", **kind)
+    page(client)
+    world.known.append("known-to-nobody")
+
+    told = page(client)
+
+    assert b"hidden" in told
+    assert len(world.logins) == 2
+    assert len(world.asked) == 3
+
+
+def test_nothing_after_a_new_login_is_taken_as_it_is(world, client_for):
+    world.holds_records = False
+    client = client_for(nothing_means="ended", **TOKEN)
+
+    assert page(client) == b"[]"
+    assert len(world.logins) == 2
+
+
+def test_nothing_is_a_page_where_the_file_says_no_more(world, client_for):
+    world.holds_records = False
+
+    assert page(client_for(**TOKEN)) == b"[]"
+    assert len(world.logins) == 1

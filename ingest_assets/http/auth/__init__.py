@@ -6,6 +6,8 @@
     oauth2.py      how a client of OAuth 2 asks for a token
     grants.py      such kinds: client credentials, refresh token, signed assertion; a token that is signed here
     jwts.py        signing
+    signing.py     kinds that sign each request: HMAC, AWS
+    rotated.py     several credentials, each with a quota of its own
     login.py       such a kind: user and password, for a token or a session's cookie
 
 A credential is added at the last moment and for its own origin only, see `ingest_assets.http.client`.
@@ -18,23 +20,39 @@ from pydantic import Field
 from ingest_assets.http.auth.exchanged import Exchanged
 from ingest_assets.http.auth.grants import Jwt, OAuth2Assertion, OAuth2ClientCredentials, OAuth2RefreshToken
 from ingest_assets.http.auth.login import Login
+from ingest_assets.http.auth.rotated import Rotated
+from ingest_assets.http.auth.signing import AwsSigV4, Hmac
 from ingest_assets.http.auth.static import ApiKey, Basic, Bearer, NoAuth
 
 __all__ = [
     "ApiKey",
     "Auth",
+    "AwsSigV4",
     "Basic",
     "Bearer",
     "Exchanged",
+    "Hmac",
     "Jwt",
     "Login",
     "NoAuth",
     "OAuth2Assertion",
     "OAuth2ClientCredentials",
     "OAuth2RefreshToken",
+    "Rotated",
 ]
 
 Auth = Annotated[
-    NoAuth | Bearer | Basic | ApiKey | OAuth2ClientCredentials | OAuth2RefreshToken | OAuth2Assertion | Jwt | Login,
+    NoAuth
+    | Bearer
+    | Basic
+    | ApiKey
+    | OAuth2ClientCredentials
+    | OAuth2RefreshToken
+    | OAuth2Assertion
+    | Jwt
+    | Hmac
+    | AwsSigV4
+    | Rotated
+    | Login,
     Field(discriminator="type"),
 ]

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
@@ -22,10 +23,42 @@ SecretOrText = Annotated[
 """What may be a secret, named by where it is, or plain text: a user, the id of a client."""
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A request as it goes over the wire, but for what signs it."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What signs a request: headers to add, and its URL with the parameters of the signature."""
+
+    headers: Mapping[str, str] = field(repr=False)
+    url: str
+
+
 class Kind(BaseModel):
     """The base of all kinds; each adds `type` and `apply(request, secrets)`, which gives the request to send."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """The `{names}` in its fields that it replaces itself."""
+        return frozenset()
+
+    def signed(self, sent: Sent, secrets: Secrets, now: datetime) -> Signature | None:  # noqa: ARG002 -- most do not
+        """What signs the request, for the kinds that do so."""
+        return None
+
+    @property
+    def tells_end_by_nothing(self) -> bool:
+        """Whether an answer of a good status that holds nothing says that a token or session is over."""
+        return False
 
     def credential_id(self, secrets: Secrets) -> str:
         """Twelve hex digits that are the same for the same credential, and tell nothing else of it."""
@@ -62,6 +95,8 @@ def _secrets(values: Iterable[Any]) -> Iterator[Secret]:
             yield value
         elif isinstance(value, Mapping):
             yield from _secrets(value.values())
+        elif isinstance(value, Kind):
+            yield from value.secrets()
         elif isinstance(value, list | tuple):
             yield from _secrets(value)
 

@@ -64,6 +64,17 @@ class Login(Exchanged):
         None, gt=timedelta(0), description="how long token or session live where the answer does not say"
     )
 
+    nothing_means: Literal["page", "ended"] = Field(
+        "page",
+        description="what a good status with an empty body, [], {} or null means: a page without records, or that the "
+        "login is over; then one logs in once more, and takes what comes",
+    )
+
+    @property
+    def tells_end_by_nothing(self) -> bool:
+        """Whether an answer of a good status that holds nothing says that token or session is over."""
+        return self.nothing_means == "ended"
+
     @model_validator(mode="after")
     def _one_way(self) -> "Login":
         if (self.token is None) == (self.cookie is None):

@@ -1,0 +1,163 @@
+"""Kinds that sign each request as it goes over the wire: HMAC over a described text, and AWS Signature Version 4."""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets as random
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, model_validator
+
+from ingest_assets.errors import ConfigError
+from ingest_assets.http.auth.kind import Kind, SecretOrText, Sent, Signature
+from ingest_assets.http.page import PageRequest
+from ingest_assets.http.secret import Secret
+from ingest_assets.http.secrets import Secrets
+
+_NAMES = {
+    "timestamp", "nonce", "key_id", "method", "host", "path", "query", "target", "url", "body", "body_sha256",
+}  # fmt: skip
+_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+
+
+class Hmac(Kind):
+    """A keyed hash (RFC 2104) over a text that is made of the request, in headers or parameters of your naming."""
+
+    type: Literal["hmac"]
+    key: Secret = Field(description="the shared secret: {env: NAME} or the like")
+    key_as: Literal["text", "base64", "hex"] = Field("text", description="how the secret is written")
+    key_id: SecretOrText = Field("", description="what {key_id} stands for: by what the API knows the key")
+    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
+    message: str = Field(
+        min_length=1,
+        description="what is signed, of {timestamp}, {nonce}, {key_id}, {method}, {host}, {path}, {query}, {target} "
+        "(path and query), {url}, {body}, {body_sha256}",
+    )
+    signature_as: Literal["hex", "base64"] = "hex"
+    timestamp: Literal["unix", "unix_ms", "iso"] = Field("unix", description="how {timestamp} is written")
+    headers: dict[str, str] = Field(default_factory=dict, description="headers to add, of the same and {signature}")
+    params: dict[str, str] = Field(
+        default_factory=dict, description="parameters to add to the query; those that hold {signature} after signing"
+    )
+
+    @model_validator(mode="after")
+    def _known_names(self) -> "Hmac":
+        texts = {"message": [self.message], "headers": self.headers.values(), "params": self.params.values()}
+        for field, values in texts.items():
+            known = _NAMES if field == "message" else _NAMES | {"signature"}
+            for name in (name for text in values for name in _PLACEHOLDER.findall(text)):
+                if name not in known:
+                    raise ValueError(f"{field}: {{{name}}} is nothing; known are {', '.join(sorted(known))}")
+        if not any("{signature}" in text for text in [*self.headers.values(), *self.params.values()]):
+            raise ValueError("the signature is sent nowhere: write {signature} in headers or params")
+        return self
+
+    @property
+    def placeholders(self) -> frozenset[str]:
+        """What it replaces itself."""
+        return frozenset(_NAMES | {"signature"})
+
+    def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:  # noqa: ARG002 -- the same for all kinds
+        """The request as it is: it is signed once it is put together."""
+        return request
+
+    def signed(self, sent: Sent, secrets: Secrets, now: datetime) -> Signature:
+        """Headers and URL with the signature."""
+        values = {"timestamp": _written(now, self.timestamp), "nonce": random.token_hex(16)}
+        values["key_id"] = secrets.value(self.key_id) if isinstance(self.key_id, Secret) else self.key_id
+        before = {name: text for name, text in self.params.items() if "{signature}" not in text}
+        url = _with_params(sent.url, before, values)
+        values |= _parts(sent, url)
+        told = hmac.new(self._key(secrets), _filled(self.message, values), self.algorithm)
+        values["signature"] = (
+            told.hexdigest() if self.signature_as == "hex" else base64.b64encode(told.digest()).decode()
+        )
+        after = {name: text for name, text in self.params.items() if name not in before}
+        headers = {name: _filled(text, values).decode() for name, text in self.headers.items()}
+        return Signature(headers, _with_params(url, after, values))
+
+    def _key(self, secrets: Secrets) -> bytes:
+        text = secrets.value(self.key)
+        try:
+            if self.key_as == "base64":
+                return base64.b64decode(text, validate=True)
+            return bytes.fromhex(text) if self.key_as == "hex" else text.encode()
+        except ValueError:
+            pass
+        raise ConfigError(f"{self.key}: expected a key written as {self.key_as}, as auth.key_as says")
+
+    def _identity(self, secrets: Secrets) -> Iterable[str]:
+        return (secrets.value(self.key),)
+
+
+class AwsSigV4(Kind):
+    """AWS Signature Version 4, as botocore makes it."""
+
+    type: Literal["aws_sigv4"]
+    region: str = Field(min_length=1, description="such as eu-west-1")
+    service: str = Field(min_length=1, description="as AWS calls it when signing, such as execute-api")
+    access_key_id: SecretOrText = Field(description="the key's id as {env: NAME} or the like, or as text")
+    secret_access_key: Secret = Field(description="the key: {env: NAME} or the like")
+    session_token: Secret | None = Field(None, description="the token that goes with a temporary key")
+
+    def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:  # noqa: ARG002 -- the same for all kinds
+        """The request as it is: it is signed once it is put together."""
+        return request
+
+    def signed(self, sent: Sent, secrets: Secrets, now: datetime) -> Signature:  # noqa: ARG002 -- botocore has its clock
+        """Headers with the signature; of the request's own headers the type of its body is signed."""
+        try:
+            from botocore.auth import SigV4Auth
+            from botocore.awsrequest import AWSRequest
+            from botocore.credentials import Credentials
+        except ModuleNotFoundError:
+            raise ConfigError("auth: aws_sigv4 needs the package boto3: pip install 'ingest-assets[aws]'") from None
+        token = secrets.value(self.session_token) if self.session_token is not None else None
+        credentials = Credentials(*self._pair(secrets), token)
+        own = {name: value for name, value in sent.headers.items() if name.lower() == "content-type"}
+        request = AWSRequest(sent.method, sent.url, own, sent.body)
+        SigV4Auth(credentials, self.service, self.region).add_auth(request)
+        return Signature({name: str(value) for name, value in request.headers.items() if name not in own}, sent.url)
+
+    def _pair(self, secrets: Secrets) -> tuple[str, str]:
+        given = self.access_key_id
+        return secrets.value(given) if isinstance(given, Secret) else given, secrets.value(self.secret_access_key)
+
+    def _identity(self, secrets: Secrets) -> Iterable[str]:
+        """The key's id, region and service: limits are counted by it."""
+        return (self._pair(secrets)[0], self.region, self.service)
+
+
+def _written(now: datetime, form: str) -> str:
+    if form == "iso":
+        return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{now.microsecond // 1000:03}Z"
+    return str(int(now.timestamp() * (1000 if form == "unix_ms" else 1)))
+
+
+def _parts(sent: Sent, url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    path = parts.path or "/"
+    return {
+        "method": sent.method,
+        "host": parts.netloc,
+        "path": path,
+        "query": parts.query,
+        "target": f"{path}?{parts.query}" if parts.query else path,
+        "url": url,
+        "body": sent.body.decode("utf-8", "surrogateescape"),
+        "body_sha256": hashlib.sha256(sent.body).hexdigest(),
+    }
+
+
+def _filled(text: str, values: Mapping[str, str]) -> bytes:
+    filled = _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), text)
+    return filled.encode("utf-8", "surrogateescape")
+
+
+def _with_params(url: str, params: Mapping[str, str], values: Mapping[str, str]) -> str:
+    told = "&".join(f"{quote(name, safe='')}={quote(_filled(text, values), safe='')}" for name, text in params.items())
+    return f"{url}{'&' if urlsplit(url).query else '?'}{told}" if told else url

@@ -1,0 +1,164 @@
+"""A client that is known by its certificate, and a server whose certificate an authority of its own has signed."""
+
+import ipaddress
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from pydantic import ValidationError
+
+from ingest_assets.errors import ConfigError, RequestFailed, TransientFailure
+from ingest_assets.http.client import Client
+from ingest_assets.http.page import PageRequest
+from ingest_assets.http.retry import RetryPolicy
+from ingest_assets.http.tls import Tls
+from ingest_assets_tests.loopback import serving
+
+
+@dataclass
+class Signed:
+    """A key and its certificate."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+
+def made(name, by=None):
+    """A new key with a certificate for loopback, signed by another or by itself."""
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(by.certificate.subject if by else subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+    )
+    return Signed(key, builder.sign(by.key if by else key, hashes.SHA256()))
+
+
+@dataclass
+class Files:
+    folder: Path
+
+    def certificate(self, name, signed):
+        return self._write(f"{name}.pem", signed.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def key(self, name, signed, password=None):
+        hidden = serialization.BestAvailableEncryption(password) if password else serialization.NoEncryption()
+        form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, hidden)
+        return self._write(f"{name}.key", signed.key.private_bytes(*form))
+
+    def _write(self, name, text):
+        (self.folder / name).write_bytes(text)
+        return str(self.folder / name)
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Says whose certificate it has seen."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        subject = dict(pair[0] for pair in self.connection.getpeercert().get("subject", ()))
+        text = subject.get("commonName", "nobody").encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return made("authority")
+
+
+@pytest.fixture
+def files(tmp_path):
+    return Files(tmp_path)
+
+
+@pytest.fixture
+def server(authority, files):
+    signed, context = made("server", authority), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(files.certificate("server", signed), files.key("server", signed))
+    context.load_verify_locations(files.certificate("authority", authority))
+    context.verify_mode = ssl.CERT_REQUIRED
+    with serving(Handler) as running:
+        running.socket = context.wrap_socket(running.socket, server_side=True)
+        yield running.url.replace("http:", "https:")
+
+
+def page(url, **tls):
+    retry = RetryPolicy(attempts=1)
+    with Client(url, tls=Tls(**tls) if tls else None, retry=retry) as client:
+        return client.fetch(PageRequest(url), lambda response: b"".join(response.chunks()))
+
+
+def test_the_client_is_known_by_its_certificate(server, authority, files):
+    mine = made("ingest", authority)
+    paths = {"certificate": files.certificate("mine", mine), "key": files.key("mine", mine)}
+
+    assert page(server, authority=files.certificate("authority", authority), **paths) == b"ingest"
+
+
+def test_key_and_certificate_may_stand_in_one_file(server, authority, files):
+    mine = made("ingest", authority)
+    both = Path(files.key("mine", mine)).read_text() + Path(files.certificate("mine", mine)).read_text()
+    (files.folder / "both.pem").write_text(both)
+
+    told = page(server, authority=files.certificate("authority", authority), certificate=str(files.folder / "both.pem"))
+
+    assert told == b"ingest"
+
+
+def test_an_authority_of_the_source_counts_more_than_one_of_the_environment(server, authority, files, monkeypatch):
+    mine = made("ingest", authority)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", files.certificate("other", made("other")))
+    paths = {"certificate": files.certificate("mine", mine), "key": files.key("mine", mine)}
+
+    assert page(server, authority=files.certificate("authority", authority), **paths) == b"ingest"
+
+
+def test_a_server_whose_authority_is_not_trusted_is_refused(server):
+    with pytest.raises(RequestFailed, match="certificate is not trusted"):
+        page(server)
+
+
+def test_without_a_certificate_there_is_no_connection(server, authority, files):
+    with pytest.raises((TransientFailure, RequestFailed)):
+        page(server, authority=files.certificate("authority", authority))
+
+
+def test_what_cannot_be_used_is_told_before_anything_is_sent(files, authority):
+    mine, other = made("ingest", authority), made("other", authority)
+    certificate, key = files.certificate("mine", mine), files.key("mine", mine)
+    locked, others = files.key("locked", mine, b"password"), files.key("other", other)
+    wrong = {
+        "tls: certificate: there is no file /none.pem": {"certificate": "/none.pem"},
+        "tls: certificate: cannot be used: KEY_VALUES_MISMATCH": {"certificate": certificate, "key": others},
+        "tls: certificate: cannot be used": {"certificate": certificate, "key": locked},
+        "tls: authority: cannot be used": {"authority": key},
+    }
+
+    for says, given in wrong.items():
+        with pytest.raises(ConfigError, match=says):
+            page("https://127.0.0.1:1", **given)
+
+
+def test_a_description_says_something():
+    for given in ({}, {"key": "a.key", "authority": "a.pem"}):
+        with pytest.raises(ValidationError, match="expected certificate"):
+            Tls(**given)
