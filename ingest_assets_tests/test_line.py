@@ -111,7 +111,14 @@ class Lab:
             bounds = [{"created[gte]": unix(day), "created[lt]": unix(day, 1)} for day in days]
         elif model.partitions:
             bounds = [{"from_date": day, "to_date": day} for day in days]
-        return [record for bound in bounds for record in self.box.truth(source, name, **bound)]
+        told = [record for bound in bounds for record in self.box.truth(source, name, **bound)]
+        return [self.whole(invoice) for invoice in told] if (source, endpoint) == ("stripe", "invoices") else told
+
+    def whole(self, invoice: Any) -> Any:
+        """An invoice with all of its lines, of which it holds ten."""
+        made = dict.fromkeys(("created[gte]", "created[lte]"), invoice["created"])
+        lines = [line for line in self.box.truth("stripe", "invoice_lines", **made) if line["invoice"] == invoice["id"]]
+        return {**invoice, "lines": {**invoice["lines"], "data": lines}}
 
     def truth(self, source: str, endpoint: str, days: tuple[str, ...] = DAYS) -> list[Any]:
         """The rows, with their child rows, that an endpoint's table should hold; deleted records left out."""
@@ -493,6 +500,20 @@ def test_a_feed_by_cursor_cannot_be_moved_by_a_time(lab: Lab) -> None:
 
     with pytest.raises(ConfigError, match="--since"), line.partition("tickets", None):
         line.fetch("tickets", None, since=datetime(2026, 11, 1, tzinfo=UTC))
+
+
+def test_lines_that_an_invoice_does_not_hold_are_read_on(lab: Lab) -> None:
+    cut = next(one for one in lab.box.truth("stripe", "invoices") if one["lines"]["has_more"])
+    day = datetime.fromtimestamp(cut["created"], UTC).date().isoformat()
+    line = lab.line("stripe")
+
+    with line.partition("invoices", day):
+        line.fetch("invoices", day)
+        line.load("invoices", day)
+
+    lab.close()
+    assert difference(lab.rows("stripe", "invoices"), lab.truth("stripe", "invoices", (day,))) == {}
+    assert len(lab.select("SELECT * FROM stripe.invoices__lines__data")) > len(cut["lines"]["data"])
 
 
 def test_a_look_at_the_first_page_writes_nothing(lab: Lab) -> None:

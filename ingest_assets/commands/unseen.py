@@ -12,12 +12,14 @@ from ingest_assets.http.place import kind
 from ingest_assets.source import Endpoint
 
 _NAMED = 12
+_MORE = frozenset(["hasmore", "hasnext", "hasnextpage", "morepages"])
 
 
 def unseen(endpoint: Endpoint, block: Block) -> list[str]:
     """Columns, lists and the sign of deletion that none of these records has, and what stands there instead."""
     records = [one for raw in block.records() if isinstance(one := _decoded(raw), dict)]
-    return [*_deleted(endpoint, records), *_columns(endpoint, records), *_lists(endpoint, records)] if records else []
+    looks = (_deleted, _columns, _lists, _cut_lists)
+    return [told for look in looks for told in look(endpoint, records)] if records else []
 
 
 def _at(record: Any, path: str) -> Any:
@@ -69,6 +71,32 @@ def _lists(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
         if path not in there:
             known = ", ".join(sorted(there)[:_NAMED]) or "none"
             yield f"children: none of the records has a list {path!r}; the lists there are: {known}"
+
+
+def _cut_lists(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
+    """Lists that would be read on and are not there, and lists that are there, say that they are cut, and are not."""
+    there = {path for record in records for path in _list_paths(record)}
+    for path in endpoint.cut_lists:
+        if path not in there:
+            known = ", ".join(sorted(there)[:_NAMED]) or "none"
+            yield f"cut_lists: none of the records has a list {path!r}; the lists there are: {known}"
+    named = {told.has_more for told in endpoint.cut_lists.values()}
+    kept_whole = tuple(f"{column.path or name}." for name, column in endpoint.columns.items() if column.type == "json")
+    for path in dict.fromkeys(path for record in records for path in _says_more(record)):
+        if path not in named and not path.startswith(kept_whole):
+            yield (
+                f"{path!r} says in some records that a list inside of them was cut, and its rest would not be read: "
+                "name it under `cut_lists`, docs/paging.md"
+            )
+
+
+def _says_more(record: Mapping[str, Any], before: str = "") -> Iterator[str]:
+    """The paths below a record's own keys that say of a list beside them that it has more."""
+    for key, inner in record.items():
+        if isinstance(inner, Mapping):
+            yield from _says_more(inner, f"{before}{key}.")
+        elif before and _letters(key) in _MORE and inner is True:
+            yield before + key
 
 
 def _instead(records: Sequence[Any], path: str) -> str:
