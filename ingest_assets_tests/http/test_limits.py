@@ -11,7 +11,7 @@ import stat
 import threading
 import time
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 
 import pytest
@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from ingest_assets.errors import TransientFailure
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.rates import RateLimit
+from ingest_assets_tests.loopback import serving
 
 FORKS = multiprocessing.get_context("spawn")
 
@@ -92,33 +93,27 @@ def hammer(folder, url, all_there, seconds, told):
     told.put(granted)
 
 
+class Careless(BaseHTTPRequestHandler):
+    """Counts a request at any moment between its arrival and the answer, 5 to 20 ms later."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        latency = random.uniform(0.005, 0.02)  # noqa: S311 -- makes test data
+        until = random.uniform(0, latency)  # noqa: S311 -- makes test data
+        time.sleep(until)
+        self.server.counted.append(time.monotonic())
+        time.sleep(latency - until)
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
 @pytest.fixture
 def careless():
-    """A server that counts a request at any moment between its arrival and the answer, 5 to 20 ms later."""
-    counted = []
-
-    class Careless(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            latency = random.uniform(0.005, 0.02)  # noqa: S311 -- makes test data
-            until = random.uniform(0, latency)  # noqa: S311 -- makes test data
-            time.sleep(until)
-            counted.append(time.monotonic())
-            time.sleep(latency - until)
-            self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Careless)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}", counted
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Careless, counted=[]) as server:
+        yield server.url, server.counted
 
 
 def test_four_processes_at_fifty_a_second_keep_the_limit_and_its_speed(tmp_path, careless):

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -15,6 +16,7 @@ from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.rates import FlightLimit, PointLimit, RateLimit
+from ingest_assets_tests.loopback import serving
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -233,36 +235,25 @@ def test_a_place_given_back_does_not_count(tmp_path, clock):
     assert clock.slept == []
 
 
+class Crowd(BaseHTTPRequestHandler):
+    """Answers how many requests the server has at once, a little later."""
+
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        with self.server.lock:
+            self.server.inside += 1
+            now = self.server.inside
+        time.sleep(0.03)
+        with self.server.lock:
+            self.server.inside -= 1
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%d" % (len(str(now)), now))
+
+
 @pytest.fixture
 def crowd():
-    """A server that answers how many requests it has at once, a little later."""
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    lock, inside = threading.Lock(), []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            with lock:
-                inside.append(1)
-                now = len(inside)
-            time.sleep(0.03)
-            with lock:
-                inside.pop()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(str(now))))
-            self.end_headers()
-            self.wfile.write(str(now).encode())
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving(Crowd, lock=threading.Lock(), inside=0) as server:
+        yield server.url

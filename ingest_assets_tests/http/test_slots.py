@@ -1,12 +1,18 @@
 """The file of a limit: whole after any kill, small for ever, and never free too early."""
 
 import bisect
+import contextlib
+import multiprocessing
 import os
 import random
+import signal
+import time
 
 import pytest
 
 from ingest_assets.http import slots
+from ingest_assets.http.limits import Limiter
+from ingest_assets.http.rates import FlightLimit, RateLimit
 from ingest_assets.http.slots import _MOST_RECORDS, _STATE_BYTES, opened
 
 
@@ -118,3 +124,33 @@ def test_a_request_that_does_not_look_again_in_time_no_longer_holds_up_others(tm
     with opened_at(file, 16.0) as here:
         assert here.bury()
         assert here.state.asks == []
+
+
+def grant_for_ever(folder, started):
+    """Many requests at once, so that the state is larger than what is written as one."""
+    limiter = Limiter(folder, "key", [RateLimit(requests=10**6, per="PT1H"), FlightLimit(in_flight=10**6)])
+    with contextlib.ExitStack() as flying:
+        for _ in range(60):
+            flying.enter_context(limiter.granted())
+        started.set()
+        while True:
+            with limiter.granted():
+                pass
+
+
+def test_a_kill_at_any_moment_leaves_a_file_that_is_whole(tmp_path):
+    spawn, limiter = multiprocessing.get_context("spawn"), Limiter(tmp_path, "key", max_wait_seconds=0)
+    counted = 0
+    for number in range(40 if "INGEST_LONG" in os.environ else 4):
+        started = spawn.Event()
+        worker = spawn.Process(target=grant_for_ever, args=(tmp_path, started))
+        worker.start()
+        assert started.wait(60)
+        time.sleep(0.05 + 0.007 * number)
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.join()
+
+        with limiter._slots() as here:
+            assert here.state.held_back_until < here.now
+            assert here.state.sums[0] > counted
+            counted = here.state.sums[0]
