@@ -1,6 +1,9 @@
 """Bodies of every format, the whole way: from a real server to typed rows in DuckDB."""
 
+import gzip
+import io
 import re
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -108,6 +111,42 @@ def test_a_second_fetch_of_the_same_csv_changes_no_row(api, shop):
     here.run()
 
     assert here.ask("SELECT inserted, unchanged FROM w._ingest.fetches ORDER BY _fetch") == [(2, 0), (0, 2)]
+
+
+def test_an_answer_that_names_another_encoding_than_the_file_is_told_of_before_the_first_fetch(api, shop):
+    here = shop(decoder={"type": "csv"})
+    headers = {"Content-Type": "text/csv; charset=windows-1252"}
+    api.answer = lambda _: Reply("id,a\n1,Zo\u00eb\n".encode("windows-1252"), headers=headers)
+
+    odd = here.line().peek("things", None).oddities
+
+    assert any("the answer says charset=windows-1252, and is read as utf-8" in one for one in odd)
+
+
+def test_a_zip_archive_of_one_csv_file_becomes_rows(api, shop):
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("things.csv", "id,a\n1,x\n2,y\n")
+        archive.writestr("readme.txt", "no")
+    here = shop(decoder={"type": "csv"}, answer={"member": "*.csv"})
+    api.answer = lambda _: packed.getvalue()
+
+    told = here.run()
+
+    assert told == ""
+    assert here.values() == ["1", "2"]
+
+
+def test_a_secret_in_a_packed_file_is_stored_nowhere(api, shop, monkeypatch):
+    monkeypatch.setenv("SHOP_KEY", "s3cr3t-0f-th3-sh0p")
+    here = shop(decoder={"type": "csv"})
+    here.source = {"auth": {"type": "bearer", "token": {"env": "SHOP_KEY"}}}
+    api.answer = lambda _: gzip.compress(b"id,a\n1,s3cr3t-0f-th3-sh0p\n")
+
+    told = here.run()
+
+    assert told == ""
+    assert table(here, "id, a") == [("1", "~hidden.SHOP_KEY.plain.")]
 
 
 def test_a_web_page_where_csv_was_due_is_a_failure_that_names_it(api, shop):

@@ -1,5 +1,6 @@
 """The first page of a walk, for people to look at: nothing is stored, and nothing counts."""
 
+import re
 import tempfile
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,10 +13,12 @@ from ingest_assets.extract.more import more
 from ingest_assets.extract.request import Walk, first_request
 from ingest_assets.http.client import Client, Response
 from ingest_assets.http.decoders import Block
+from ingest_assets.http.decoders.texts import same_encoding
 from ingest_assets.http.page import Page, dig
 from ingest_assets.http.place import beside, whole
 
 _SPILL_BYTES = 1 << 20
+_CHARSET = re.compile(r"charset=[\"']?([\w.:-]{1,40})", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,21 @@ def _is_last(walk: Walk, page: Page) -> bool:
         return False
 
 
+def _charset(walk: Walk, page: Page) -> list[str]:
+    """That the answer says another encoding than the one that it is read in."""
+    read, told = walk.endpoint.decoder.read_as, _CHARSET.search(page.headers.get("content-type", ""))
+    if told is None or read is None or same_encoding(told[1], read):
+        return []
+    hint = "say so by `encoding` of `decoder`" if walk.endpoint.decoder.texts else "tell its people: JSON is UTF-8"
+    return [f"the answer says charset={told[1]}, and is read as {read}: where the answer is right, {hint}"]
+
+
 def _oddities(walk: Walk, page: Page) -> list[str]:
     """What a person should know before the first real fetch."""
     endpoint, odd = walk.endpoint, list[str]()
     if not page.records:
         odd.append("the first page holds no records: is that so, or does `records` point elsewhere?")
+    odd += _charset(walk, page)
     odd += [
         f"the first page has no header {name!r}, by which the walk would go on: is it the right name, "
         "or is there one page only?"

@@ -148,6 +148,7 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
     cut += [endpoint.window.cap.model_dump(mode="json")] if endpoint.window and endpoint.window.cap else []
     if endpoint.window is not None and (name := endpoint.window.stop_at) is not None:
         cut += [endpoint.columns[name].model_dump(mode="json", include={"path", "format"}), name]
+    cut += [] if endpoint.answer.member is None else [endpoint.answer.member]
     counting = [] if count is None else [_plain(asdict(count))]
     text = json.dumps([_plain(asdict(first)), reading, *cut, *counting], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -1,44 +1,80 @@
 """The body of an answer as it arrives: checked to be whole, unzipped, and no larger than allowed.
 
+What it is packed in, a content encoding or a file of its own, is undone in `unpacking`.
 urllib3 notices where fewer bytes come than announced, but takes a gzip stream that simply stops for a whole
 one; so its decoding is done here.
 """
 
 import http.client
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 
 import requests
 import urllib3
 
 from ingest_assets.errors import RequestFailed, TransientFailure
+from ingest_assets.http.unpacking import CHUNK_BYTES, unpacked
 
-_CHUNK_BYTES = 1 << 18
-_GZIP = 16 + zlib.MAX_WBITS
+_FREE_BYTES = 64 << 20
 
 
-def chunks(answer: requests.Response, named: str, max_bytes: int, count: Callable[[int], None]) -> Iterator[bytes]:
+def chunks(
+    answer: requests.Response,
+    named: str,
+    max_bytes: int,
+    count: Callable[[int], None],
+    *,
+    max_ratio: int | None = None,
+    member: str | None = None,
+) -> Iterator[bytes]:
     """The body in chunks, its content encoding undone; `count` is told the bytes that came over the network.
 
     Raises TransientFailure where it is cut or damaged, RequestFailed where its encoding was not asked for, or
-    it is larger than `max_bytes` once unzipped. `named` is what messages call the request.
+    it is larger than `max_bytes` once unpacked, or than `max_ratio` times what came. `named` is what messages call the
+    request, `member` the file to read of a zip archive.
     """
     encoding = answer.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip"):
         raise RequestFailed(f"{named}: asked for gzip or plain, and the answer is encoded as {encoding[:40]!r}")
-    received = _received(answer, named, count)
-    whole = _unzipped(received, named) if encoding.endswith("gzip") else received
+    came = _Counted(_received(answer, named, count), named, max_bytes)
+    whole: Iterable[bytes] = came
+    if encoding.endswith("gzip"):
+        whole = unpacked(whole, named, member, whole=True)
     size = 0
-    for chunk in whole:
+    for chunk in unpacked(whole, named, member):
         size += len(chunk)
         if size > max_bytes:
-            raise RequestFailed(f"{named}: the body is larger than {max_bytes:,} bytes, the most that is read")
+            raise _too_large(named, max_bytes)
+        if max_ratio is not None and size > max(_FREE_BYTES, max_ratio * came.bytes):
+            raise RequestFailed(
+                f"{named}: unpacked, the body is more than {max_ratio} times as large as it came: is it made to fill a "
+                "disk? Else raise `max_ratio` of `answer`"
+            )
         yield chunk
+
+
+class _Counted:
+    """What came over the network, and how much that was so far; no more than is read."""
+
+    def __init__(self, received: Iterator[bytes], named: str, max_bytes: int) -> None:
+        self._received, self._named, self._max_bytes = received, named, max_bytes
+        self.bytes = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._received:
+            self.bytes += len(chunk)
+            if self.bytes > self._max_bytes:
+                raise _too_large(self._named, self._max_bytes)
+            yield chunk
+
+
+def _too_large(named: str, max_bytes: int) -> RequestFailed:
+    told = f"{named}: the body is larger than {max_bytes:,} bytes, the most that is read"
+    return RequestFailed(f"{told}: ask for less at once, or raise `max_mb` of `answer`")
 
 
 def _received(answer: requests.Response, named: str, count: Callable[[int], None]) -> Iterator[bytes]:
     try:
-        for chunk in answer.raw.stream(_CHUNK_BYTES, decode_content=False):
+        for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
             count(len(chunk))
             yield chunk
     except urllib3.exceptions.ReadTimeoutError:
@@ -48,23 +84,3 @@ def _received(answer: requests.Response, named: str, count: Callable[[int], None
     else:
         return
     raise TransientFailure(f"{named}: cut body: {why}")  # apart from its cause, whose text may hold the URL
-
-
-def _unzipped(received: Iterable[bytes], named: str) -> Iterator[bytes]:
-    """The content of one or more gzip members (RFC 1952 §2.2), in bounded chunks however well it was packed."""
-    member = zlib.decompressobj(_GZIP)
-    begun = False
-    try:
-        for data in received:
-            while data:
-                begun = True
-                member = zlib.decompressobj(_GZIP) if member.eof else member
-                if content := member.decompress(data, _CHUNK_BYTES):
-                    yield content
-                data = member.unused_data if member.eof else member.unconsumed_tail
-        if content := member.flush():
-            yield content
-    except zlib.error:
-        raise TransientFailure(f"{named}: cut body: its gzip data are damaged") from None
-    if begun and not member.eof:
-        raise TransientFailure(f"{named}: cut body: its gzip data do not end")

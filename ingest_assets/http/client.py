@@ -134,6 +134,8 @@ class Client:
         breaker: Breaker | None = None,
         cost: Place | None = None,
         max_body_bytes: int = 20 << 30,
+        max_ratio: int | None = None,
+        member: str | None = None,
         tokens: Path | None = None,
         token_limiter: Limiter | None = None,
         rotation: Rotation | None = None,
@@ -152,7 +154,7 @@ class Client:
         self._retry = _as_patient_as_the_least(retry or RetryPolicy(), limiters)
         self._error_message, self._responses = error_message, responses
         self._breaker = breaker
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes, self._max_ratio, self._member = max_body_bytes, max_ratio, member
         self._on_wait = on_wait
         self._tracer = Tracer(on_asked, lambda: self.traffic.bytes_received)
         self._sleep = sleep
@@ -406,7 +408,14 @@ class Client:
         return None
 
     def _response(self, request: PageRequest, answer: requests.Response) -> Response:
-        chunks = body.chunks(answer, self._named(request), self._max_body_bytes, self._count)
+        chunks = body.chunks(
+            answer,
+            self._named(request),
+            self._max_body_bytes,
+            self._count,
+            max_ratio=self._max_ratio,
+            member=self._member,
+        )
         shown, stream = self._shown(request), self._redactor.stream(chunks)
         return Response(answer.status_code, self._headers(answer), shown, stream, self._read)
 

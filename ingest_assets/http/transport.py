@@ -4,6 +4,7 @@ The texts of requests and urllib3 hold URLs, queries and header values. So none 
 even as the cause of another: each is translated, and raised after it was let go.
 """
 
+import http.client
 import json
 import socket
 import ssl
@@ -19,6 +20,8 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.http.tls import Tls
 
 _HEADERS = {"User-Agent": "ingest-assets", "Accept": "*/*", "Accept-Encoding": "gzip"}
+# The limits of http.client on the head of an answer: one of its errors has a class, the other a text.
+_HEADER_LINES, _HEADER_BYTES, _MANY_HEADERS = 100, 65_536, "got more than 100 headers"
 _NOT_SENT = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
@@ -145,6 +148,11 @@ def _translated(error: Exception, timeouts: Timeouts, named: str) -> IngestError
         return RequestFailed(f"{named}: the server's certificate is not trusted: {cause.verify_message}")
     if isinstance(error, requests.exceptions.ProxyError):
         return TransientFailure(f"{named}: the proxy of the environment gave no connection")
+    if isinstance(cause, http.client.LineTooLong) or _MANY_HEADERS in str(cause):
+        return RequestFailed(
+            f"{named}: its headers are larger than what is read of them, {_HEADER_LINES} lines of {_HEADER_BYTES:,} "
+            "bytes at most: do they repeat what belongs into the body?"
+        )
     told = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
     return TransientFailure(f"{named}: no connection: {told}{_advice(cause)}")
 

@@ -15,6 +15,7 @@ from ingest_assets.http.rates import Cost, Limit
 from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.total import Total
+from ingest_assets.http.unpacking import AnswerRules
 from ingest_assets.partitions import Listed, Partitions, Slice
 from ingest_assets.periods import Periods
 from ingest_assets.source import endpoint_rules
@@ -50,6 +51,9 @@ class Endpoint(Model):
     body: dict[str, Any] | None = Field(None, description="sent with a POST; placeholders in its texts are replaced")
     body_as: Literal["json", "form"] = "json"
     decoder: Decoder = Field(default_factory=Json, description="how a body is written: json, jsonl, csv, tsv or xml")
+    answer: AnswerRules = Field(
+        default_factory=AnswerRules, description="how large an answer may be, and which file of a zip archive is read"
+    )
     records: Selector = Field(default_factory=lambda: Selector(path=""), description="where in a body the records are")
     paginator: Paginator = Field(default_factory=SinglePage)
     cut_lists: dict[str, CutList] = Field(

@@ -19,6 +19,11 @@ class DecoderModel(BaseModel):
     makes: ClassVar[bool] = False
     texts: ClassVar[bool] = False
 
+    @property
+    def read_as(self) -> str | None:
+        """The encoding that a body without a byte order mark is read in; None where it says so itself."""
+        return "utf-8"
+
     def refused(self, _selector: Selector) -> str | None:
         """Why records cannot be looked for in a body as this says, if so."""
         return None

@@ -86,6 +86,11 @@ class Separated(DecoderModel):
             "strict": True,
         }
 
+    @property
+    def read_as(self) -> str | None:
+        """What the file says."""
+        return self.encoding
+
     def refused(self, selector: Selector) -> str | None:
         """That a path leads nowhere: there are lines only."""
         if selector.path or selector.layout == "columns":

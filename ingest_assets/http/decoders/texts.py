@@ -25,6 +25,19 @@ def _known(name: str) -> str:
 Encoding = Annotated[str, AfterValidator(_known)]
 
 
+def same_encoding(one: str, other: str) -> bool:
+    """Whether a text reads the same in both; one that is not known says nothing.
+
+    >>> same_encoding("UTF8", "utf-8"), same_encoding("us-ascii", "utf-8"), same_encoding("latin-1", "utf-8")
+    (True, True, False)
+    """
+    try:
+        names = {codecs.lookup(name).name for name in (one, other)} - {"ascii"}
+    except LookupError:
+        return True
+    return len(names) < 2
+
+
 class _Body(io.RawIOBase):
     """A body that fills what it is asked for, as far as it goes."""
 

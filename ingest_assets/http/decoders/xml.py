@@ -54,6 +54,11 @@ class Xml(DecoderModel):
             raise ValueError(f"{wrong[0]!r} is no path of elements, such as category or orders.order")
         return given
 
+    @property
+    def read_as(self) -> str | None:
+        """What the file says."""
+        return self.encoding
+
     def refused(self, selector: Selector) -> str | None:
         """That there is no element to look for, or something else than elements."""
         path = selector.path.replace("[]", "")
