@@ -11,6 +11,9 @@ server's moment, no window of the stated length holds more than N, neither of gr
 can promise that and go faster: had a slot come free earlier, the server might have counted its request with its
 answer, and the new one at once. So N slots give N / (window + time to answer) requests a second at most.
 
+Of a request that nobody waits for any more, because its time was up or its process was killed, it is taken that the
+server has counted it when that is seen. One that does so later, with nobody to answer, can't be known of.
+
 Who waits stands in a queue, and goes in the order of asking; a slot is kept for each, and nobody else takes it.
 """
 

@@ -6,15 +6,26 @@ from pathlib import Path
 
 
 def this_process() -> str:
-    """The name of this process: its number and when it began, so that a number used again is not mistaken."""
+    """The name of this process: its number, when it began (numbers are used again), and whose number that is.
+
+    Each container counts its processes by itself: the last part is its PID namespace (pid_namespaces(7)).
+    """
     return _name_of(os.getpid())
 
 
+def can_be_seen(process: str) -> bool:
+    """Whether this process would see one of that name: not where it runs in another container."""
+    return process.rpartition(":")[2] == _namespace()
+
+
 def is_alive(process: str) -> bool:
-    """Whether a process of this name still runs; one that was killed and not yet waited for does not."""
-    if process == this_process():
+    """Whether a process of this name still runs, as far as it can be seen.
+
+    One that was killed and not yet waited for does not.
+    """
+    if process == this_process() or not can_be_seen(process):
         return True
-    pid, _, began = process.partition(":")
+    pid, began, _ = process.split(":")
     try:
         os.kill(int(pid), 0)
     except ProcessLookupError:
@@ -27,7 +38,15 @@ def is_alive(process: str) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def _name_of(pid: int) -> str:
-    return f"{pid}:{_stat(pid)[1]}"
+    return f"{pid}:{_stat(pid)[1]}:{_namespace()}"
+
+
+@functools.cache
+def _namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return ""
 
 
 def _stat(pid: int) -> tuple[str, str]:

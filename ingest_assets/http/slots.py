@@ -25,7 +25,7 @@ from typing import Any, Literal
 
 from ingest_assets.errors import Locked
 from ingest_assets.http.pace import Pace
-from ingest_assets.http.processes import is_alive, this_process
+from ingest_assets.http.processes import can_be_seen, is_alive, this_process
 from ingest_assets.locks import held
 
 Unit = Literal["requests", "points"]
@@ -172,6 +172,7 @@ class Slots:
         late = [ask for ask in self.state.asks if ask.granted is None and ask.looks + _LATE_SECONDS < self.now]
         lost = [ask for ask in self.state.asks if ask.granted is not None and ask.granted + _LOST_SECONDS < self.now]
         dead = [ask for ask in self.state.asks if ask.process in gone]
+        dead += [ask for ask in lost if not can_be_seen(ask.process)]
         for ask in (*lost, *dead):
             self.end(ask)
         self.state.asks = [ask for ask in self.state.asks if ask not in dead and ask not in late]
