@@ -1,5 +1,6 @@
 """The pages of a snapshot: `index.jsonl`, a sealed line a page."""
 
+import mmap
 import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -154,6 +155,11 @@ class Index(Sequence[IndexEntry]):
                 raise
         for entry, line in zip(entries, lines, strict=True):
             self._count(entry, len(line))
+
+    def holds(self, text: bytes) -> bool:
+        """Whether a text stands anywhere in the file, which is not empty."""
+        with self.file.open("rb") as lines, mmap.mmap(lines.fileno(), 0, access=mmap.ACCESS_READ) as whole:
+            return whole.find(text) >= 0
 
     def cut(self, segment_bytes: int) -> None:
         """Leave out a torn last line, and pages whose frames are not in a segment of this length."""

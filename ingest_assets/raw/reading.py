@@ -43,6 +43,10 @@ class Snapshot:
             raise self._index.damaged(flaw)
         return self._index
 
+    def tells(self, text: bytes) -> bool:
+        """Whether the index holds a text somewhere: looked for without reading it line by line."""
+        return len(self.pages) > 0 and self._index.holds(text)
+
     def _flaw(self) -> str | None:
         end, index = self.manifest.ended, self._index
         if index.flaw and (end or not index.torn):

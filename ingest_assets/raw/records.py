@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import zip_longest
 
 import msgspec
 
@@ -17,7 +18,8 @@ OF = "of"
 ITEMS = "items"
 """Where such a page's note has how many elements it holds: it counts as no records of its own."""
 
-Rest = dict[int, dict[str, list[IndexEntry]]]
+_TOLD = f'"{OF}":{{"list":'.encode()  # as the index writes it
+Rest = dict[int, dict[str, list[int]]]
 
 
 class StoredRecords:
@@ -26,10 +28,9 @@ class StoredRecords:
     def __init__(self, snapshot: Snapshot, decoder: Decoder, selector: Selector) -> None:
         self._snapshot, self._decoder, self._selector = snapshot, decoder, selector
         self._rest = defaultdict[int, Rest](dict)
-        if len(snapshot.parts):
-            for entry in snapshot.pages:
-                if (of := entry.note.get(OF)) is not None:
-                    self._rest[of["page"]].setdefault(of["position"], {}).setdefault(of["list"], []).append(entry)
+        for entry in snapshot.pages if snapshot.tells(_TOLD) else ():
+            if (of := entry.note.get(OF)) is not None:
+                self._rest[of["page"]].setdefault(of["position"], {}).setdefault(of["list"], []).append(entry.number)
 
     def pages(self) -> Iterator[IndexEntry]:
         """The pages in order, without those of nested lists."""
@@ -46,18 +47,18 @@ class StoredRecords:
     def _whole(self, block: Block, rest: Rest) -> Block:
         texts = []
         for position, text in enumerate(map(bytes, block.records()), block.first):
-            for name, entries in rest.get(position, {}).items():
-                text = _with_list(text, tuple(name.split(".")), self._elements(entries))
+            for name, numbers in rest.get(position, {}).items():
+                text = _with_list(text, tuple(name.split(".")), self._elements(numbers))
             if len(text) > MAX_RECORD_BYTES:
                 raise RequestFailed(f"a record is larger than {MAX_RECORD_BYTES >> 20} MB with its nested lists")
             texts.append(text)
         return Block(b"[" + b",".join(texts) + b"]", lines=False, first=block.first, count=block.count)
 
-    def _elements(self, entries: list[IndexEntry]) -> list[bytes]:
-        """The elements of a nested list; of a page that was asked for twice, around a rest, what came last."""
-        found = list[bytes]()
-        for place, entry in enumerate(entries):
-            if place + 1 < len(entries) and entries[place + 1].request == entry.request:
+    def _elements(self, numbers: list[int]) -> list[bytes]:
+        """The elements of a nested list, by its pages; of one asked for twice, around a rest, what came last."""
+        found, entries = list[bytes](), [self._snapshot.pages[number] for number in numbers]
+        for entry, following in zip_longest(entries, entries[1:]):
+            if following is not None and following.request == entry.request:
                 continue
             selector = Selector.model_validate(entry.note[OF]["records"])
             with self._snapshot.body(entry) as body:

@@ -151,6 +151,17 @@ def test_a_replay_asks_nothing_and_gives_the_same_tables(lab, api, answer):
     assert api.asked == []
 
 
+def test_what_is_stored_stays_whole_where_the_note_of_its_parts_is_lost(lab, api, answer):
+    api.answer = Invoices(answer, [5, 3], inside=1)
+    before, _ = loaded(lab, endpoint("url"))
+    (lab.stored()[0].folder / "parts.jsonl").unlink()
+    line = Line(lab.source(endpoint("url")), lab.folder, now=lambda: lab.now)
+
+    line.load("things", None, replay=True)
+
+    assert tables(line) == before
+
+
 def test_what_is_stored_stays_whole_where_the_file_no_longer_names_the_list(lab, api, answer):
     api.answer = Invoices(answer, [5, 3], inside=1)
     before, _ = loaded(lab, endpoint("url"))
