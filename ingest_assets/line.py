@@ -23,15 +23,19 @@ from ingest_assets.extract.peek import Peek, peek
 from ingest_assets.extract.pull import Progress, Puller
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.auth import Auth, Exchanged, Rotated
+from ingest_assets.http.auth.exchanged import Ask, Token
 from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.client import Client, Wait
+from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import origin
 from ingest_assets.http.rates import Allowed, Cost, PointLimit
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.rotation import Credential, Rotation
 from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.tokens import TokenFile
 from ingest_assets.http.trace import Asked, TraceLog
+from ingest_assets.http.transport import Timeouts, session
 from ingest_assets.load import ledger, partitioning
 from ingest_assets.load import listed as listing
 from ingest_assets.load.erase import Eraser
@@ -498,6 +502,13 @@ class Line:
 
     def _breaker(self, base: str, sleep: Callable[[float], None]) -> Breaker:
         return Breaker(limits_folder(), self.source.name, origin(base), self.source.breaker, sleep=sleep)
+
+    def grant(self, auth: Exchanged, given: Callable[[Ask], Token]) -> None:
+        """Keep a token that a person has granted; `given` gets it by asking the token's server."""
+        times = Timeouts(self.pace.connect_timeout_seconds, self.pace.read_timeout_seconds)
+        file = TokenFile(tokens_folder(), auth.token_key(self.secrets))
+        with contextlib.closing(session(self.settled.tls)) as pool:
+            Exchange(auth, self.secrets, file, None, pool, times, lambda _seconds, _why: None).grant(given)
 
     def _rotation(self, auth: Auth, endpoint: str, base: str, sleep: Callable[[float], None]) -> Rotation | None:
         """The credentials that take turns, where there are several, each with limits of its own."""

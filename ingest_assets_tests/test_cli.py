@@ -21,6 +21,7 @@ COMMANDS = (
     "backup",
     "check",
     "demo",
+    "auth",
     "forget",
     "forget",
     "preview",

@@ -105,3 +105,27 @@ def accept(data: str, source: str, as_json: bool) -> None:
     Warehouse(data=str(environment.settle(data))).accept(source)
     out.console.print(f"{source}: the next fetch says anew whose rows these are")
     out.document({"source": source})
+
+
+@click.command(short_help="Let a source in, once, by a browser.")
+@click.argument("name", metavar="SOURCE", type=SOURCES)
+@click.option("--no-browser", is_flag=True, help="Only print the address to open.")
+@click.option("--paste", is_flag=True, help="The browser is on another machine: paste the address that it ends at.")
+@json_option
+@click.pass_obj
+def auth(data: str, name: str, no_browser: bool, paste: bool, as_json: bool) -> None:
+    """Ask a person for permission in a browser, once; its refresh token is kept beside the tokens, never among data.
+
+    \b
+    ingest auth shop
+    """
+    from ingest_assets.assets.resources import Api
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.auth import auth
+    from ingest_assets.commands.check import named
+    from ingest_assets.commands.output import output
+
+    environment.settle(data)
+    source = named(name)
+    ask = (lambda: str(click.prompt("The address that the browser ended at", err=True))) if paste else None
+    auth(source, Api().line(source, "auth"), output(as_json=as_json), browser=not (no_browser or paste), ask=ask)

@@ -20,7 +20,7 @@ from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 
 _OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _SECTIONS = {
-    "Fetch and load": (line.run, line.replay, line.accept),
+    "Fetch and load": (line.run, line.replay, line.accept, line.auth),
     "Look": (look.status, look.sources, look.check, look.preview, look.verify, look.report, look.why, look.trace),
     "Mend": (mend.quarantine, mend.undo, mend.migrate, mend.forget),
     "Keep": (keep.du, keep.reader, keep.backup, keep.rebuild),

@@ -17,7 +17,7 @@ import requests
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http import body
 from ingest_assets.http.auth import Exchanged
-from ingest_assets.http.auth.exchanged import Answer, Refreshed, Token
+from ingest_assets.http.auth.exchanged import Answer, Ask, Refreshed, Token
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RETRIED_STATUSES, is_throttled, retry_after
@@ -56,6 +56,10 @@ class Exchange:
     def renewed(self, refused: KeptToken) -> None:
         """See that the next token is another one than this, which the API refused."""
         self._in_use(self._file.renewed(self._new, refused))
+
+    def grant(self, given: Callable[[Ask], Token]) -> None:
+        """Keep the token that a person has granted, in place of any other."""
+        self._file.put(given(self._ask))
 
     def is_refused(self, answer: requests.Response) -> bool:
         """Whether the API answers that it does not take the token; a 403 that is a limit says nothing of it."""

@@ -6,6 +6,7 @@
     oauth2.py      how a client of OAuth 2 asks for a token
     grants.py      such kinds: client credentials, refresh token, signed assertion; a token that is signed here
     jwts.py        signing
+    permission.py  how a person lets a client in, once, for a refresh token
     signing.py     kinds that sign each request: HMAC, AWS
     rotated.py     several credentials, each with a quota of its own
     login.py       such a kind: user and password, for a token or a session's cookie

@@ -72,6 +72,8 @@ class OAuth2RefreshToken(OAuth2, Refreshed):
             raise ValueError("expected client_id")
         if (self.refresh_token is None) == (self.authorize_url is None):
             raise ValueError("give one of refresh_token, and authorize_url for `ingest auth`")
+        if self.authorize_url is not None and isinstance(self.client_id, Secret):
+            raise ValueError("client_id: a browser shows it, so it is no secret: write it as text")
         return self
 
     @property
