@@ -11,7 +11,8 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, compress, repeat
+from operator import is_not
 from typing import Any
 
 import msgspec
@@ -36,7 +37,7 @@ from ingest_assets.normalize.arrays import (
 )
 from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Required, layout, order_of
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.proofs import doubles_are_exact, keys_in
+from ingest_assets.normalize.proofs import doubles_are_exact, keys_in, most_keys_in
 from ingest_assets.normalize.rows import ColumnPlan, Plan, TablePlan, at, to_arrow
 from ingest_assets.normalize.shape import Shape, joined, shape_of_numbers
 
@@ -92,8 +93,8 @@ class _Where:
     rows: Rows | None
     count: int
 
-    def narrowed(self, mask: npt.NDArray[np.bool_]) -> "_Where":
-        kept = np.flatnonzero(mask)
+    def narrowed(self, there: Sequence[bool]) -> "_Where":
+        kept = np.array(list(compress(range(len(there)), there)), np.int64)
         return _Where(kept if self.rows is None else self.rows[kept], self.count)
 
     def all_rows(self) -> Rows:
@@ -166,7 +167,7 @@ class Fast:
 
 
 def _prove(columns: Columns, text: bytes) -> None:
-    if keys_in(text) != columns.keys + sum(map(keys_in, columns.raws)):
+    if not any(count(text) == columns.keys + sum(map(count, columns.raws)) for count in (most_keys_in, keys_in)):
         raise Twins("a key stands twice")
     if columns.exact_doubles and not doubles_are_exact(text, tiny=columns.tiny):
         raise Misfit("a number that no double holds")
@@ -199,21 +200,26 @@ def _node(columns: Columns, table: TablePlan, node: Node, values: Sequence[Any],
 
 
 def _object(columns: Columns, table: TablePlan, node: Obj, values: Sequence[Any], where: _Where) -> None:
-    structs = [value for value in values if value.__class__ is node.struct]
-    if len(structs) != len(values):
-        is_struct = np.fromiter((value.__class__ is node.struct for value in values), bool, len(values))
-        where = where.narrowed(is_struct)
-    if not structs:
+    try:
+        fields = list(zip(*map(msgspec.structs.astuple, values), strict=True))
+    except TypeError:  # there are nulls among them
+        there = [value is not None for value in values]
+        where, values = where.narrowed(there), list(compress(values, there))
+        fields = list(zip(*map(msgspec.structs.astuple, values), strict=True))
+    if not values:
         return
-    for key, child, found in zip(
-        node.keys, node.children, zip(*map(msgspec.structs.astuple, structs), strict=True), strict=True
-    ):
-        unset = 0 if key in node.required else found.count(UNSET)
-        columns.keys += len(found) - unset
-        if not unset:
-            columns.always.add((*node.path, key))
-        if unset < len(found):
-            _node(columns, table, child, [None if v is UNSET else v for v in found] if unset else found, where)
+    for key, child, found in zip(node.keys, node.children, fields, strict=True):
+        if key not in node.required:
+            there = list(map(is_not, found, repeat(UNSET)))
+            if not all(there):
+                kept = list(compress(found, there))
+                columns.keys += len(kept)
+                if kept:
+                    _node(columns, table, child, kept, where.narrowed(there))
+                continue
+        columns.keys += len(found)
+        columns.always.add((*node.path, key))
+        _node(columns, table, child, found, where)
 
 
 def _items(columns: Columns, node: Items, values: Sequence[Any], where: _Where) -> None:
@@ -233,14 +239,7 @@ def _items(columns: Columns, node: Items, values: Sequence[Any], where: _Where) 
 
 def _one(columns: Columns, table: TablePlan, node: One, values: Sequence[Any], where: _Where) -> None:
     column = node.column
-    if is_raw(column):
-        there = [value is not None for value in values]
-        if not all(there):  # a text for each null would cost as much as one for a value
-            where = where.narrowed(np.array(there))
-            values = [value for value in values if value is not None]
-        array = _raw_array(columns, node, values)
-    else:
-        array = array_of(column, values)
+    array = _raw_array(columns, node, values) if is_raw(column) else array_of(column, values)
     columns.tables[table.spec.path].arrays[column.spec.name] = where.spread(array)
     if needs_exact_doubles(column):
         columns.exact_doubles = True
@@ -262,9 +261,8 @@ def _raw_array(columns: Columns, node: One, values: Sequence[Any]) -> pa.Array:
 
 
 def _many(columns: Columns, table: TablePlan, node: Many, values: Sequence[Any], where: _Where) -> None:
-    texts = [b"null" if value is None else value for value in values]
-    columns.raws.append(b",".join(texts))
-    exact = raw_values(texts, node.depth)
+    columns.raws.append(b",".join(values))
+    exact = raw_values(values, node.depth)
     for column, steps in node.columns:
         array = fitted_array(column, [at(value, steps) for value in exact])
         columns.tables[table.spec.path].arrays[column.spec.name] = where.spread(array)

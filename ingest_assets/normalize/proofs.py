@@ -6,7 +6,9 @@ number with a point. So keys are counted, and long numbers are looked at.
 
 import re
 from collections.abc import Iterator
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+
+import numpy as np
 
 from ingest_assets.normalize.shape import in_double
 
@@ -14,8 +16,12 @@ _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _KEY = re.compile(rb'"[ \t\r\n]*:')
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _TINY = re.compile(rb"[0-9][eE]-[0-9]{3}")
-_FIGURES = bytes(48 if byte in b"0123456789." else 32 for byte in range(256))
-_LONG = b"0" * 16  # 15 significant digits always survive a double, and the point is one more
+_COLON, _QUOTE, _BACKSLASH, _SPACE = b':"\\ '
+_IS_FIGURE = np.array([byte in b"0123456789." for byte in range(256)])
+_LONG = 16  # 15 significant digits always survive a double, and the point is one more
+_PAD = b" " * 16
+_STEP = 32_768
+_NO_NUMBER = Decimal("NaN")
 _PART_OF_NUMBER = b"0123456789.eE+-"
 _BEFORE_NUMBER = b":,[ \t\r\n"
 
@@ -23,15 +29,33 @@ _BEFORE_NUMBER = b":,[ \t\r\n"
 def keys_in(text: bytes) -> int:
     r"""How many keys the objects in a JSON text have, equal ones counted each.
 
-    >>> keys_in(b'[{"a": {"a":1}}]'), keys_in(b'{"a\\" : 1": 2, "b" :"\\":", "c\\\\":3}')
-    (2, 3)
+    >>> keys_in(b'[{"a": {"a":1}}]'), keys_in(b'{"a\\" : 1": 2, "b"  :"\\":", "c\\\\":3, ":":4}')
+    (2, 4)
     """
-    escapes = b"\\" in text
-    spaces = b'" :' in text or any(space in text and b'"' + space + b":" in text for space in (b"\t", b"\n", b"\r"))
-    if spaces or (escapes and b'\\\\":' in text):
-        return len(_KEY.findall(_STRING.sub(b'"', text)))
-    # A quote before a colon ends a key, but for an escaped one inside of a string.
-    return text.count(b'":') - (text.count(b'\\":') if escapes else 0)
+    return len(_KEY.findall(_STRING.sub(b'"', text)))
+
+
+def most_keys_in(text: bytes) -> int:
+    """As many as `keys_in`, or more where a string begins with a colon; much quicker.
+
+    >>> most_keys_in(b'[{"a": {"a":1}}]'), most_keys_in(b'{"a":":"}')
+    (2, 2)
+    """
+    if b"{" not in text:
+        return 0
+    signs, count = np.frombuffer(b"   " + text, np.uint8), 0
+    for start in range(0, len(text), _STEP):  # arrays that are small stay in the processor's cache
+        piece = signs[start : start + _STEP + 3]
+        before, second, third = piece[2:-1], piece[1:-2], piece[:-3]
+        colon = piece[3:] == _COLON
+        quoted = colon & (before == _QUOTE)
+        escaped = quoted & (second == _BACKSLASH)
+        spaced = colon & (before <= _SPACE) & ((second <= _SPACE) | (second == _QUOTE))
+        if spaced.any() or (escaped & (third == _BACKSLASH)).any():
+            return keys_in(text)
+        # A quote before a colon ends a key, but for an escaped one inside of a string, and one that begins it.
+        count += int(np.count_nonzero(quoted)) - int(np.count_nonzero(escaped))
+    return count
 
 
 def doubles_are_exact(text: bytes, *, tiny: bool) -> bool:
@@ -49,18 +73,34 @@ def doubles_are_exact(text: bytes, *, tiny: bool) -> bool:
 
 
 def _suspects(text: bytes, *, tiny: bool) -> Iterator[Decimal]:
-    figures = text.translate(_FIGURES)
-    at = figures.find(_LONG)
-    while at >= 0:
-        start, end = _token(text, at)
-        if (start == 0 or text[start - 1] in _BEFORE_NUMBER) and (number := _fraction(text[start:end])) is not None:
+    done = -1
+    for at in _long_figures(text):
+        if at < done:
+            continue
+        start, done = _token(text, at)
+        if (start == 0 or text[start - 1] in _BEFORE_NUMBER) and (number := _fraction(text[start:done])) is not None:
             yield number
-        at = figures.find(_LONG, end)
     if tiny and (b"e-" in text or b"E-" in text):
         for found in _TINY.finditer(text):
             start, end = _token(text, found.start())
             if (number := _fraction(text[start:end])) is not None:
                 yield number
+
+
+def _long_figures(text: bytes) -> list[int]:
+    """A place in each run of figures that is longer than digits that always survive a double, and their point."""
+    signs = np.frombuffer(text + _PAD, np.uint8)
+    # Such a run covers two places in a row of every eighth: only where both are figures can there be one.
+    eighth = _IS_FIGURE[signs[::8]]
+    places = np.flatnonzero(eighth[:-1] & eighth[1:]) * 8
+    for further in range(1, 8):
+        places = places[_IS_FIGURE[signs[places + further]]]
+    left, right = places, places + 8
+    for _ in range(7):
+        left = left - _IS_FIGURE[signs[left - 1]]
+        right = right + _IS_FIGURE[signs[right + 1]]
+    found: list[int] = places[right - left >= _LONG - 1].tolist()
+    return found
 
 
 def _token(text: bytes, at: int) -> tuple[int, int]:
@@ -76,4 +116,7 @@ def _fraction(token: bytes) -> Decimal | None:
     """The number that a token is, None where it is none, or whole and so never made a double of."""
     if not _NUMBER.fullmatch(token) or not set(token) & set(b".eE"):
         return None
-    return Decimal(token.decode())
+    try:
+        return Decimal(token.decode())
+    except InvalidOperation:
+        return _NO_NUMBER  # its exponent is beyond all use

@@ -67,8 +67,18 @@ NUMBERS = [
     "1.7976931348623157e308",
     "0.30000000000000004",
 ]
-TEXTS = ['"x"', '""', '"2026-01-02T03:04:05Z"', '"1.5"', '"\\u00e9\\n\\u0000"', '"a\\":b"', '"\\ud83d\\ude00"']
-BAD = ['"\\ud800"', "NaN", "01", '{"a":1,"a":2}', "[" * 210 + "]" * 210]
+TEXTS = [
+    '"x"',
+    '""',
+    '":"',
+    '"n:1111111111111111e99999999999999999999"',
+    '"2026-01-02T03:04:05Z"',
+    '"1.5"',
+    '"\\u00e9\\n\\u0000"',
+    '"a\\":b"',
+    '"\\ud83d\\ude00"',
+]
+BAD = ['"\\ud800"', "NaN", "1e-99999999999999999999", "01", '{"a":1,"a":2}', "[" * 210 + "]" * 210]
 
 
 def twins(spaces: list[str]) -> str:
@@ -104,7 +114,7 @@ PLAIN = st.fixed_dictionaries(
         "t": st.lists(st.sampled_from(['"x"', '"y"', "null"]), max_size=3).map(lambda items: f"[{','.join(items)}]"),
     },
 ).map(lambda record: "{" + ",".join(f'"{key}":{value}' for key, value in record.items()) + "}")
-SPACES = st.lists(st.sampled_from(["", " ", "\n"]), min_size=4, max_size=4)
+SPACES = st.lists(st.sampled_from(["", " ", "\n", "  ", "\t \n"]), min_size=4, max_size=4)
 RECORDS = st.lists(
     PLAIN | PLAIN | objects(VALUES) | objects(VALUES | st.sampled_from(BAD) | SPACES.map(twins)) | SPACES.map(twins),
     min_size=1,

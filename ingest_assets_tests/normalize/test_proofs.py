@@ -1,0 +1,62 @@
+"""What is counted and looked at in a text before quick decoding is believed."""
+
+import json
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest_assets.normalize.proofs import doubles_are_exact, keys_in, most_keys_in
+
+PIECES = st.sampled_from(["a", ":", '"', "\\", " : ", '":', '\\":', "{", "é", "\n"])
+NAMES = st.lists(PIECES, max_size=4).map("".join)
+SPACE = st.sampled_from(["", "", " ", "  ", "\n", "\t \r\n"])
+
+
+@st.composite
+def objects(draw: st.DrawFn, depth: int = 0) -> tuple[str, int]:
+    """An object, and how many keys it has with those inside of it; keys may stand twice."""
+    parts, count = [], 0
+    for name in draw(st.lists(NAMES, max_size=4)):
+        inner, more = draw(objects(depth + 1)) if depth < 2 and draw(st.booleans()) else (json.dumps(draw(NAMES)), 0)
+        parts.append(f"{json.dumps(name, ensure_ascii=False)}{draw(SPACE)}:{draw(SPACE)}{inner}")
+        count += 1 + more
+    return "{" + ",".join(parts) + "}", count
+
+
+@settings(max_examples=100, deadline=None)
+@given(found=objects(), times=st.sampled_from([1, 1, 700]))
+def test_all_keys_are_counted_whatever_texts_and_spaces_are_around(found: tuple[str, int], times: int) -> None:
+    text, count = found
+    page = f"[{','.join([text] * times)}]".encode()
+
+    assert keys_in(page) == count * times
+    assert most_keys_in(page) >= count * times
+
+
+@pytest.mark.parametrize("space", ["", " ", "  ", " \n", "\t\t"])
+def test_a_key_that_stands_twice_is_counted_twice_whatever_its_spaces(space: str) -> None:
+    assert most_keys_in(f'{{"a"{space}:1,"a":2}}'.encode()) == 2
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    digits=st.integers(0, 10**24),
+    scale=st.integers(1, 20),
+    before=st.text("1 ,:.x", max_size=20),
+    after=st.text("1 ,:.x", max_size=20),
+)
+def test_a_number_that_no_double_holds_is_found_wherever_it_stands(
+    digits: int, scale: int, before: str, after: str
+) -> None:
+    number = f"{Decimal(digits).scaleb(-scale):f}"
+    page = json.dumps([before, 0, after]).replace(" 0,", f" {number},")
+
+    holds = Decimal(repr(float(number))) == Decimal(number)
+    assert doubles_are_exact(page.encode(), tiny=False) <= holds
+
+
+@pytest.mark.parametrize("text", ['{"a":1e-99999999999999999999}', '["n:1111111111111111e99999999999999999999"]'])
+def test_an_exponent_beyond_all_use_is_no_error(text: str) -> None:
+    assert not doubles_are_exact(text.encode(), tiny=True)
