@@ -111,6 +111,7 @@ def noted(key: str, end: End) -> PartEnd:
 def _ended_before(kept: PartEnd) -> End:
     """The end that `noted` made.
 
+    >>> from ingest_assets.http.page import PageRequest
     >>> cut = Part("b", {"shop": "1"}, request=PageRequest("https://x.example", (("page", "2"),)))
     >>> _ended_before(noted("a", End("cap_reached", more=(cut,)))).more == (cut,)
     True

@@ -31,8 +31,20 @@ class Signed:
 
 
 def made(name, by=None):
-    """A new key with a certificate for loopback, signed by another or by itself."""
+    """A new key with a certificate for loopback, signed by another or by itself, as strictly as RFC 5280 wants it."""
     key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    may_sign = dict.fromkeys(("key_cert_sign", "crl_sign"), by is None)
+    uses = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+        **may_sign,
+    )
+    issuer = by.key if by else key
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     builder = (
         x509.CertificateBuilder()
@@ -43,9 +55,12 @@ def made(name, by=None):
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=by is None, path_length=None), critical=True)
+        .add_extension(uses, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key()), critical=False)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
     )
-    return Signed(key, builder.sign(by.key if by else key, hashes.SHA256()))
+    return Signed(key, builder.sign(issuer, hashes.SHA256()))
 
 
 @dataclass
