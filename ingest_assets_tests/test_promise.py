@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ingest_assets.line import Pace
@@ -262,6 +262,16 @@ PAGING: dict[str, dict[str, Any]] = {
 }
 
 
+@example(  # a page that is asked for again after a rest, all of whose records are filtered: nothing is too much
+    window="newest first",
+    paging="offset",
+    times=[timedelta(days=-1), timedelta(days=-1)],
+    size=1,
+    faults={0: "500", 2: "500"},
+    life=Life(),
+    patient=False,
+    at_once=1,
+)
 @settings(max_examples=800 if LONG else 12, deadline=None, suppress_health_check=_CHECKS)
 @given(
     window=st.sampled_from(sorted(WINDOWS)),

@@ -339,3 +339,86 @@ def test_the_token_is_0_or_as_odd(api: Api, shop: Any, token: str | int) -> None
     told = here.run()
 
     assert (told, here.values()) == ("", [1, 2])
+
+
+DAILY = {
+    "window": {"from": "from", "until": "until", "format": "date"},
+    "partitions": {"every": "day", "start": "2026-01-01"},
+    "changes": "immutable",
+}
+NUMBERED = {"columns": {"id": {"type": "bigint"}}}
+
+
+def test_a_202_says_that_the_answer_is_still_being_made(api: Api, shop: Any) -> None:
+    """Taken for a page, its empty list would be all there is."""
+    waits = iter([Reply({"data": [], "next": None}, 202, {"Retry-After": "0"})] * 2)
+    api.answer = lambda _: next(waits, None) or {"data": things(1, 2), "next": None}
+    here = shop({**CURSOR, **NUMBERED})
+
+    told = here.run()
+
+    assert (told, here.values()) == ("", [1, 2])
+    assert len(api.asked) == 3
+
+
+def test_an_answer_that_is_never_made_is_none(api: Api, shop: Any) -> None:
+    api.answer = lambda _: Reply({"data": [], "next": None}, 202, {"Retry-After": "0"})
+    here = shop({**CURSOR, **NUMBERED})
+
+    told = here.run()
+
+    assert "HTTP 202 Accepted: the answer is still being made" in told
+    assert here.values() == []
+
+
+@pytest.mark.parametrize("location", ["/things/", "/things/?until=2026-01-02", "/things?other=1"])
+def test_a_redirect_leaves_out_the_parameters_of_the_window(api: Api, shop: Any, location: str) -> None:
+    """Followed, it brings all days, and stores them as one."""
+
+    def answer(asked: Asked) -> Any:
+        asks = asked.path == "/things" and "from" in asked.query
+        return Reply(b"", 301, {"Location": location}) if asks else {"data": things(*range(9)), "next": None}
+
+    api.answer = answer
+    here = shop({**CURSOR, **DAILY, **NUMBERED})
+
+    told = here.run("2026-01-01")
+
+    assert "without parameter 'from', so the answer would be of something else" in told
+    assert len(api.asked) == 1
+    assert nothing_counts(here)
+
+
+def test_a_redirect_that_keeps_the_parameters_is_followed(api: Api, shop: Any) -> None:
+    def answer(asked: Asked) -> Any:
+        if asked.path == "/things":
+            return Reply(b"", 301, {"Location": "/things/?from={from}&until={until}".format(**asked.query)})
+        return {"data": things(1), "next": None}
+
+    api.answer = answer
+    here = shop({**CURSOR, **DAILY})
+
+    told = here.run("2026-01-01")
+
+    assert (told, here.values()) == ("", [1])
+
+
+@pytest.mark.parametrize(("status", "is_lost"), [(301, True), (302, True), (307, False)])
+def test_a_redirect_leaves_out_the_body_that_says_what_is_asked(
+    api: Api, shop: Any, status: int, is_lost: bool
+) -> None:
+    def answer(asked: Asked) -> Any:
+        if asked.path == "/things":
+            return Reply(b"", status, {"Location": "/things/"})
+        return {"data": things(*range(1 if asked.body else 9)), "next": None}
+
+    api.answer = answer
+    here = shop({**CURSOR, "method": "POST", "body": {"only": "mine"}})
+
+    told = here.run()
+
+    if is_lost:
+        assert "without its body, so the answer would be of something else" in told
+        assert nothing_counts(here)
+    else:
+        assert (told, here.values()) == ("", [0])

@@ -31,6 +31,7 @@ from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Grant, Limiter
 from ingest_assets.http.page import Page, PageRequest, origin
 from ingest_assets.http.place import Place, whole
+from ingest_assets.http.redirects import lost_on_the_way
 from ingest_assets.http.refusal import hint, phrase, quoted
 from ingest_assets.http.responses import MOST_BYTES, ResponseRule, concerned, fitting, parsed
 from ingest_assets.http.retry import RETRIED_STATUSES, RetryPolicy, is_throttled, wait_told
@@ -223,7 +224,7 @@ class Client:
         with self._tracer.attempt(), self._held:
             answer, answered = self._answered(request)
             with contextlib.closing(answer):
-                if answer.status_code not in _SUCCESS:
+                if answer.status_code not in _SUCCESS or answer.status_code == HTTPStatus.ACCEPTED:
                     raise self._refusal(answered, answer)
                 response = self._unless_ended(answered, self._response(answered, answer))
                 return receive(self._page(answered, response))
@@ -390,6 +391,13 @@ class Client:
             raise RequestFailed(f"{self._named(request)}: redirected to what is not a plain http(s) URL. Not followed")
         keeps_body = answer.status_code in (307, 308) or request.method == "GET"
         if there == self.origin:
+            lost = lost_on_the_way(url_of(request), url, body=request.body is not None and not keeps_body)
+            if lost is not None:
+                there = self._redactor.text(url).partition("?")[0]
+                raise RequestFailed(
+                    f"{self._named(request)}: redirected to {there} without {lost}, so the answer would be of something "
+                    "else. Not followed: write that path in the source file"
+                )
             target = replace(request, url=self._redactor.text(url), params=(), path=())
             return target if keeps_body else replace(target, method="GET", body=None)
         refused = self._why_not_there(url, keeps_body and request.body is not None)
@@ -453,6 +461,8 @@ class Client:
         rule = fitting(self._responses, told)
         if rule is not None or is_throttled(status, told.headers):
             return self._throttling(named, told, rule)
+        if status == HTTPStatus.ACCEPTED:  # RFC 9110 §15.3.3: what it holds is not what was asked for
+            return self._passing(f"{named}: the answer is still being made", wait_told(told.headers, told.now))
         if status not in RETRIED_STATUSES:
             advice = self._hint(status)
             return RequestFailed(f"{named}. {advice}" if advice else named, status)
