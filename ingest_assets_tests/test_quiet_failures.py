@@ -422,3 +422,51 @@ def test_a_redirect_leaves_out_the_body_that_says_what_is_asked(
         assert nothing_counts(here)
     else:
         assert (told, here.values()) == ("", [0])
+
+
+def test_the_number_of_pages_falls_on_the_way(api: Api, shop: Any) -> None:
+    """Ended by what the last page says, three of five pages are missing."""
+    api.answer = lambda asked: {"data": things(int(asked.query["page"])), "pages": {"1": 5}.get(asked.query["page"], 2)}
+    here = shop({"paginator": {"type": "page", "total_pages": "pages"}})
+
+    told = here.run()
+
+    assert "the first page tells of 5 pages, and the walk ended with page 2" in told
+    assert nothing_counts(here)
+
+
+@pytest.mark.parametrize("order", [("2026-01-01", "2026-01-02"), ("2026-01-02", "2026-01-01")])
+def test_the_api_does_not_know_the_parameters_of_the_window(api: Api, shop: Any, order: tuple[str, str]) -> None:
+    """Each day would hold all days' records."""
+    api.answer = lambda _: {"data": things(*range(9)), "next": None}
+    here = shop({**CURSOR, **DAILY})
+
+    first, second = here.run(order[0]), here.run(order[1])
+
+    assert first == ""
+    assert f"holds the very records of partition {order[0]}. Does the API know the parameters 'from' and" in second
+    assert here.verdicts() == ["complete", "failed"]
+
+
+@pytest.mark.parametrize(
+    "so",
+    [
+        {"write": "replace_partition", "primary_key": None},
+        {"changes": "window", "newest_by": "at", **AT},
+        {"primary_key": ["day", "id"], "columns": {"day": {"type": "date", "from_partition": "day"}}},
+    ],
+)
+def test_two_days_may_hold_the_same_where_a_key_is_not_of_one_day(api: Api, shop: Any, so: dict[str, Any]) -> None:
+    api.answer = lambda _: {"data": [{"id": n, "at": "2026-01-01T00:00:00Z"} for n in range(9)], "next": None}
+    here = shop({**CURSOR, **DAILY, **so})
+
+    told = [here.run("2026-01-01"), here.run("2026-01-02"), here.run("2026-01-02")]
+
+    assert told == ["", "", ""]
+
+
+def test_days_without_records_are_no_copies_of_each_other(api: Api, shop: Any) -> None:
+    api.answer = lambda _: {"data": [], "next": None}
+    here = shop({**CURSOR, **DAILY, **NUMBERED})
+
+    assert [here.run("2026-01-01"), here.run("2026-01-02")] == ["", ""]

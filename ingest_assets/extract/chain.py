@@ -15,7 +15,7 @@ from typing import Any
 from ingest_assets.errors import CursorExpired, RequestFailed, WalkIncomplete
 from ingest_assets.extract import cap, newest
 from ingest_assets.extract.ending import check_empty, ended
-from ingest_assets.extract.expected import check_total, expected
+from ingest_assets.extract.expected import check_pages, check_total, expected
 from ingest_assets.extract.request import Part, Walk, first_request
 from ingest_assets.extract.trail import Trail
 from ingest_assets.http.page import Page, PageRequest, dig
@@ -61,6 +61,7 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
     if reason == newest.REASON:  # what the API counts is more than what it was asked for
         return End(reason, None, trail.received, more=tuple(trail.cut))
     check_total(walk, trail.first, trail.received)
+    check_pages(walk, trail.first, trail.last)
     told = expected(walk, trail.first, trail.last, trail.received)
     return End(reason, told, trail.received, _position(walk, trail), tuple(trail.cut))
 

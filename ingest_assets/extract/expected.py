@@ -95,6 +95,12 @@ def check_total(walk: Walk, first: Page | None, received: int) -> None:
     check(walk, told, received)
 
 
+def check_pages(walk: Walk, first: Page | None, last: Page | None) -> None:
+    """Raise WalkIncomplete where the walk ended before the last of the pages that the first one tells of."""
+    if first is not None and last is not None and (told := walk.endpoint.paginator.cut_short(first, last)):
+        raise WalkIncomplete(f"{walk.label}: {told}")
+
+
 def check(walk: Walk, told: Expected | None, received: int) -> None:
     """Raise WalkIncomplete where fewer records came than the API says."""
     if told is not None and told.falls_short(received):

@@ -18,6 +18,7 @@ from ingest_assets.errors import ConfigError, CursorExpired, PartsFailed, Reques
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.crew import Another
 from ingest_assets.extract.expected import check, counted, expected
+from ingest_assets.extract.neighbours import check_bounds
 from ingest_assets.extract.reading import page_of, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
 from ingest_assets.extract.storing import Storing
@@ -83,6 +84,7 @@ class Puller:
             self._count(walk, opened)
             end = walking.end()
             check(walk, opened.counted, end.received)
+            check_bounds(walk, opened, self.snapshots)
         except PartsFailed as error:
             if walk.endpoint.write != "merge":  # what it did not reach would be deleted: it goes on with that
                 raise

@@ -395,8 +395,8 @@ class Client:
             if lost is not None:
                 there = self._redactor.text(url).partition("?")[0]
                 raise RequestFailed(
-                    f"{self._named(request)}: redirected to {there} without {lost}, so the answer would be of something "
-                    "else. Not followed: write that path in the source file"
+                    f"{self._named(request)}: redirected to {there} without {lost}, so the answer would be of "
+                    "something else. Not followed: write that path in the source file"
                 )
             target = replace(request, url=self._redactor.text(url), params=(), path=())
             return target if keeps_body else replace(target, method="GET", body=None)

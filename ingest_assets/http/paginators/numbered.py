@@ -145,6 +145,17 @@ class PageNumber(_Counted):
             return super().left(page)
         return pages - (asked(page, self.param, self.first) - self.first + 1)
 
+    def cut_short(self, first: Page, last: Page) -> str | None:
+        """By the total of pages of both: where it falls, records moved to pages that were read before."""
+        if self.total_pages is None:
+            return None
+        pages, number = count(first, self.total_pages), asked(last, self.param, self.first) - self.first + 1
+        return (
+            f"the first page tells of {pages:,} pages, and the walk ended with page {number:,}"
+            if number < pages
+            else None
+        )
+
     def _sign(self, page: Page) -> str | None:
         if self.total_pages is None:
             return super()._sign(page)

@@ -80,6 +80,10 @@ class PaginatorModel(BaseModel):
         """Whether a refusal of this status, of any page but the first, says that the page before was the last."""
         return False
 
+    def cut_short(self, first: Page, last: Page) -> str | None:  # noqa: ARG002 -- most tell no number of pages
+        """What is missing where the first page told of more pages than there were up to the last, else None."""
+        return None
+
     @abstractmethod
     def _sign(self, page: Page) -> str | None: ...
 
