@@ -56,13 +56,14 @@ _AT_ONCE = 30  # fetches that are staged together when many wait
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast and how patiently an API is asked."""
+    """How fast and how patiently an API is asked; of those that wait for a limit, the higher priority goes first."""
 
     share: float = 1.0
     max_wait: timedelta = timedelta(minutes=15)
     connect_timeout_seconds: float = 10.0
     read_timeout_seconds: float = 60.0
     retry_seconds: float = 600.0
+    priority: int = 0
 
 
 class Watcher(Protocol):
@@ -552,6 +553,7 @@ class Line:
             endpoint=endpoint or "",
             learns=endpoint is not None and not bucket and self.settled.learn,
             share=self.pace.share,
+            priority=self.pace.priority,
             max_wait_seconds=self.pace.max_wait.total_seconds(),
             sleep=sleep,
         )

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 from pydantic import Field
 
+from ingest_assets.assets.jobs import priority_of
 from ingest_assets.assets.names import partitions_of, raw_key, step_name, table_key, versions
 from ingest_assets.assets.progress import Watchers
 from ingest_assets.assets.report import Reporter
@@ -57,7 +58,7 @@ def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
     ) -> Iterator[dg.Output[None]]:
         run, watchers = going_on(context.run, context.instance), Watchers.here(context.log.info)
         try:
-            line = api.line(source, run, warehouse.folder, watchers)
+            line = api.line(source, run, warehouse.folder, watchers, priority=priority_of(context.run.tags))
             report = Reporter(line, name, versions(line.source, name), context.instance)
         except ConfigError as error:
             raise dg.Failure(str(error), allow_retries=False) from error

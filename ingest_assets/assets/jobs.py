@@ -1,7 +1,7 @@
 """What schedules and sensors launch: a job for each source and partitions definition, and runs of parts of it."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,12 @@ from ingest_assets.assets.names import partitions_of, raw_key, table_key
 from ingest_assets.assets.plan import Range
 from ingest_assets.assets.unfinished import Going, going
 from ingest_assets.source import Endpoint, Source
+
+NEWEST, HISTORY = 10, -10
+"""What is newest goes before backfills, which Dagster starts with 0, and what sensors ask of the past after them: in
+Dagster's queue, and where runs wait for the same limit of an API."""
+_PRIORITY = "dagster/priority"
+_IS_HISTORY = "ingest/history"  # so many runs of it at most, by dagster.yaml
 
 
 @dataclass(frozen=True)
@@ -40,8 +46,25 @@ def request(jobs: list[Job], wanted: Range, priority: int, run_key: str | None =
     source, endpoint = wanted.endpoints[0]
     job = next(job for job in jobs if endpoint in job.endpoints)
     keys = [key(source, name) for _, name in wanted.endpoints for key in (raw_key, table_key)]
-    tags = {"dagster/priority": str(priority)} | days(wanted)
+    tags = {_PRIORITY: str(priority)} | ({_IS_HISTORY: "true"} if priority == HISTORY else {}) | days(wanted)
     return dg.RunRequest(run_key=run_key, job_name=job.name, asset_selection=keys, tags=tags)
+
+
+def newest_first() -> dict[str, str]:
+    """The tag of a run that fetches what is newest."""
+    return {_PRIORITY: str(NEWEST)}
+
+
+def priority_of(tags: Mapping[str, str]) -> int:
+    """The priority of a run, as Dagster's queue reads it.
+
+    >>> priority_of({"dagster/priority": "10"}), priority_of({}), priority_of({"dagster/priority": "high"})
+    (10, 0, 0)
+    """
+    try:
+        return int(tags.get(_PRIORITY, "0"))
+    except ValueError:
+        return 0
 
 
 def going_on(

@@ -14,7 +14,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
-from ingest_assets.assets.jobs import days
+from ingest_assets.assets.jobs import days, newest_first
 from ingest_assets.assets.members import add_listed
 from ingest_assets.assets.names import raw_key, step_name, table_key, versions
 from ingest_assets.assets.plan import Name, Range, keys_of
@@ -63,6 +63,7 @@ def materialize(
     *,
     since: str = "",
     tables_only: bool = False,
+    newest: bool = False,
 ) -> Done:
     """Materialize these ranges; each is a run of its own in Dagster, and `watcher` is told how it gets on.
 
@@ -70,7 +71,7 @@ def materialize(
     further one of its source is begun.
 
     `stop` is called between runs, and raises where there shall be no more of them. `tables_only` replays what is
-    stored, and sends no request.
+    stored, and sends no request. `newest` goes before backfills where both wait for a limit.
     """
     known = definitions(sources.values(), Api(data=str(data)), Warehouse(data=str(data)))
     job = known.resolve_implicit_global_asset_job_def()
@@ -93,7 +94,7 @@ def materialize(
                 instance=instance,
                 asset_selection=_keys(wanted, tables_only=tables_only),
                 run_config=_QUIET | _config(wanted, since),
-                tags={PROCESS_TAG: process} | days(wanted),
+                tags={PROCESS_TAG: process} | days(wanted) | (newest_first() if newest else {}),
                 raise_on_error=False,
             )
             runs.append(result.run_id)

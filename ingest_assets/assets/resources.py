@@ -53,10 +53,19 @@ class Api(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own g
     connect_timeout_seconds: float = Field(default=10.0, gt=0)
     read_timeout_seconds: float = Field(default=60.0, gt=0)
 
-    def line(self, source: Source, run: str, warehouse: Path | None = None, watcher: Watcher | None = None) -> Line:
+    def line(
+        self,
+        source: Source,
+        run: str,
+        warehouse: Path | None = None,
+        watcher: Watcher | None = None,
+        *,
+        priority: int = 0,
+    ) -> Line:
         """The line of one source for one run.
 
         `warehouse` is the folder of the warehouse where it is another one; `watcher` is told how the line gets on.
+        Of lines that wait for the same limit, the one of the higher `priority` goes first.
         Raises ConfigError where `sources` or `secrets` lead to what is not there.
         """
         if self.sources:
@@ -69,7 +78,13 @@ class Api(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own g
             secrets=Secrets(self._values()),
             warehouse_folder=warehouse,
             run=run,
-            pace=Pace(self.rate_limit_share, wait, self.connect_timeout_seconds, self.read_timeout_seconds),
+            pace=Pace(
+                self.rate_limit_share,
+                wait,
+                self.connect_timeout_seconds,
+                self.read_timeout_seconds,
+                priority=priority,
+            ),
             watcher=watcher or Unwatched(),
         )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import dagster as dg
 
 from ingest_assets.assets.asks import left_alone
-from ingest_assets.assets.jobs import Job, going_on, request
+from ingest_assets.assets.jobs import NEWEST, Job, going_on, request
 from ingest_assets.assets.members import add_listed
 from ingest_assets.assets.plan import Range, Wanted, in_runs, planned
 from ingest_assets.assets.resources import Api, Warehouse
@@ -17,8 +17,6 @@ from ingest_assets.load.ledger import Known
 from ingest_assets.load.patience import held_source
 from ingest_assets.source import Source
 
-# Ahead of backfills, which Dagster starts with 0: last night's data is waited for.
-_PRIORITY = 10
 _WAIT_SECONDS = 30.0
 
 
@@ -47,7 +45,7 @@ def _schedule(source: Source, job: Job, jobs: list[Job]) -> dg.ScheduleDefinitio
         if not ranges:
             return dg.SkipReason(f"nothing of {', '.join(job.endpoints)} is due, or it is asked for already")
         at = context.scheduled_execution_time.isoformat()
-        return [request(jobs, wanted, _PRIORITY, f"{at} {number}") for number, wanted in enumerate(ranges)]
+        return [request(jobs, wanted, NEWEST, f"{at} {number}") for number, wanted in enumerate(ranges)]
 
     return schedule
 

@@ -13,7 +13,7 @@ import dagster as dg
 from dagster._utils.schedules import get_latest_completed_cron_tick
 
 from ingest_assets.assets.asks import Asked, asks
-from ingest_assets.assets.jobs import Job, going_on, request
+from ingest_assets.assets.jobs import HISTORY, NEWEST, Job, going_on, request
 from ingest_assets.assets.members import add_listed, unlisted
 from ingest_assets.assets.names import versions
 from ingest_assets.assets.processes import bury
@@ -30,8 +30,6 @@ _EVERY_SECONDS = 60
 _WAIT_SECONDS = 5.0
 _KNOWS_ALL = "Dagster knows all that is listed"
 _MOST_TOLD = 200  # partitions a tick: Dagster gives a tick a minute, and each of them takes it some 20 ms
-# Schedules ask with 10, backfills run with 0.
-_NEWEST, _HISTORY = 10, -10
 
 
 def sensors_of(source: Source, jobs: list[Job]) -> list[dg.SensorDefinition]:
@@ -59,7 +57,7 @@ def _asking(source: Source, jobs: list[Job]) -> dg.SensorDefinition:
             return dg.SkipReason("; ".join(asked.notes) or "nothing is due: all partitions are complete")
         for note in asked.notes:
             context.log.info(note)
-        return [request(jobs, one, _NEWEST if one in asked.newest else _HISTORY) for one in asked.ranges]
+        return [request(jobs, one, NEWEST if one in asked.newest else HISTORY) for one in asked.ranges]
 
     return sensor
 

@@ -55,7 +55,8 @@ def run(
     if not ranges:
         running.nothing(out)
         return
-    end(running.run(sources, ranges, folder, out, since=since))
+    is_newest = what.first is None and what.last is None
+    end(running.run(sources, ranges, folder, out, since=since, newest=is_newest))
 
 
 @click.command(short_help="Load again what is stored.")

@@ -109,16 +109,16 @@ def run(
     *,
     since: str = "",
     tables_only: bool = False,
+    newest: bool = False,
 ) -> Outcome:
     """Materialize these ranges, show how they get on, then what became of each endpoint.
 
-    `tables_only` replays what is stored, and sends no request.
+    `tables_only` replays what is stored, and sends no request. `newest` goes before backfills.
     """
     DuckDB(data).refuse_lost()
     with TerminalWatcher(out.progress) as watcher:
-        done = materialize(
-            sources, ranges, data, watcher, watcher.interrupts.check, since=since, tables_only=tables_only
-        )
+        stop = watcher.interrupts.check
+        done = materialize(sources, ranges, data, watcher, stop, since=since, tables_only=tables_only, newest=newest)
     taken, problems = (ranges.taken, ranges.problems) if isinstance(ranges, Planned) else (ranges, [])
     if not taken and not problems:
         return nothing(out)

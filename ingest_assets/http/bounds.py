@@ -69,11 +69,9 @@ def _part(most: int, share: float) -> int:
 
 
 def _before(slots: Slots, ask: Ask) -> list[Ask]:
-    """Those that are in flight, and those that asked before and wait."""
+    """Those that are in flight, and those that wait and go before it."""
     return [
         one
         for one in slots.state.asks
-        if one is not ask
-        and one.ended is None
-        and (one.granted is not None or (one.queued and one.number < ask.number))
+        if one is not ask and one.ended is None and (one.granted is not None or (one.queued and one.goes_before(ask)))
     ]

@@ -83,8 +83,9 @@ class Limiter:
     one for as many. What answers say is left is learned where it `learns`, by `endpoint`, since an API may count
     these apart.
     `share` uses at most that part of each limit, where others use the same credential elsewhere. `max_wait_seconds`
-    is the longest that a request waits for its grant. `clock` is the same for all processes (monotonic since the
-    machine started), `wall` bridges a restart of the machine.
+    is the longest that a request waits for its grant. Of those that wait the highest `priority` goes first; how long
+    others wait for it counts for nothing. `clock` is the same for all processes (monotonic since the machine started),
+    `wall` bridges a restart of the machine.
     """
 
     def __init__(
@@ -94,6 +95,7 @@ class Limiter:
         limits: Sequence[Allowed] = (),
         *,
         points: int = 1,
+        priority: int = 0,
         corrected: bool = False,
         endpoint: str = "",
         learns: bool = False,
@@ -112,6 +114,7 @@ class Limiter:
         self._flights = any(isinstance(one, Flights) for one in self._bounds)
         self._points, self._corrected = points, corrected
         self._endpoint, self._learns = endpoint, learns
+        self._priority = priority
         self._clock, self._wall, self._sleep = clock, wall, sleep
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -183,7 +186,7 @@ class Limiter:
         with contextlib.ExitStack() as leaving:
             while True:
                 with self._slots() as here:
-                    ask = here.find(number) or here.add(number, self._cost(here))
+                    ask = here.find(number) or here.add(number, self._cost(here), self._priority)
                     seconds, why = self._turn(here, ask)
                     step = min(seconds + MARGIN_SECONDS, _LOOK_SECONDS)
                     if seconds <= 0:
@@ -193,13 +196,14 @@ class Limiter:
                     if number is None:
                         leaving.callback(self.over, ask.number, made=False)
                     number = ask.number
+                    yields = any(one.priority > ask.priority for one in here.state.asks)
                 if waited + seconds > self.max_wait_seconds:
                     until = datetime.fromtimestamp(self._wall() + seconds, UTC)
                     told = f"waits until {shown(until)}, longer than the {self.max_wait_seconds:.0f} s allowed"
                     raise NotBefore(f"{why}: {told}", until, waited + seconds)
                 on_wait(step, why)
                 self._sleep(step)
-                waited += step
+                waited += 0.0 if yields else step
 
     def _turn(self, here: Slots, ask: Ask) -> tuple[float, str]:
         """How many seconds until a request may be granted, as things stand, and what for."""

@@ -49,7 +49,7 @@ class Ask:
     """A request that waits, is in flight, or is answered and still read; after that it is gone from here.
 
     `granted` and `ended` are when it was granted, and when its answer came: then it is in the log. `looks` is when it
-    looks again while it waits. Others wait behind one that is `queued`.
+    looks again while it waits. Others wait behind one that is `queued`, unless theirs is the higher `priority`.
     """
 
     number: int
@@ -60,6 +60,11 @@ class Ask:
     queued: bool = True
     granted: float | None = None
     ended: float | None = None
+    priority: int = 0
+
+    def goes_before(self, other: "Ask") -> bool:
+        """Whether it comes first of two that wait: the higher priority, and among equals who asked first."""
+        return (self.priority, -self.number) > (other.priority, -other.number)
 
     def weight(self, unit: Unit) -> int:
         """What it counts for."""
@@ -143,12 +148,12 @@ class Slots:
         """How many requests are under way that the server may not have counted yet."""
         return sum(ask.granted is not None and ask.ended is None for ask in self.state.asks)
 
-    def add(self, number: int | None, points: int) -> Ask:
+    def add(self, number: int | None, points: int, priority: int = 0) -> Ask:
         """A request that waits from now on: of a new number, or back in its place among the others."""
         if number is None:
             self.state.number += 1
             number = self.state.number
-        ask = Ask(number, this_process(), points, self.now, self.now)
+        ask = Ask(number, this_process(), points, self.now, self.now, priority=priority)
         self.state.asks.append(ask)
         return ask
 
