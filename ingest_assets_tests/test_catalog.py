@@ -376,7 +376,7 @@ def test_an_own_file_may_override_the_shipped_one_of_its_name(write, folder):
         ("strip", "shop.yaml:1: like: 'strip' is no source; did you mean 'stripe'?"),
         (
             "unheard",
-            "shop.yaml:1: like: 'unheard' is no source; there are dagster, github, mixpanel, open_meteo, stripe, zendesk",
+            "shop.yaml:1: like: 'unheard' is no source; there are dagster, ecb, github, mixpanel, open_meteo, stripe, zendesk",
         ),
         ("[stripe]", "shop.yaml:1: like: ['stripe'] is no source; "),
     ],

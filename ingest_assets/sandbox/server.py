@@ -26,7 +26,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from ingest_assets.sandbox import github, mixpanel, open_meteo, stripe, synthetic, zendesk
+from ingest_assets.sandbox import ecb, github, mixpanel, open_meteo, stripe, synthetic, zendesk
 from ingest_assets.sandbox.answers import Answer, Api, Asked, encode, values_of
 from ingest_assets.sandbox.bodies import body_of, cut, cut_chunked, paced, slow, whole
 from ingest_assets.sandbox.faults import FAILURES, PAGES, Faults, Strike
@@ -38,7 +38,7 @@ SEEN_MAX = 500_000
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-APIS = (stripe.API, zendesk.API, mixpanel.API, github.API, open_meteo.API)
+APIS = (stripe.API, zendesk.API, mixpanel.API, github.API, open_meteo.API, ecb.API)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from itertools import islice
 
 from ingest_assets.sandbox.answers import encode
+from ingest_assets.sandbox.ecb import DAYS_90, rates
 from ingest_assets.sandbox.github import select
 from ingest_assets.sandbox.mixpanel_records import exported, profiles
 from ingest_assets.sandbox.open_meteo import days, hours
@@ -175,6 +176,8 @@ TELLERS: Mapping[str, Callable[[World, Bounds], Iterator[object]]] = {
     "open_meteo/hourly": _weather(hours, lag=True),
     "open_meteo/daily": _weather(days, lag=True),
     "open_meteo/forecast": _weather(hours, lag=False, ahead=6),
+    "ecb/rates": lambda world, _bounds: rates(world, DAYS_90),
+    "ecb/history": lambda world, _bounds: rates(world),
     "links/items": _items,
     "graphql/items": _items,
 }

@@ -1,7 +1,8 @@
 """The shipped sources that need no key, against their twins in the sandbox: rows equal the truth, value for value."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,10 @@ like: github
 base_url: "{url}/github"
 rate_limit: {{requests: 60000, per: PT1H}}
 endpoints: {{issues: {{params: {{per_page: 30}}}}}}
+""",
+    "ecb": """\
+like: ecb
+base_url: "{url}/ecb"
 """,
 }
 Lines = Callable[..., Line]
@@ -227,3 +232,40 @@ def test_the_twins_refuse_what_the_apis_refuse(box: Sandbox) -> None:
         ask(weather, **place, start_date="2026-11-01", end_date="2026-12-01", hourly="precipitation").status_code == 400
     )
     assert ask(weather, start_date="2026-11-01", end_date="2026-11-01").json()["error"] is True
+
+
+def rates_of(told: Iterator[dict[str, str]]) -> list[tuple[date, str, Decimal]]:
+    """The truth as rows, in order."""
+    return sorted((date.fromisoformat(r["rate_date"]), r["currency"], Decimal(r["rate"])) for r in told)
+
+
+@pytest.mark.parametrize("endpoint", ["rates", "history"])
+def test_reference_rates_are_rows_of_a_day_and_a_currency(line: Lines, box: Sandbox, endpoint: str) -> None:
+    bank = line("ecb")
+
+    bring(bank, endpoint)
+
+    found = rows(bank, f"SELECT rate_date, currency, rate FROM ecb.{endpoint} ORDER BY ALL")  # noqa: S608 -- ours
+    assert found == rates_of(box.truth("ecb", endpoint))
+    assert {row[0].weekday() for row in found} == {0, 1, 2, 3, 4}
+    assert verdict(bank, endpoint) == "complete"
+
+
+def test_rates_that_have_left_the_last_90_days_stay_in_the_table(line: Lines, box: Sandbox) -> None:
+    bank = line("ecb")
+    bring(bank, "rates")
+    before = set(rows(bank, "SELECT rate_date, currency, rate FROM ecb.rates"))
+    box.advance(30)
+
+    bring(bank, "rates")
+
+    after = set(rows(bank, "SELECT rate_date, currency, rate FROM ecb.rates"))
+    assert after == before | set(rates_of(box.truth("ecb", "rates")))
+    assert len(after) > len(before)
+
+
+def test_a_page_that_is_no_file_of_rates_is_a_failure_that_says_so(line: Lines) -> None:
+    bank = line("ecb", "endpoints: {rates: {path: /nothing.xml}}\n")
+
+    with pytest.raises(RequestFailed, match="HTTP 404"):
+        bring(bank, "rates")
