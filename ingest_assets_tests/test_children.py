@@ -68,7 +68,13 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         parts = urlsplit(self.path)
-        status, body = self.server.shop.answer(parts.path, dict(parse_qsl(parts.query)))
+        self._answer(parts.path, dict(parse_qsl(parts.query)))
+
+    def do_POST(self):
+        self._answer(self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+    def _answer(self, path, query):
+        status, body = self.server.shop.answer(path, query)
         text = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
@@ -150,7 +156,7 @@ def test_a_parent_that_fails_leaves_the_others_and_the_next_run_asks_for_it_alon
     second = fetched(line)
 
     assert first.manifest.ended.verdict == "incomplete"
-    assert "2 of 6 parts failed" in first.manifest.ended.reason
+    assert "2 of 6 requests for parents failed" in first.manifest.ended.reason
     assert "c2 (" in first.manifest.ended.reason
     assert left == [one for one in everything(shop) if one[:2] not in {"c2", "c4"}]
     assert shop.parents_asked() == {"c2", "c4"}
@@ -199,7 +205,7 @@ def test_a_table_that_is_replaced_waits_for_all_parents_and_goes_on_with_those_t
     line = line_of(invoices={**INVOICES, "write": "replace"})
     fetched(line)
     shop.failing, shop.invoices["c0"] = {"c2"}, ["c0-9"]
-    with pytest.raises(WalkIncomplete, match="1 of 6 parts failed"):
+    with pytest.raises(WalkIncomplete, match="1 of 6 requests for parents failed"):
         line.fetch("invoices", None)
     line.load("invoices", None)
     before = rows(line)
@@ -464,8 +470,85 @@ def test_two_thousand_parents_of_which_one_in_a_hundred_fails(shop, line_of):
     fetched(line)
 
     assert first.manifest.ended.verdict == "incomplete"
-    assert f"{len(failed)} of {count:,} parts failed" in first.manifest.ended.reason
+    assert f"{len(failed)} of {count:,} requests for parents failed" in first.manifest.ended.reason
     assert left == 3 * (count - len(failed))
     assert shop.parents_asked() == failed
     assert rows(line) == everything(shop)
     assert threading.active_count() < 10
+
+
+class Batches:
+    """Deals by id, several a request: in the query, joined, or in a body as a list; `unknown` are left out."""
+
+    def __init__(self, shop):
+        self.unknown, self.refused, self.asked = set(), set(), []
+        shop.answer, self._former, self.shop = self.answer, shop.answer, shop
+
+    def answer(self, path, query):
+        if path == "/customers":
+            return self._former(path, query)
+        ids = [one["id"] for one in query["inputs"]] if "inputs" in query else query["ids"].split(",")
+        self.asked.append(ids)
+        if self.refused & set(ids):
+            return 400, {}
+        return 200, {"data": [{"id": f"deal-{one}", "of": one} for one in ids if one not in self.unknown]}
+
+
+BATCHES = {"path": "/deals", "records": "data", "primary_key": "id", "at_once": 1}
+IN_QUERY = {**BATCHES, "params": {"ids": "{customers.id}"}, "parents": {"batch": 4, "answers": "of"}}
+IN_BODY = {
+    **BATCHES,
+    "method": "POST",
+    "body": {"inputs": [{"id": "{customers.id}"}], "properties": ["name"]},
+    "parents": {"batch": 4, "answers": "of"},
+}
+
+
+@pytest.mark.parametrize("endpoint", [IN_QUERY, IN_BODY])
+def test_several_parents_are_asked_for_in_one_request(shop, line_of, endpoint):
+    deals = Batches(shop)
+    line = line_of(deals=endpoint)
+
+    snapshot = fetched(line, "deals")
+
+    assert deals.asked == [["c0", "c1", "c2", "c3"], ["c4", "c5"]]
+    assert snapshot.manifest.ended.verdict == "complete"
+    assert rows(line, "SELECT id FROM shop.deals ORDER BY 1") == [f"deal-c{n}" for n in range(6)]
+
+
+def test_parents_that_the_answers_leave_out_are_named(shop, line_of):
+    deals = Batches(shop)
+    deals.unknown = {"c1", "c3"}
+    line = line_of(deals=IN_QUERY)
+
+    snapshot = fetched(line, "deals")
+
+    assert snapshot.manifest.ended.verdict == "incomplete"
+    assert (
+        "2 of 4 that were asked for in one request are not among the answers: c1, c3" in snapshot.manifest.ended.reason
+    )
+    assert len(rows(line, "SELECT id FROM shop.deals")) == 4
+
+
+def test_after_a_batch_that_failed_the_next_run_asks_for_its_parents_alone(shop, line_of):
+    deals = Batches(shop)
+    deals.refused = {"c5"}
+    line = line_of(deals=IN_QUERY)
+    fetched(line, "deals")
+    deals.refused, deals.asked = set(), []
+
+    fetched(line, "deals")
+
+    assert deals.asked == [["c4", "c5"]]
+    assert len(rows(line, "SELECT id FROM shop.deals")) == 6
+
+
+def test_a_value_that_holds_the_separator_is_refused_before_anything_is_asked(shop, line_of):
+    deals = Batches(shop)
+    shop.customers.append({"id": "a,b"})
+    line = line_of(deals=IN_QUERY)
+
+    with pytest.raises(ConfigError, match="hold the separator ','"):
+        line.fetch("deals", None)
+
+    assert deals.asked == []

@@ -145,3 +145,16 @@ def test_the_example_of_the_page_on_children_loads() -> None:
     source = Source.model_validate({"name": "shop", **yaml.safe_load(example)})
 
     assert source.endpoints["invoices"].parent == "customers"
+
+
+def test_the_readmes_example_of_children_loads() -> None:
+    readme = (DOCS.parent / "README.md").read_text()
+    example = next(text for text in re.findall(r"```yaml\n(.*?)```", readme, re.DOTALL) if "{customers.id}" in text)
+    customers = {"path": "/customers", "primary_key": "id"}
+
+    source = Source.model_validate(
+        {"name": "shop", "base_url": "https://shop.example"}
+        | {"endpoints": {"customers": customers, **yaml.safe_load(example)}}
+    )
+
+    assert (source.endpoints["invoices"].parent, source.endpoints["invoices"].at_once) == ("customers", 8)

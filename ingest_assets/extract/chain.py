@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ingest_assets.errors import CursorExpired, RequestFailed, WalkIncomplete
-from ingest_assets.extract import cap, newest
+from ingest_assets.extract import batches, cap, newest
 from ingest_assets.extract.ending import check_empty, ended
 from ingest_assets.extract.expected import check_pages, check_total, expected
 from ingest_assets.extract.request import Part, Walk, first_request
@@ -60,6 +60,7 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
         return End(reason, Expected(0), 0, walk.position)
     if reason == newest.REASON:  # what the API counts is more than what it was asked for
         return End(reason, None, trail.received, more=tuple(trail.cut))
+    batches.check(walk, trail.notes)
     check_total(walk, trail.first, trail.received)
     check_pages(walk, trail.first, trail.last)
     told = expected(walk, trail.first, trail.last, trail.received)

@@ -6,9 +6,11 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from ingest_assets.errors import ConfigError
 from ingest_assets.extract.request import Part, Walk, fingerprint, first_request
 from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Source
+from ingest_assets.source.parents import named_fields
 
 
 def parts(
@@ -20,6 +22,8 @@ def parts(
 ) -> list[Part]:
     """A part for each parent, given as its columns: each goes on where its own feed ended, or at `since`."""
     endpoint, found = source.endpoints[name], list[Part]()
+    if endpoint.parents.batch > 1:
+        return batches(source, name, [parent[endpoint.parent_key[0]] for parent in parents])
     columns = {column.from_parent for column in endpoint.columns.values() if column.from_parent is not None}
     for parent in parents:
         key = key_of([parent[field] for field in endpoint.parent_key])
@@ -27,6 +31,21 @@ def parts(
         told = {field: value for field, value in parent.items() if field in columns}
         found.append(Part(key, values, parent=told, position=since or positions.get(key)))
     return found
+
+
+def batches(source: Source, name: str, values: list[str]) -> list[Part]:
+    """A part for as many parents as one request asks for. Raises ConfigError where they could not be told apart."""
+    endpoint = source.endpoints[name]
+    told, field = endpoint.parents, endpoint.parent_key[0]
+    in_text = field in named_fields(endpoint.path, endpoint.params, endpoint.headers).get(endpoint.parent or "", ())
+    if in_text and (wrong := [value for value in values if told.separator in value]):
+        raise ConfigError(
+            f"{source.name}.{name}: parents: {len(wrong)} values of {endpoint.parent}.{field} hold the separator "
+            f"{told.separator!r} of a batch: say another, or batch: 1"
+        )
+    some = [tuple(values[at : at + told.batch]) for at in range(0, len(values), told.batch)]
+    named = f"{endpoint.parent}.{field}"
+    return [Part(json.dumps(one, ensure_ascii=False), {named: told.separator.join(one)}, batch=one) for one in some]
 
 
 def key_of(values: list[str]) -> str:
@@ -62,5 +81,9 @@ def completing(walk: Walk, newest: Snapshot | None, now: datetime) -> Walk:
     if not any(end.problem is not None for end in newest.parts):
         return walk
     done = {end.key for end in newest.parts if end.problem is None}
+    if walk.endpoint.parents.batch > 1:
+        there = {value for key in done for value in json.loads(key)}
+        values = [value for part in walk.parts or () for value in part.batch if value not in there]
+        return replace(walk, parts=tuple(batches(walk.source, walk.name, values)), completes=newest.fetch)
     left = tuple(part for part in walk.parts or () if part.key not in done)
     return replace(walk, parts=left, completes=newest.fetch)

@@ -12,7 +12,7 @@ from ingest_assets.errors import (
     TransientFailure,
     WalkIncomplete,
 )
-from ingest_assets.extract.request import Walk
+from ingest_assets.extract.request import Walk, shown
 
 _NAMED = 5
 _QUOTED_CHARACTERS = 300
@@ -48,7 +48,7 @@ class Failures:
         """A part failed; raises that again where it is no matter of that part: the API is down, or refuses all."""
         self.count += 1
         if len(self._named) < _NAMED:
-            self._named.append(f"{key} ({str(error)[:_QUOTED_CHARACTERS]})")
+            self._named.append(f"{shown(key)} ({str(error)[:_QUOTED_CHARACTERS]})")
         self._passing = self._passing + 1 if isinstance(error, TransientFailure) else 0
         if self._passing >= _PASSING_IN_A_ROW or (not self.well and self.count >= _BEFORE_ANY_SUCCEEDED):
             raise error
@@ -59,6 +59,6 @@ class Failures:
             return
         walk, more = self._walk, f", and {self.count - len(self._named):,} more" if self.count > _NAMED else ""
         raise PartsFailed(
-            f"{walk.label}: {self.count:,} of {self.count + self.well:,} parts failed, and the others are there: "
-            f"{'; '.join(self._named)}{more}. Next: ingest run {walk.source.name}.{walk.name}; it asks for these only"
+            f"{walk.label}: {self.count:,} of {self.count + self.well:,} requests for parents failed, and what the "
+            f"others have is stored: {'; '.join(self._named)}{more}. The next run asks for these only"
         )

@@ -135,4 +135,5 @@ def _from_json(told: Mapping[str, Any]) -> Part:
         None if told["of"] is None else Of(**told["of"]),
         told["parent"],
         told["position"],
+        tuple(told["batch"]),
     )

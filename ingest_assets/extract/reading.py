@@ -1,7 +1,8 @@
 """A stored page read to its end: what the walk, the feed and the next fetch need to know of it."""
 
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -9,7 +10,6 @@ import xxhash
 
 from ingest_assets.errors import ConfigError, WalkIncomplete
 from ingest_assets.extract.cut_lists import Cuts
-from ingest_assets.extract.newest import Seen
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, dig
@@ -38,14 +38,26 @@ def page_of(entry: IndexEntry) -> Page:
     )
 
 
+class Watching(Protocol):
+    """Sees all records of a page."""
+
+    def add_all(self, records: Iterable[bytes | memoryview]) -> None:
+        """Some of them, in their order."""
+
+
 def read_through(
-    walk: Walk, decoded: Decoded, latest: datetime, kept_out: Forgotten, seen: Seen | None, cut: Cuts | None
+    walk: Walk,
+    decoded: Decoded,
+    latest: datetime,
+    kept_out: Forgotten,
+    watching: Sequence[Watching],
+    cut: Cuts | None,
 ) -> tuple[str | None, str, dict[int, bytes]]:
     """A page read to its end: the greatest time of its records where the feed goes on by it, and a hash of them.
 
     With the records that are to be kept out, by position. The hash leaves the envelope out: a cursor that changes must
-    not hide that the same records come again. `seen` notes their times, and `cut` the lists
-    in them that came cut.
+    not hide that the same records come again. All who are `watching` see
+    the records, and `cut` notes the lists in them that came cut.
     """
     feed = walk.endpoint.feed
     path = feed.position if feed is not None else None
@@ -55,8 +67,8 @@ def read_through(
         told.update(block.text)
         if path is not None:
             times += filter(None, (_moment(walk, path, record) for record in block.records()))
-        if seen is not None:
-            seen.add_all(block.records())
+        for one in watching:
+            one.add_all(block.records())
         if cut is not None:
             cut.add_all(block)
         if kept_out.rules:

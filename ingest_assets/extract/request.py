@@ -17,6 +17,9 @@ from ingest_assets.partitions import Slice
 from ingest_assets.periods import written
 from ingest_assets.source import PLACEHOLDER, Count, Endpoint, Feed, Source, Window
 
+_LONGEST_KEY = 60
+_BETWEEN = ",;+"  # what may stand in a path as it is (RFC 3986 §3.3)
+
 
 @dataclass(frozen=True)
 class Of:
@@ -34,7 +37,7 @@ class Part:
     `values` stand for placeholders beside those of the partition, `bounds` are a piece of the partition's own.
     `request` is its first one, where that is not made of what the source file says. `of` is the nested list that it
     reads, where it is one. `parent` is what its records take of their parent, by column; `position` is where its own
-    feed ended.
+    feed ended. `batch` are the values of several parents, where one request asks for all of them.
     """
 
     key: str
@@ -44,6 +47,7 @@ class Part:
     of: Of | None = None
     parent: Mapping[str, str] = field(default_factory=dict)
     position: str | None = None
+    batch: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,7 +100,12 @@ class Walk:
     def label(self) -> str:
         """How messages name it: source.endpoint, the partition in brackets, and the part of it."""
         partition = f"[{self.partition}]" if self.partition is not None else ""
-        return f"{self.source.name}.{self.name}{partition}" + (f", part {self.part.key}" if self.part else "")
+        return f"{self.source.name}.{self.name}{partition}" + (f", part {shown(self.part.key)}" if self.part else "")
+
+
+def shown(key: str) -> str:
+    """A part's key as messages have it: that of a batch is long."""
+    return key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}…"
 
 
 def first_request(walk: Walk) -> PageRequest:
@@ -121,7 +130,7 @@ def _asked(walk: Walk, told: Endpoint | Count) -> PageRequest:
         url=f"{base}/{path}" if path else base,
         method=told.method,
         headers=headers_of(walk, told.headers),
-        body=filled(told.body, values),
+        body=filled(_repeated(told.body, walk), values),
         body_as=told.body_as,
     )
     if request.method == "POST" and request.body is not None and request.body_as == "form":
@@ -129,11 +138,28 @@ def _asked(walk: Walk, told: Endpoint | Count) -> PageRequest:
     return replace(request, params=tuple(params.items()))
 
 
+def _repeated(part: Any, walk: Walk) -> Any:
+    """What is sent as a body, the element of a list that names the field of a batch once for each of its parents."""
+    if walk.part is None or not walk.part.batch:
+        return part
+    name = f"{walk.endpoint.parent}.{walk.endpoint.parent_key[0]}"
+    if isinstance(part, Mapping):
+        return {key: _repeated(inner, walk) for key, inner in part.items()}
+    if not isinstance(part, list | tuple):
+        return part
+    elements = list[Any]()
+    for inner in part:
+        named = f"{{{name}}}" in str(inner)
+        elements += [filled(inner, {name: value}) for value in walk.part.batch] if named else [_repeated(inner, walk)]
+    return elements
+
+
 def _in_path(walk: Walk, name: str, value: str) -> str:
     """A value as a part of a path; RequestFailed for one that would lead to another path."""
     if value in ("", ".", "..") and "." in name:
         raise RequestFailed(f"{walk.label}: {{{name}}} is {value!r}, which is no part of a path")
-    return quote(value, safe=":")
+    between = walk.endpoint.parents.separator if walk.part is not None and walk.part.batch else ""
+    return quote(value, safe=":" + (between if between in _BETWEEN else ""))
 
 
 def fingerprint(walk: Walk, first: PageRequest) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
+from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.cut_lists import CUT, cuts
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.reading import headers_kept, read_through
@@ -43,10 +44,11 @@ class Storing:
             with begin() as writer:
                 for chunk in response.chunks():
                     writer.write(chunk)
-                times, cut = seen(walk), cuts(walk)
+                times, whose, cut = seen(walk), answered(walk), cuts(walk)
+                watching = [one for one in (times, whose) if one is not None]
                 with writer.read() as body:
                     decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
-                    position, told, gone = read_through(walk, decoded, self.started, kept_out, times, cut)
+                    position, told, gone = read_through(walk, decoded, self.started, kept_out, watching, cut)
                 response.learn(decoded.envelope)
                 if gone:
                     writer.redact(marked(list(gone.values())))
@@ -57,6 +59,7 @@ class Storing:
                     "position": position,
                     "told": told,
                     **({} if times is None else {"times": times.told()}),
+                    **({} if whose is None else {ANSWERED: whose.told()}),
                     **({} if cut is None else {CUT: cut.found}),
                     **_of_part(walk, decoded.records),
                     **({"parent": dict(walk.part.parent)} if walk.part is not None and walk.part.parent else {}),

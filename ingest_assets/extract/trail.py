@@ -1,11 +1,13 @@
 """The pages of a walk so far: what they add up to, what comes after the last one, and whether it goes in circles."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.batches import ANSWERED
 from ingest_assets.extract.cut_lists import parts
 from ingest_assets.extract.newest import REASON, Order
 from ingest_assets.extract.reading import page_of
@@ -19,7 +21,7 @@ class Trail:
     """The pages of a walk so far, counted; a request or page that comes again means that it goes in circles.
 
     `received` leaves out what came twice because a page was asked for again after a rest. `latest` is the greatest
-    time of their records, where a feed goes on by it.
+    time of their records, where a feed goes on by it. `notes` are those of a batch of parents.
     """
 
     def __init__(self, walk: Walk) -> None:
@@ -31,6 +33,7 @@ class Trail:
         self._fullest = 0
         self.order = Order(walk)
         self.cut = list[Part]()
+        self.notes = list[Mapping[str, Any]]()
         self._asked = Seen()
         self._told = Seen()
 
@@ -66,6 +69,7 @@ class Trail:
             page = replace(page, before=self.received, fullest=self._fullest)
         self._check_circle(page, entry.note["told"])
         self.cut += parts(self.walk, entry)
+        self.notes += [entry.note] if ANSWERED in entry.note else []
         self.order.add(page.number, page.records, entry.note.get("times"), again=again)
         self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
         self.received, self._fullest = page.before + page.records, max(page.fullest, page.records)

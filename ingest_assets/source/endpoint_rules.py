@@ -348,6 +348,25 @@ def _parent_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     if endpoint.count is not None and named_fields(endpoint.count.path, endpoint.count.params, endpoint.count.body):
         yield ("count",), "a count is asked for once a fetch, so it can name no parent: use `total` instead"
     yield from _from_parent_problems(endpoint)
+    yield from _batch_problems(endpoint)
+
+
+def _batch_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    told = endpoint.parents
+    if told.batch == 1:
+        if told.answers is not None:
+            yield ("parents", "answers"), "answers is for batches: one parent a request needs nothing to tell it by"
+        return
+    place = ("parents", "batch")
+    if len(endpoint.parent_key) > 1:
+        yield place, f"a batch is of one field, and the request names {', '.join(endpoint.parent_key)}"
+    if endpoint.cut_lists or (endpoint.window is not None and (endpoint.window.pieces > 1 or endpoint.window.cap)):
+        yield place, "a batch goes with neither pieces, cap nor cut_lists: ask for one parent a request"
+    if endpoint.feed is not None:
+        yield place, "a feed goes on parent by parent, so one request cannot ask for several"
+    for name, column in endpoint.columns.items():
+        if column.from_parent is not None:
+            yield ("columns", name, "from_parent"), "a page of a batch is of several parents: take it from the record"
 
 
 def _from_parent_problems(endpoint: "Endpoint") -> Iterator[Problem]:

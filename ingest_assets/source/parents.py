@@ -22,6 +22,18 @@ class Parents(Model):
         default_factory=dict,
         description="only parents whose columns hold this: a value, one of a list of values, or {above: 0}",
     )
+    batch: int = Field(
+        1,
+        ge=1,
+        le=1000,
+        description="how many parents one request asks for: their values joined by `separator`; in a body, the element "
+        "of a list that names the field stands there once for each",
+    )
+    separator: str = Field(",", min_length=1, description="with batch: what is between the values in path and params")
+    answers: str | None = Field(
+        None,
+        description="with batch: where a record tells its parent's value: parents without one are a failure then",
+    )
     gone: tuple[int, ...] = Field(
         (), description="statuses that say of a parent's first page that it has no children, such as 404"
     )

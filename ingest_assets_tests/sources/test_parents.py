@@ -59,6 +59,28 @@ def test_parents_are_loaded_before_their_children_and_these_before_theirs():
             r"500 is no refusal of one parent",
         ),
         (
+            {"customers": CUSTOMERS, "invoices": {**INVOICES, "parents": {"answers": "of"}}},
+            r"answers is for batches",
+        ),
+        (
+            {
+                "customers": CUSTOMERS,
+                "invoices": {**INVOICES, "path": "/{customers.id}/{customers.shop}", "parents": {"batch": 2}},
+            },
+            r"a batch is of one field, and the request names id, shop",
+        ),
+        (
+            {
+                "customers": CUSTOMERS,
+                "invoices": {
+                    **INVOICES,
+                    "parents": {"batch": 2},
+                    "columns": {"c": {"type": "varchar", "from_parent": "id"}},
+                },
+            },
+            r"a page of a batch is of several parents",
+        ),
+        (
             {"customers": CUSTOMERS, "invoices": {**INVOICES, "base_url": "https://{customers.host}"}},
             r"\{customers.host\} is replaced by nothing",
         ),
