@@ -172,7 +172,7 @@ def test_what_is_stored_stays_whole_where_the_file_no_longer_names_the_list(lab,
     assert tables(line) == before
 
 
-@pytest.mark.parametrize("at", range(2, 8))
+@pytest.mark.parametrize("at", [2, 4, 7])
 def test_a_walk_that_died_in_a_nested_list_goes_on_there(lab, api, answer, at):
     api.answer = api_of = Invoices(answer, [5, 3], inside=1, size=1)
     api_of.down = {at}

@@ -170,7 +170,7 @@ def test_what_is_outside_of_a_window_is_filtered_and_all_days_together_have_all(
     assert [inserted for _, inserted, _ in accounts] == [len(of_day(pages, day)) for day in (0, 1, 2)]
 
 
-@settings(max_examples=300 if LONG else 20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300 if LONG else 10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     hours=st.lists(st.integers(0, 71), max_size=20),
     sizes=st.lists(st.integers(1, 4), min_size=20, max_size=20),
@@ -194,7 +194,7 @@ def test_whatever_the_times_and_pages_are_nothing_of_the_window_is_lost(lab_of, 
     assert set(of_day(told, day)) <= set(found)
 
 
-@settings(max_examples=300 if LONG else 20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300 if LONG else 10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hours=st.lists(st.integers(0, 71), max_size=20), size=st.integers(1, 4), day=st.integers(0, 2))
 def test_oldest_first_loses_nothing_either(lab_of, api, hours, size, day):
     hours = sorted(hours)

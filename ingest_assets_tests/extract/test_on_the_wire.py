@@ -1,6 +1,7 @@
 """What an API told to be sent back arrives there as it was, byte by byte, wherever it goes."""
 
 import json
+import os
 import tempfile
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, unquote_to_bytes, urlsplit
@@ -13,7 +14,11 @@ from ingest_assets.errors import RequestFailed, WalkIncomplete
 
 ODD = ["0", "&=+%/", "a%2Fb%3D", "?#;:@", "é€😀", " ", '"\\', "..x", "=", "%", "+ +", "null", "{page}"]
 NAMED = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8) | st.sampled_from(ODD)
-FAST = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FAST = settings(
+    max_examples=200 if "INGEST_LONG" in os.environ else 8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 def by_query(target, headers, body):
