@@ -160,8 +160,8 @@ def _salesforce(headers: Mapping[str, str], _now: datetime) -> Iterator[Allowanc
 
 
 def _meta(headers: Mapping[str, str], _now: datetime) -> Iterator[Allowance]:
-    for name in ("x-app-usage", "x-ad-account-usage", "x-fb-ads-insights-throttle", "x-business-use-case-usage"):
-        told = _json(headers.get(name, ""))
+    for name in _META.intersection(headers):
+        told = _json(headers[name])
         parts = [told] if name != "x-business-use-case-usage" else _parts(told)
         used = [_plain(part.get(key)) for part in parts for key in _META_PERCENTS]
         known = [percent for percent in used if percent is not None]
@@ -172,6 +172,7 @@ def _meta(headers: Mapping[str, str], _now: datetime) -> Iterator[Allowance]:
 
 
 _WORDS = ("limit", "usage", "throttle")
+_META = {"x-app-usage", "x-ad-account-usage", "x-fb-ads-insights-throttle", "x-business-use-case-usage"}
 _META_PERCENTS = ("call_count", "total_cputime", "total_time", "acc_id_util_pct", "app_id_util_pct")
 _HUBSPOT_PARTS = (
     *("max", "remaining", "interval-milliseconds", "secondly", "secondly-remaining", "daily", "daily-remaining"),

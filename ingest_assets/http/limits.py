@@ -213,7 +213,7 @@ class Limiter:
     def _wait(self, here: Slots, ask: Ask) -> tuple[float, str]:
         waits = [(here.state.held_back_until - here.now, "held back by the API")]
         if self._learns:
-            learned = here.pace.wait(self._endpoint, here.now)
+            learned = here.pace.wait(self._endpoint, here.now, here.flying)
             left = self.max_wait_seconds - (here.now - ask.asked)
             waits.append((min(learned.seconds, left) if learned.spread else learned.seconds, learned.why))
             ask.queued = learned.seconds <= 0  # others use another allowance, and need not wait behind it

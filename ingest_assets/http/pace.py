@@ -3,9 +3,9 @@
     left   all ──────────── a quarter ──────────────── nothing
            no wait          spread, and ever slower    a wait, until there is more
 
-And an API whose answers take longer than usual is asked as much later as they take longer: of many requests at once, or
-of many processes, in the end as one would. All of this adds waits to
-those of the source file, and takes none away. What was learned lies in the file of the limit, for all processes.
+And of an API whose answers take longer than usual fewer requests are under way at once, in the end one. All of this
+adds waits to those of the source file, and takes none away. What was learned lies in the file of the limit, for all
+processes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,6 +25,8 @@ _MOST_NAMES = 20
 # Answers: so many tell what is usual, and it is slow that takes twice as long, and at least so much longer.
 _USUAL_AFTER, _SLOWER, _SLOWER_SECONDS = 5, 2.0, 0.25
 _LONGEST_SLOW_SECONDS = 10.0
+# More would cost answers of a server that is well and has a queue; this empties it.
+_ASKED_SLOWER = 1.2
 _STALE_SECONDS = 60.0
 _NEWEST_PART, _USUAL_GROWS = 0.3, 1.02
 
@@ -109,10 +111,10 @@ class Pace:
     took: dict[str, list[float]] = field(default_factory=dict)
     costs: dict[str, int] = field(default_factory=dict)
 
-    def wait(self, endpoint: str, now: float) -> Wait:
-        """The wait of a request that might go now: the longest that something asks for."""
+    def wait(self, endpoint: str, now: float, flying: int) -> Wait:
+        """The wait of a request that might go beside so many others: the longest that something asks for."""
         waits = [one.wait(now) for one in self._of(endpoint)]
-        return max([*waits, self._slow(endpoint, now)], key=lambda wait: wait.seconds)
+        return max([*waits, self._slow(endpoint, now, flying)], key=lambda wait: wait.seconds)
 
     def granted(self, endpoint: str, now: float) -> None:
         """A request goes, and takes its part."""
@@ -165,12 +167,17 @@ class Pace:
             return None
         return f"{max(0, int(scarcest.at(now)))} of {int(scarcest.limit)} ({scarcest.name})"
 
-    def _slow(self, endpoint: str, now: float) -> Wait:
+    def _slow(self, endpoint: str, now: float, flying: int) -> Wait:
+        """A wait that lets fewer be under way at once, and at least one: what they get through a second stays.
+
+        So many that take so long are so many answers a second (Little's law); to ask somewhat more slowly than that
+        empties the server's queue, if the time is spent there.
+        """
         usual, lately, count, at, last = self.took.get(endpoint, [0.0, 0.0, 0, now, now])
         is_slow = lately > max(_SLOWER * usual, usual + _SLOWER_SECONDS)
         if count < _USUAL_AFTER or now - at > _STALE_SECONDS or not is_slow:
             return Wait(0.0)
-        interval = min(lately - _SLOWER * usual, _LONGEST_SLOW_SECONDS)
+        interval = min(_ASKED_SLOWER * lately / (flying + 1), lately, _LONGEST_SLOW_SECONDS)
         return Wait(last + interval - now, f"answers take {lately:.1f} s, usually {usual:.1f} s")
 
     def _of(self, endpoint: str) -> list[_Left]:

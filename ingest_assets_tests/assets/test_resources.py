@@ -82,18 +82,6 @@ def test_the_launchpad_can_slow_a_run_down(lab, shop):
     assert lab.told(lab.raw(), "2026-01-02")["waited for the limit (s)"] > 0.1
 
 
-def test_endpoints_of_a_bucket_share_its_limit(lab, shop):
-    """Without it, one would wait for no other: each has a limit of its own."""
-    lab.text = lab.text.replace("max_wait: PT0.1S", "buckets: {read: {requests: 1, per: PT1S}}").replace(
-        "path: /orders", "path: /orders\n    bucket: read"
-    )
-
-    lab.run(FIRST, "2026-01-02")
-
-    first, second = shop.times
-    assert second - first >= 1
-
-
 def test_the_launchpad_can_name_another_variable_for_a_secret(lab, monkeypatch):
     monkeypatch.setenv("OTHER_TOKEN", "tok-5ecret-0f-the-shop")
     monkeypatch.setenv("SHOP_TOKEN", "no-longer-good")

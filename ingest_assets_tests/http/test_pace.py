@@ -1,5 +1,6 @@
 """A walk slows before it is stopped: what is left is spread, by all processes together, and it always goes on."""
 
+import heapq
 import json
 import os
 
@@ -11,6 +12,7 @@ from ingest_assets.errors import NotBefore
 from ingest_assets.http.auth import Bearer
 from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
+from ingest_assets.http.pace import Pace
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.place import Place
 from ingest_assets.http.rates import PointLimit, RateLimit
@@ -259,25 +261,51 @@ def test_a_query_waits_until_the_bucket_holds_what_it_needs(tmp_path, clock):
         assert 9 <= sum(clock.slept) < 9.2
 
 
-def test_an_api_that_takes_longer_than_usual_is_asked_later_and_soon_as_ever(tmp_path, clock):
-    limiter, waited = learning(tmp_path, clock), {}
+def answered(walkers, workers, service, seconds=60.0, trouble=None):
+    """When a server of so many workers answered those who ask again at once; `trouble` times as long from 60 s on."""
+    pace, now, free, flying, times = Pace(), 0.0, [0.0] * workers, 0, []
+    ahead = [(0.0, walker, "ask", 0.0) for walker in range(walkers)]
+    while ahead and ahead[0][0] < seconds:
+        now, walker, what, begun = heapq.heappop(ahead)
+        if what == "answer":
+            flying -= 1
+            times.append(now)
+            pace.answered("x", [], now, flying, now - begun)
+        wait = pace.wait("x", now, flying).seconds
+        if wait > 0:
+            heapq.heappush(ahead, (now + wait + 0.001, walker, "ask", 0.0))
+            continue
+        pace.granted("x", now)
+        flying += 1
+        takes = service * (trouble if trouble is not None and now >= 60 else 1)
+        done = max(now, free[0]) + takes
+        heapq.heapreplace(free, done)
+        heapq.heappush(ahead, (done, walker, "answer", now))
+    return times
 
-    for phase, seconds in (("usual", 0.1), ("slow", 2.0), ("again", 0.1)):
-        before = sum(clock.slept)
-        for _ in range(20):
-            with (
-                limiter.granted() as grant
-            ):  # many are under way at once, so that little time passes from one to the next
-                clock.now += 0.01
-                grant.answered({}, seconds)
-        waited[phase] = sum(clock.slept) - before
 
-    assert waited["usual"] == 0
-    assert 15 < waited["slow"] < 20 * 2
-    assert waited["again"] < waited["slow"] / 2
+@pytest.mark.parametrize(
+    ("walkers", "workers", "service"),
+    [(16, 1, 0.05), (16, 2, 0.2), (8, 8, 0.05), (16, 4, 0.1), (64, 4, 0.1), (1, 1, 0.3), (4, 1, 0.5), (16, 1, 0.5)],
+)
+def test_a_server_that_has_a_queue_gives_as_many_answers_as_it_can(walkers, workers, service):
+    times = answered(walkers, workers, service)
+
+    assert len(times) / 60 > 0.8 * min(walkers, workers) / service
 
 
-def test_what_is_always_slow_is_not_held_back(tmp_path, clock):
+@pytest.mark.parametrize(("walkers", "service", "trouble"), [(8, 0.1, 20), (16, 0.05, 40)])
+def test_of_an_api_that_takes_longer_than_usual_less_is_asked_and_something_always(walkers, service, trouble):
+    times = answered(walkers, walkers, service, seconds=100.0, trouble=trouble)
+
+    before = sum(moment < 60 for moment in times) / 60
+    during = sum(70 < moment < 100 for moment in times) / 30
+    unheeded, of_one = walkers / (service * trouble), 1 / (service * trouble)
+    assert before > 0.95 * walkers / service
+    assert of_one <= during < unheeded / 2
+
+
+def test_what_is_always_slow_becomes_usual(tmp_path, clock):
     limiter, waited = learning(tmp_path, clock), []
 
     for seconds in (0.1,) * 20 + (3.0,) * 250:
