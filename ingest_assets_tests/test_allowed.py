@@ -1,5 +1,6 @@
 """How much an API allows, the whole way: what file and answers say is kept, and every row is there."""
 
+import io
 import itertools
 import time
 from collections.abc import Iterator
@@ -8,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from ingest_assets.commands.check import check
+from ingest_assets.commands.output import Output
 from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
 
 PAGES = {"paginator": {"type": "page", "total_pages": "pages"}}
@@ -118,3 +122,19 @@ def test_a_request_counts_the_cost_that_its_answer_told(api: Api, tmp_path: Path
     times = [asked.at for asked in api.asked]
     assert told == ""
     assert all(later - earlier > 0.4 for earlier, later in itertools.pairwise(times))
+
+
+def test_a_check_does_not_sit_out_a_long_wait(api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INGEST_DATA", str(tmp_path / "data"))
+    api.answer = lambda asked: page_of(asked, 1)
+    source = (
+        Whole(tmp_path, api.url, {**PAGES, "rate_limit": {"requests": 1, "per": timedelta(seconds=200)}}).line().source
+    )
+    printed = io.StringIO()
+    people = Console(file=printed, width=200)
+
+    first, second = (check(source, Output(people, people)) for _ in range(2))
+
+    assert (first, second) == (True, False)
+    assert "limit of 1 requests in 200 s: waits until" in printed.getvalue()
+    assert "longer than the 30 s allowed" in printed.getvalue()

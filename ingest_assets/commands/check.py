@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ingest_assets.partitions import Listed
 from ingest_assets.source import Source, listed
 
 _PATIENCE_SECONDS = 2.0
+_LONGEST_WAIT = timedelta(seconds=30)
 _TYPES = {
     "string": "varchar",
     "int64": "bigint",
@@ -84,9 +85,10 @@ def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, An
 
 
 def _line(source: Source, run: str) -> Line:
-    """The line of a command that somebody waits for: it gives up soon where there is no connection."""
+    """The line of a command that somebody waits for: it gives up soon where there is no connection, or a long wait."""
     line = Api().line(source, run)
-    return replace(line, pace=replace(line.pace, retry_seconds=_PATIENCE_SECONDS))
+    wait = min(line.pace.max_wait, _LONGEST_WAIT)
+    return replace(line, pace=replace(line.pace, retry_seconds=_PATIENCE_SECONDS, max_wait=wait))
 
 
 def _of(partition: str | None) -> str:
