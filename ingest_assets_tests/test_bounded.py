@@ -12,6 +12,7 @@ import pytest
 MOST_MB = 500
 LONG = bool(os.environ.get("INGEST_LONG"))
 ROWS = 1_000_000
+TEXTS = 14_000_000 if LONG else 100_000  # of some 75 bytes each
 BODY_BYTES = 1_000_000_000 if LONG else 200_000_000
 _SOURCE = """
 base_url: "{url}/big"
@@ -22,6 +23,25 @@ endpoints:
     params: {{rows: {rows}}}
     decoder: {{type: jsonl}}
     write: replace
+  csv:
+    path: /csv
+    params: {{rows: {texts}}}
+    decoder: {{type: csv}}
+    write: replace
+    columns:
+      id: {{type: bigint, required: true}}
+      time: {{type: timestamptz, format: unix}}
+      ok: {{type: boolean}}
+  xml:
+    path: /xml
+    params: {{rows: {texts}}}
+    decoder: {{type: xml}}
+    records: events.event
+    write: replace
+    columns:
+      id: {{type: bigint, required: true, path: "@id"}}
+      time: {{type: timestamptz, format: unix}}
+      ok: {{type: boolean}}
   array:
     path: /array
     params: {{bytes: {bytes}, record_bytes: 2000}}
@@ -56,10 +76,10 @@ print(json.dumps({
 """
 
 
-@pytest.mark.parametrize("endpoint", ["flat", "array"])
+@pytest.mark.parametrize("endpoint", ["flat", "array", "csv", "xml"])
 def test_a_million_events_and_a_body_of_a_gigabyte_stay_below_500_mb(here: Any, endpoint: str) -> None:
     file: Path = here.folder / "sources" / "big.yaml"
-    file.write_text(_SOURCE.format(url=here.url, rows=ROWS, bytes=BODY_BYTES))
+    file.write_text(_SOURCE.format(url=here.url, rows=ROWS, bytes=BODY_BYTES, texts=TEXTS))
 
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM, str(here.folder), endpoint],
@@ -75,6 +95,9 @@ def test_a_million_events_and_a_body_of_a_gigabyte_stay_below_500_mb(here: Any, 
     assert told["peak_mb"] < MOST_MB
     if endpoint == "flat":
         assert told["inserted"] == ROWS
+    elif endpoint in ("csv", "xml"):
+        assert told["inserted"] == TEXTS
+        assert told["bytes"] >= TEXTS * 70
     else:
         assert told["bytes"] >= BODY_BYTES * 0.99
         assert told["inserted"] > 0

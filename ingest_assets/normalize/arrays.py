@@ -23,6 +23,7 @@ from ingest_assets.normalize.values import Unfit, arrow_type, json_text
 
 _ZONED = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
 _LOCAL = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$"
+_WHOLE = r"^-?[0-9]{1,18}$"
 _DAY = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}$"
 _NOT_CANONICAL = re.compile(rb"[0-9](?:\.0+(?![0-9])|[eE][-+0-9])|0{40}")
 _MOST_SECONDS = 10**11
@@ -79,6 +80,8 @@ def array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
     kind = column.spec.type
     from_text = column.texts and column.declared is not None
     try:
+        if from_text and kind == "bigint" and (whole := _whole_texts(values)) is not None:
+            return whole
         if from_text and kind in ("boolean", "bigint", "double"):
             return _fitted(column, values)
         if kind in ("boolean", "bigint") or (
@@ -126,10 +129,21 @@ def _times(column: ColumnPlan, values: Sequence[Any]) -> pa.Array | None:
     return texts.cast(kind)
 
 
-def _epochs(values: Sequence[Any], kind: pa.DataType, micros: int) -> pa.Array | None:
-    if not {type(value) for value in values} <= {int, type(None)} or pa.types.is_date(kind):
+def _whole_texts(values: Sequence[str | None]) -> pa.Array | None:
+    """Texts of whole numbers as these, read by Arrow; None where one needs a closer look."""
+    texts = pa.array(values, pa.string())
+    if pc.all(pc.match_substring_regex(texts, _WHOLE)).as_py() is False:
         return None
-    numbers = pa.array(values, pa.int64())
+    return texts.cast(pa.int64())
+
+
+def _epochs(values: Sequence[Any], kind: pa.DataType, micros: int) -> pa.Array | None:
+    kinds = {type(value) for value in values} - {type(None)}
+    if pa.types.is_date(kind) or not (kinds <= {int} or kinds <= {str}):
+        return None
+    numbers = _whole_texts(values) if kinds == {str} else pa.array(values, pa.int64())
+    if numbers is None:
+        return None
     limits = pc.min_max(numbers).as_py()
     if max(abs(limits["min"] or 0), abs(limits["max"] or 0)) * micros > _MOST_SECONDS * 1_000_000:
         return None

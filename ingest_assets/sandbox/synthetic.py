@@ -1,6 +1,7 @@
 """Endpoints of no vendor: for sizes, for next links, for GraphQL, and one that gives secrets back.
 
 /big/flat?rows=N                       JSONL of flat events
+/big/csv?rows=N, /big/xml?rows=N       the same events as CSV and as XML
 /big/array?bytes=N&record_bytes=M      one JSON body of about N bytes
 /links/v1/items?page=2[&relative=1][&next_origin=http://…]
 /graphql                               items(first, after) { nodes { … } pageInfo { … } }
@@ -8,6 +9,7 @@
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +19,8 @@ from ingest_assets.sandbox.credentials import ECHO_KEY, STRIPE_KEY
 
 PREFIXES = ("/big/", "/links/", "/graphql", "/echo/")
 CHUNK_BYTES = 256 * 1024
+_CSV_ROW = '{n},"event, or {n}",u-{who},{time},true,"a note of two lines:\r\nNA"\r\n'
+_XML_ROW = '<event id="{n}"><name>event, or {n}</name><user id="u-{who}"/><time>{time}</time><ok>true</ok></event>'
 ITEMS: tuple[dict[str, Any], ...] = tuple(
     {
         "id": f"item-{number:03d}",
@@ -43,6 +47,8 @@ def answer(asked: Asked) -> Answer:
     """What these endpoints answer, by path."""
     pages = {
         "/big/flat": _flat,
+        "/big/csv": _csv,
+        "/big/xml": _xml,
         "/big/array": _array,
         "/links/v1/items": _links,
         "/graphql": _graphql,
@@ -72,6 +78,22 @@ def flat_rows(rows: int) -> Iterator[bytes]:
                 for n in range(begin, min(begin + 1000, rows))
             ]
         ).encode()
+
+
+def _csv(asked: Asked) -> Answer:
+    rows = _number(asked, "rows", 1000)
+    return Answer(chain([b"id,name,user_id,time,ok,note\r\n"], _written(rows, _CSV_ROW)), media="text/csv")
+
+
+def _xml(asked: Asked) -> Answer:
+    rows = _number(asked, "rows", 1000)
+    return Answer(chain([b"<events>"], _written(rows, _XML_ROW), [b"</events>"]), media="application/xml")
+
+
+def _written(rows: int, form: str) -> Iterator[bytes]:
+    for begin in range(0, rows, 1000):
+        numbers = range(begin, min(begin + 1000, rows))
+        yield "".join([form.format(n=n, who=n % 9973, time=1_760_000_000 + n) for n in numbers]).encode()
 
 
 def _array(asked: Asked) -> Answer:
