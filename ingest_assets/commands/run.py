@@ -129,7 +129,8 @@ def run(
     for failure in found:
         out.console.print(note("✗", str(failure), "red"))
     for source, number in done.later.items():
-        out.console.print(note("!", f"{source}: {number} more runs were not begun: run again after that", "yellow"))
+        more = "1 more run was" if number == 1 else f"{number} more runs were"
+        out.console.print(note("!", f"{source}: {more} not begun: run again after that", "yellow"))
     watcher.interrupts.check()
     failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in found]
     document = {"runs": done.runs, "endpoints": results, "failures": failures, "later": dict(done.later)}

@@ -22,7 +22,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 
 import requests
 
-from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
+from ingest_assets.errors import ConfigError, IngestError, NotBefore, RequestFailed, TransientFailure
 from ingest_assets.http import body
 from ingest_assets.http.auth import Auth, Exchanged, NoAuth
 from ingest_assets.http.auth.kind import Sent
@@ -309,7 +309,7 @@ class Client:
                 credential = self._rotation.next()
                 self._auth, self._limiters = credential.auth, credential.limiters
             limiters = self._limiters if own else ()
-            grants = [self._held.enter_context(limiter.granted(self._before_grant)) for limiter in limiters]
+            grants = [self._held.enter_context(self._granted(limiter, request)) for limiter in limiters]
             if token is None or self._exchange is None or self._exchange.is_fresh(token):
                 self._grants, self._sent_token = grants, token
                 answer = self._guarded(request, own)
@@ -319,6 +319,19 @@ class Client:
         raise TransientFailure(
             f"{self._named(request)}: waiting for the rate limit takes longer than a token lives, {_MOST_TOKENS} times"
         )
+
+    @contextlib.contextmanager
+    def _granted(self, limiter: Limiter, request: PageRequest) -> Iterator[Grant]:
+        """What the limiter grants; a wait that is too long names the request that it is for."""
+        with contextlib.ExitStack() as held:
+            try:
+                grant = held.enter_context(limiter.granted(self._before_grant))
+            except NotBefore as refused:
+                final = NotBefore(f"{self._named(request)}: {refused}", refused.until, refused.wait_seconds)
+            else:
+                yield grant
+                return
+        raise final
 
     def _guarded(self, request: PageRequest, own: bool) -> requests.Response:
         """The answer to a request that is sent now; what comes of it is told to all who ask this API."""

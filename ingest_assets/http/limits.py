@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from ingest_assets.durations import clock as shown
+from ingest_assets.durations import spoken
 from ingest_assets.errors import NotBefore
 from ingest_assets.http import slots
 from ingest_assets.http.allowances import allowances, of_body
@@ -199,7 +200,7 @@ class Limiter:
                     yields = any(one.priority > ask.priority for one in here.state.asks)
                 if waited + seconds > self.max_wait_seconds:
                     until = datetime.fromtimestamp(self._wall() + seconds, UTC)
-                    told = f"waits until {shown(until)}, longer than the {self.max_wait_seconds:.0f} s allowed"
+                    told = f"waits until {shown(until)}, longer than the {spoken(self.max_wait_seconds)} allowed"
                     raise NotBefore(f"{why}: {told}", until, waited + seconds)
                 on_wait(step, why)
                 self._sleep(step)

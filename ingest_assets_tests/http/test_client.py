@@ -291,9 +291,11 @@ def test_what_a_limiter_refuses_is_not_waited_by_trying_again(api, client_for, c
     limiter = Limiter(tmp_path, "key", clock=clock, sleep=clock.sleep, max_wait_seconds=5)
     limiter.push_back(60)
 
-    failed(client_for(api.url, limiters=[limiter]), PageRequest(api.url), TransientFailure)
+    error = failed(client_for(api.url, limiters=[limiter]), PageRequest(f"{api.url}/a"), TransientFailure)
 
     assert (clock.slept, api.asked) == ([], [])
+    assert str(error).startswith(f"GET {api.url}/a: held back by the API: waits until 20")
+    assert str(error).endswith(", longer than the 5 s allowed")
 
 
 def test_all_limiters_have_to_grant_and_their_waits_are_counted(api, client_for, clock, tmp_path):
