@@ -119,6 +119,7 @@ def test_a_cut_body_is_asked_for_again(body, told, problem):
     [
         (b"<!doctype html><title>Sign in</title>", {}, "expected CSV, found HTML or XML, titled 'Sign in'"),
         (b'{"error": "nope"}', {}, "expected CSV, found JSON"),
+        (b"<?xml version='1.0'?>\n<error>no</error>", {}, "expected CSV, found HTML or XML"),
         (b"Too many requests", {}, "found one line of text, 'Too many requests': is it a message"),
         (b"id,name,id\n", {}, "the header names 'id' twice"),
         (b"id;name\n1;x\n", {}, "is one name that holds ';': is that the `delimiter`"),

@@ -123,7 +123,7 @@ class _SeparatedPage(Decoded):
 
     def _split(self, body: BinaryIO, max_record_bytes: int) -> Iterator[Block]:
         stream, start = looked_into(body)
-        if is_page(start):
+        if is_page(start) or (start.lstrip().startswith(b"<") and not self._told.names):
             raise not_records(start, self._told.type.upper())
         if not start:
             self._refuse_empty()
