@@ -35,7 +35,7 @@ class Block:
             return [line for line in map(trimmed, self.text.split(b"\n")) if line]
         try:
             return [memoryview(raw) for raw in raw_list.decode(self.text)]
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, RecursionError):
             return [record.strip(SPACE) for record in split_array(self.text)]
 
 

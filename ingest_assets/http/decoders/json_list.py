@@ -57,7 +57,7 @@ def _split_small(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.R
             part = raw_object.decode(part)[key]
         alone = selector.single == "record" and bytes(memoryview(part)[:1]) == b"{"
         records = [part] if alone else raw_list.decode(part)
-    except (msgspec.MsgspecError, KeyError):
+    except (msgspec.MsgspecError, RecursionError, KeyError):
         return None
     start = address(part) - address(body)
     end = start + len(memoryview(part))
