@@ -68,6 +68,7 @@ def _forms(value: str) -> Iterator[tuple[str, str, str]]:
         yield name + "lower", _lower_hex(text), _lower_hex(text)
     for name, text in _json_forms(value):
         yield name, text, value
+        yield name + "twice", json.dumps(text)[1:-1], text  # a body that was repeated as a text of another
     for name, text in _base64_forms(value):
         yield name, text, text
         yield name + "slash", text.replace("/", "\\/"), text
