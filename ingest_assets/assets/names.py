@@ -39,7 +39,8 @@ def step_name(source: str, endpoint: str) -> str:
 
 def raw_version(source: Source, endpoint: Endpoint) -> str:
     """Sixteen hex digits that change where something else is asked for: the raw asset's code version."""
-    text = f"{source.base_url} {source.headers} {endpoint.model_dump_json(include=_ASKED)}"
+    member = endpoint.answer.member or ""  # beside the rest, so that versions without it are those that they were
+    text = f"{source.base_url} {source.headers} {endpoint.model_dump_json(include=_ASKED)}{member}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -2,6 +2,9 @@
 
 import pytest
 
+from ingest_assets.assets.names import raw_version
+from ingest_assets.source import Endpoint, Source
+
 DAYS = ["2026-01-01", "2026-01-02", "2026-01-03"]
 
 
@@ -112,3 +115,13 @@ def test_a_day_that_failed_is_not_shown_as_done_because_it_was_rebuilt(changed, 
     changed.run(DAYS[0], DAYS[2], fails=True)
 
     assert list(changed.statuses(changed.table(), *DAYS).values()) == ["MATERIALIZED", "MATERIALIZED", "FAILED"]
+
+
+def test_another_file_of_the_same_archive_is_something_else_that_is_asked_for():
+    def version(**answer):
+        endpoint = Endpoint(path="/things", write="replace", answer=answer)
+        return raw_version(
+            Source(name="shop", base_url="https://shop.example", endpoints={"things": endpoint}), endpoint
+        )
+
+    assert version(member="a.csv") != version(member="b.csv") != version()
