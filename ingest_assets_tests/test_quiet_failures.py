@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Asked, Handler, Reply, Whole, api_of_its_own, state_in
 
 CURSOR = {"paginator": {"type": "cursor", "path": "next", "param": "cursor"}}
 SECRET = "s3cr3t-0f-th3-sh0p"
@@ -470,3 +470,55 @@ def test_days_without_records_are_no_copies_of_each_other(api: Api, shop: Any) -
     here = shop({**CURSOR, **DAILY, **NUMBERED})
 
     assert [here.run("2026-01-01"), here.run("2026-01-02")] == ["", ""]
+
+
+class _UntilClosed(Handler):
+    """A server of HTTP/1.0: a body ends where the connection does, wherever that is."""
+
+    protocol_version = "HTTP/1.0"
+
+    def send_header(self, keyword: str, value: str) -> None:
+        """No length is told."""
+        if keyword != "Content-Length":
+            super().send_header(keyword, value)
+
+
+LINES = {"jsonl": b'{"id":1}\n{"id":2}\n', "csv": b"id\n1\n2\n"}
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+@pytest.mark.parametrize(
+    ("so", "is_fine"),
+    [
+        ({}, False),
+        ({"decoder": {"unmarked_end": "accept"}}, True),
+        ({"count": {"path": "/count", "value": "count"}}, True),
+    ],
+)
+def test_lines_of_a_body_whose_end_is_marked_nowhere(
+    tmp_path: Path, kind: str, so: dict[str, Any], is_fine: bool
+) -> None:
+    """Cut between two lines, it looks whole."""
+    with api_of_its_own(_UntilClosed) as api:
+        api.answer = lambda asked: {"count": 2} if asked.path == "/count" else Reply(LINES[kind])
+        decoder = {"type": kind} | so.get("decoder", {})
+        here = Whole(tmp_path / "here", api.url, {"records": None, **NUMBERED, **so, "decoder": decoder})
+
+        told = here.run()
+
+    if is_fine:
+        assert (told, here.values()) == ("", [1, 2])
+    else:
+        assert "the answer says nowhere where it ends" in told
+        assert nothing_counts(here)
+
+
+def test_a_total_is_less_than_what_its_own_page_holds(api: Api, shop: Any) -> None:
+    """A total of 0 may mean that the API does not know it: the walk would end with the first page."""
+    api.answer = lambda asked: {"data": things(*range(2 * int(asked.query["page"]))), "total": 0}
+    here = shop({"paginator": {"type": "page", "total": "total"}})
+
+    told = here.run()
+
+    assert "page 0: it holds 2 records, and the API says 0 in all" in told
+    assert nothing_counts(here)

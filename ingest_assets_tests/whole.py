@@ -82,7 +82,9 @@ class Api:
         self.answer = lambda asked: pages[int(asked.query.get("cursor", 0))]
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
+    """Answers as its server's API says."""
+
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
@@ -131,9 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def api_of_its_own() -> Iterator[Api]:
+def api_of_its_own(handler: type[Handler] = Handler) -> Iterator[Api]:
     """An API on loopback."""
-    with serving(_Handler, api=Api()) as server:
+    with serving(handler, api=Api()) as server:
         server.api.url = server.url
         yield server.api
 

@@ -95,6 +95,18 @@ def check_total(walk: Walk, first: Page | None, received: int) -> None:
     check(walk, told, received)
 
 
+def refuse_unmarked(walk: Walk, response: Response) -> None:
+    """Raise RequestFailed where a body that is cut would pass for whole: by its length, its format and any count."""
+    decoder, total, count = walk.endpoint.decoder, _total(walk), walk.endpoint.count
+    counts = (total is not None and total.tells != "about") or count is not None
+    if not (response.tells_cuts or decoder.tells_cuts or counts):
+        raise RequestFailed(
+            f"{walk.label}: the answer says nowhere where it ends (no Content-Length, no chunks), and of "
+            f"{decoder.type} what is cut between two lines looks whole. Where the API counts its records, name that "
+            "by `total` or `count`; else accept it: `decoder: {…, unmarked_end: accept}`"
+        )
+
+
 def check_pages(walk: Walk, first: Page | None, last: Page | None) -> None:
     """Raise WalkIncomplete where the walk ended before the last of the pages that the first one tells of."""
     if first is not None and last is not None and (told := walk.endpoint.paginator.cut_short(first, last)):

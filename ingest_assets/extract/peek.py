@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
 from ingest_assets.extract.cut_lists import cuts
-from ingest_assets.extract.expected import counted
+from ingest_assets.extract.expected import counted, refuse_unmarked
 from ingest_assets.extract.more import more
 from ingest_assets.extract.request import Walk, first_request
 from ingest_assets.http.client import Client, Response
@@ -43,6 +43,7 @@ def peek(client: Client, walk: Walk) -> Peek:
     request = first_request(walk)
 
     def receive(response: Response) -> Peek:
+        refuse_unmarked(walk, response)
         with tempfile.SpooledTemporaryFile(max_size=_SPILL_BYTES) as body:
             for chunk in response.chunks():
                 body.write(chunk)

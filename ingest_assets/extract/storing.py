@@ -9,6 +9,7 @@ from typing import Any
 
 from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.cut_lists import CUT, cuts
+from ingest_assets.extract.expected import refuse_unmarked
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.reading import headers_kept, read_through
 from ingest_assets.extract.request import Walk
@@ -41,6 +42,7 @@ class Storing:
         walk, kept_out = self.walk, self.kept_out()
 
         def receive(response: Response) -> IndexEntry:
+            refuse_unmarked(walk, response)
             with begin() as writer:
                 for chunk in response.chunks():
                     writer.write(chunk)

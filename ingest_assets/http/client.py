@@ -95,6 +95,12 @@ class Response:
         """What the body holds beside its records: some APIs tell there what the request cost, and what is left."""
         self._read(self, envelope)
 
+    @property
+    def tells_cuts(self) -> bool:
+        """Whether a body that ends early can be told: its length is announced, or its end is marked (RFC 9112 §8)."""
+        marked = f"{self.headers.get('transfer-encoding', '')} {self.headers.get('content-encoding', '')}".lower()
+        return "content-length" in self.headers or "chunked" in marked or "gzip" in marked
+
     def chunks(self) -> Iterator[bytes]:
         """The body, to be read once, its content encoding undone.
 

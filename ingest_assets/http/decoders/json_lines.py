@@ -5,14 +5,14 @@ from typing import BinaryIO, Literal
 
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Block, Decoded, trimmed
-from ingest_assets.http.decoders.kind import DecoderModel
+from ingest_assets.http.decoders.kind import LinesModel
 from ingest_assets.http.decoders.parsing import SPACE, parsed
 from ingest_assets.http.decoders.pieces import chunks, cut
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.structure import BLOCK_BYTES, is_whole, too_large
 
 
-class JsonLines(DecoderModel):
+class JsonLines(LinesModel):
     """Each line of the body is one record. A body without lines is a page without records."""
 
     type: Literal["jsonl"]

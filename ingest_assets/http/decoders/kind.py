@@ -1,8 +1,8 @@
 """What every kind of decoder is: a frozen model, and two facts about what it gives."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ingest_assets.http.selector import Selector
 
@@ -20,6 +20,11 @@ class DecoderModel(BaseModel):
     texts: ClassVar[bool] = False
 
     @property
+    def tells_cuts(self) -> bool:
+        """Whether a body that is cut can be told from a whole one by itself, wherever that is."""
+        return True
+
+    @property
     def read_as(self) -> str | None:
         """The encoding that a body without a byte order mark is read in; None where it says so itself."""
         return "utf-8"
@@ -27,3 +32,18 @@ class DecoderModel(BaseModel):
     def refused(self, _selector: Selector) -> str | None:
         """Why records cannot be looked for in a body as this says, if so."""
         return None
+
+
+class LinesModel(DecoderModel):
+    """A body of lines: cut between two of them, it looks whole."""
+
+    unmarked_end: Literal["refuse", "accept"] = Field(
+        "refuse",
+        description="'accept' where the server says nowhere how long a body is, and counts no records: what is cut "
+        "between two lines is taken for whole then",
+    )
+
+    @property
+    def tells_cuts(self) -> bool:
+        """Only where it was said that this is fine."""
+        return self.unmarked_end == "accept"

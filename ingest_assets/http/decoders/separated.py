@@ -19,7 +19,7 @@ from pydantic import Field, model_validator
 
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Block, Decoded
-from ingest_assets.http.decoders.kind import DecoderModel
+from ingest_assets.http.decoders.kind import LinesModel
 from ingest_assets.http.decoders.markup import is_page, not_records
 from ingest_assets.http.decoders.pieces import cut
 from ingest_assets.http.decoders.texts import Encoding, Lines, looked_into
@@ -36,7 +36,7 @@ csv.field_size_limit(MAX_RECORD_BYTES)  # there is one limit a process; Lines ho
 Row = dict[str, str | None] | list[str | None]
 
 
-class Separated(DecoderModel):
+class Separated(LinesModel):
     """Each line of the body is one record: values between delimiters, all of them texts."""
 
     makes: ClassVar[bool] = True

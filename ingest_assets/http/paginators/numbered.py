@@ -98,6 +98,11 @@ class _Counted(PaginatorModel):
 
     def _total_reached(self, page: Page, total: int) -> str | None:
         received = page.before + page.records
+        if page.records > total:
+            raise WalkIncomplete(
+                f"{where(page)}: it holds {page.records:,} records, and the API says {total:,} in all: that number is "
+                "of something else, or not known to the API. Name another sign of the end"
+            )
         if received >= total:
             return "total_reached"
         if not page.records:
