@@ -1,5 +1,6 @@
 """Live runs before backfills: in Dagster's queue, as its own coordinator empties it, and in the budget of an API."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,10 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 import ingest_assets
 from ingest_assets.assets.jobs import HISTORY, NEWEST, jobs_of, newest_first, priority_of, request
 from ingest_assets.assets.plan import Range
+from ingest_assets.http.slots import opened
 
 ORDERS = ("shop", "orders")
+LONG = bool(os.environ.get("INGEST_LONG"))
 _BACKFILL = """
 import sys
 from pathlib import Path
@@ -83,6 +86,23 @@ def test_backfills_and_history_leave_a_slot_for_what_is_newest(job, delivered, t
     assert (len(started), started[0]) == (4, live)
 
 
+@pytest.mark.parametrize(("tags", "priority"), [(newest_first(), NEWEST), ({}, 0)])
+def test_a_run_asks_for_its_budget_with_the_priority_of_its_tag(lab, shop, tags, priority):
+    lab.text = lab.text.replace("max_wait: PT0.1S", "rate_limit: {requests: 9, per: PT1S}")
+    seen = []
+
+    def look():
+        (file,) = (lab.folder / "limits").glob("*.slots")
+        with opened(file, 1.0, time.monotonic, time.time) as slots:
+            seen.extend(ask.priority for ask in slots.state.asks)
+
+    shop.hooks["2026-01-01"] = look
+    lab.run("2026-01-01", tags=tags)
+
+    assert seen == [priority]
+
+
+@pytest.mark.skipif(not LONG, reason="two processes wait for a slow limit: the long form")
 def test_a_live_run_goes_before_a_backfill_of_another_process_in_the_budget(kept_lab, shop):
     lab = kept_lab
     lab.text = lab.text.replace("max_wait: PT0.1S", "max_wait: PT1M\nrate_limit: {requests: 1, per: PT1.5S}")
