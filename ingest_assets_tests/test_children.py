@@ -552,3 +552,87 @@ def test_a_value_that_holds_the_separator_is_refused_before_anything_is_asked(sh
         line.fetch("deals", None)
 
     assert deals.asked == []
+
+
+class Slack:
+    """Channels, their messages by a window of time, and the replies of a message: `ts` is a text of seconds."""
+
+    def __init__(self, shop):
+        shop.answer, self.shop = self.answer, shop
+        self.messages = {
+            "C1": [("1772500000.000100", 2), ("1772600000.000200", 0)],
+            "C2": [("1772500000.000100", 1)],
+        }
+
+    def answer(self, path, query):
+        self.shop.asked.append((path, query.get("channel"), query.get("ts")))
+        if path == "/conversations.list":
+            return 200, {"channels": [{"id": name} for name in self.messages]}
+        told = self.messages[query["channel"]]
+        if path == "/conversations.history":
+            inside = [one for one in told if float(query["oldest"]) <= float(one[0]) < float(query["latest"])]
+            return 200, {"messages": [{"ts": ts, "reply_count": count} for ts, count in inside]}
+        count = dict(told)[query["ts"]]
+        return 200, {"messages": [{"ts": query["ts"]}, *({"ts": f"{query['ts']}{n}"} for n in range(count))]}
+
+
+def test_history_then_replies_day_by_day_and_only_of_messages_that_have_some(shop, line_of):
+    Slack(shop)
+    channel = {"type": "varchar", "from_parent": "id"}
+    history = {
+        "path": "/conversations.history",
+        "params": {"channel": "{customers.id}"},
+        "records": "messages",
+        "window": {"from": "oldest", "until": "latest", "format": "unix"},
+        "partitions": {"every": "day", "start": "2026-03-01"},
+        "changes": "immutable",
+        "primary_key": ["channel", "ts"],
+        "columns": {"channel": channel, "ts": {"type": "varchar"}},
+    }
+    replies = {
+        "path": "/conversations.replies",
+        "params": {"channel": "{messages.channel}", "ts": "{messages.ts}"},
+        "records": "messages",
+        "parents": {"where": {"reply_count": {"above": 0}}},
+        "primary_key": ["channel", "ts"],
+        "columns": {"channel": channel | {"from_parent": "channel"}, "ts": {"type": "varchar"}},
+    }
+    channels = {**CUSTOMERS, "path": "/conversations.list", "records": "channels"}
+    line = line_of(customers=channels, messages=history, replies=replies)
+    for day in ("2026-03-03", "2026-03-04"):
+        fetched(line, "messages", day)
+
+    snapshot = fetched(line, "replies")
+
+    assert sorted(one for one in shop.asked if one[0].endswith("replies")) == [
+        ("/conversations.replies", "C1", "1772500000.000100"),
+        ("/conversations.replies", "C2", "1772500000.000100"),
+    ]
+    assert rows(line, "SELECT channel, count(*) FROM shop.messages GROUP BY 1 ORDER BY 1") == [("C1", 2), ("C2", 1)]
+    assert rows(line, "SELECT channel, count(*) FROM shop.replies GROUP BY 1 ORDER BY 1") == [("C1", 3), ("C2", 2)]
+    assert snapshot.manifest.ended.verdict == "complete"
+
+
+def test_a_replay_gives_each_row_its_parent_again(shop, line_of):
+    line = line_of()
+    fetched(line)
+    before = rows(line, "SELECT customer, id FROM shop.invoices ORDER BY 2")
+
+    line.load("invoices", None, replay=True)
+
+    assert rows(line, "SELECT customer, id FROM shop.invoices ORDER BY 2") == before
+    assert before[0] == ("c0", "c0-0")
+
+
+def test_a_peek_shows_the_children_of_the_first_parent(line_of):
+    peeked = line_of().peek("invoices", None)
+
+    assert (peeked.records, dict(peeked.parent)) == (1, {"id": "c0"})
+
+
+def test_a_key_that_a_parent_tells_cannot_be_forgotten_and_that_is_said(line_of):
+    line = line_of(invoices={**INVOICES, "primary_key": ["customer", "id"]})
+    fetched(line)
+
+    with pytest.raises(ConfigError, match="'customer' is a value of the parent"):
+        line.eraser("invoices").key(["id=c0-0"])

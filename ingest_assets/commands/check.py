@@ -152,7 +152,9 @@ def _normalized(source: Source, name: str, peek: Peek, partition: str | None) ->
     endpoint, registry = source.endpoints[name], Registry.empty()
     while True:
         try:
-            return Normalizer(name, endpoint.contract, registry, endpoint.told(partition)).batch(peek.first, 0)
+            normalizer = Normalizer(name, endpoint.contract, registry, endpoint.told(partition))
+            normalizer.of_page(peek.parent)
+            return normalizer.batch(peek.first, 0)
         except Widened as wider:
             registry = wider.registry
 

@@ -2,7 +2,8 @@
 
 import re
 import tempfile
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
@@ -35,6 +36,7 @@ class Peek:
     first: Block | None
     oddities: tuple[str, ...]
     stops: str | None = None
+    parent: Mapping[str, str] = field(default_factory=dict)
     left: str | None = None
 
 
@@ -62,7 +64,8 @@ def peek(client: Client, walk: Walk) -> Peek:
             )
         return Peek(response.url, size, decoded.records, first, tuple(_oddities(walk, page)), _stops(walk, page))
 
-    peeked = replace(client.fetch(request, receive), left=client.left)
+    parent = walk.part.parent if walk.part is not None else {}
+    peeked = replace(client.fetch(request, receive), left=client.left, parent=parent)
     try:
         counted(client, walk, datetime.now(UTC))
     except RequestFailed as error:

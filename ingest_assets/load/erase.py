@@ -140,8 +140,18 @@ class Eraser:
         if any(not value for _, _, value in pairs):
             raise ConfigError(f"{self._label}: an empty value is nobody's")
         names = tuple(name for name, _, _ in pairs)
+        self._refuse_of_parent({*names, *wanted})
         types = tuple(known[name].type for name in names)
         return Key(names, tuple(value for _, _, value in pairs), self._paths(names), types)
+
+    def _refuse_of_parent(self, names: set[str]) -> None:
+        """A record does not hold what its parent tells: it could not be found, or another parent's would be."""
+        columns = self.work.contract.columns
+        if mine := [name for name in sorted(names) if name in columns and columns[name].from_parent is not None]:
+            raise ConfigError(
+                f"{self._label}: {mine[0]!r} is a value of the parent (`from_parent`), which no record holds: those of "
+                "such a key cannot be taken out one by one. Give up the fetches that hold them: ingest undo"
+            )
 
     @functools.cached_property
     def _dimensions(self) -> frozenset[str]:
