@@ -15,6 +15,7 @@ import pyarrow as pa
 from ingest_assets.errors import StorageFailed
 
 _MOST_BYTES = 8_000_000
+_MOST_AT_ONCE = 32_000_000  # what one insert changes has to fit into DuckDB's memory
 _COLUMN_BYTES = 500  # of a column in memory, beside its values
 _MOST_PILES = 24  # each may have a file open
 
@@ -43,13 +44,13 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._piles: dict[tuple[str, tuple[str, ...], pa.Schema], _Pile] = {}
-        self._bytes = 0
+        self._bytes = self._taken_in = 0
         self._files = contextlib.ExitStack()
 
     @property
-    def is_scattered(self) -> bool:
-        """Whether rows of so many different columns are here that they have to go."""
-        return len(self._piles) > _MOST_PILES
+    def is_full(self) -> bool:
+        """Whether the rows have to go: they are of many different columns, or as much as DuckDB takes at once."""
+        return len(self._piles) > _MOST_PILES or self._taken_in > _MOST_AT_ONCE
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Take rows of a table; StorageFailed where the disk does not."""
@@ -59,7 +60,9 @@ class Spool:
         numbered = rows.rename_columns([f"c{number}" for number in range(rows.num_columns)])
         pile = self._piles.setdefault((table, tuple(rows.column_names), numbered.schema), _Pile())
         pile.rows.append(numbered)
-        self._bytes += rows.nbytes + _COLUMN_BYTES * rows.num_columns
+        size = rows.nbytes + _COLUMN_BYTES * rows.num_columns
+        self._bytes += size
+        self._taken_in += size
         if self._bytes > _MOST_BYTES:
             self._write()
 
@@ -84,7 +87,7 @@ class Spool:
         """Let go of all rows."""
         self._piles.clear()
         self._files.close()
-        self._bytes = 0
+        self._bytes = self._taken_in = 0
 
     def _write(self) -> None:
         try:

@@ -117,7 +117,7 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> Regis
             spool.add(_ASIDE, _aside(batch.quarantined))
         sheet.received += batch.received
         sheet.quarantined += len(batch.quarantined)
-        if spool.is_scattered:
+        if spool.is_full:
             _insert_all(sheet, normalizer, spool)
     _insert_all(sheet, normalizer, spool)
     sheet.forgotten = sum(len(entry.forgotten) for entry in sheet.snapshot.pages)

@@ -52,9 +52,20 @@ def test_rows_come_back_by_table_and_columns_whether_they_went_to_disk_or_not(tm
 def test_rows_of_many_different_columns_have_to_go(tmp_path: Path) -> None:
     with contextlib.closing(Spool(tmp_path)) as spool:
         for number in range(25):
-            assert not spool.is_scattered
+            assert not spool.is_full
             spool.add("a", pa.table({f"column {number}": [1]}))
 
-        assert spool.is_scattered
+        assert spool.is_full
         assert len(taken(spool)) == 25
-        assert not spool.is_scattered
+        assert not spool.is_full
+
+
+def test_more_rows_than_duckdb_takes_at_once_have_to_go(tmp_path: Path) -> None:
+    with contextlib.closing(Spool(tmp_path)) as spool:
+        spool.add("a", rows(0, 800_000))
+        assert not spool.is_full
+        spool.add("a", rows(0, 800_000))
+
+        assert spool.is_full
+        assert len(taken(spool)[0][2]) == 1_600_000
+        assert not spool.is_full
