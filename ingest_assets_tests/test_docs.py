@@ -102,7 +102,11 @@ def test_what_the_page_on_verdicts_says_of_an_endpoint_loads(example: str) -> No
     (told,) = yaml.safe_load(example).items()
     endpoint = {"path": "/things", "primary_key": "id"} | dict([told])
 
-    Source.model_validate({"name": "shop", "base_url": "https://shop.example", "endpoints": {"things": endpoint}})
+    source = Source.model_validate(
+        {"name": "shop", "base_url": "https://shop.example", "endpoints": {"things": endpoint}}
+    )
+
+    assert getattr(source.endpoints["things"], told[0]) is not None
 
 
 def test_what_the_page_on_verdicts_calls_usual_is_so_where_nothing_is_said() -> None:

@@ -1,7 +1,7 @@
 """What a source file names and no record of a first page has: a slip there would otherwise show as nulls, later."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -66,20 +66,20 @@ def _columns(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
 
 
 def _lists(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
+    yield from _missing("children", endpoint.children, records)
+
+
+def _missing(field: str, paths: Iterable[str], records: Sequence[Any]) -> Iterator[str]:
     there = {path for record in records for path in _list_paths(record)}
-    for path in endpoint.children:
+    for path in paths:
         if path not in there:
             known = ", ".join(sorted(there)[:_NAMED]) or "none"
-            yield f"children: none of the records has a list {path!r}; the lists there are: {known}"
+            yield f"{field}: none of the records has a list {path!r}; the lists there are: {known}"
 
 
 def _cut_lists(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
     """Lists that would be read on and are not there, and lists that are there, say that they are cut, and are not."""
-    there = {path for record in records for path in _list_paths(record)}
-    for path in endpoint.cut_lists:
-        if path not in there:
-            known = ", ".join(sorted(there)[:_NAMED]) or "none"
-            yield f"cut_lists: none of the records has a list {path!r}; the lists there are: {known}"
+    yield from _missing("cut_lists", endpoint.cut_lists, records)
     named = {told.has_more for told in endpoint.cut_lists.values()}
     kept_whole = tuple(f"{column.path or name}." for name, column in endpoint.columns.items() if column.type == "json")
     for path in dict.fromkeys(path for record in records for path in _says_more(record)):
