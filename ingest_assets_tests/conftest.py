@@ -1,9 +1,11 @@
 """A sandbox, a folder with source files that lead to it, and the `ingest` command in processes of their own."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -76,6 +78,23 @@ class Place:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
+
+    @contextmanager
+    def midway(self, *arguments: str) -> "Iterator[subprocess.Popen[str]]":
+        """`ingest`, once it has stored a page; whatever fails then, no process of it is left."""
+        with self.start(*arguments) as process:
+            try:
+                until = time.monotonic() + 60
+                while not self._stored_a_page() and process.poll() is None and time.monotonic() < until:
+                    time.sleep(0.01)
+                yield process
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
+
+    def _stored_a_page(self) -> bool:
+        # Not by rglob: before Python 3.13 it fails where a folder vanishes while it is read.
+        return any("index.jsonl" in files for _, _, files in os.walk(self.data / "raw"))
 
     def ingest(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """`ingest`, run to its end."""

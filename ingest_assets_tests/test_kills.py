@@ -108,13 +108,9 @@ def assert_dagster_shows_what_is_loaded(here: Any) -> None:
 
 
 def test_ctrl_c_says_what_is_kept_and_the_next_run_goes_on(here: Any) -> None:
-    process = here.start(*RUN)
-    until = time.monotonic() + 60
-    while not list((here.data / "raw").rglob("index.jsonl")) and time.monotonic() < until:
-        time.sleep(0.01)
-
-    os.killpg(process.pid, signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    with here.midway(*RUN) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert "stays" in told

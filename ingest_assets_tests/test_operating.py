@@ -176,13 +176,10 @@ def answers(port: int) -> bool:
 
 def test_a_run_ends_by_sigterm_as_by_ctrl_c_and_the_next_one_goes_on(here: Any) -> None:
     run = ("run", "stripe.charges", "--from", "2026-11-15", "--to", "2026-11-19")
-    process = here.start(*run)
-    until = time.monotonic() + 60
-    while not list((here.data / "raw").rglob("index.jsonl")) and time.monotonic() < until:
-        time.sleep(0.01)
 
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=60)
+    with here.midway(*run) as process:
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=60)
 
     assert process.returncode == 130, told
     assert "stays" in told
