@@ -25,7 +25,7 @@ from ingest_assets.extract.request import Walk
 from ingest_assets.http.auth import Auth, Exchanged, Rotated
 from ingest_assets.http.auth.exchanged import Ask, Token
 from ingest_assets.http.breaker import Breaker
-from ingest_assets.http.client import Client, Wait
+from ingest_assets.http.client import Client
 from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import origin
@@ -35,6 +35,7 @@ from ingest_assets.http.rotation import Credential, Rotation
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.tokens import TokenFile
 from ingest_assets.http.trace import Asked, TraceLog
+from ingest_assets.http.traffic import Wait
 from ingest_assets.http.transport import Timeouts, session
 from ingest_assets.load import ledger, partitioning
 from ingest_assets.load import listed as listing

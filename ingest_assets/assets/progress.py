@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ingest_assets.errors import IngestError
 from ingest_assets.extract.pull import Progress
-from ingest_assets.http.client import Wait
+from ingest_assets.http.traffic import Wait
 from ingest_assets.line import Watcher
 
 _LOG_EVERY_SECONDS = 10.0

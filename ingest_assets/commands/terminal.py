@@ -14,7 +14,7 @@ from rich.text import Text
 from ingest_assets.commands.interrupts import Interrupts
 from ingest_assets.errors import IngestError
 from ingest_assets.extract.pull import Progress
-from ingest_assets.http.client import Wait
+from ingest_assets.http.traffic import Wait
 
 _LINE_EVERY_SECONDS = 5.0
 _KILO = 1000

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Protocol, Self, TypeVar
 
-from ingest_assets.http.client import Client, Traffic, Wait
+from ingest_assets.http.client import Client
+from ingest_assets.http.traffic import Traffic, Wait
 
 T = TypeVar("T")
 

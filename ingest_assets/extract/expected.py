@@ -14,7 +14,8 @@ from typing import Any
 from ingest_assets.errors import RequestFailed, TransientFailure, WalkIncomplete
 from ingest_assets.extract.request import Walk, count_request
 from ingest_assets.extract.trail import labelled
-from ingest_assets.http.client import Client, Response
+from ingest_assets.http.answer import Response
+from ingest_assets.http.client import Client
 from ingest_assets.http.page import Page, PageRequest, dig
 from ingest_assets.http.place import beside
 from ingest_assets.http.total import Expected, Total, number

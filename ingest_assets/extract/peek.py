@@ -12,7 +12,8 @@ from ingest_assets.extract.cut_lists import cuts
 from ingest_assets.extract.expected import counted, refuse_unmarked
 from ingest_assets.extract.more import more
 from ingest_assets.extract.request import Walk, first_request
-from ingest_assets.http.client import Client, Response
+from ingest_assets.http.answer import Response
+from ingest_assets.http.client import Client
 from ingest_assets.http.decoders import Block
 from ingest_assets.http.decoders.texts import same_encoding
 from ingest_assets.http.page import Page, dig

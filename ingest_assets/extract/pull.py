@@ -23,8 +23,9 @@ from ingest_assets.extract.reading import page_of, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
 from ingest_assets.extract.storing import Storing
 from ingest_assets.extract.walking import Walking
-from ingest_assets.http.client import Client, Wait
+from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.traffic import Wait
 from ingest_assets.raw.erase import tidy
 from ingest_assets.raw.forgotten import Forgotten, read
 from ingest_assets.raw.snapshots import Bounds, Manifest, OpenSnapshot, Snapshot, Snapshots

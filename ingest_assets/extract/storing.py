@@ -13,7 +13,8 @@ from ingest_assets.extract.expected import refuse_unmarked
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.reading import headers_kept, read_through
 from ingest_assets.extract.request import Walk
-from ingest_assets.http.client import Client, Response
+from ingest_assets.http.answer import Response
+from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
 from ingest_assets.raw.bodies import marked
 from ingest_assets.raw.forgotten import Forgotten

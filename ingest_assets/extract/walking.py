@@ -20,8 +20,9 @@ from ingest_assets.extract.failures import Failures, concerns_one
 from ingest_assets.extract.parts import StoredPages, Walked, key_of, noted, parts_of, together, walked_before
 from ingest_assets.extract.request import Part, Walk
 from ingest_assets.extract.storing import Storing
-from ingest_assets.http.client import Client, Traffic, Wait
+from ingest_assets.http.client import Client
 from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.http.traffic import Traffic, Wait
 from ingest_assets.raw.parts import PartEnd
 from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
 

@@ -17,9 +17,10 @@ import pytest
 
 from ingest_assets.extract.pull import Puller
 from ingest_assets.extract.request import Walk
-from ingest_assets.http.client import Client, Wait
+from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.retry import RetryPolicy
+from ingest_assets.http.traffic import Wait
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source
 from ingest_assets_tests.loopback import serving

@@ -140,7 +140,7 @@ def test_a_token_is_renewed_before_it_is_over(world, client_for):
     world.lifetime = 600.0
     client = client_for()
     page(client)
-    client._exchange._file._clock = lambda: time.monotonic() + 540  # the API would take it yet for a minute
+    client._asking.exchange._file._clock = lambda: time.monotonic() + 540  # the API would take it yet for a minute
 
     page(client)
 
@@ -162,10 +162,10 @@ def test_a_token_that_is_revoked_early_is_renewed_once_and_the_request_made_agai
 def test_where_another_process_has_renewed_already_its_token_is_used_without_a_renewal(world, client_for):
     one, other = client_for(), client_for()
     world.refused |= {next(iter(world.issued), "") for _ in [page(one)]}
-    held = one._exchange.token()
+    held = one._asking.exchange.token()
     page(other)
 
-    one._exchange.renewed(held)
+    one._asking.exchange.renewed(held)
     page(one)
 
     assert len(world.exchanges) == 2

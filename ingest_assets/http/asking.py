@@ -1,0 +1,207 @@
+"""Who asks, and when: a token, a grant of every limit, a credential; and once more where these are not taken.
+
+token ─► grants ─► is the token alive still? ─► breaker ─► send ─► refused? another token, once ─► redirects
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import requests
+
+from ingest_assets.errors import NotBefore, RequestFailed, TransientFailure
+from ingest_assets.http.answer import Response, headers
+from ingest_assets.http.auth import Auth
+from ingest_assets.http.breaker import Breaker
+from ingest_assets.http.exchange import Exchange
+from ingest_assets.http.limits import Grant, Limiter
+from ingest_assets.http.naming import Naming
+from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.http.place import Place, whole
+from ingest_assets.http.redirects import redirected
+from ingest_assets.http.refusal import phrase
+from ingest_assets.http.responses import ResponseRule
+from ingest_assets.http.rotation import Rotation
+from ingest_assets.http.secret import Secret
+from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.sending import Sending
+from ingest_assets.http.tokens import KeptToken
+from ingest_assets.http.traffic import Meter
+
+_MOST_REDIRECTS = 5
+_MOST_TOKENS = 10
+_LONGEST_PUSH_BACK_SECONDS = 86_400.0
+_SUCCESS = range(200, 300)
+_SERVER_ERROR = 500
+
+
+class Asking:
+    """The credential of one client, and the limits that its requests count in; see `Client` for what it is given."""
+
+    def __init__(
+        self,
+        naming: Naming,
+        auth: Auth,
+        secrets: Secrets,
+        limiters: Sequence[Limiter],
+        sending: Sending,
+        meter: Meter,
+        *,
+        exchange: Exchange | None = None,
+        rotation: Rotation | None = None,
+        breaker: Breaker | None = None,
+        responses: Sequence[ResponseRule] = (),
+        cost: Place | None = None,
+    ) -> None:
+        self.auth = auth
+        self.left: str | None = None
+        self.exchange = exchange
+        self._naming, self._secrets, self._limiters = naming, secrets, limiters
+        self._sending, self._meter = sending, meter
+        self._rotation, self._breaker, self._responses, self._cost = rotation, breaker, responses, cost
+        self._grants: Sequence[Grant] = ()
+        self._token: KeptToken | None = None
+        self._renewed = False
+        self._held = contextlib.ExitStack()  # the slots of the request that is under way
+
+    def begins(self) -> None:
+        """Another page is asked for: its credential may be renewed once."""
+        self._renewed = False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the slots of what is asked for inside until its body is read."""
+        with self._held:
+            yield
+
+    def answered(self, request: PageRequest) -> tuple[requests.Response, PageRequest]:
+        """The answer once no redirect follows, and the request that it answers."""
+        for _ in range(_MOST_REDIRECTS + 1):
+            answer = self._authorized(request)
+            with contextlib.ExitStack() as closing:
+                closing.callback(answer.close)
+                target = redirected(request, answer, self._naming)
+                if target is None:
+                    closing.pop_all()
+                    return answer, request
+            request = target
+        raise RequestFailed(f"{self._naming.named(request)}: redirected more than {_MOST_REDIRECTS} times")
+
+    def push_back(self, seconds: float) -> None:
+        """Hold back all that count in the same limits."""
+        for limiter in self._limiters:
+            limiter.push_back(min(seconds, _LONGEST_PUSH_BACK_SECONDS))
+
+    @property
+    def another_may_ask(self) -> bool:
+        """Whether there is another credential that need not wait."""
+        return self._rotation is not None and not self._rotation.wait()
+
+    @property
+    def may_end_by_nothing(self) -> bool:
+        """Whether an answer without content may mean that the login is over, and another one may still be made."""
+        token, can_renew = self._token, self.exchange is not None and not self._renewed
+        return token is not None and can_renew and self.auth.tells_end_by_nothing
+
+    def log_in_again(self) -> None:
+        """See that what is asked next goes with another token than the last request."""
+        self._renewed = True
+        if self.exchange is not None and self._token is not None:
+            self.exchange.renewed(self._token)
+
+    def read(self, response: Response, envelope: Any) -> None:
+        """Tell the limiters what a body says beside its records."""
+        page = Page(0, PageRequest(response.url), response.status, response.headers, envelope)
+        points = whole(self._cost.find(page)) if self._cost is not None else None
+        for grant in self._grants:
+            grant.read(envelope, points)
+
+    def _authorized(self, request: PageRequest) -> requests.Response:
+        """The answer to a request; where its token is no longer taken, that to the same request with another one."""
+        sent_with = self.auth.sent(self._secrets) if self.exchange is None else {}
+        answer, token = self._asked(request)
+        if self._is_outdated(request, answer, sent_with):
+            answer.close()
+            self._renewed = True
+            answer, token = self._asked(request)
+        if token is None or self.exchange is None or not self.exchange.is_refused(answer):
+            return answer
+        if not self._renewed:
+            answer.close()
+            self._renewed = True
+            self.exchange.renewed(token)
+            answer, token = self._asked(request)
+        if token and self.exchange.is_refused(answer) and not self.exchange.is_fresh(token):
+            answer.close()
+            raise TransientFailure(f"{self._naming.named(request)}: the life of its token ended on the way")
+        return answer
+
+    def _is_outdated(self, request: PageRequest, answer: requests.Response, sent_with: Mapping[Secret, str]) -> bool:
+        """Whether the API refuses a secret that is another one by now, as after a rotation."""
+        refused = answer.status_code == HTTPStatus.UNAUTHORIZED and self._naming.is_own(request)
+        return refused and bool(sent_with) and not self._renewed and self._secrets.renewed(sent_with, sent_with)
+
+    def _asked(self, request: PageRequest) -> tuple[requests.Response, KeptToken | None]:
+        """The answer, and the token that was sent."""
+        own = self._naming.is_own(request)
+        if own and self._breaker is not None:
+            self._breaker.check()  # before anybody waits for a grant
+        for _ in range(_MOST_TOKENS):
+            token = self.exchange.token() if self.exchange is not None and own else None
+            self._held.close()  # a request before this one is over
+            if self._rotation is not None and own:
+                credential = self._rotation.next()
+                self.auth, self._limiters = credential.auth, credential.limiters
+            limiters = self._limiters if own else ()
+            grants = [self._held.enter_context(self._granted(limiter, request)) for limiter in limiters]
+            if token is None or self.exchange is None or self.exchange.is_fresh(token):
+                self._grants, self._token = grants, token
+                return self._guarded(request, own), token
+            for grant in grants:
+                grant.give_back()
+        raise TransientFailure(
+            f"{self._naming.named(request)}: waiting for the rate limit takes longer than a token lives, "
+            f"{_MOST_TOKENS} times"
+        )
+
+    @contextlib.contextmanager
+    def _granted(self, limiter: Limiter, request: PageRequest) -> Iterator[Grant]:
+        """What the limiter grants; a wait that is too long names the request that it is for."""
+        with contextlib.ExitStack() as held:
+            try:
+                grant = held.enter_context(limiter.granted(self._meter.waits_for_limit))
+            except NotBefore as refused:
+                final = NotBefore(f"{self._naming.named(request)}: {refused}", refused.until, refused.wait_seconds)
+            else:
+                yield grant
+                return
+        raise final
+
+    def _guarded(self, request: PageRequest, own: bool) -> requests.Response:
+        """The answer to a request that is sent now; what comes of it is told to all who ask this API."""
+        if not own or self._breaker is None:
+            return self._sent(request, own)
+        with self._breaker.request() as tell:
+            try:
+                answer = self._sent(request, own)
+            except TransientFailure as failure:
+                tell(str(failure).removeprefix(f"{self._naming.named(request)}: "))
+                raise
+            status = answer.status_code
+            throttled = any(status in rule.status for rule in self._responses)
+            tell(f"HTTP {status} {phrase(status)}" if status >= _SERVER_ERROR and not throttled else None)
+            return answer
+
+    def _sent(self, request: PageRequest, own: bool) -> requests.Response:
+        answer, seconds = self._sending.sent(request, self.auth if own else None)
+        self._meter.tracer.answered(answer.status_code, self._told_left(answer, seconds))
+        return answer
+
+    def _told_left(self, answer: requests.Response, seconds: float) -> str | None:
+        """Tell the limiters that an answer has come; gives what is left of the API's allowance, where that is told."""
+        found = headers(answer, self._naming.redactor)
+        took = seconds if answer.status_code in _SUCCESS else None
+        left = [grant.answered(found, took) for grant in self._grants]
+        self.left = next((one for one in left if one), None)
+        return self.left
