@@ -21,7 +21,7 @@ from ingest_assets import catalog
 from ingest_assets.contract import Column
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, WalkIncomplete
 from ingest_assets.line import Line
-from ingest_assets.load.ledger import FATES
+from ingest_assets.load.schema import FATES
 from ingest_assets.sandbox import Sandbox
 from ingest_assets.sandbox.credentials import ENVIRONMENT
 from ingest_assets.source import Endpoint

@@ -14,8 +14,8 @@ from ingest_assets import catalog
 from ingest_assets.errors import ConfigError
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.line import Line, Pace, Unwatched, Watcher
-from ingest_assets.load import ledger
 from ingest_assets.load import listed as listing
+from ingest_assets.load import owners
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.raw.snapshots import Snapshots
@@ -127,7 +127,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's
     def accept(self, source: str) -> None:
         """Forget whose rows a source's are: its next fetch says it anew."""
         with DuckDB(self.folder).session(f"accepting {source}") as connection:
-            ledger.accept(connection, source)
+            owners.accept(connection, source)
             Snapshots(self.folder / "raw").notes.forget_account(source)
 
     def read(self, table: str, partition: str | None = None) -> "pd.DataFrame":

@@ -33,7 +33,7 @@ def auth(source: Source, line: Line, out: Output, *, browser: bool, ask: Callabl
             if browser:
                 webbrowser.open(permission.url)
             code = callback.code(permission, _PATIENCE_SECONDS) if ask is None else _pasted(permission, ask())
-        line.grant(one, partial(permission.granted, code, line.secrets))
+        line.clients.grant(one, partial(permission.granted, code, line.secrets))
         out.console.print(f"✓ {one.kept_as}: allowed in; its refresh token is kept beside the tokens")
     out.document({"source": source.name, "kept_as": [one.kept_as for one in ways]})
 

@@ -23,6 +23,6 @@ def print_down(found: Mapping[str, Iterable[str]], out: Output) -> None:
 
 def _down(source: Source) -> list[str]:
     try:
-        return Api().line(source, "").down()
+        return Api().line(source, "").clients.down()
     except ConfigError:  # a setting is missing, and so the address is not known
         return []

@@ -1,14 +1,6 @@
-"""The `_ingest` schema: what is loaded, in the same transaction as the rows.
+"""What is known of fetches, registries, quarantine and failed tries: rows of the `_ingest` schema.
 
-    _ingest.meta         the format of this schema
-    _ingest.sources      which origin and account each source's rows come from
-    _ingest.fetches      each fetch: its number, bounds, verdict, traffic and account
-    _ingest.registries   names and shapes seen, by endpoint: with the contract, what decides a table's columns
-    _ingest.quarantine   records that did not fit, with reason and place
-    _ingest.reported     which loads each Dagster instance has been told of
-    _ingest.failures     tries that failed since their partition was last loaded
-
-All functions take a connection on which the warehouse is attached as `w`.
+All functions take a connection on which the warehouse is attached as `w`; `ingest_assets.load.schema` made its tables.
 """
 
 import json
@@ -16,60 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import duckdb
 
-from ingest_assets.errors import ConfigError, StorageFailed
+from ingest_assets.load.schema import FATES
 from ingest_assets.raw.snapshots import Manifest
 
-FORMAT = 4
 _TRAFFIC = ("requests", "retries", "bytes_received", "limit_wait_seconds", "retry_wait_seconds")
 _LOADED = ("loaded", "loaded_run", "contract", "load_seconds")
-FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
-
-_DDL = f"""
-CREATE SCHEMA IF NOT EXISTS w._ingest;
-CREATE TABLE IF NOT EXISTS w._ingest.meta (format INTEGER NOT NULL);
-INSERT INTO w._ingest.meta SELECT {FORMAT} WHERE NOT EXISTS (FROM w._ingest.meta);
-CREATE TABLE IF NOT EXISTS w._ingest.sources (
-    source VARCHAR NOT NULL, origin VARCHAR NOT NULL, account VARCHAR NOT NULL
-);
-CREATE TABLE IF NOT EXISTS w._ingest.fetches (
-    _fetch BIGINT NOT NULL, source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, partition VARCHAR,
-    from_time TIMESTAMPTZ, until_time TIMESTAMPTZ, started TIMESTAMPTZ NOT NULL, run VARCHAR,
-    ended TIMESTAMPTZ, verdict VARCHAR, reason VARCHAR, position JSON, expected BIGINT,
-    pages BIGINT, records BIGINT, bytes BIGINT, requests BIGINT, retries BIGINT, bytes_received BIGINT,
-    limit_wait_seconds DOUBLE, retry_wait_seconds DOUBLE,
-    loaded TIMESTAMPTZ, loaded_run VARCHAR, contract VARCHAR, load_seconds DOUBLE,
-    received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT,
-    expected_is VARCHAR
-);
-CREATE TABLE IF NOT EXISTS w._ingest.registries (
-    source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, version BIGINT NOT NULL, layout VARCHAR NOT NULL,
-    registry VARCHAR NOT NULL
-);
-CREATE TABLE IF NOT EXISTS w._ingest.quarantine (
-    _fetch BIGINT NOT NULL, _page BIGINT NOT NULL, _position BIGINT NOT NULL, source VARCHAR NOT NULL,
-    endpoint VARCHAR NOT NULL, partition VARCHAR, reason VARCHAR NOT NULL, "column" VARCHAR, value VARCHAR,
-    record BLOB NOT NULL, closed_by BIGINT
-);
-CREATE TABLE IF NOT EXISTS w._ingest.reported (
-    instance VARCHAR NOT NULL, _fetch BIGINT NOT NULL, loaded TIMESTAMPTZ NOT NULL
-);
-CREATE TABLE IF NOT EXISTS w._ingest.failures (
-    source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, partition VARCHAR, failed TIMESTAMPTZ NOT NULL,
-    run VARCHAR, problem VARCHAR NOT NULL, stops BOOLEAN NOT NULL, until TIMESTAMPTZ, everywhere BOOLEAN
-);
-"""
-# What makes a format the next one; tables that are missing then are made as in a new warehouse.
-_UPGRADES = {
-    1: "DROP TABLE w._ingest.reported",  # it did not say which instance was told: each looks for itself
-    # There was no other kind than exactly.
-    2: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS expected_is VARCHAR",
-    3: "ALTER TABLE IF EXISTS w._ingest.failures ADD COLUMN IF NOT EXISTS until TIMESTAMPTZ; "
-    "ALTER TABLE IF EXISTS w._ingest.failures ADD COLUMN IF NOT EXISTS everywhere BOOLEAN",
-}
 
 
 @dataclass(frozen=True)
@@ -127,75 +73,8 @@ class Known:
     members: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-_FETCH_COLUMNS = ", ".join("_fetch" if field.name == "fetch" else field.name for field in fields(Fetch))
-
-
-def begun(connection: duckdb.DuckDBPyConnection) -> None:
-    """Begin a transaction; make the schema where it is missing. StorageFailed where it is of another format."""
-    connection.execute("BEGIN")
-    try:
-        told = connection.execute("SELECT format FROM w._ingest.meta").fetchone()
-    except duckdb.CatalogException:
-        connection.execute("ROLLBACK")
-        connection.execute("BEGIN")
-        _make(connection)
-        return
-    if told is not None and told[0] in _UPGRADES:
-        _upgrade(connection, told[0])
-    elif told is None or told[0] != FORMAT:
-        raise StorageFailed(
-            f"the warehouse is of format {told and told[0]}, this version reads and writes format {FORMAT}; "
-            "run the version that wrote it; or move the warehouse away and build it again: ingest rebuild"
-        )
-
-
-def _make(connection: duckdb.DuckDBPyConnection) -> None:
-    for statement in filter(str.strip, _DDL.split(";\n")):
-        connection.execute(statement)
-
-
-def _upgrade(connection: duckdb.DuckDBPyConnection, former: int) -> None:
-    for number in range(former, FORMAT):
-        connection.execute(_UPGRADES[number])
-    _make(connection)
-    connection.execute("UPDATE w._ingest.meta SET format = ?", [FORMAT])
-
-
-def identify(connection: duckdb.DuckDBPyConnection, source: str, origin: str, account: str) -> tuple[str, str]:
-    """Remember whose rows these are; returns origin and account as they are remembered.
-
-    The port of a loopback address is left out: it is handed out by chance. ConfigError where the warehouse holds rows
-    of another origin or account.
-    """
-    if (urlsplit(origin).hostname or "") in ("127.0.0.1", "::1", "localhost"):
-        origin = "loopback"
-    known = connection.execute("SELECT origin, account FROM w._ingest.sources WHERE source = ?", [source]).fetchone()
-    if known is None:
-        connection.execute("INSERT INTO w._ingest.sources VALUES (?, ?, ?)", [source, origin, account])
-    elif known != (origin, account):
-        raise ConfigError(
-            f"source {source!r}: this warehouse holds rows of {_whose(*known)}, and its file now leads to "
-            f"{_whose(origin, account)}. Give the other account a source of its own (like: {source}), use another "
-            f"data folder, or say `ingest accept {source}` where both are the same account"
-        )
-    return origin, account
-
-
-def remember(connection: duckdb.DuckDBPyConnection, source: str, origin: str, account: str) -> None:
-    """Whose rows a source's are, as noted beside the snapshots; what this warehouse knows of it stays."""
-    connection.execute(
-        "INSERT INTO w._ingest.sources SELECT $1, $2, $3 WHERE NOT EXISTS (FROM w._ingest.sources WHERE source = $1)",
-        [source, origin, account],
-    )
-
-
-def accept(connection: duckdb.DuckDBPyConnection, source: str) -> None:
-    """Forget whose rows a source's are: the next fetch says it anew."""
-    connection.execute("DELETE FROM w._ingest.sources WHERE source = ?", [source])
-
-
-def _whose(origin: str, account: str) -> str:
-    return f"{origin} (account {account})" if account else origin
+# As SQL, in the order of a fetch's fields.
+FETCH_COLUMNS = ", ".join("_fetch" if field.name == "fetch" else field.name for field in fields(Fetch))
 
 
 def begin(
@@ -325,24 +204,6 @@ def undone(connection: duckdb.DuckDBPyConnection, fetches: Sequence[int], now: d
         connection.execute("DELETE FROM w._ingest.quarantine WHERE _fetch = ?", [fetch])
 
 
-def untold_undone(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> list[Fetch]:
-    """Undone fetches that a Dagster instance still takes for loaded, in order."""
-    columns = ", ".join(f"f.{name}" for name in _FETCH_COLUMNS.split(", "))
-    rows = connection.execute(
-        f"SELECT {columns} FROM w._ingest.fetches AS f JOIN w._ingest.reported AS r USING (_fetch) "
-        "WHERE f.source = ? AND f.endpoint = ? AND r.instance = ? AND f.verdict = 'given_up' ORDER BY f._fetch",
-        [source, endpoint, instance],
-    ).fetchall()
-    return [Fetch(*row) for row in rows]
-
-
-def told_undone(connection: duckdb.DuckDBPyConnection, fetches: Iterable[int], instance: str) -> None:
-    """Remember that a Dagster instance has been told that these fetches are undone."""
-    connection.execute(
-        "DELETE FROM w._ingest.reported WHERE instance = ? AND list_contains(?, _fetch)", [instance, list(fetches)]
-    )
-
-
 def update(connection: duckdb.DuckDBPyConnection, fetch: int, values: Mapping[str, Any]) -> None:
     """Set columns of one fetch."""
     assignments = ", ".join(f'"{name}" = ?' for name in values)
@@ -352,14 +213,14 @@ def update(connection: duckdb.DuckDBPyConnection, fetch: int, values: Mapping[st
 def fetches(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *, database: str = "w") -> list[Fetch]:
     """All fetches of an endpoint in their order."""
     rows = connection.execute(
-        f"SELECT {_FETCH_COLUMNS} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? ORDER BY _fetch",
+        f"SELECT {FETCH_COLUMNS} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? ORDER BY _fetch",
         [source, endpoint],
     ).fetchall()
     return [Fetch(*row) for row in rows]
 
 
-def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> Known:
-    """All that decides what to fetch of an endpoint; and whether it has loads that a Dagster was not told of."""
+def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> Known:
+    """All that decides what to fetch of an endpoint, but for what other endpoints list."""
     failures = connection.execute(
         "SELECT partition, failed, problem, stops, until, everywhere IS TRUE FROM w._ingest.failures "
         "WHERE source = ? AND endpoint = ? ORDER BY failed",
@@ -368,7 +229,6 @@ def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, ins
     return Known(
         tuple(fetches(connection, source, endpoint)),
         tuple(Failure(*row) for row in failures),
-        bool(unreported(connection, source, endpoint, instance)),
     )
 
 
@@ -418,25 +278,3 @@ def register(connection: duckdb.DuckDBPyConnection, key: tuple[str, str], versio
     """Put an endpoint's registry in place of the former one."""
     connection.execute("DELETE FROM w._ingest.registries WHERE source = ? AND endpoint = ?", list(key))
     connection.execute("INSERT INTO w._ingest.registries VALUES (?, ?, ?, ?, ?)", [*key, version, layout, text])
-
-
-def report(connection: duckdb.DuckDBPyConnection, loads: Mapping[int, datetime], instance: str) -> None:
-    """Remember that a Dagster instance has been told of these loads, each a fetch and the time it was loaded."""
-    told = [list(loads), list(loads.values())]
-    connection.execute(
-        "DELETE FROM w._ingest.reported WHERE instance = ? AND list_contains(?, _fetch)", [instance, told[0]]
-    )
-    connection.execute("INSERT INTO w._ingest.reported SELECT ?, unnest(?), unnest(?)", [instance, *told])
-
-
-def unreported(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> list[Fetch]:
-    """Loads that a Dagster instance has not been told of, in order."""
-    columns = ", ".join(f"f.{name}" for name in _FETCH_COLUMNS.split(", "))
-    rows = connection.execute(
-        f"SELECT {columns} FROM w._ingest.fetches AS f LEFT JOIN w._ingest.reported AS r "
-        "ON r._fetch = f._fetch AND r.instance = ? "
-        "WHERE f.source = ? AND f.endpoint = ? AND f.loaded IS NOT NULL AND r.loaded IS DISTINCT FROM f.loaded "
-        "ORDER BY f._fetch",
-        [instance, source, endpoint],
-    ).fetchall()
-    return [Fetch(*row) for row in rows]

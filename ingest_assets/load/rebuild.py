@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ingest_assets.errors import StorageFailed
-from ingest_assets.load import ledger
+from ingest_assets.load import ledger, owners
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.raw.snapshots import Manifest, Snapshots
 
@@ -27,7 +27,7 @@ def tell(folder: Path, snapshots: Snapshots, manifests: Iterable[Manifest]) -> N
         ledger.stored(connection, manifests)
         for source, whose in noted.items():
             if whose is not None:
-                ledger.remember(connection, source, *whose)
+                owners.remember(connection, source, *whose)
 
 
 def finish(data: Path, folder: Path) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 import duckdb
 
 from ingest_assets.errors import StorageFailed
-from ingest_assets.load import ledger
+from ingest_assets.load import schema
 from ingest_assets.locks import held
 from ingest_assets.raw.snapshots import Snapshots
 
@@ -142,7 +142,7 @@ class Warehouse:
                 f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}', ROW_GROUP_SIZE {_ROW_GROUP})"
             )
             try:
-                ledger.begun(connection)
+                schema.begun(connection)
                 yield
                 connection.execute("COMMIT")
             except BaseException:

@@ -6,7 +6,7 @@ import dagster as dg
 import pytest
 
 from ingest_assets.assets.launch import catch_up
-from ingest_assets.load import ledger
+from ingest_assets.load import schema
 from ingest_assets.load.warehouse import Warehouse
 
 DAYS = [f"2026-01-{day:02}" for day in range(1, 31)]
@@ -114,4 +114,4 @@ def test_a_warehouse_of_the_first_format_is_brought_up_to_date_and_tells_nothing
     assert told == {NAMES[0]: 2}
     assert counts(lab, *DAYS[:2]) == dict.fromkeys(DAYS[:2], (1, 1))
     with warehouse.session("looking") as connection:
-        assert connection.execute("FROM w._ingest.meta").fetchall() == [(ledger.FORMAT,)]
+        assert connection.execute("FROM w._ingest.meta").fetchall() == [(schema.FORMAT,)]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ingest_assets.http.page import PageRequest
-from ingest_assets.load import ledger
+from ingest_assets.load import schema
 from ingest_assets.load.load import Loaded, Loader
 from ingest_assets.load.stage import Work
 from ingest_assets.load.warehouse import Warehouse, quoted
@@ -129,7 +129,7 @@ class Lab:
 
     def accounts(self) -> dict[int, dict[str, int]]:
         """The stored account of each loaded fetch, but for zeros."""
-        names = ["received", *ledger.FATES]
+        names = ["received", *schema.FATES]
         rows = self.rows(
             f"SELECT _fetch, {', '.join(names)} FROM w._ingest.fetches WHERE loaded IS NOT NULL AND endpoint = ?",
             self.name,

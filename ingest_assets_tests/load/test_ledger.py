@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from ingest_assets.errors import ConfigError, StorageFailed
-from ingest_assets.load import ledger
+from ingest_assets.load import ledger, owners, reported, schema
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.raw.snapshots import Bounds, Manifest
 
@@ -27,30 +27,30 @@ def connection(warehouse):
 
 
 def test_a_source_s_rows_are_of_one_origin_and_account(connection):
-    ledger.identify(connection, "shop", "https://api.example.com:443", "acct_1")
-    ledger.identify(connection, "shop", "https://api.example.com:443", "acct_1")
+    owners.identify(connection, "shop", "https://api.example.com:443", "acct_1")
+    owners.identify(connection, "shop", "https://api.example.com:443", "acct_1")
 
     for other in [("https://api.example.com:443", "acct_2"), ("https://sandbox.example.com:443", "acct_1")]:
         with pytest.raises(ConfigError, match=r"holds rows of https://api\.example\.com:443 \(account acct_1\)"):
-            ledger.identify(connection, "shop", *other)
+            owners.identify(connection, "shop", *other)
 
 
 def test_who_accepts_another_account_may_go_on_with_it(connection):
-    ledger.identify(connection, "shop", "https://one.example.com:443", "")
+    owners.identify(connection, "shop", "https://one.example.com:443", "")
 
-    ledger.accept(connection, "shop")
+    owners.accept(connection, "shop")
 
-    ledger.identify(connection, "shop", "https://two.example.com:443", "")
+    owners.identify(connection, "shop", "https://two.example.com:443", "")
     with pytest.raises(ConfigError, match=r"two\.example\.com"):
-        ledger.identify(connection, "shop", "https://one.example.com:443", "")
+        owners.identify(connection, "shop", "https://one.example.com:443", "")
 
 
 def test_the_port_of_a_loopback_address_does_not_matter_and_the_host_does(connection):
-    ledger.identify(connection, "shop", "http://127.0.0.1:4711", "")
-    ledger.identify(connection, "shop", "http://127.0.0.1:4712", "")
+    owners.identify(connection, "shop", "http://127.0.0.1:4711", "")
+    owners.identify(connection, "shop", "http://127.0.0.1:4712", "")
 
     with pytest.raises(ConfigError, match="holds rows of loopback"):
-        ledger.identify(connection, "shop", "https://api.example.com:443", "")
+        owners.identify(connection, "shop", "https://api.example.com:443", "")
 
 
 def test_a_warehouse_of_another_format_is_refused(warehouse):
@@ -73,7 +73,7 @@ def test_a_warehouse_of_a_former_format_becomes_one_of_this(warehouse):
             "SELECT format, _fetch, expected_is FROM w._ingest.meta, w._ingest.fetches"
         ).fetchall()
 
-    assert found == [(ledger.FORMAT, 7, None)]
+    assert found == [(schema.FORMAT, 7, None)]
 
 
 def test_start_times_never_go_back_and_numbers_always_rise(connection):
@@ -109,11 +109,11 @@ def test_loads_stay_unreported_until_just_they_are_reported(lab):
     things.store(1, None, [{"id": 1}])
     things.load()
     with things.warehouse.session("reporting") as connection:
-        (told,) = ledger.unreported(connection, "shop", "things", "here")
-        ledger.report(connection, {told.fetch: told.loaded}, "here")
-        after = ledger.unreported(connection, "shop", "things", "here")
+        (told,) = reported.unreported(connection, "shop", "things", "here")
+        reported.report(connection, {told.fetch: told.loaded}, "here")
+        after = reported.unreported(connection, "shop", "things", "here")
     things.load(replay=True)
 
     with things.warehouse.session("looking") as connection:
-        again = ledger.unreported(connection, "shop", "things", "here")
+        again = reported.unreported(connection, "shop", "things", "here")
     assert (after, [fetch.fetch for fetch in again]) == ([], [1])

@@ -3,7 +3,7 @@
 import pytest
 
 from ingest_assets.errors import StorageFailed
-from ingest_assets.load import ledger
+from ingest_assets.load import ledger, reported
 
 AT = {"at": {"type": "bigint"}}
 
@@ -100,15 +100,15 @@ def test_what_dagster_was_told_is_remembered_until_it_is_told_of_the_undoing(lab
     things.load()
     with things.warehouse.session("reporting") as connection:
         loads = {fetch: loaded for fetch, _, loaded in ledger.loads(connection, "shop", "things")}
-        ledger.report(connection, loads, "here")
+        reported.report(connection, loads, "here")
 
     undo(things, 1, None)
 
     with things.warehouse.session("looking") as connection:
-        assert [f.fetch for f in ledger.untold_undone(connection, "shop", "things", "here")] == [1]
-        assert ledger.untold_undone(connection, "shop", "things", "elsewhere") == []
-        ledger.told_undone(connection, [1], "here")
-        assert ledger.untold_undone(connection, "shop", "things", "here") == []
+        assert [f.fetch for f in reported.untold_undone(connection, "shop", "things", "here")] == [1]
+        assert reported.untold_undone(connection, "shop", "things", "elsewhere") == []
+        reported.told_undone(connection, [1], "here")
+        assert reported.untold_undone(connection, "shop", "things", "here") == []
 
 
 def test_a_fetch_given_up_by_somebody_who_died_is_left_out_by_the_next_load(lab, rebuilt):

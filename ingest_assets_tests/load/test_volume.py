@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingest_assets.load import ledger
+from ingest_assets.load import schema
 from ingest_assets.load.health import look, looks
 from ingest_assets.load.looked import Looked
 from ingest_assets.load.volume import _usual
@@ -23,7 +23,7 @@ WEEK = [1000, 1040, 980, 1010, 990, 120, 0]
 def connection():
     with duckdb.connect() as connection:
         connection.execute("ATTACH ':memory:' AS w")
-        ledger.begun(connection)
+        schema.begun(connection)
         connection.execute("USE w")
         yield connection
 

@@ -1,0 +1,263 @@
+"""Fetch and load of one partition under its lock, and what gives up or erases what is kept of it."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+from ingest_assets import catalog
+from ingest_assets.errors import ConfigError, IngestError, Locked, NotBefore
+from ingest_assets.extract import children
+from ingest_assets.extract.peek import Peek, peek
+from ingest_assets.extract.pull import Puller
+from ingest_assets.extract.request import Walk
+from ingest_assets.http.page import origin
+from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.trace import Asked, TraceLog
+from ingest_assets.line.clients import Clients
+from ingest_assets.line.folders import trace_file
+from ingest_assets.line.pace import Pace
+from ingest_assets.line.standing import Standing
+from ingest_assets.line.watcher import Unwatched, Watcher
+from ingest_assets.load import ledger, owners, partitioning
+from ingest_assets.load import listed as listing
+from ingest_assets.load.erase import Eraser
+from ingest_assets.load.load import LOADABLE, Loaded
+from ingest_assets.load.stage import Work
+from ingest_assets.locks import held
+from ingest_assets.normalize.registry import Registry
+from ingest_assets.raw.paths import encoded
+from ingest_assets.raw.snapshots import Snapshot
+from ingest_assets.source import Source
+
+_PARTITION_WAIT_SECONDS = 30
+_AT_ONCE = 30  # fetches that are staged together when many wait
+
+
+@dataclass(frozen=True)
+class Line(Standing):
+    """One source's endpoints, to be fetched and loaded in one run. Settings are looked up when they are needed."""
+
+    secrets: Secrets = field(default_factory=Secrets)
+    pace: Pace = field(default_factory=Pace)
+    watcher: Watcher = field(default_factory=Unwatched)
+
+    @cached_property
+    def settled(self) -> Source:
+        """The source with its settings in place."""
+        return catalog.settled(self.source)
+
+    @cached_property
+    def clients(self) -> Clients:
+        """What asks its API."""
+        return Clients(self.settled, self.secrets, self.pace)
+
+    @property
+    def archive(self) -> Path:
+        """Where snapshots go that were given up as a whole."""
+        return self.data / "archive"
+
+    @contextlib.contextmanager
+    def partition(
+        self, endpoint: str, partition: str | None, *, wait_seconds: float = _PARTITION_WAIT_SECONDS
+    ) -> Iterator[None]:
+        """Hold a partition's lock: its fetches and loads are one after another, over all processes."""
+        file = self.data / "locks" / self.source.name / endpoint / f"{encoded(partition)}.lock"
+        with held(file, f"run {self.run}, {self.label(endpoint, partition)}", wait_seconds):
+            yield
+
+    def fetch(self, endpoint: str, partition: str | None, since: datetime | None = None) -> Snapshot:
+        """Walk a partition to its end, or what is left of an unfinished walk; inside the partition's lock.
+
+        `since` moves a feed to begin at that time. Raises what `Puller.fetch` raises; a fetch that failed for good
+        stands in the warehouse with its reason.
+        """
+        self.refuse_changed(endpoint)
+        walk = self._walk(endpoint, partition, since)
+        client = partial(self.clients.client, endpoint, self._traced(endpoint, partition))
+        on_wait = partial(self.watcher.wait, walk.label)
+        begin, show = self._begin, self.watcher.page
+        try:
+            with client(time.sleep, on_wait) as own:
+                return Puller(own, self.snapshots, begin, self.run, show, self.now, client, on_wait).fetch(walk)
+        finally:
+            self._write_down(endpoint, partition)
+
+    def peek(self, endpoint: str, partition: str | None) -> Peek:
+        """The first page of a partition, of its first parent; nothing is written. It asks an API that is down, too."""
+        walk = Walk(self.settled, endpoint, partition)
+        if walk.endpoint.parent is not None:
+            parts = self._walk(endpoint, partition).parts
+            if not parts:
+                raise ConfigError(f"{walk.label}: it has no parents to ask for: {walk.endpoint.parent} lists none")
+            walk = replace(walk, parts=parts).of(parts[0])
+        with self.clients.client(
+            endpoint, lambda _: None, time.sleep, partial(self.watcher.wait, walk.label), insists=True
+        ) as client:
+            return peek(client, walk)
+
+    def load(self, endpoint: str, partition: str | None, *, replay: bool = False) -> list[Loaded]:
+        """Load what is stored and not loaded; `replay` goes through all kept fetches again. Sends no request.
+
+        ConfigError where what is kept is of other partitions than the file says.
+        """
+        self.refuse_changed(endpoint)
+        return self.loader(endpoint).load(partition, replay=replay)
+
+    def undo(self, endpoint: str, fetches: Sequence[Snapshot], reason: str) -> list[Loaded]:
+        """Give stored fetches up for good, and bring the tables to where they would be without them.
+
+        The caller holds the locks of their partitions. From the first write on, whatever loads such a partition
+        leaves them out: what a crash leaves undone, the next load does.
+        """
+        for snapshot in sorted(fetches, key=lambda one: -one.fetch):
+            self.snapshots.give_up(snapshot, reason)
+        partitions = dict.fromkeys(snapshot.manifest.partition for snapshot in fetches)
+        loads = [load for partition in partitions for load in self.load(endpoint, partition)]
+        with self.warehouse.session(f"noting what is undone of {self.source.name}.{endpoint}") as connection:
+            for snapshot in fetches:
+                ledger.ended(connection, Snapshot(snapshot.folder).manifest)
+        return loads
+
+    def catch_up(self, endpoint: str, partition: str | None) -> Iterator[Loaded]:
+        """Load what is stored and not loaded, some fetches at a time and in their order, as they once came.
+
+        So the account of each fetch and the lineage of each row are those of a table that was loaded as it grew, also
+        of a table that keeps the newest fetch only.
+        """
+        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
+        stored = self.snapshots.fetches(self.source.name, endpoint, partition)
+        waiting = [s.fetch for s in stored if s.fetch not in loaded]
+        step = _AT_ONCE if self.source.endpoints[endpoint].contract.write == "merge" else 1
+        for done in range(step, len(waiting) + step, step) if waiting else [0]:
+            yield from self.loader(endpoint, frozenset(waiting[done:])).load(partition)
+
+    def sweep(self) -> bool:
+        """Remove what dead processes left of their staging; False, and nothing done, where somebody works."""
+        before = time.time()
+        try:
+            for lock in (self.data / "locks").glob("*/*/*.lock"):
+                with held(lock, "sweeping the staging folder", 0):
+                    pass
+        except Locked:
+            return False
+        # What somebody stages who began since then is younger.
+        for file in self.warehouse.staging.glob("*"):
+            if file.is_file() and file.stat().st_mtime < before:
+                file.unlink(missing_ok=True)
+        return True
+
+    def eraser(self, endpoint: str) -> Eraser:
+        """What finds and erases a key of an endpoint; it waits for who works on a partition, or raises Locked."""
+        work = Work(self.source.name, endpoint, self.source.endpoints[endpoint])
+        return Eraser(
+            self.warehouse, self.snapshots, work, lambda partition: self.partition(endpoint, partition), self.archive
+        )
+
+    def done(self, endpoint: str, partition: str | None, *, whatever_age: bool = False) -> Snapshot | None:
+        """What this very run has fetched already, young enough to stand for a new fetch.
+
+        A step that is retried starts again at its first partition; where that is the case, age is no matter.
+        """
+        newest = self.stored(endpoint, partition)
+        if newest is None or not self.run or newest.manifest.run != self.run:
+            return None
+        return newest if whatever_age or self._is_young(newest) else None
+
+    def pending(self, endpoint: str, partition: str | None) -> Snapshot | None:
+        """The newest fetch, where it is finished, not loaded, and young enough to stand for a new one."""
+        newest = self.stored(endpoint, partition)
+        if newest is None or not self._is_young(newest) or _is_open(newest):
+            return None
+        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
+        return newest if newest.fetch not in loaded else None
+
+    def is_replayed(self, endpoint: str, newest: Snapshot) -> bool:
+        """Whether a partition needs no replay: its newest fetch was loaded by this very run, under this contract."""
+        told = next((fetch for fetch in self.fetches(endpoint) if fetch.fetch == newest.fetch), None)
+        if told is None or told.loaded is None or not self.run:
+            return False
+        return (told.loaded_run, told.contract) == (self.run, self.source.endpoints[endpoint].contract.version)
+
+    def _is_young(self, snapshot: Snapshot) -> bool:
+        return self.now() - snapshot.manifest.started <= self.source.resume_within
+
+    def failed(self, endpoint: str, partition: str | None, error: IngestError, *, stops: bool) -> None:
+        """Write down that a partition could not be fetched or loaded; `stops` where others would fare no better."""
+        key = (self.source.name, endpoint, partition)
+        with self.warehouse.session(f"noting a failure of {self.label(endpoint, partition)}") as connection:
+            wait = (error.until, error.everywhere) if isinstance(error, NotBefore) else (None, False)
+            ledger.failed(connection, key, self.run, ledger.Failure(partition, self.now(), str(error), stops, *wait))
+
+    def abandon(self, endpoint: str) -> Path | None:
+        """Give up all that is kept of an endpoint: its tables go, its snapshots to the archive; where they are then.
+
+        The caller holds the locks of its partitions.
+        """
+        name = self.source.name
+        with self.warehouse.session(f"giving up {name}.{endpoint}") as connection:
+            known = ledger.registry(connection, name, endpoint)
+            tables = list(Registry.from_json(known[2]).names.values()) if known else []
+            partitioning.abandon(connection, name, endpoint, tables)
+        return self.snapshots.archive(name, endpoint, self.archive)
+
+    def publish(self) -> None:
+        """Bring the reader's copy up to date."""
+        self.warehouse.publish()
+
+    def _begin(self, walk: Walk) -> tuple[int, datetime]:
+        key = (walk.source.name, walk.name, walk.partition)
+        with self.warehouse.session(f"beginning to fetch {walk.label}") as connection:
+            whose = owners.identify(connection, walk.source.name, origin(walk.source.base_url), walk.source.account)
+            self.snapshots.notes.note_account(walk.source.name, *whose)
+            fetch, started = ledger.begin(
+                connection, key, walk.bounds, self.run, self.now(), above=self.snapshots.last_number()
+            )
+            self.snapshots.issued(fetch)
+        return fetch, started
+
+    def _write_down(self, endpoint: str, partition: str | None) -> None:
+        """The end of failed fetches into the ledger, so that `status` can tell; of good ones, their load does it."""
+        stored = self.snapshots.fetches(self.source.name, endpoint, partition)
+        if stored and (end := stored[-1].manifest.ended) and end.verdict not in LOADABLE:
+            with self.warehouse.session(f"noting a failed fetch of {self.source.name}.{endpoint}") as connection:
+                ledger.ended(connection, stored[-1].manifest)
+
+    def _walk(self, endpoint: str, partition: str | None, since: datetime | None = None) -> Walk:
+        """What is to be fetched of a partition: of a feed from where it ended, of children those of each parent."""
+        model, name = self.source.endpoints[endpoint], f"{self.source.name}.{endpoint}"
+        if since is not None and model.feed is not None and model.feed.cursor is not None:
+            raise ConfigError(f"{name}: --since needs a feed that goes on by time, not by cursor")
+        after = since.isoformat() if since is not None and model.feed is not None else None
+        ends = self._ends(endpoint, partition) if model.feed is not None else {}
+        if model.parent is None:
+            return Walk(self.settled, endpoint, partition, after or (ends[max(ends)] if ends else None))
+        with self.warehouse.session(f"reading the parents of {name}") as connection:
+            found = listing.parents(connection, self.source, endpoint, model.slice(partition).by)
+        positions = children.positions(ends[fetch] for fetch in sorted(ends))
+        parts = children.parts(self.settled, endpoint, found, positions, after)
+        walk = Walk(self.settled, endpoint, partition, parts=tuple(parts))
+        return walk if after else children.completing(walk, self.stored(endpoint, partition), self.now())
+
+    def _ends(self, endpoint: str, partition: str | None) -> dict[int, Any]:
+        """Where the fetches of a feed ended, by their numbers: complete ones, and the parents that others reached."""
+        ending = ("complete", "incomplete") if self.source.endpoints[endpoint].parent is not None else ("complete",)
+        stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, partition)]
+        ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict in ending}
+        undone = {snapshot.fetch for snapshot in self.undone(endpoint)}
+        told = [f for f in self.fetches(endpoint) if f.partition == partition and f.fetch not in undone]
+        ends |= {f.fetch: f.told_position for f in told if f.verdict in ending}
+        return ends
+
+    def _traced(self, endpoint: str, partition: str | None) -> Callable[[Asked], None]:
+        log = TraceLog(trace_file(self.data, self.source.name))
+        return lambda asked: log.add(asked, endpoint=endpoint, partition=partition, run=self.run)
+
+
+def _is_open(snapshot: Snapshot) -> bool:
+    """Whether its period went on after the fetch began: there may be more by now."""
+    return snapshot.manifest.ended is not None and snapshot.manifest.ended.verdict == "open"

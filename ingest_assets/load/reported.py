@@ -1,0 +1,48 @@
+"""Which loads each Dagster instance has been told of, and which of them were undone since."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import duckdb
+
+from ingest_assets.load.ledger import FETCH_COLUMNS, Fetch
+
+
+def report(connection: duckdb.DuckDBPyConnection, loads: Mapping[int, datetime], instance: str) -> None:
+    """Remember that a Dagster instance has been told of these loads, each a fetch and the time it was loaded."""
+    told = [list(loads), list(loads.values())]
+    connection.execute(
+        "DELETE FROM w._ingest.reported WHERE instance = ? AND list_contains(?, _fetch)", [instance, told[0]]
+    )
+    connection.execute("INSERT INTO w._ingest.reported SELECT ?, unnest(?), unnest(?)", [instance, *told])
+
+
+def unreported(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> list[Fetch]:
+    """Loads that a Dagster instance has not been told of, in order."""
+    columns = ", ".join(f"f.{name}" for name in FETCH_COLUMNS.split(", "))
+    rows = connection.execute(
+        f"SELECT {columns} FROM w._ingest.fetches AS f LEFT JOIN w._ingest.reported AS r "
+        "ON r._fetch = f._fetch AND r.instance = ? "
+        "WHERE f.source = ? AND f.endpoint = ? AND f.loaded IS NOT NULL AND r.loaded IS DISTINCT FROM f.loaded "
+        "ORDER BY f._fetch",
+        [instance, source, endpoint],
+    ).fetchall()
+    return [Fetch(*row) for row in rows]
+
+
+def untold_undone(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> list[Fetch]:
+    """Undone fetches that a Dagster instance still takes for loaded, in order."""
+    columns = ", ".join(f"f.{name}" for name in FETCH_COLUMNS.split(", "))
+    rows = connection.execute(
+        f"SELECT {columns} FROM w._ingest.fetches AS f JOIN w._ingest.reported AS r USING (_fetch) "
+        "WHERE f.source = ? AND f.endpoint = ? AND r.instance = ? AND f.verdict = 'given_up' ORDER BY f._fetch",
+        [source, endpoint, instance],
+    ).fetchall()
+    return [Fetch(*row) for row in rows]
+
+
+def told_undone(connection: duckdb.DuckDBPyConnection, fetches: Iterable[int], instance: str) -> None:
+    """Remember that a Dagster instance has been told that these fetches are undone."""
+    connection.execute(
+        "DELETE FROM w._ingest.reported WHERE instance = ? AND list_contains(?, _fetch)", [instance, list(fetches)]
+    )
