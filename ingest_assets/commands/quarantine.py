@@ -10,10 +10,11 @@ from typing import Any
 
 from ingest_assets.assets.plan import Name, Range, in_ranges
 from ingest_assets.assets.resources import Warehouse
+from ingest_assets.column import Column
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.run import Outcome, run
 from ingest_assets.commands.terminal import table
-from ingest_assets.contract import Column, Contract
+from ingest_assets.contract import Contract
 from ingest_assets.errors import ConfigError
 from ingest_assets.normalize.exact import exact_value
 from ingest_assets.normalize.masked import MASK, masked, sensitive
@@ -150,6 +151,8 @@ def _expected(column: Column | None, *, key: bool) -> str | None:
     if column is not None:
         parts = [column.type + (f", written as {column.format}" if column.format else "")]
         parts += [f"one of {', '.join(column.values)}"] if column.values else []
+        rules = {"at least": column.min, "at most": column.max, "matching": column.pattern}
+        parts += [f"{rule} {told}" for rule, told in rules.items() if told is not None]
         parts += ["part of the key"] if key else ["required"] if column.required else []
     return "; ".join(parts) or None
 

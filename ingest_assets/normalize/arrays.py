@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_assets.contract import TIME_TYPES
+from ingest_assets.column import TIME_TYPES
+from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.exact import MOST_LEVELS, exact_value, levels
-from ingest_assets.normalize.rows import ColumnPlan
 from ingest_assets.normalize.shape import Shape, learn_number
 from ingest_assets.normalize.values import Unfit, arrow_type, json_text
 
@@ -50,6 +50,8 @@ def is_raw(column: ColumnPlan) -> bool:
 def wire_type(column: ColumnPlan) -> Any:
     """What the decoder takes for a column's values, but for null."""
     kind = column.spec.type
+    if _is_unified(column) and not column.texts:
+        return str | int | bool
     if kind in TIME_TYPES:
         return int | float | str if _is_unix(column) else str
     if kind.startswith("decimal"):
@@ -67,8 +69,12 @@ def needs_exact_doubles(column: ColumnPlan) -> bool:
     return column.spec.type.startswith("decimal") or _is_unix(column)
 
 
-def _is_listed(column: ColumnPlan) -> bool:
-    return column.declared is not None and column.declared.values is not None
+def _is_unified(column: ColumnPlan) -> bool:
+    return column.declared is not None and column.declared.spellings is not None
+
+
+def _asks_of_texts(column: ColumnPlan) -> bool:
+    return column.declared is not None and not (column.declared.values is None and column.declared.pattern is None)
 
 
 def _is_unix(column: ColumnPlan) -> bool:
@@ -76,25 +82,50 @@ def _is_unix(column: ColumnPlan) -> bool:
 
 
 def array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
-    """The values of a column that is not raw; raises Misfit."""
-    kind = column.spec.type
-    from_text = column.texts and column.declared is not None
+    """The values of a column that is not raw, amounts of money as they were sent; raises Misfit."""
     try:
-        if from_text and kind == "bigint" and (whole := _whole_texts(values)) is not None:
-            return whole
-        if from_text and kind in ("boolean", "bigint", "double"):
-            return _fitted(column, values)
-        if kind in ("boolean", "bigint") or (
-            kind == "varchar" and (column.declared is None or not column.declared.values)
-        ):
-            return pa.array(values, arrow_type(kind))
-        if kind == "double":
-            return _doubles(column, values)
-        if kind in TIME_TYPES and (quick := _times(column, values)) is not None:
-            return quick
-        return _fitted(column, values)
+        array = _array_of(column, values)
     except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
         raise Misfit(column.spec.name) from error
+    if not column.bounds.none and not column.is_money:
+        refuse_outside(column, array)
+    return array
+
+
+def _array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
+    kind = column.spec.type
+    from_text = column.texts and column.declared is not None
+    if from_text and kind == "bigint" and (whole := _whole_texts(values)) is not None:
+        return whole
+    if from_text and kind in ("boolean", "bigint", "double"):
+        return _fitted(column, values)
+    if kind in ("boolean", "bigint") or (kind == "varchar" and not _asks_of_texts(column)):
+        return pa.array(values, arrow_type(kind))
+    if kind == "double":
+        return _doubles(column, values)
+    if kind in TIME_TYPES and (quick := _times(column, values)) is not None:
+        return quick
+    return _fitted(column, values)
+
+
+def refuse_outside(column: ColumnPlan, array: pa.Array) -> None:
+    """Misfit where a value is not within the bounds that the contract gives."""
+    limits = pc.min_max(array).as_py()
+    if limits["min"] is not None and not all(map(column.bounds.hold, limits.values())):
+        raise Misfit(column.spec.name)
+
+
+def money_array(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> pa.Array:
+    """Amounts as they were sent, with the code beside each, as the money that they are; raises Misfit."""
+    amounts = sent.to_pylist()
+    pairs = list(zip(amounts, codes.to_pylist() if codes is not None else [None] * len(amounts), strict=True))
+    try:
+        told = {pair: column.amount(*pair) for pair in set(pairs) if pair[0] is not None}
+        array = pa.array([told.get(pair) for pair in pairs], arrow_type(column.spec.type))
+    except (Unfit, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
+        raise Misfit(column.spec.name) from error
+    refuse_outside(column, array)
+    return array
 
 
 def _doubles(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
@@ -105,12 +136,20 @@ def _doubles(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
 
 def _fitted(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
     # The doubles in the text were shown to be exact wherever this is asked.
+    if _is_unified(column):
+        return _unified(column, values)
     fitted = {
         value: column.fit(Decimal(repr(value)) if isinstance(value, float) else value)
         for value in set(values)
         if value is not None
     }
-    return pa.array([fitted.get(value) for value in values], arrow_type(column.spec.type))
+    return pa.array([fitted.get(value) for value in values], column.sent_type)
+
+
+def _unified(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
+    keys = list(zip(map(type, values), values, strict=True))  # True and 1 are equal, and not the same
+    fitted = {key: None if key[1] is None else column.fit(key[1]) for key in set(keys)}
+    return pa.array([fitted[key] for key in keys], pa.string())
 
 
 def _times(column: ColumnPlan, values: Sequence[Any]) -> pa.Array | None:
@@ -164,9 +203,12 @@ def fitted_array(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
         raise Misfit(column.spec.name)
     try:
         fitted = [None if value is None else column.fit(value) for value in values]
-        return pa.array(fitted, arrow_type(column.spec.type))
+        array = pa.array(fitted, column.sent_type)
     except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
         raise Misfit(column.spec.name) from error
+    if not column.bounds.none and not column.is_money:
+        refuse_outside(column, array)
+    return array
 
 
 def json_array(texts: Sequence[Any], joined: bytes, above: int) -> pa.Array:

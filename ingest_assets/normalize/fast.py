@@ -7,9 +7,8 @@ Whatever is not proven raises Misfit, and is taken record by record. What comes 
 row by row and in the same order; tests compare the two.
 """
 
-import gc
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, compress, repeat
 from operator import is_not
@@ -31,32 +30,23 @@ from ingest_assets.normalize.arrays import (
     has_tiny,
     is_raw,
     json_array,
+    money_array,
     needs_exact_doubles,
     news,
     raw_values,
 )
+from ingest_assets.normalize.columns import ColumnPlan, at
 from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Required, layout, order_of
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.proofs import doubles_are_exact, keys_in, most_keys_in
-from ingest_assets.normalize.rows import ColumnPlan, Plan, TablePlan, at, to_arrow
+from ingest_assets.normalize.rows import Plan, TablePlan, to_arrow
 from ingest_assets.normalize.shape import Shape, joined, shape_of_numbers
+from ingest_assets.normalize.values import arrow_type
 
 Rows = npt.NDArray[np.int64]
 
 _NUMBERS = ("bigint", "hugeint", "double")
 _ENOUGH = 50  # records that must all have a key before it is believed to be always there
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No garbage collection inside: with many records alive, it costs more than all the rest."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 @dataclass
@@ -162,8 +152,33 @@ class Fast:
         columns = Columns(self.plan, {table.spec.path: Found() for table in self.plan.tables})
         columns.tables[()].rows = len(structs)
         _object(columns, self.plan.root, self.tree, structs, _Where(None, len(structs)))
+        _apply_rules(columns)
         _prove(columns, text)
         return columns
+
+
+def _apply_rules(columns: Columns) -> None:
+    """Defaults in place of nulls, then numbers as the money that they are; raises Misfit."""
+    for table in columns.plan.tables:
+        found = columns.tables[table.spec.path]
+        for column in table.columns:
+            if column.default is not None and found.rows:
+                value = pa.scalar(column.default, arrow_type(column.spec.type))
+                array = found.arrays.get(column.spec.name)
+                full = pa.repeat(value, found.rows) if array is None else pc.fill_null(array, value)
+                found.arrays[column.spec.name] = full
+        for column in table.columns:
+            if column.is_money and (sent := found.arrays.get(column.spec.name)) is not None:
+                found.arrays[column.spec.name] = money_array(column, sent, _codes(column, found))
+
+
+def _codes(column: ColumnPlan, found: Found) -> pa.Array | None:
+    beside = column.currency
+    if beside is None:
+        return None
+    if beside.given_by is not None:
+        return pa.repeat(beside.value(None), found.rows)
+    return found.arrays.get(beside.spec.name)
 
 
 def _plain(texts: Sequence[Any]) -> Iterator[Any]:

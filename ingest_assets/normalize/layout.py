@@ -16,8 +16,9 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from ingest_assets.normalize.arrays import is_raw, wire_type
+from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.names import Path, cleaned
-from ingest_assets.normalize.rows import ColumnPlan, Plan, TablePlan
+from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
 from ingest_assets.normalize.values import Unfit
 

@@ -15,8 +15,9 @@ import pyarrow as pa
 
 from ingest_assets.contract import Contract
 from ingest_assets.normalize.arrays import Misfit, Twins
+from ingest_assets.normalize.collecting import uncollected
 from ingest_assets.normalize.exact import exact
-from ingest_assets.normalize.fast import Columns, Fast, fast_tables, uncollected
+from ingest_assets.normalize.fast import Columns, Fast, fast_tables
 from ingest_assets.normalize.layout import Unsuited
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import Registry, TableSpec, bindings, declared_paths
@@ -206,7 +207,7 @@ class Normalizer:
         return changed
 
     def _faster(self) -> Fast | None:
-        if not self._quick or not self.registry.shape.fields:
+        if not self._quick or not self.registry.shape.kinds:
             return None
         try:
             return Fast(self._plan, self.registry.shape, self._fast)

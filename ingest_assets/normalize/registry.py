@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from ingest_assets.contract import Column, Contract
+from ingest_assets.column import Column
+from ingest_assets.contract import Contract
 from ingest_assets.normalize.names import Path, asks_for, cleaned, column_name, free_name, shortened, table_name
 from ingest_assets.normalize.shape import (
     Leaf,

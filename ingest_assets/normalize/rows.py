@@ -11,17 +11,19 @@ System columns, of the root table and of a list's:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import xxhash
 
-from ingest_assets.contract import TIME_TYPES, Column, Contract, Tombstone
+from ingest_assets.contract import Contract, Tombstone
+from ingest_assets.normalize.columns import ColumnPlan, at, kind_of
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec, declared_columns, declared_path
-from ingest_assets.normalize.shape import Shape, shape_at
-from ingest_assets.normalize.values import Fit, Unfit, arrow_type, declared_fit, learned_fit, shown
+from ingest_assets.normalize.rules import amount_fit, bounds_of, default_of
+from ingest_assets.normalize.shape import shape_at
+from ingest_assets.normalize.values import Unfit, arrow_type, declared_fit, learned_fit, shown
 
 ROOT_COLUMNS = {
     "_row": pa.int64(),
@@ -31,66 +33,6 @@ ROOT_COLUMNS = {
     "_deleted": pa.bool_(),
 }
 CHILD_COLUMNS = {"_row": pa.int64(), "_parent_row": pa.int64(), "_root_row": pa.int64(), "_position": pa.int64()}
-
-
-@dataclass(frozen=True)
-class ColumnPlan:
-    """A column that batches hold: where its value is, and what makes it fit.
-
-    `known` is what was seen at a learned column's path. A column declared by name alone is `placed` once a path
-    asked for its name; before, it has no values. A column that is no matter of the record takes what `given` has of
-    the name `given_by`: the same in every row of a page.
-    `texts`: all values arrive as texts.
-    """
-
-    spec: ColumnSpec
-    fit: Fit
-    declared: Column | None
-    key: bool
-    known: Shape
-    placed: bool = True
-    texts: bool = False
-    given_by: str | None = None
-    given: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def required(self) -> bool:
-        """Whether the contract wants a value here in every record that is no tombstone."""
-        return self.declared is not None and self.declared.required
-
-    def value(self, element: Any) -> Any:
-        """The column's value in an element of its table, None where there is none; raises Unfit."""
-        found = self.found(element)
-        if found is None:
-            return None
-        try:
-            return self.fit(found)
-        except (TypeError, ValueError, OverflowError):
-            told = None if self.spec.sensitive else shown(found)
-            reason = (
-                f"column {self.spec.name!r}: {_kind(found)} that does not fit {self.spec.type}{self._wanted(found)}"
-            )
-            raise Unfit(reason, self.spec.name, told) from None
-
-    def _wanted(self, found: Any) -> str:
-        """What the source file says of values that fit, beside the type."""
-        if self.declared is None:
-            return ""
-        if self.texts and found == "":
-            return "; where an empty text means no value, say null_values: ['']"
-        if self.declared.type in TIME_TYPES:
-            return f", format {self.declared.format or 'iso'}"
-        if self.declared.values is not None and isinstance(found, str):
-            return f"; `values` are {', '.join(self.declared.values)}"
-        return ""
-
-    def found(self, element: Any) -> Any:
-        """The exact value in the record, before it is made to fit."""
-        if self.given_by is not None:
-            return self.given.get(self.given_by)
-        if not self.spec.path and self.spec.declared and isinstance(element, dict):
-            return element.get("value")
-        return at(element, self.spec.path)
 
 
 @dataclass(frozen=True)
@@ -161,23 +103,31 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
 def _column_plan(
     contract: Contract, registry: Registry, table: TableSpec, spec: ColumnSpec, partition: Mapping[str, str]
 ) -> ColumnPlan:
-    declared: Mapping[str, Column] = declared_columns(contract, table.path)
-    column = declared[spec.name] if spec.declared else None
+    column = declared_columns(contract, table.path)[spec.name] if spec.declared else None
+    key = table.parent is None and spec.name in contract.primary_key
+    if column is None:
+        known = shape_at(registry.shape, table.path, spec.path)
+        return ColumnPlan(spec, learned_fit(spec.type), key=key, known=known, texts=contract.texts)
+    money = column.money
     return ColumnPlan(
         spec,
-        learned_fit(spec.type) if column is None else declared_fit(column, contract.time_zone, texts=contract.texts),
+        declared_fit(column, contract.time_zone, texts=contract.texts) if money is None else amount_fit(column),
         column,
-        key=table.parent is None and spec.name in contract.primary_key,
-        known=shape_at(registry.shape, table.path, spec.path),
-        placed=column is None or declared_path(registry, table.path, spec.name, column) is not None,
+        key=key,
+        placed=declared_path(registry, table.path, spec.name, column) is not None,
         texts=contract.texts,
-        given_by=None if column is None else _given_by(column),
+        given_by=of_parent(column.from_parent) if column.from_parent is not None else column.from_partition,
         given=partition,
+        bounds=bounds_of(column, contract.time_zone),
+        default=default_of(column, contract.time_zone),
+        currency=None
+        if money is None or money.currency_from is None
+        else _column_plan(contract, registry, table, _named(table, money.currency_from), partition),
     )
 
 
-def _given_by(column: Column) -> str | None:
-    return of_parent(column.from_parent) if column.from_parent is not None else column.from_partition
+def _named(table: TableSpec, name: str) -> ColumnSpec:
+    return next(column for column in table.columns if column.name == name)
 
 
 def of_parent(field: str) -> str:
@@ -187,19 +137,6 @@ def of_parent(field: str) -> str:
     'parent.id'
     """
     return f"parent.{field}"
-
-
-def at(value: Any, path: Path) -> Any:
-    """The value below these keys, None where they lead nowhere. () is the value itself.
-
-    >>> at({"a": {"b": 1}}, ("a", "b")), at({"a": [1]}, ("a", "b"))
-    (1, None)
-    """
-    for key in path:
-        if type(value) is not dict:
-            return None
-        value = value.get(key)
-    return value
 
 
 def is_deleted(record: Any, tombstone: Tombstone | None) -> bool:
@@ -267,7 +204,7 @@ def check(plan: Plan, record: Any) -> None:
 def _declared_items(value: Any, steps: Path, table: Path) -> list[Any]:
     if not steps:
         if value is not None and not isinstance(value, list):
-            raise Unfit(f"list {'.'.join(table)!r}: {_kind(value)} where a list is declared")
+            raise Unfit(f"list {'.'.join(table)!r}: {kind_of(value)} where a list is declared")
         return value or []
     if isinstance(value, list):
         return [item for inner in value for item in _declared_items(inner, steps, table)]
@@ -284,7 +221,7 @@ def _check_key(name: str, value: Any) -> None:
     if value is None:
         raise Unfit(f"column {name!r}: no value, and it is part of the key", name)
     if isinstance(value, dict | list):
-        raise Unfit(f"column {name!r}: {_kind(value)}, and it is part of the key", name, shown(value))
+        raise Unfit(f"column {name!r}: {kind_of(value)}, and it is part of the key", name, shown(value))
 
 
 def exact_tables(
@@ -331,10 +268,3 @@ def to_arrow(table: TablePlan, columns: Mapping[str, Any]) -> pa.Table:
         for name, values in ((name, columns[name]) for name in schema)
     ]
     return pa.Table.from_arrays(arrays, schema=pa.schema(schema))
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "a boolean"
-    kinds = {str: "a string", dict: "an object", list: "a list", int: "an integer"}
-    return kinds.get(type(value), "a number")

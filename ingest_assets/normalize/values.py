@@ -1,7 +1,7 @@
 """Whether a value fits its column, what it becomes there, and the one text of a JSON value."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from json.encoder import encode_basestring
@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ingest_assets.contract import TIME_TYPES, Column
+from ingest_assets.column import TIME_TYPES, Column
 from ingest_assets.normalize.times import time_parser
 
 Fit = Callable[[Any], Any]
@@ -21,7 +21,7 @@ _WRITTEN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,4})?", re.ASCII)
 _SAID = {"true": True, "t": True, "yes": True, "y": True, "1": True}
 _SAID |= {"false": False, "f": False, "no": False, "n": False, "0": False}
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
-_SCALED = re.compile(r"decimal\((\d+),(\d+)\)")
+SCALED = re.compile(r"decimal\((\d+),(\d+)\)")
 _SHOWN = 120
 
 
@@ -127,10 +127,19 @@ def scaled(value: Any, precision: int, scale: int) -> Decimal:
     return Decimal(f"{'-' if figures[0] == '-' else ''}{whole}.{rest.ljust(scale, '0')}" if scale else figures)
 
 
-def _string(value: Any, allowed: frozenset[str] | None) -> str:
+def _string(value: Any, allowed: frozenset[str] | None, pattern: re.Pattern[str] | None) -> str:
     if allowed is not None and value not in allowed:
         raise ValueError(value)
+    if pattern is not None and not pattern.fullmatch(_of(str, value)):
+        raise ValueError(value)
     return str(_of(str, value))
+
+
+def _unified(value: Any, names: Mapping[str, str], pattern: re.Pattern[str] | None) -> str:
+    text = value if isinstance(value, str) else json_text(value)
+    if isinstance(value, dict | list) or text not in names:
+        raise ValueError(value)
+    return _string(names[text], None, pattern)
 
 
 def _uuid(value: Any) -> str:
@@ -148,6 +157,13 @@ def _read(kind: str, text: str) -> Any:
     if kind.startswith("decimal"):
         return text.removeprefix("+")
     return _SAID.get(text.lower(), text) if kind == "boolean" else text
+
+
+def _text_fit(column: Column) -> Fit:
+    pattern = None if column.pattern is None else re.compile(column.pattern)
+    if (names := column.spellings) is not None:
+        return partial(_unified, names=names, pattern=pattern)
+    return partial(_string, allowed=None if column.values is None else frozenset(column.values), pattern=pattern)
 
 
 def declared_fit(column: Column, time_zone: str, *, texts: bool = False) -> Fit:
@@ -168,10 +184,10 @@ def declared_fit(column: Column, time_zone: str, *, texts: bool = False) -> Fit:
         return lambda value: plain(_read(column.type, _of(str, value).strip()))
     if column.type in TIME_TYPES:
         return time_parser(column.type, column.format, time_zone)
-    if found := _SCALED.fullmatch(column.type):
+    if found := SCALED.fullmatch(column.type):
         return partial(scaled, precision=int(found[1]), scale=int(found[2]))
     if column.type == "varchar":
-        return partial(_string, allowed=None if column.values is None else frozenset(column.values))
+        return _text_fit(column)
     fits: dict[str, Fit] = {
         "boolean": partial(_of, bool),
         "bigint": partial(_integer, low=-(2**63), high=2**63 - 1),
@@ -189,7 +205,7 @@ def learned_fit(type_name: str) -> Fit:
     >>> learned_fit("decimal(38,1)")(2), learned_fit("json")("x")
     (Decimal('2.0'), '"x"')
     """
-    if found := _SCALED.fullmatch(type_name):
+    if found := SCALED.fullmatch(type_name):
         return partial(scaled, precision=int(found[1]), scale=int(found[2]))
     fits: dict[str, Fit] = {"hugeint": Decimal, "double": float, "json": json_text}
     return fits.get(type_name, _same)
@@ -217,6 +233,6 @@ def arrow_type(type_name: str) -> pa.DataType:
     >>> arrow_type("decimal(18,2)"), arrow_type("json")
     (Decimal128Type(decimal128(18, 2)), DataType(string))
     """
-    if found := _SCALED.fullmatch(type_name):
+    if found := SCALED.fullmatch(type_name):
         return pa.decimal128(int(found[1]), int(found[2]))
     return _ARROW.get(type_name, pa.string())

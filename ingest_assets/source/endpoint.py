@@ -6,7 +6,8 @@ from zoneinfo import available_timezones
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from ingest_assets.contract import Children, Columns, Contract, Names, Tombstone, Write
+from ingest_assets.column import Columns
+from ingest_assets.contract import Children, Contract, Names, Tombstone, Write
 from ingest_assets.durations import Duration
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.decoders import Decoder, Json

@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ingest_assets.contract import TIME_TYPES
+from ingest_assets.column import TIME_TYPES
 from ingest_assets.partitions import NO_KEY_PART, Listed, is_key_part, types_of
 from ingest_assets.periods import EVERY, even_hours, fixed_offset
+from ingest_assets.source.column_rules import column_problems
 from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
 from ingest_assets.source.parent_rules import parent_problems
 
@@ -33,6 +34,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from _request_problems(endpoint)
     yield from _count_problems(endpoint)
     yield from parent_problems(endpoint)
+    yield from column_problems(endpoint)
 
 
 def _shape_problems(endpoint: "Endpoint") -> Iterator[Problem]:

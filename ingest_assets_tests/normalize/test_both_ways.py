@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ingest_assets.column import Money
 from ingest_assets.contract import Children, Column, Contract, Tombstone
 from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
 
@@ -39,6 +40,23 @@ CONTRACTS["of a partition"] = Contract(
         "id": Column(type="bigint"),
     },
     primary_key=("a", "id"),
+)
+CONTRACTS["ruled"] = Contract(
+    columns={
+        "id": Column(type="bigint", max=2),
+        "at": Column(type="timestamptz", path="a", max="2026-01-02T03:04:05", default="2026-01-01"),
+        "amount": Column(type="decimal(9,3)", path="b", money=Money(currency_from="code"), max=1000),
+        "code": Column(
+            type="varchar", path="c", values={"EUR": ["x", "1.5", True], "JPY": [1], "KWD": []}, default="EUR"
+        ),
+        "deep": Column(type="double", path="o.a", min=0, max="1.5", default=0.25),
+        "n": Column(type="decimal(20,2)", min="0.10", default=17),
+    },
+    children={
+        "l": Children(columns={"n": Column(type="hugeint", path="a", min=1, default=5)}),
+        "t": Children(columns={"value": Column(type="varchar", pattern="x|y+", default="y")}),
+    },
+    primary_key=("id",),
 )
 PARTITION = {"account": "a/1", "day": "2026-01-07"}
 KEYS = ["a", "b", "c", "o", "l", "A", "a_b", "é", "", "$x y", 'q"', "order", "gone", "id"]
@@ -108,7 +126,7 @@ PLAIN = st.fixed_dictionaries(
         "l": st.lists(objects(st.sampled_from(["1", "null", "9007199254740993"])) | st.just("null"), max_size=3).map(
             lambda items: f"[{','.join(items)}]"
         ),
-        "c": VALUES,
+        "c": VALUES | st.sampled_from(['"x"', '"KWD"', "1", "true", "1.0", '"JPY"']),
         "gone": st.sampled_from(["true", "false", "1", "null"]),
         "n": st.sampled_from(["1", "17", "9223372036854775807", "1.5", "1.25", "null"]),
         "t": st.lists(st.sampled_from(['"x"', '"y"', "null"]), max_size=3).map(lambda items: f"[{','.join(items)}]"),

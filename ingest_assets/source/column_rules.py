@@ -1,0 +1,25 @@
+"""What has to fit together between the columns of one table; each rule yields where it is broken, and what is wrong."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from ingest_assets.column import Column
+from ingest_assets.source.model import Problem
+
+if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
+    from ingest_assets.source.endpoint import Endpoint
+
+
+def column_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    """All that is broken between declared columns of an endpoint's table, and of each of its lists."""
+    yield from _money_problems(("columns",), endpoint.columns)
+    for path, table in endpoint.children.items():
+        yield from _money_problems(("children", path, "columns"), table.columns)
+
+
+def _money_problems(place: tuple[str, ...], columns: Mapping[str, Column]) -> Iterator[Problem]:
+    for name, column in columns.items():
+        beside = column.money.currency_from if column.money is not None else None
+        if beside is not None and (beside not in columns or columns[beside].type != "varchar"):
+            told = f"{beside!r} is not a column of type varchar of the same table: declare it"
+            yield (*place, name, "money", "currency_from"), told
