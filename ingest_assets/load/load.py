@@ -106,21 +106,36 @@ class Loader:
             self._refuse_replaced(plan)
             if not plan.snapshots and not plan.undone:
                 return []
-            with self.warehouse.stage(connection, plan.stored_bytes):
+            with self.warehouse.stage(connection, plan.stored_bytes), contextlib.ExitStack() as files:
                 before = Registry.empty() if plan.undone else known.registry
-                staged, registry = stage(connection, self.work, plan.snapshots, before, self.warehouse.staging)
+                staged, registry = stage(connection, self.work, plan.snapshots, before, self.warehouse.staging, files)
                 if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                     raise _NeedsRebuild
-                accounts = self._build(connection, staged) if plan.rebuild else []
-                with self._transaction(connection, alone=alone):
-                    self._check_same(connection, known, plan)
-                    self._refuse_lost(connection, known, plan, staged)
-                    if plan.rebuild:
-                        self._swap(connection, known, staged)
-                    else:
-                        accounts = self._add(connection, known, plan, staged, registry)
-                    self._record(connection, known, registry, plan, staged, accounts, time.monotonic() - began)
+                built = self._build(connection, staged) if plan.rebuild else []
+
+                def commit() -> list[Account]:
+                    with self._transaction(connection, alone=alone):
+                        self._check_same(connection, known, plan)
+                        self._refuse_lost(connection, known, plan, staged)
+                        if plan.rebuild:
+                            self._swap(connection, known, staged)
+                        accounts = built if plan.rebuild else self._add(connection, known, plan, staged, registry)
+                        self._record(connection, known, registry, plan, staged, accounts, time.monotonic() - began)
+                    return accounts
+
+                accounts = self._with_enough_memory(connection, commit)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
+
+    def _with_enough_memory(
+        self, connection: duckdb.DuckDBPyConnection, commit: Callable[[], list[Account]]
+    ) -> list[Account]:
+        """What a transaction gives; tried again with more memory where it needs that: what is staged stays."""
+        while True:
+            try:
+                return commit()
+            except TooLittleMemory:
+                if not (self.warehouse.works(connection) and self.warehouse.more_memory()):
+                    raise
 
     def _known(self, connection: duckdb.DuckDBPyConnection) -> Known:
         row = ledger.registry(connection, self.work.source, self.work.endpoint)

@@ -1,6 +1,7 @@
-"""Rows on their way into staged tables: gathered, so that DuckDB takes many at once, and on disk where they are many.
+"""Rows on their way to DuckDB: gathered, so that it takes many at once, and on disk where they are many.
 
-An insert of a thousand rows costs DuckDB nearly as much as one of a hundred thousand.
+An insert of a thousand rows costs DuckDB nearly as much as one of a hundred thousand; and rows that are in a file of
+columns already are read from there, as often as they are asked for, and need not be put into a table first.
 """
 
 import contextlib
@@ -14,10 +15,13 @@ import pyarrow as pa
 
 from ingest_assets.errors import StorageFailed
 
+MOST_PILES = 24
+"""As many files as a spool may have open."""
+
 _MOST_BYTES = 8_000_000
 _MOST_AT_ONCE = 32_000_000  # what one insert changes has to fit into DuckDB's memory
+_MOST_IN_BATCH = 4_096  # rows
 _COLUMN_BYTES = 500  # of a column in memory, beside its values
-_MOST_PILES = 24  # each may have a file open
 
 
 @dataclass
@@ -35,14 +39,29 @@ class _Pile:
         return rows
 
 
+class Filed:
+    """Rows in a file of Arrow batches: a stream of them as often as it is asked for, one batch at a time in memory."""
+
+    def __init__(self, file: Any, schema: pa.Schema) -> None:
+        self._file, self._schema = file, schema
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """See the Arrow PyCapsule interface."""
+        stored = pa.ipc.open_file(self._file)
+        batches = (stored.get_batch(number) for number in range(stored.num_record_batches))
+        return pa.RecordBatchReader.from_batches(self._schema, batches).__arrow_c_stream__(requested_schema)
+
+
 class Spool:
     """Gathers rows by table, in `folder` once they are more than a few megabytes; to be closed.
 
-    Its files have no name: nothing is left of them, whatever becomes of the process.
+    Its files have no name: nothing is left of them, whatever becomes of the process. Where it `keeps` rows, any
+    number of them may wait in its files until it is closed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, keeps: bool = False) -> None:
         self._folder = folder
+        self.keeps = keeps
         self._piles: dict[tuple[str, tuple[str, ...], pa.Schema], _Pile] = {}
         self._bytes = self._taken_in = 0
         self._files = contextlib.ExitStack()
@@ -50,7 +69,12 @@ class Spool:
     @property
     def is_full(self) -> bool:
         """Whether the rows have to go: they are of many different columns, or as much as DuckDB takes at once."""
-        return len(self._piles) > _MOST_PILES or self._taken_in > _MOST_AT_ONCE
+        return len(self._piles) > MOST_PILES or (self._taken_in > _MOST_AT_ONCE and not self.keeps)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether rows had to go to files."""
+        return any(pile.file is not None for pile in self._piles.values())
 
     def add(self, table: str, rows: pa.Table) -> None:
         """Take rows of a table; StorageFailed where the disk does not."""
@@ -71,17 +95,20 @@ class Spool:
 
         What is taken is gone. Rows of the same table come as often as there are different columns.
         """
-        if any(pile.file is not None for pile in self._piles.values()):
+        yield from self.kept()
+        self.close()
+
+    def kept(self) -> Iterator[tuple[str, tuple[str, ...], Any]]:
+        """The same as `taken`, but the rows stay, to be read as often as need be; nothing can be added any more."""
+        if self.on_disk:
             self._write()
-        for (table, names, _), pile in self._piles.items():
+        for (table, names, schema), pile in self._piles.items():
             if pile.file is None:
                 yield table, names, pile.combined()
             else:
                 pile.writer.close()
-                pile.file.seek(0)
-                with pa.ipc.open_stream(pile.file) as reader:
-                    yield table, names, reader
-        self.close()
+                pile.file.flush()
+                yield table, names, self._readable(pile.file, schema)
 
     def close(self) -> None:
         """Let go of all rows."""
@@ -89,14 +116,17 @@ class Spool:
         self._files.close()
         self._bytes = self._taken_in = 0
 
+    def _readable(self, file: IO[bytes], schema: pa.Schema) -> Any:
+        return Filed(self._files.enter_context(pa.OSFile(f"/dev/fd/{file.fileno()}")), schema)
+
     def _write(self) -> None:
         try:
             for (_, _, schema), pile in self._piles.items():
                 if pile.file is None:
                     pile.file = self._files.enter_context(_nameless(self._folder))
-                    pile.writer = pa.ipc.new_stream(pile.file, schema)
+                    pile.writer = pa.ipc.new_file(pile.file, schema)
                 if pile.rows:
-                    pile.writer.write_table(pile.combined())
+                    pile.writer.write_table(pile.combined(), max_chunksize=_MOST_IN_BATCH)
         except OSError as error:
             raise StorageFailed(
                 f"{self._folder}: rows could not be put aside: {error.strerror}. What is loaded and fetched stays as "

@@ -12,7 +12,7 @@ import pyarrow as pa
 from ingest_assets.contract import Contract
 from ingest_assets.http.decoders import Block
 from ingest_assets.load.merge import Staged, rank
-from ingest_assets.load.spool import Spool
+from ingest_assets.load.spool import MOST_PILES, Spool
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined, Widened
 from ingest_assets.normalize.registry import Registry, TableSpec
@@ -23,6 +23,7 @@ from ingest_assets.source import Endpoint
 _ROOT = {"_row": "BIGINT", "_page": "BIGINT", "_position": "BIGINT", "_hash": "UUID", "_deleted": "BOOLEAN"}
 _ASIDE = "_quarantine"
 _CHILD = {"_row": "BIGINT", "_position": "BIGINT", "_parent_row": "BIGINT", "_root_row": "BIGINT"}
+_MOST_FILES = 4 * MOST_PILES  # that are open at once, of all fetches
 
 
 @dataclass(frozen=True)
@@ -41,10 +42,14 @@ class Work:
 
 @dataclass
 class _Sheets:
-    """The staged tables of one fetch, in a schema of their own; `columns` are those made so far, by table."""
+    """The staged tables of one fetch, in a schema of their own; `columns` are those made so far, by table.
+
+    Rows that are not in a table but in files of the spool are in `filed`: queries of them, by table.
+    """
 
     connection: duckdb.DuckDBPyConnection
     snapshot: Snapshot
+    filed: dict[str, list[str]] = field(default_factory=dict)
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
     filled: set[str] = field(default_factory=set)
     received: int = 0
@@ -60,18 +65,25 @@ class _Sheets:
 
 
 def stage(
-    connection: duckdb.DuckDBPyConnection, work: Work, snapshots: Sequence[Snapshot], registry: Registry, folder: Path
+    connection: duckdb.DuckDBPyConnection,
+    work: Work,
+    snapshots: Sequence[Snapshot],
+    registry: Registry,
+    folder: Path,
+    files: contextlib.ExitStack,
 ) -> tuple[list[Staged], Registry]:
     """The rows of some fetches, ranked, each in schema `f<fetch>`; with the registry, wider where they brought new.
 
-    `folder` takes what is too large for memory on the way.
+    `folder` takes what is too large for memory, for as long as `files` is not closed.
 
     A type that has to change on the way starts all of them again with the wider registry: what was staged under the
     narrower one would differ from a rebuild.
     """
     while True:
         try:
-            sheets, registry = _filled(connection, work, snapshots, registry, folder)
+            with contextlib.ExitStack() as opened:
+                sheets, registry = _filled(connection, work, snapshots, registry, folder, opened)
+                files.push(opened.pop_all())
             break
         except Widened as wider:
             registry = wider.registry
@@ -79,6 +91,7 @@ def stage(
     staged = []
     for sheet in sheets:
         _ensure_all(sheet, specs)
+        _show_files(sheet)
         told = sheet.snapshot.manifest
         tables = frozenset(sheet.filled)
         since, until = (told.bounds.from_, told.bounds.until) if told.bounds else (None, None)
@@ -91,12 +104,18 @@ def stage(
 
 
 def _filled(
-    connection: duckdb.DuckDBPyConnection, work: Work, snapshots: Sequence[Snapshot], registry: Registry, folder: Path
+    connection: duckdb.DuckDBPyConnection,
+    work: Work,
+    snapshots: Sequence[Snapshot],
+    registry: Registry,
+    folder: Path,
+    files: contextlib.ExitStack,
 ) -> tuple[list[_Sheets], Registry]:
-    sheets = [_Sheets(connection, snapshot) for snapshot in snapshots]
+    sheets, left = [_Sheets(connection, snapshot) for snapshot in snapshots], _MOST_FILES
     for sheet in sheets:
-        with contextlib.closing(Spool(folder)) as spool:
-            registry = _fill(sheet, work, registry, spool)
+        spool = files.enter_context(contextlib.closing(Spool(folder, keeps=left >= MOST_PILES)))
+        registry = _fill(sheet, work, registry, spool)
+        left -= sum(map(len, sheet.filed.values()))
     return sheets, registry
 
 
@@ -119,7 +138,10 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> Regis
         sheet.quarantined += len(batch.quarantined)
         if spool.is_full:
             _insert_all(sheet, normalizer, spool)
-    _insert_all(sheet, normalizer, spool)
+    if spool.on_disk and spool.keeps:
+        _file_all(sheet, normalizer, spool)
+    else:
+        _insert_all(sheet, normalizer, spool)
     sheet.forgotten = sum(len(entry.forgotten) for entry in sheet.snapshot.pages)
     sheet.received += sheet.forgotten
     return normalizer.registry
@@ -155,17 +177,45 @@ def _aside(records: Sequence[Quarantined]) -> pa.Table:
 
 
 def _insert_all(sheet: _Sheets, normalizer: Normalizer, spool: Spool) -> None:
-    specs = _held(normalizer.specs)
-    _ensure_all(sheet, specs)
-    types = {spec.name: {column.name: column.type for column in spec.columns} for spec in specs}
+    types = _ensured(sheet, normalizer)
     for table, names, rows in spool.taken():
         sheet.connection.register("arrived", rows)
-        columns = ", ".join(
-            f"{_cast(f'c{number}', name, types.get(table, {}))} AS {quoted(name)}" for number, name in enumerate(names)
+        sheet.connection.execute(
+            f"INSERT INTO {sheet.table(table)} BY NAME {_select(names, types.get(table, {}), 'arrived')}"
         )
-        sheet.connection.execute(f"INSERT INTO {sheet.table(table)} BY NAME SELECT {columns} FROM arrived")
         sheet.connection.unregister("arrived")
         sheet.filled.add(table)
+
+
+def _file_all(sheet: _Sheets, normalizer: Normalizer, spool: Spool) -> None:
+    """Leave the rows in the spool's files, to be read from there."""
+    types = _ensured(sheet, normalizer)
+    for number, (table, names, rows) in enumerate(spool.kept()):
+        file = f"rows {number} of {sheet.schema}"
+        sheet.connection.register(file, rows)
+        sheet.filed.setdefault(table, []).append(_select(names, types.get(table, {}), quoted(file)))
+        sheet.filled.add(table)
+
+
+def _ensured(sheet: _Sheets, normalizer: Normalizer) -> dict[str, dict[str, str]]:
+    """The types of columns by table and name; all of them are in the staged tables from now on."""
+    specs = _held(normalizer.specs)
+    _ensure_all(sheet, specs)
+    return {spec.name: {column.name: column.type for column in spec.columns} for spec in specs}
+
+
+def _select(names: Sequence[str], types: Mapping[str, str], source: str) -> str:
+    columns = ", ".join(f"{_cast(f'c{number}', name, types)} AS {quoted(name)}" for number, name in enumerate(names))
+    return f"SELECT {columns} FROM {source}"
+
+
+def _show_files(sheet: _Sheets) -> None:
+    """Views in place of the staged tables whose rows are in files, too."""
+    for table, queries in sheet.filed.items():
+        inserted = f"inserted into {table}"
+        sheet.connection.execute(f"ALTER TABLE {sheet.table(table)} RENAME TO {quoted(inserted)}")
+        union = " UNION ALL BY NAME ".join([f"SELECT * FROM {sheet.table(inserted)}", *queries])
+        sheet.connection.execute(f"CREATE VIEW {sheet.table(table)} AS {union}")
 
 
 def _cast(column: str, name: str, types: Mapping[str, str]) -> str:

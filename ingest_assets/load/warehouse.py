@@ -302,7 +302,16 @@ class Warehouse:
         if 2 * self.memory_mb > self.most_memory_mb:
             return False
         self.memory_mb *= 2
-        self._stop()
+        if self._instance is not None:
+            self._instance[1].execute(f"SET memory_limit = '{self.memory_mb}MB'")
+        return True
+
+    def works(self, connection: duckdb.DuckDBPyConnection) -> bool:
+        """Whether a connection and what it staged are there still after an error, and ready for another try."""
+        try:
+            connection.execute("RESET disabled_optimizers")  # as a merge may have left it
+        except duckdb.Error:
+            return False
         return True
 
     @contextlib.contextmanager

@@ -69,3 +69,18 @@ def test_more_rows_than_duckdb_takes_at_once_have_to_go(tmp_path: Path) -> None:
         assert spool.is_full
         assert len(taken(spool)[0][2]) == 1_600_000
         assert not spool.is_full
+
+
+def test_rows_that_are_kept_are_read_as_often_as_need_be_and_are_never_too_many(tmp_path: Path) -> None:
+    with contextlib.closing(Spool(tmp_path, keeps=True)) as spool, duckdb.connect() as connection:
+        for first in range(0, 1_600_000, 400_000):
+            spool.add("a", rows(first, 400_000))
+
+        assert spool.on_disk
+        assert not spool.is_full
+        ((_, names, content),) = spool.kept()
+        connection.register("kept", content)
+        for _ in range(2):
+            told = connection.execute("SELECT count(*), count(DISTINCT c0), max(c1) FROM kept").fetchall()
+            assert (names, told) == (("Id", "id"), [(1_600_000, 1_600_000, "text 999999")])
+        assert not list(tmp_path.iterdir())
