@@ -158,7 +158,7 @@ def paged(api: Api, faults: dict[int, str], kind: str, told: dict[str, Any], *, 
     return Line(model, [(record["id"], record["v"]) for record in things.records], at_once)
 
 
-@settings(max_examples=800 if LONG else 9, deadline=None, suppress_health_check=_CHECKS)
+@settings(max_examples=800 if LONG else 7, deadline=None, suppress_health_check=_CHECKS)
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     told=st.fixed_dictionaries({**SIZES, "total": st.sampled_from(["", "total", "count"])}),
@@ -176,7 +176,7 @@ def test_whatever_passes_by_itself_all_records_arrive_exactly_once(
     assert line.lived(api, life, patient=patient)
 
 
-@settings(max_examples=800 if LONG else 9, deadline=None, suppress_health_check=_CHECKS)
+@settings(max_examples=800 if LONG else 7, deadline=None, suppress_health_check=_CHECKS)
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     told=st.fixed_dictionaries({**SIZES, "total": st.sampled_from(["", "total"])}),
@@ -272,7 +272,7 @@ PAGING: dict[str, dict[str, Any]] = {
     patient=False,
     at_once=1,
 )
-@settings(max_examples=800 if LONG else 12, deadline=None, suppress_health_check=_CHECKS)
+@settings(max_examples=800 if LONG else 9, deadline=None, suppress_health_check=_CHECKS)
 @given(
     window=st.sampled_from(sorted(WINDOWS)),
     paging=st.sampled_from(sorted(PAGING)),

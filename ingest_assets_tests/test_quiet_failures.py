@@ -522,3 +522,60 @@ def test_a_total_is_less_than_what_its_own_page_holds(api: Api, shop: Any) -> No
 
     assert "page 0: it holds 2 records, and the API says 0 in all" in told
     assert nothing_counts(here)
+
+
+BOTH_WAYS = "<?at={0}>; rel=next, <?at=1>; rel=first, <?at={1}>; rel=prev"
+LINKED = {
+    "to a last page": ["<?at=2>; rel=next, <?at=4>; rel=last", "<?at=3>; rel=next, <?at=4>; rel=last", ""],
+    "both ways": [BOTH_WAYS.format(2, 0), BOTH_WAYS.format(3, 1), ""],
+    "on only": ["<?at=2>; rel=next", "<?at=3>; rel=next", ""],
+    "to a last page, and back": ["<?at=2>; rel=next, <?at=4>; rel=last", BOTH_WAYS.format(3, 1), "<?at=1>; rel=first"],
+}
+
+
+def linked(links: list[str], held: list[int]) -> Any:
+    """Pages of so many records with these Link headers; the last of them again for all that follow."""
+
+    def answer(asked: Asked) -> Reply:
+        page = int(asked.query.get("at", asked.query.get("page", 1))) - 1
+        records = things(*range(10 * page, 10 * page + held[page]))
+        return Reply({"data": records}, headers={"Link": links[page]} if links[page] else {})
+
+    return answer
+
+
+@pytest.mark.parametrize("links", LINKED)
+def test_the_link_header_vanishes_in_mid_walk(api: Api, shop: Any, links: str) -> None:
+    """A page without a link passes for the last one: 6 of 8 rows, success."""
+    api.answer = linked(LINKED[links], [2, 2, 2])
+    here = shop({"paginator": {"type": "link"}})
+
+    told = here.run()
+
+    assert "Link header" in told or "the first page names at=4 as 'last', and the walk ended with at=3" in told
+    assert nothing_counts(here)
+
+
+@pytest.mark.parametrize(
+    ("links", "held", "paginator"),
+    [
+        (["<?at=2>; rel=next", "<?at=3>; rel=next", ""], [2, 2, 1], {}),
+        (["<?at=2>; rel=next", "<?at=3>; rel=next", ""], [2, 2, 2], {"absent": "end"}),
+        (["<?at=2>; rel=next, <?at=2>; rel=last", ""], [2, 2], {}),
+        (["<?n=2&page=2>; rel=next, <?n=2&page=2>; rel=last", ""], [2, 2], {}),
+        (["<?at=2>; rel=next, <?at=3>; rel=last", BOTH_WAYS.format(3, 1), "<?at=1>; rel=first"], [2, 2, 2], {}),
+        (["<?at=2>; rel=next, <?at=2>; rel=last", BOTH_WAYS.format(3, 1), "<?at=2>; rel=prev"], [2, 2, 2], {}),
+        (["<?at=2>; rel=next, <?at=x9>; rel=last", "<?at=1>; rel=prev"], [2, 2], {}),
+        (["<?at=1>; rel=first, <?at=1>; rel=last"], [2], {}),
+        ([""], [2], {}),
+    ],
+)
+def test_the_last_page_by_links_is_known_from_one_that_lost_them(
+    api: Api, shop: Any, links: list[str], held: list[int], paginator: dict[str, str]
+) -> None:
+    api.answer = linked(links, held)
+    here = shop({"paginator": {"type": "link", **paginator}})
+
+    told = here.run()
+
+    assert (told, len(here.values())) == ("", sum(held))

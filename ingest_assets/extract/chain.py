@@ -62,7 +62,7 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
         return End(reason, None, trail.received, more=tuple(trail.cut))
     batches.check(walk, trail.notes)
     check_total(walk, trail.first, trail.received)
-    check_pages(walk, trail.first, trail.last)
+    check_pages(walk, trail)
     told = expected(walk, trail.first, trail.last, trail.received)
     return End(reason, told, trail.received, _position(walk, trail), tuple(trail.cut))
 

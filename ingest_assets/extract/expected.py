@@ -13,7 +13,7 @@ from typing import Any
 
 from ingest_assets.errors import RequestFailed, TransientFailure, WalkIncomplete
 from ingest_assets.extract.request import Walk, count_request
-from ingest_assets.extract.trail import labelled
+from ingest_assets.extract.trail import Trail, labelled
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import Page, PageRequest, dig
@@ -108,9 +108,14 @@ def refuse_unmarked(walk: Walk, response: Response) -> None:
         )
 
 
-def check_pages(walk: Walk, first: Page | None, last: Page | None) -> None:
-    """Raise WalkIncomplete where the walk ended before the last of the pages that the first one tells of."""
-    if first is not None and last is not None and (told := walk.endpoint.paginator.cut_short(first, last)):
+def check_pages(walk: Walk, trail: Trail) -> None:
+    """Raise WalkIncomplete where the walk ended before the last of the pages that those before it tell of."""
+    first, last = trail.first, trail.last
+    if (
+        first is not None
+        and last is not None
+        and (told := walk.endpoint.paginator.cut_short(first, trail.former, last))
+    ):
         raise WalkIncomplete(f"{walk.label}: {told}")
 
 

@@ -20,14 +20,16 @@ from ingest_assets.raw.snapshots import IndexEntry
 class Trail:
     """The pages of a walk so far, counted; a request or page that comes again means that it goes in circles.
 
-    `received` leaves out what came twice because a page was asked for again after a rest. `latest` is the greatest
-    time of their records, where a feed goes on by it. `notes` are those of a batch of parents.
+    `received` leaves out what came twice because a page was asked for again after a rest. `former` is the page before
+    the `last`, `latest` the greatest time of their records, where a feed goes on by it. `notes` are those of a batch of
+    parents.
     """
 
     def __init__(self, walk: Walk) -> None:
         self.walk = walk
         self.pages = self.received = self.empty_in_a_row = 0
         self.first: Page | None = None
+        self.former: Page | None = None
         self.last: Page | None = None
         self.latest: str | None = None
         self._fullest = 0
@@ -73,7 +75,7 @@ class Trail:
         self.order.add(page.number, page.records, entry.note.get("times"), again=again)
         self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
         self.received, self._fullest = page.before + page.records, max(page.fullest, page.records)
-        self.first, self.last = self.first or page, page
+        self.first, self.former, self.last = self.first or page, self.last, page
         self.latest = _later(self.latest, entry.note["position"])
         return page
 

@@ -231,9 +231,9 @@ def test_headers_that_a_walk_goes_by_are_stored_so_that_it_goes_on(lab, api, ans
     def page(query):
         number = int(query.get("cursor", 0))
         more = number < 3
-        headers = {"X-After": str(number + 1) if more else ""}
+        headers = {"X-After": str(number + 1) if more else "", "Link": '</things>; rel="first"'}
         if more:
-            headers["Link"] = f'</things>; rel="first", </things?cursor={number + 1}>; rel=next'
+            headers["Link"] += f", </things?cursor={number + 1}>; rel=next"
         return answer({"data": [{"id": number}]}, headers=headers)
 
     walk = lab.walk({"paginator": paginator})

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
 from ingest_assets.http.page import Page, PageRequest, origin
-from ingest_assets.http.paginators.link_header import links
+from ingest_assets.http.paginators.link_end import missing, place_of_last
+from ingest_assets.http.paginators.link_header import LinkValue, links
 from ingest_assets.http.paginators.paginator import PaginatorModel
 from ingest_assets.http.paginators.signs import ABSENT, DONE, END, HAS_MORE, ended, lost, where
 from ingest_assets.http.place import Place, as_sent
@@ -85,6 +86,11 @@ class Link(PaginatorModel):
     rel: str = Field("next", min_length=1, description="relation of the link to the next page")
     keep: tuple[str, ...] = Field((), description=_KEEP)
     elsewhere: Literal["refuse", "here"] = Field("refuse", description=_ELSEWHERE)
+    absent: Literal["refuse", "end"] = Field(
+        "refuse",
+        description="'end' where the API sends its last page, and no other one, without a Link header: by default that "
+        "is a failure where it looks as if the header had been lost",
+    )
 
     @property
     def headers(self) -> tuple[str, ...]:
@@ -97,7 +103,30 @@ class Link(PaginatorModel):
     def _following(self, page: Page) -> PageRequest:
         return _followed(page.request, self._target(page) or "", self.keep, self.elsewhere)
 
-    def _target(self, page: Page) -> str | None:
+    def cut_short(self, first: Page, former: Page | None, last: Page) -> str | None:
+        """By the last page that the first one names, else by a Link header that is gone, as pages before it show."""
+        if former is None or self._target(last) is not None:
+            return None
+        if (place := place_of_last(self._links(first), last, self.rel)) is not None:
+            name, here, final = place
+            ends = f"the first page names {name}={final} as 'last', and the walk ended with {name}={here}"
+            return ends if here < final else None
+        if self.absent == "end" or "link" in last.headers:
+            return None
+        if names := missing(self._links(former), self.rel):
+            told = (
+                f"the page before it names {', '.join(map(repr, names))} too, so the last one would have links as well"
+            )
+        elif last.records and last.records >= last.fullest:
+            told = f"it is as full as those before it, of {last.records:,} records"
+        else:
+            return None
+        return (
+            f"{where(last)}: it has no Link header, and {told}: that was lost on the way, and pages may be missing. If "
+            "the API leaves the header out of its last page, write `absent: end` in the paginator"
+        )
+
+    def _links(self, page: Page) -> list[LinkValue]:
         text = page.headers.get("link", "")
         try:
             told = links(as_sent(text))
@@ -106,8 +135,10 @@ class Link(PaginatorModel):
                 f"{where(page)}: the Link header cannot be read to its end: {error}; whether more pages follow cannot "
                 "be told"
             ) from None
-        of_this = (link for link in told if link.is_of(page.request.url))
-        targets = {link.target for link in of_this if self.rel.lower() in link.relations}
+        return [link for link in told if link.is_of(page.request.url)]
+
+    def _target(self, page: Page) -> str | None:
+        targets = {link.target for link in self._links(page) if self.rel.lower() in link.relations}
         if len(targets) > 1:
             raise WalkIncomplete(
                 f"{where(page)}: the Link header names {len(targets)} pages as {self.rel!r}; expected one"

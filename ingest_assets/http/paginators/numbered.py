@@ -150,7 +150,7 @@ class PageNumber(_Counted):
             return super().left(page)
         return pages - (asked(page, self.param, self.first) - self.first + 1)
 
-    def cut_short(self, first: Page, last: Page) -> str | None:
+    def cut_short(self, first: Page, former: Page | None, last: Page) -> str | None:  # noqa: ARG002 -- the first suffices
         """By the total of pages of both: where it falls, records moved to pages that were read before."""
         if self.total_pages is None:
             return None

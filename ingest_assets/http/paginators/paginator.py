@@ -80,8 +80,11 @@ class PaginatorModel(BaseModel):
         """Whether a refusal of this status, of any page but the first, says that the page before was the last."""
         return False
 
-    def cut_short(self, first: Page, last: Page) -> str | None:  # noqa: ARG002 -- most tell no number of pages
-        """What is missing where the first page told of more pages than there were up to the last, else None."""
+    def cut_short(self, first: Page, former: Page | None, last: Page) -> str | None:  # noqa: ARG002 -- most tell nothing
+        """What is missing where the pages before the last one told of more than came, else None.
+
+        `former` is the page before the last, where there is one.
+        """
         return None
 
     @abstractmethod
