@@ -6,6 +6,7 @@
     │   ├── Locked          another process holds the lock: wait for it, or end it
     │   └── NotBefore       end the run: nothing may be asked before a stated time
     ├── RequestFailed       give up: the API refused, and the same request would be refused again
+    │   ├── Ruled           give up, unless the walk takes it for what a rule of the source file says
     │   └── CursorExpired   begin the walk anew: the API no longer knows where it stood
     ├── WalkIncomplete      the walk did not reach its end: nothing of it counts as done
     │   └── PartsFailed     some parts of a fetch failed: the others are done, and another run asks for these
@@ -64,6 +65,17 @@ class RequestFailed(IngestError):
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Ruled(RequestFailed):
+    """An answer that is no page, as a rule of the source file says; `rule` is how messages name it, `means` its word.
+
+    `status` is None but for a 401: what statuses usually mean does not hold where a rule says what they mean.
+    """
+
+    def __init__(self, message: str, means: str, rule: str, status: int | None = None) -> None:
+        super().__init__(message, status)
+        self.means, self.rule = means, rule
 
 
 class CursorExpired(RequestFailed):

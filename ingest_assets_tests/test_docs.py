@@ -13,6 +13,7 @@ from ingest_assets.http.auth import Auth
 from ingest_assets.http.decoders import Decoder, Xml
 from ingest_assets.http.page import find
 from ingest_assets.http.paginators import Paginator
+from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.selector import Selector
 from ingest_assets.source import Source, Volume
 
@@ -63,6 +64,27 @@ def test_what_the_page_on_limits_shows_loads(example: str) -> None:
     source = Source.model_validate({"name": "shop", "endpoints": {"things": {"path": "/", "write": "replace"}}} | told)
 
     assert set(told) <= source.model_fields_set
+
+
+@pytest.mark.parametrize("example", examples("responses.md"))
+def test_a_rule_of_the_page_on_responses_loads(example: str) -> None:
+    auth = {"type": "bearer", "token": {"env": "SHOP_KEY"}}
+    endpoint = {"path": "/things", "primary_key": "id"} | yaml.safe_load(example)
+
+    source = Source.model_validate(
+        {"name": "shop", "base_url": "https://shop.example", "auth": auth, "endpoints": {"things": endpoint}}
+    )
+
+    assert source.endpoints["things"].responses
+
+
+def test_every_meaning_of_an_answer_is_shown_and_told_of() -> None:
+    page = (DOCS / "responses.md").read_text()
+    shown = {rule["means"] for one in examples("responses.md") for rule in yaml.safe_load(one)["responses"]}
+
+    known = set(get_args(ResponseRule.model_fields["means"].annotation))
+    told = set(re.findall(r"^\| `(\w+)` \|", page.split("## Which")[0], re.MULTILINE)) - {"means"}
+    assert shown == known == told
 
 
 @pytest.mark.parametrize("example", examples("formats.md"))

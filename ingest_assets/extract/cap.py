@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC
 
-from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.errors import RequestFailed, Ruled, WalkIncomplete
 from ingest_assets.extract.expected import expected
 from ingest_assets.extract.request import Part, Walk
 from ingest_assets.extract.spans import cut, named
@@ -43,6 +43,8 @@ def refusals(walk: Walk, trail: Trail) -> Iterator[None]:
     """Take a refusal deep inside of a window as `check` takes its pages; any other stays one."""
     try:
         yield
+    except Ruled:
+        raise
     except RequestFailed as error:
         most = _most(walk)
         if most is None or error.status not in (None, *most.statuses) or 2 * trail.received < most.records:

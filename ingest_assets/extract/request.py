@@ -175,6 +175,9 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
     if endpoint.window is not None and (name := endpoint.window.stop_at) is not None:
         cut += [endpoint.columns[name].model_dump(mode="json", include={"path", "format"}), name]
     cut += [] if endpoint.answer.member is None else [endpoint.answer.member]
+    rules = [rule.model_dump(mode="json") for rule in (*endpoint.responses, *walk.source.responses)]
+    if any(rule["means"] != "throttled" for rule in rules):
+        cut += [rules]
     counting = [] if count is None else [_plain(asdict(count))]
     text = json.dumps([_plain(asdict(first)), reading, *cut, *counting], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -63,6 +63,7 @@ class Asking:
         self._grants: Sequence[Grant] = ()
         self._token: KeptToken | None = None
         self._renewed = False
+        self._sent_with: Mapping[Secret, str] = {}
         self._held = contextlib.ExitStack()  # the slots of the request that is under way
 
     def begins(self) -> None:
@@ -104,11 +105,19 @@ class Asking:
         token, can_renew = self._token, self.exchange is not None and not self._renewed
         return token is not None and can_renew and self.auth.tells_end_by_nothing
 
-    def log_in_again(self) -> None:
-        """See that what is asked next goes with another token than the last request."""
+    def another_credential(self) -> bool:
+        """See that what is asked next goes with another credential than the last request; whether there is one.
+
+        It is so once for each page: what is refused again is not asked for a third time.
+        """
+        if self._renewed:
+            return False
         self._renewed = True
-        if self.exchange is not None and self._token is not None:
+        if self.exchange is None:
+            return bool(self._sent_with) and self._secrets.renewed(self._sent_with, self._sent_with)
+        if self._token is not None:
             self.exchange.renewed(self._token)
+        return self._token is not None
 
     def read(self, response: Response, envelope: Any) -> None:
         """Tell the limiters what a body says beside its records."""
@@ -119,9 +128,9 @@ class Asking:
 
     def _authorized(self, request: PageRequest) -> requests.Response:
         """The answer to a request; where its token is no longer taken, that to the same request with another one."""
-        sent_with = self.auth.sent(self._secrets) if self.exchange is None else {}
+        self._sent_with = self.auth.sent(self._secrets) if self.exchange is None else {}
         answer, token = self._asked(request)
-        if self._is_outdated(request, answer, sent_with):
+        if self._is_outdated(request, answer):
             answer.close()
             self._renewed = True
             answer, token = self._asked(request)
@@ -137,8 +146,9 @@ class Asking:
             raise TransientFailure(f"{self._naming.named(request)}: the life of its token ended on the way")
         return answer
 
-    def _is_outdated(self, request: PageRequest, answer: requests.Response, sent_with: Mapping[Secret, str]) -> bool:
+    def _is_outdated(self, request: PageRequest, answer: requests.Response) -> bool:
         """Whether the API refuses a secret that is another one by now, as after a rotation."""
+        sent_with = self._sent_with
         refused = answer.status_code == HTTPStatus.UNAUTHORIZED and self._naming.is_own(request)
         return refused and bool(sent_with) and not self._renewed and self._secrets.renewed(sent_with, sent_with)
 
@@ -189,8 +199,8 @@ class Asking:
                 tell(str(failure).removeprefix(f"{self._naming.named(request)}: "))
                 raise
             status = answer.status_code
-            throttled = any(status in rule.status for rule in self._responses)
-            tell(f"HTTP {status} {phrase(status)}" if status >= _SERVER_ERROR and not throttled else None)
+            meant = any(status in rule.status and rule.means != "retry" for rule in self._responses)
+            tell(f"HTTP {status} {phrase(status)}" if status >= _SERVER_ERROR and not meant else None)
             return answer
 
     def _sent(self, request: PageRequest, own: bool) -> requests.Response:

@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -26,7 +25,7 @@ from ingest_assets.http.auth import Auth, Exchanged, NoAuth
 from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter
-from ingest_assets.http.meaning import Meaning
+from ingest_assets.http.meaning import Meaning, SessionEnded
 from ingest_assets.http.naming import Naming
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.place import Place
@@ -48,10 +47,6 @@ _EXCHANGES_AHEAD = 4
 _SUCCESS = range(200, 300)
 _NOTHING = (b"", b"[]", b"{}", b"null")
 _LONGEST_NOTHING = 16
-
-
-class _SessionEnded(TransientFailure):
-    """An answer of a good status that says that the login is over; there is another one by now."""
 
 
 class Client:
@@ -184,7 +179,7 @@ class Client:
     def _attempt(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
         try:
             return self._received(request, receive)
-        except _SessionEnded:
+        except SessionEnded:
             return self._received(request, receive)
 
     def _received(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
@@ -194,20 +189,18 @@ class Client:
             with contextlib.closing(answer):
                 named, meter = self._naming.named(answered), self._meter
                 heard = response(answered, answer, self._naming, self._bounds, meter.received, self._asking.read)
-                if heard.status not in _SUCCESS or heard.status == HTTPStatus.ACCEPTED:
-                    raise self._meaning.refusal(named, heard)
                 return receive(self._meaning.page(named, self._unless_ended(named, heard)))
 
     def _unless_ended(self, named: str, heard: Response) -> Response:
-        """The response; _SessionEnded, after a renewal, where it is how this API says that the session is over."""
-        if not self._asking.may_end_by_nothing:
+        """The response; SessionEnded, after a renewal, where it is how this API says that the session is over."""
+        if heard.status not in _SUCCESS or not self._asking.may_end_by_nothing:
             return heard
         chunks = heard.chunks()
         found, is_whole = head(chunks, _LONGEST_NOTHING)
         if not is_whole or found.strip() not in _NOTHING:
             return replace(heard, _body=itertools.chain([found], chunks))
-        self._asking.log_in_again()
-        raise _SessionEnded(f"{named}: HTTP {heard.status} without content: the login is over")
+        self._asking.another_credential()
+        raise SessionEnded(f"{named}: HTTP {heard.status} without content: the login is over")
 
 
 def _as_patient_as_the_least(retry: RetryPolicy, limiters: Sequence[Limiter]) -> RetryPolicy:

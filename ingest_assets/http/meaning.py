@@ -1,4 +1,8 @@
-"""What an answer means: a page, or a failure that may pass, or one that will not."""
+"""What an answer means: a page, or a failure that may pass, or one that will not.
+
+an answer ─► the first rule of the source file that fits ─► what it says
+                 └─ none ─► by its status: a page, throttling, another try, or a failure for good
+"""
 
 import contextlib
 import itertools
@@ -6,13 +10,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from http import HTTPStatus
 
-from ingest_assets.errors import IngestError, RequestFailed, TransientFailure
+from ingest_assets.errors import IngestError, RequestFailed, Ruled, TransientFailure
 from ingest_assets.http.answer import Response, head, told
 from ingest_assets.http.asking import Asking
 from ingest_assets.http.refusal import hint, phrase, quoted
 from ingest_assets.http.responses import MOST_BYTES, ResponseRule, concerned, fitting
 from ingest_assets.http.retry import RETRIED_STATUSES, is_throttled, wait_told
 from ingest_assets.http.waits import Told, seconds_told
+
+_SUCCESS = range(200, 300)
+
+
+class SessionEnded(TransientFailure):
+    """An answer that says that the login is over; there is another one by now."""
 
 
 class Meaning:
@@ -24,6 +34,15 @@ class Meaning:
         self._error_message, self._responses = error_message, responses
 
     def page(self, named: str, response: Response) -> Response:
+        """The answer itself where it is a page; else raises the failure that it is."""
+        if response.status in _SUCCESS and response.status != HTTPStatus.ACCEPTED:
+            return self._good(named, response)
+        heard = self._heard(response)
+        named = f"{named}: HTTP {heard.status} {phrase(heard.status)}{quoted(heard.body, self._error_message)}"
+        rule = fitting(self._responses, heard)
+        raise self._refusal(named, heard) if rule is None else self._ruled(named, heard, rule)
+
+    def _good(self, named: str, response: Response) -> Response:
         """The answer of a good status itself, unless a rule says that it is no page."""
         rules = concerned(self._responses, response.status)
         if not rules:
@@ -35,22 +54,41 @@ class Meaning:
         heard = told(response, text)
         rule = fitting(rules, heard)
         if rule is not None:
-            raise self._throttling(f"{named}: HTTP {heard.status}", heard, rule)
+            raise self._ruled(f"{named}: HTTP {heard.status}{quoted(heard.body, self._error_message)}", heard, rule)
         return replace(response, _body=iter(chunks))
 
-    def refusal(self, named: str, response: Response) -> IngestError:
-        """The error for an answer that is not a success."""
-        status, heard = response.status, self._heard(response)
-        named = f"{named}: HTTP {status} {phrase(status)}{quoted(heard.body, self._error_message)}"
-        rule = fitting(self._responses, heard)
-        if rule is not None or is_throttled(status, heard.headers):
+    def _ruled(self, named: str, heard: Told, rule: ResponseRule) -> IngestError:
+        """The failure that a rule says an answer is."""
+        if rule.means == "throttled":
             return self._throttling(named, heard, rule)
+        status = heard.status if heard.status == HTTPStatus.UNAUTHORIZED else None
+        if rule.means == "fail":
+            return Ruled(f"{named}: {rule.message}", rule.means, str(rule), status)
+        if rule.means == "new_credential":
+            return self._over(named, rule)
+        by_header = wait_told(heard.headers, heard.now)
+        if by_header is not None:
+            self._asking.push_back(by_header)
+        return TransientFailure(f"{named}: to be asked again, as {rule}", seconds_told(rule.wait, heard, by_header))
+
+    def _over(self, named: str, rule: ResponseRule) -> IngestError:
+        """The failure that the credential is over; it passes where there is another one, and none was tried yet."""
+        if self._asking.another_credential():
+            return SessionEnded(f"{named}: the credential is over, as {rule}")
+        told = f"{named}: the credential is not taken, as {rule}, and there is no other one"
+        return Ruled(f"{told}. {self._asking.auth.when_refused()}", rule.means, str(rule), HTTPStatus.UNAUTHORIZED)
+
+    def _refusal(self, named: str, heard: Told) -> IngestError:
+        """The failure that an answer is by its status."""
+        status, wait = heard.status, wait_told(heard.headers, heard.now)
+        if is_throttled(status, heard.headers):
+            return self._throttling(named, heard, None)
         if status == HTTPStatus.ACCEPTED:  # RFC 9110 §15.3.3: what it holds is not what was asked for
-            return self._passing(f"{named}: the answer is still being made", wait_told(heard.headers, heard.now))
+            return self._passing(f"{named}: the answer is still being made", wait)
         if status not in RETRIED_STATUSES:
             advice = self._hint(status)
             return RequestFailed(f"{named}. {advice}" if advice else named, status)
-        return self._passing(named, wait_told(heard.headers, heard.now))
+        return self._passing(named, wait)
 
     def _throttling(self, named: str, heard: Told, rule: ResponseRule | None) -> TransientFailure:
         """The failure that too much was asked; all processes are held back."""

@@ -3,25 +3,27 @@
     responses:
       - {status: 403, text: secondary rate limit, means: throttled, wait: PT1M}
       - {path: errors.extensions.code, equals: THROTTLED, means: throttled}
+      - {status: 403, text: API disabled, means: fail, message: Turn the API on under Settings}
 
-A rule says of which answers it speaks (status; a header, a path in the body or its whole text, and what stands there),
-then what they mean. `throttled`: too much was asked; all processes wait, and the request is made again. Whatever its
-status, such an answer is no page.
+A rule says of which answers it speaks (status; a header, a path in the body, its whole text, or a condition), then what
+they mean. Whatever its status, an answer that a rule speaks of is no page, but where the rule says so.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from ingest_assets.http.conditions import holds
+from ingest_assets.http.rule_problems import problems
 from ingest_assets.http.waits import Told, Wait, reads_body, values_at
 
 MOST_BYTES = 1 << 18
 """What of a body is looked at: answers that tell of a limit are short, and pages are not held in memory."""
 
-_SUCCESS = range(200, 300)
 Value = str | int | float | bool
+Means = Literal["throttled", "retry", "fail", "new_credential"]
 
 
 def _several(given: Any) -> Any:
@@ -50,8 +52,16 @@ class ResponseRule(BaseModel):
     text: str | None = Field(
         None, min_length=1, description="a part of what stands there, or of the whole body; small or large letters"
     )
-    means: Literal["throttled"] = Field(
-        description="throttled: too much was asked; all processes wait, then the request is made again"
+    jmespath: str | None = Field(
+        None, min_length=1, description="a condition on the body in JMESPath, such as error.code == 'E7' && !items"
+    )
+    means: Means = Field(
+        description="throttled: too much was asked; all processes wait, then the request is made again. retry: it is "
+        "made again, and nobody else waits. fail: it failed for good, as `message` says. new_credential: it is "
+        "over; another one is taken, once, and the request made again"
+    )
+    message: str | None = Field(
+        None, min_length=1, max_length=500, description="with means: fail: what is wrong and what to do, in your words"
     )
     wait: Waits = Field(
         (),
@@ -62,27 +72,14 @@ class ResponseRule(BaseModel):
 
     @model_validator(mode="after")
     def _speaks_of_some(self) -> "ResponseRule":
-        if problem := next(self._problems(), None):
+        if problem := next(problems(self), None):
             raise ValueError(problem)
         return self
 
-    def _problems(self) -> Iterator[str]:
-        has_place = self.header is not None or self.path is not None
-        if self.header is not None and self.path is not None:
-            yield "a rule looks at a header or at a path: make two rules of it"
-        if self.equals and self.text is not None:
-            yield "equals and text both say what stands there: leave one of them out"
-        if self.equals and not has_place:
-            yield "equals needs path or header beside it: where is what it is compared with?"
-        if self.text is not None and not has_place and not self.status:
-            yield "text of a whole body needs status beside it: in a page, a record may hold the same words"
-        if not self.status and not has_place:
-            yield "expected status, path or header: which answers are meant?"
-        if not has_place and self.text is None and any(status in _SUCCESS for status in self.status):
-            yield "every page has such a status: say by path, header or text which answers are meant"
-
     def __str__(self) -> str:
         where = f"header {self.header!r}" if self.header is not None else f"{self.path!r}"
+        if self.jmespath is not None:
+            return f"{self.jmespath!r} holds"
         if self.header is None and self.path is None:
             return f"its body holds {self.text!r}" if self.text is not None else "its status says so"
         if self.text is not None:
@@ -94,9 +91,14 @@ class ResponseRule(BaseModel):
         return not self.status or status in self.status
 
     @property
+    def by_status_alone(self) -> bool:
+        """Whether nothing but the status says of which answers it speaks."""
+        return self.header is None and self.path is None and self.text is None and self.jmespath is None
+
+    @property
     def reads_body(self) -> bool:
         """Whether the body decides, or says how long."""
-        decides = self.path is not None or (self.text is not None and self.header is None)
+        decides = self.path is not None or self.jmespath is not None or (self.text is not None and self.header is None)
         return decides or any(reads_body(wait) for wait in self.wait)
 
     def fits(self, told: Told) -> bool:
@@ -108,6 +110,8 @@ class ResponseRule(BaseModel):
         """
         if not self.speaks_of(told.status):
             return False
+        if self.jmespath is not None:
+            return holds(self.jmespath, told.body)
         if self.header is None and self.path is None:
             return self.text is None or self.text.casefold() in told.text.casefold()
         return any(self._is_meant(found) for found in self._found(told))

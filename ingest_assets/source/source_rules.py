@@ -59,6 +59,21 @@ def _source_problems(source: "Source") -> Iterator[Problem]:
             )
     yield from _listed_problems(source)
     yield from _parent_problems(source)
+    yield from _response_problems(source)
+
+
+def _response_problems(source: "Source") -> Iterator[Problem]:
+    """Rules on responses that have nothing to work on."""
+    told = "there is no credential to renew: the file names no `auth`"
+    if all(auth.type == "none" for auth in source.ways_in):
+        for place, rule in enumerate(source.responses):
+            if rule.means == "new_credential":
+                yield ("responses", place, "means"), told
+    for name, endpoint in source.endpoints.items():
+        if (endpoint.auth or source.auth).type == "none":
+            for place, rule in enumerate(endpoint.responses):
+                if rule.means == "new_credential":
+                    yield ("endpoints", name, "responses", place, "means"), told
 
 
 def _bucket_problems(source: "Source") -> Iterator[Problem]:
