@@ -49,7 +49,9 @@ def _one_or_many(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_one_or_many)]
-Write = Literal["merge", "replace_partition", "replace"]
+Write = Literal["merge", "replace_partition", "replace", "append", "history"]
+VALIDITY = ("valid_from", "valid_until", "current")
+"""The columns that say when each version of a history held."""
 
 
 class Contract(BaseModel):
@@ -75,6 +77,16 @@ class Contract(BaseModel):
     texts: bool = Field(
         False, description="whether all values arrive as texts, which declared numbers and booleans are read from"
     )
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the newest whole fetch of a partition takes the place of all before it."""
+        return self.write in ("replace", "replace_partition")
+
+    @property
+    def own_names(self) -> tuple[str, ...]:
+        """Names that no column of a record can have in the endpoint's own table."""
+        return VALIDITY if self.write == "history" else ()
 
     @property
     def version(self) -> str:

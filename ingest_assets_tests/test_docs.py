@@ -57,6 +57,15 @@ def test_an_auth_of_the_page_on_auth_loads(example: str) -> None:
     assert source.tls is not None if "tls:" in example else source.auth.type in example
 
 
+@pytest.mark.parametrize("example", examples("tables.md"))
+def test_what_the_page_on_tables_says_of_writing_loads(example: str) -> None:
+    endpoints = {"things": {"path": "/things"} | yaml.safe_load(example)}
+
+    source = Source.model_validate({"name": "shop", "base_url": "https://shop.example", "endpoints": endpoints})
+
+    assert yaml.safe_load(example).keys() <= source.endpoints["things"].model_fields_set
+
+
 @pytest.mark.parametrize("example", examples("limits.md"))
 def test_what_the_page_on_limits_shows_loads(example: str) -> None:
     told = yaml.safe_load(example) | {"base_url": "https://shop.example"}
@@ -150,7 +159,7 @@ def test_every_kind_of_auth_is_shown() -> None:
 
 
 def test_the_file_of_the_page_on_tables_loads() -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "tables.md").read_text(), re.DOTALL)
+    (block,) = (block for block in blocks("tables.md") if block.startswith("#"))
 
     source = Source.model_validate(yaml.safe_load(block) | {"name": "lodging"})
 

@@ -42,6 +42,8 @@ def source(name="shop", orders=None, **fields):
         pytest.param({**KEY, **WINDOW, "changes": {"lookback": "P28D"}}, id="a window that is looked back at"),
         pytest.param({**KEY, **WINDOW, **UPDATED, "changes": "window", "newest_by": "updated"}, id="by update time"),
         pytest.param({**KEY, **FEED}, id="a feed"),
+        pytest.param({**FEED, "write": "append"}, id="a feed that is added"),
+        pytest.param({**KEY, **WINDOW, "write": "history"}, id="a history"),
     ],
 )
 def test_the_three_shapes_are_accepted(fields):
@@ -63,8 +65,8 @@ def test_the_three_shapes_are_accepted(fields):
             {**KEY, "newest_by": "id", "columns": {"id": {"type": "varchar"}}},
             "'id' has to be a time or a number, not varchar",
         ),
-        ({**UPDATED, "write": "replace", "newest_by": "updated"}, "newest_by is for write: merge"),
-        ({"write": "replace", "deleted": {"path": "gone", "equals": True}}, "deleted is for write: merge"),
+        ({**UPDATED, "write": "replace", "newest_by": "updated"}, "newest_by is for write: merge and history"),
+        ({"write": "replace", "deleted": {"path": "gone", "equals": True}}, "deleted is for write: merge and history"),
         ({"write": "replace_partition"}, "replace_partition needs partitions; without them use replace"),
         ({**FEED, "write": "replace_partition"}, "replace_partition needs partitions"),
         (
@@ -74,6 +76,15 @@ def test_the_three_shapes_are_accepted(fields):
         ({**WINDOW, "write": "replace"}, "write: replace would keep one partition only: use replace_partition"),
         ({**FEED, "write": "replace"}, "a feed tells changes only: use write: merge"),
         ({"write": "replace", "incomplete": "warn"}, "would delete what the walk did not reach"),
+        ({"write": "append", "incomplete": "warn"}, "would add again what the next walk brings"),
+        ({**WINDOW, "write": "append"}, "a window is fetched again, and write: append would add its records each time"),
+        (
+            {"write": "append", "feed": {**FEED["feed"], "overlap": "PT1H"}},
+            "write: append would add again what the overlap brings again",
+        ),
+        ({"write": "history"}, "write: history needs a primary_key"),
+        ({**KEY, **UPDATED, "write": "history", "newest_by": "updated"}, "required: true, from the record"),
+        ({**KEY, "write": "history", "columns": {"current": {"type": "boolean"}}}, "is a column of every history"),
         ({**KEY, **WINDOW, "window": {**WINDOW["window"], "position": "at"}}, "position is for inclusive: true"),
         (
             {**KEY, **WINDOW, "window": {**WINDOW["window"], "inclusive": True, "position": "at", "format": "date"}},

@@ -30,7 +30,7 @@ def check_bounds(walk: Walk, opened: OpenSnapshot, snapshots: Snapshots) -> None
 
 def _tells_apart(walk: Walk) -> bool:
     endpoint = walk.endpoint
-    if endpoint.window is None or endpoint.window.stop_at is not None or endpoint.write != "merge":
+    if endpoint.window is None or endpoint.window.stop_at is not None or endpoint.write not in ("merge", "history"):
         return False
     every = endpoint.partitions.every if endpoint.partitions is not None else None
     of_key = {endpoint.columns[name].from_partition for name in endpoint.primary_key if name in endpoint.columns}

@@ -87,7 +87,7 @@ class Puller:
             check(walk, opened.counted, end.received)
             check_bounds(walk, opened, self.snapshots)
         except PartsFailed as error:
-            if walk.endpoint.write != "merge":  # what it did not reach would be deleted: it goes on with that
+            if walk.endpoint.write not in ("merge", "history"):  # it goes on with what it did not reach
                 raise
             return self._end(walking, "incomplete", str(error), walking.reached)
         except WalkIncomplete as error:

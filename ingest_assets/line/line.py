@@ -132,7 +132,7 @@ class Line(Standing):
         loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
         stored = self.snapshots.fetches(self.source.name, endpoint, partition)
         waiting = [s.fetch for s in stored if s.fetch not in loaded]
-        step = _AT_ONCE if self.source.endpoints[endpoint].contract.write == "merge" else 1
+        step = 1 if self.source.endpoints[endpoint].contract.replaces else _AT_ONCE
         for done in range(step, len(waiting) + step, step) if waiting else [0]:
             yield from self.loader(endpoint, frozenset(waiting[done:])).load(partition)
 

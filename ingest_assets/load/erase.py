@@ -21,8 +21,8 @@ import pyarrow as pa
 
 from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.load import ledger, tables
-from ingest_assets.load.merge import key_text
 from ingest_assets.load.stage import Work
+from ingest_assets.load.staged import key_text
 from ingest_assets.load.tables import in_warehouse
 from ingest_assets.load.warehouse import Warehouse, literal, quoted
 from ingest_assets.normalize.exact import exact
@@ -292,6 +292,9 @@ class Eraser:
             connection.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {self._gone(key, target, there, citing)}")
             for spec in (s for s in self._specs if s.parent == self._specs[0].name):
                 self._delete_children(connection, target, there, spec, "FROM gone")
+            if target.ends in citing:
+                keys = f"SELECT _key FROM {target.table(self._specs[0].name)} WHERE _id IN (FROM gone)"
+                connection.execute(f"DELETE FROM {target.ends} WHERE _id IN (FROM gone) OR _key IN ({keys})")
             connection.execute(f"DELETE FROM {target.table(self._specs[0].name)} WHERE _id IN (FROM gone)")
             if target.versions in citing:
                 connection.execute(f"DELETE FROM {target.versions} WHERE _id IN (FROM gone)")

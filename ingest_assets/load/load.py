@@ -14,9 +14,10 @@ import duckdb
 
 from ingest_assets.errors import ContractBroken, StorageFailed
 from ingest_assets.load import ledger, tables
-from ingest_assets.load.merge import Account, Staged, forget, merge
+from ingest_assets.load.merge import Account, forget, merge
 from ingest_assets.load.plan import LOADABLE, WHOLE, Known, Plan, Planner
 from ingest_assets.load.stage import Work, stage
+from ingest_assets.load.staged import Staged
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 from ingest_assets.load.warehouse import TooLittleMemory, Warehouse
 from ingest_assets.normalize.registry import Registry
@@ -149,7 +150,7 @@ class Loader:
 
     def _refuse_replaced(self, plan: Plan) -> None:
         """Refuse to go back to an older fetch of a partition, or to nothing, where the newest is not stored."""
-        replaced = self.work.contract.write != "merge" or not plan.snapshots
+        replaced = self.work.contract.replaces or not plan.snapshots
         if replaced and plan.given_up is not None:
             raise self._lost(plan.given_up)
 
@@ -157,10 +158,15 @@ class Loader:
         self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, staged: Sequence[Staged]
     ) -> None:
         """Refuse to take out versions whose stored pages are gone, unless a later fetch brought them again."""
-        if self.work.contract.write != "merge" or not plan.missing:
+        if self.work.contract.replaces or not plan.missing:
             return
         target = in_warehouse(self.work.source, self.work.endpoint)
-        brought = " UNION ALL ".join(f"SELECT _hash, {one.fetch} AS _fetch FROM {one.ranked}" for one in staged)
+        # Of a key that keeps one version, a later fetch may have brought it again; any other row is of its own fetch.
+        again = staged if self.work.contract.write == "merge" else ()
+        none = "SELECT NULL::UUID AS _hash, 0 AS _fetch WHERE false"
+        brought = " UNION ALL ".join(
+            [none, *(f"SELECT _hash, {one.fetch} AS _fetch FROM {one.ranked}" for one in again)]
+        )
         missing = [fetch.fetch for fetch in plan.missing]
         for table in tables.citing(connection, target, known.registry.names.values()):
             row = connection.execute(
@@ -202,12 +208,13 @@ class Loader:
         tables.refuse_foreign(target, there, former)
         for name in there:
             connection.execute(f"DROP TABLE {target.table(name)}")
-        connection.execute(f"DROP TABLE IF EXISTS {target.versions}")
+        for name in (target.versions, target.ends):
+            connection.execute(f"DROP TABLE IF EXISTS {name}")
         tables.make_schema(connection, target)
         for name in names:
             connection.execute(f"CREATE TABLE {target.table(name)} AS FROM {built.table(name)}")
-        if names and tables.versioned(self.work.contract):
-            connection.execute(f"CREATE TABLE {target.versions} AS FROM {built.versions}")
+        for mine, theirs in tables.beside(target, built, self.work.contract) if names else ():
+            connection.execute(f"CREATE TABLE {mine} AS FROM {theirs}")
 
     def _add(
         self,

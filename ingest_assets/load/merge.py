@@ -19,54 +19,15 @@ else a partition's fetches come in their order, and a higher fetch number is new
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 import duckdb
 
 from ingest_assets.contract import Contract
-from ingest_assets.load.tables import ROOT, TOMBSTONE, Target, versioned
+from ingest_assets.load import history
+from ingest_assets.load.staged import ORDER, Staged
+from ingest_assets.load.tables import ROOT, TOMBSTONE, Target, beside, versioned
 from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
-
-_LAST_MOMENT = "INTERVAL 1 SECOND"  # as far as an API may look that cuts its times to what the bound was written in
-_ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
-
-
-@dataclass(frozen=True)
-class Staged:
-    """A staged fetch: its tables are in schema `f<fetch>` of the staging database. `filled` are those with rows.
-
-    `since` is the first moment of its partition and `until` the first one after it, where it has any; `forgotten`
-    counts records that were taken out of its pages.
-    """
-
-    fetch: int
-    partition: str | None
-    specs: tuple[TableSpec, ...]
-    received: int
-    quarantined: int
-    filled: frozenset[str]
-    until: datetime | None = None
-    forgotten: int = 0
-    since: datetime | None = None
-
-    def table(self, name: str) -> str:
-        """The full name of one of its tables."""
-        return f"{quoted(f'f{self.fetch}')}.{quoted(name)}"
-
-    @property
-    def root(self) -> TableSpec:
-        """The endpoint's own table."""
-        return self.specs[0]
-
-    @property
-    def ranked(self) -> str:
-        """The full name of the table that `rank` makes."""
-        return self.table("_ranked")
-
-    def below(self, name: str) -> list[TableSpec]:
-        """The tables of the lists in the records of one of its tables."""
-        return [spec for spec in self.specs if spec.parent == name]
 
 
 @dataclass(frozen=True)
@@ -107,65 +68,6 @@ class _Merge:
         return int(row[0]) if row else 0
 
 
-def rank(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract) -> None:
-    """Give every staged row its id, and its rank among the versions of its key (1 is the newest).
-
-    A row's id is a hash of its primary key; where there is none, of its content and how often that came. Tables
-    that are replaced by partition have the partition in it, so that partitions can't take each other's rows.
-    """
-    newest = quoted(contract.newest_by) if contract.newest_by else "NULL::BIGINT"
-    lists = "".join(f", {_has_list(spec, contract)} AS {quoted(spec.name)}" for spec in staged.below(staged.root.name))
-    connection.execute(f"""
-        CREATE TABLE {staged.ranked} AS
-        SELECT *, row_number() OVER (PARTITION BY _id ORDER BY {_ORDER}) AS _rank
-        FROM (
-            SELECT _row, CAST(md5({_identity(staged, contract)}) AS UUID) AS _id, {newest} AS _newest,
-                _page, _position, _hash, _deleted{lists}
-            FROM {staged.table(staged.root.name)}
-            WHERE {_is_inside(staged, contract)}
-        )""")
-
-
-def _is_inside(staged: Staged, contract: Contract) -> str:
-    """SQL: the row is of its fetch's partition, and not of the next one, whose first moment the API told too.
-
-    What lies farther outside is left in: the next partition would not bring it. But for collections that take no lower
-    bound, where each partition brings all that is newer: there whatever is outside of it is another one's.
-    """
-    name = contract.within or contract.position
-    there = {column.name for column in staged.root.columns}
-    if staged.since is None or staged.until is None or name is None or name not in there:
-        return "true"
-    since, until = (f"CAST({literal(at.isoformat())} AS TIMESTAMPTZ)" for at in (staged.since, staged.until))
-    if contract.within is not None:
-        return f"coalesce({quoted(name)} >= {since} AND {quoted(name)} < {until}, true)"
-    beyond = f"{quoted(name)} >= {until} AND {quoted(name)} < {until} + {_LAST_MOMENT}"
-    return f"NOT coalesce({beyond}, false)"
-
-
-def _identity(staged: Staged, contract: Contract) -> str:
-    """SQL: the text that makes a row this one and no other."""
-    if contract.primary_key:
-        there = {column.name for column in staged.root.columns}  # a key not seen yet has no column, and no row has it
-        parts = [f"CAST({quoted(n) if n in there else 'NULL'} AS VARCHAR)" for n in contract.primary_key]
-        texts = key_text(parts)
-    else:
-        texts = ["_hash", "':'", "row_number() OVER (PARTITION BY _hash ORDER BY _page, _position)"]
-    if contract.write != "merge":
-        texts = [literal(staged.partition or ""), "'/'", *texts]
-    return f"concat({', '.join(texts)})"
-
-
-def key_text(parts: Sequence[str]) -> list[str]:
-    """SQL: what is joined and hashed for the id of a row with a primary key; `parts` are its values, as text."""
-    return [f"length({part}), ':', {part}" for part in parts]
-
-
-def _has_list(spec: TableSpec, contract: Contract) -> str:
-    # A replaced table knows its newest fetch only, so there a list that is absent is as good as empty.
-    return f"({quoted(spec.present or '')} OR _deleted)" if contract.write == "merge" else "true"
-
-
 def merge(
     connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract, target: Target, replaced: Sequence[int]
 ) -> Account:
@@ -180,9 +82,13 @@ def merge(
         _remember(at, ROOT, "FROM decided WHERE fate <> 'outdated'")
         if contract.deleted is not None:
             _remember(at, TOMBSTONE, f"FROM ({_candidates(at, '_deleted', (TOMBSTONE,))})")
-    removed = _remove_vanished(at, replaced) if contract.write != "merge" else 0
+    removed = _remove_vanished(at, replaced) if contract.replaces else 0
     child_rows = sum(_merge_list(at, spec, fates) for spec in staged.below(staged.root.name))
     _write_rows(at, fates)
+    if contract.write == "history" and fates.keys() & {"inserted", "updated", "deleted"}:
+        since = history.moment(contract, staged.started)
+        history.end(connection, target, _root(at), contract, staged.fetch, since)
+        history.settle(connection, target, _root(at))
     told = {"quarantined": staged.quarantined, "filtered": _filtered(at) + staged.forgotten}
     return Account(staged.received, **fates, **told, removed=removed, child_rows=child_rows)
 
@@ -203,8 +109,8 @@ def forget(
     fetches: Sequence[int],
 ) -> None:
     """Take all rows and versions out of the target that cite one of these fetches."""
-    tables = [target.table(spec.name) for spec in specs] + [target.versions] * versioned(contract)
-    for table in tables:
+    there = [target.table(spec.name) for spec in specs]
+    for table in [*there, *(mine for mine, _ in beside(target, target, contract))]:
         connection.execute(f"DELETE FROM {table} WHERE list_contains(?, _fetch)", [list(fetches)])
 
 
@@ -229,7 +135,7 @@ def _candidates(at: _Merge, which: str, parts: Sequence[str]) -> str:
     return f"""
         SELECT r.* FROM (
             SELECT * FROM {at.staged.ranked} WHERE {which}
-            QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {_ORDER}) = 1
+            QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) = 1
         ) AS r
         WHERE NOT EXISTS (
             SELECT 1 FROM {at.target.versions} AS v WHERE v._id = r._id AND v.part IN ({names}) AND {_newer(at, "v")}
@@ -238,21 +144,23 @@ def _candidates(at: _Merge, which: str, parts: Sequence[str]) -> str:
 
 def _decide(at: _Merge) -> dict[str, int]:
     """The fate of every record that fits; in table `decided`, but for duplicates."""
-    versions, outdated = "", f"t._fetch > {at.staged.fetch}"
+    versions, outdated, same, changed = "", f"t._fetch > {at.staged.fetch}", "t._id = r._id", "updated"
+    if at.contract.write == "history" and at.contract.newest_by is None:
+        same, changed = "t._key = r._key AND t.current", "inserted"
     if versioned(at.contract):
         versions = f"LEFT JOIN {at.target.versions} AS v ON v._id = r._id AND v.part = {literal(ROOT)}"
         outdated = _newer(at, "v")
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE decided AS
-        SELECT r._row, r._id, r._newest, r._page, r._position, r._hash, CASE
+        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, CASE
                 WHEN {outdated} THEN 'outdated'
                 WHEN r._deleted THEN 'deleted'
                 WHEN t._id IS NULL THEN 'inserted'
                 WHEN t._hash = r._hash THEN 'unchanged'
-                ELSE 'updated'
+                ELSE '{changed}'
             END AS fate
         FROM {at.staged.ranked} AS r
-        LEFT JOIN {_root(at)} AS t ON t._id = r._id {versions}
+        LEFT JOIN {_root(at)} AS t ON {same} {versions}
         WHERE r._rank = 1""")
     found = at.connection.execute(f"""
         SELECT fate, count(*) FROM decided GROUP BY fate
@@ -304,6 +212,9 @@ def _write_rows(at: _Merge, fates: Mapping[str, int]) -> None:
 def _rows(at: _Merge, fate: str) -> str:
     """SQL: the staged rows of this fate, with all columns of the table."""
     columns = "".join(f"s.{quoted(column.name)}, " for column in at.staged.root.columns)
+    if at.contract.write == "history":
+        since = history.moment(at.contract, at.staged.started)
+        columns += f"d._key, {since} AS valid_from, NULL AS valid_until, true AS current, "
     return f"""
         SELECT {columns}d._id, CAST({at.staged.fetch} AS BIGINT) AS _fetch, d._page, d._position, d._hash
         FROM {at.staged.table(at.staged.root.name)} AS s
@@ -315,18 +226,20 @@ def _merge_list(at: _Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     if not versioned(at.contract):  # the newest version of each key says it all, where no key came twice
         if not fates.keys() - {"unchanged"}:
             return 0
+        if at.contract.write == "history":  # each version has the lists that came with it
+            return _insert_children(at, spec, "(FROM decided WHERE fate = 'inserted')", "_root_row")
         if not fates.keys() - {"inserted"}:  # nothing is below a row that was not there
             return _insert_children(at, spec, "decided", "_root_row")
     table, has_list = at.target.table(spec.name), quoted(spec.name)
     found = f"""
         SELECT * FROM {at.staged.ranked} WHERE {has_list}
-        QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {_ORDER}) = 1"""
+        QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) = 1"""
     if versioned(at.contract):
         found = _candidates(at, has_list, (spec.name, TOMBSTONE))
     # The same record has the same child rows: they are not written again.
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE listed AS
-        SELECT r._row, r._id, r._newest, r._page, r._position, r._hash, r._deleted, NOT r._deleted AND
+        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, r._deleted, NOT r._deleted AND
             EXISTS (SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._hash = r._hash) AS same
         FROM ({found}) AS r""")
     if versioned(at.contract):

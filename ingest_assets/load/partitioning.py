@@ -85,7 +85,8 @@ def abandon(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, t
     target = in_warehouse(source, endpoint)
     for name in tables:
         connection.execute(f"DROP TABLE IF EXISTS {target.table(name)}")
-    connection.execute(f"DROP TABLE IF EXISTS {target.versions}")
+    for name in (target.versions, target.ends):
+        connection.execute(f"DROP TABLE IF EXISTS {name}")
     columns = connection.execute(
         "SELECT table_name, list(column_name) FROM duckdb_columns() WHERE database_name = 'w' "
         "AND schema_name = '_ingest' GROUP BY table_name ORDER BY table_name = 'fetches'"
@@ -94,7 +95,7 @@ def abandon(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, t
         where = f"FROM w._ingest.{quoted(table)} WHERE"
         if {"source", "endpoint"} <= set(names):
             connection.execute(f"DELETE {where} source = ? AND endpoint = ?", [source, endpoint])
-        elif "_fetch" in names and not table.startswith("versions:"):
+        elif "_fetch" in names and not table.startswith(("versions:", "ends:")):
             connection.execute(
                 f"DELETE {where} _fetch IN (SELECT _fetch FROM w._ingest.fetches WHERE source = ? AND endpoint = ?)",
                 [source, endpoint],

@@ -78,7 +78,7 @@ class Planner:
     def kept(self, partition: str | None) -> list[Snapshot]:
         """The stored fetches of a partition that count, in order; of a replaced table, the newest whole one."""
         stored = self._stored(partition)
-        if self.work.contract.write == "merge":
+        if not self.work.contract.replaces:
             return stored
         return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in WHOLE][-1:]
 
@@ -89,10 +89,11 @@ class Planner:
         pending = [s for s in stored if s.fetch not in mine]
         late = [s for s in pending if s.fetch < max(mine, default=0)]
         moved = known.layout is not None and known.layout != contract.layout
-        if contract.write != "merge":
+        if contract.replaces:
             pending = [s for s in pending if s not in late]
         # Where newest_by does not say which version is newer, the order of fetches does.
-        anew = replay or self._is_stale(stored, mine) or bool(late and contract.newest_by is None and pending)
+        by_order = contract.newest_by is None and contract.write != "append"
+        anew = replay or self._is_stale(stored, mine) or bool(late and by_order and pending)
         undone = self.undone(known, [partition])
         if not (anew or rebuild or moved or undone):
             return Plan(partition, tuple(pending))

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from ingest_assets.contract import Contract
 from ingest_assets.http.decoders import Block
-from ingest_assets.load.merge import Staged, rank
 from ingest_assets.load.spool import MOST_PILES, Spool
+from ingest_assets.load.staged import Staged, rank
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined, Widened
 from ingest_assets.normalize.registry import Registry, TableSpec
@@ -96,7 +96,16 @@ def stage(
         tables = frozenset(sheet.filled)
         since, until = (told.bounds.from_, told.bounds.until) if told.bounds else (None, None)
         one = Staged(
-            told.fetch, told.partition, specs, sheet.received, sheet.quarantined, tables, until, sheet.forgotten, since
+            told.fetch,
+            told.partition,
+            specs,
+            sheet.received,
+            sheet.quarantined,
+            tables,
+            told.started,
+            until,
+            sheet.forgotten,
+            since,
         )
         rank(connection, one, work.contract)
         staged.append(one)

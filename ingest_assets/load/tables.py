@@ -4,8 +4,10 @@ A target is the set of tables of one endpoint, in the warehouse or in a database
 
     <schema>.<endpoint>            rows:        columns of the contract, then _id _fetch _page _position _hash
     <schema>.<endpoint>__<list>    child rows:  columns of the contract, then _id _parent _fetch _page _position _hash
+                                   of a history also _key valid_from valid_until current
     <versions>                     where the order of loads must not decide: the newest version of each row (part ''),
                                    of each of its lists (part: the list's table), and its newest tombstone (_deleted)
+    <ends>                         of a history: when keys ended, and by which version
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,7 +15,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from ingest_assets.contract import Contract
+from ingest_assets.contract import VALIDITY, Contract
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import TableSpec
@@ -21,6 +23,7 @@ from ingest_assets.normalize.registry import TableSpec
 ROOT, TOMBSTONE = "", "_deleted"
 
 _ROOT_COLUMNS = {"_id": "UUID", "_fetch": "BIGINT", "_page": "BIGINT", "_position": "BIGINT", "_hash": "UUID"}
+_HISTORY_COLUMNS = {"_key": "UUID", **dict.fromkeys(VALIDITY[:2], "TIMESTAMPTZ"), VALIDITY[2]: "BOOLEAN"}
 _CHILD_COLUMNS = {"_id": "UUID", "_parent": "UUID", **{k: v for k, v in _ROOT_COLUMNS.items() if k != "_id"}}
 
 # Of these changes DuckDB's own ALTER gives just what a rebuild would; any other change is a rebuild.
@@ -35,11 +38,12 @@ _EXACT = {
 
 @dataclass(frozen=True)
 class Target:
-    """Where the tables of one endpoint are: `database` and its `schema`; and schema and name of the versions table."""
+    """Where the tables of one endpoint are: `database` and its `schema`; and schema and name of those beside them."""
 
     database: str
     schema: str
     versions_at: tuple[str, str]
+    ends_at: tuple[str, str]
 
     def table(self, name: str) -> str:
         """The full name of a table."""
@@ -51,21 +55,36 @@ class Target:
         schema, name = self.versions_at
         return f"{quoted(self.database)}.{quoted(schema)}.{quoted(name)}"
 
+    @property
+    def ends(self) -> str:
+        """The full name of the table of ends."""
+        schema, name = self.ends_at
+        return f"{quoted(self.database)}.{quoted(schema)}.{quoted(name)}"
+
 
 def in_warehouse(source: str, endpoint: str) -> Target:
     """The tables of an endpoint in the warehouse attached as `w`."""
-    return Target("w", source, ("_ingest", f"versions:{source}.{endpoint}"))
+    beside = ((("_ingest", f"{kind}:{source}.{endpoint}")) for kind in ("versions", "ends"))
+    return Target("w", source, *beside)
 
 
 def in_stage(connection: duckdb.DuckDBPyConnection) -> Target:
     """The tables of an endpoint while they are built anew in the connection's own database."""
     row = connection.execute("SELECT current_database()").fetchone()
-    return Target(row[0] if row else "", "build", ("build", "the versions"))
+    return Target(row[0] if row else "", "build", ("build", "the versions"), ("build", "the ends"))
 
 
 def versioned(contract: Contract) -> bool:
     """Whether versions are remembered: `newest_by` may order them otherwise than loads, and tombstones leave no row."""
+    if contract.write == "history":
+        return contract.newest_by is not None
     return contract.write == "merge" and (contract.newest_by is not None or contract.deleted is not None)
+
+
+def beside(target: Target, other: Target, contract: Contract) -> list[tuple[str, str]]:
+    """The full names, in two targets, of the tables that a contract has beside those of its records."""
+    kept = [(target.versions, other.versions)] * versioned(contract)
+    return kept + [(target.ends, other.ends)] * (contract.write == "history")
 
 
 def present(connection: duckdb.DuckDBPyConnection, target: Target, names: Collection[str]) -> dict[str, dict[str, str]]:
@@ -82,13 +101,15 @@ def present(connection: duckdb.DuckDBPyConnection, target: Target, names: Collec
 
 
 def citing(connection: duckdb.DuckDBPyConnection, target: Target, names: Collection[str]) -> list[str]:
-    """The full names of those of these tables, and of the versions table, that are there."""
+    """The full names of those of these tables, and of the ones beside them, that are there."""
     there = [target.table(name) for name in present(connection, target, names)]
-    found = connection.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
-        [target.database, *target.versions_at],
-    ).fetchone()
-    return there + [target.versions] * (found is not None)
+    for name, at in ((target.versions, target.versions_at), (target.ends, target.ends_at)):
+        found = connection.execute(
+            "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+            [target.database, *at],
+        ).fetchone()
+        there += [name] * (found is not None)
+    return there
 
 
 def create(
@@ -97,8 +118,8 @@ def create(
     """Make all tables of a target that has none."""
     make_schema(connection, target)
     for spec in specs:
-        connection.execute(f"CREATE TABLE {target.table(spec.name)} ({_definition(spec)})")
-    _create_versions(connection, target, contract)
+        connection.execute(f"CREATE TABLE {target.table(spec.name)} ({_definition(spec, contract)})")
+    _create_beside(connection, target, contract)
 
 
 def adapt(
@@ -121,16 +142,16 @@ def adapt(
     statements: list[str] = []
     for spec in specs:
         if spec.name not in there:
-            statements.append(f"CREATE TABLE {target.table(spec.name)} ({_definition(spec)})")
+            statements.append(f"CREATE TABLE {target.table(spec.name)} ({_definition(spec, contract)})")
             continue
-        changes = _changes(connection, target, spec, there[spec.name], contract.primary_key)
+        changes = _changes(connection, target, spec, there[spec.name], contract)
         if changes is None:
             return False
         statements += changes
     make_schema(connection, target)
     for statement in statements:
         connection.execute(statement)
-    _create_versions(connection, target, contract)
+    _create_beside(connection, target, contract)
     return True
 
 
@@ -148,12 +169,16 @@ def make_schema(connection: duckdb.DuckDBPyConnection, target: Target) -> None:
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(target.database)}.{quoted(target.schema)}")
 
 
-def _create_versions(connection: duckdb.DuckDBPyConnection, target: Target, contract: Contract) -> None:
+def _create_beside(connection: duckdb.DuckDBPyConnection, target: Target, contract: Contract) -> None:
     if versioned(contract):
         newest = contract.columns[contract.newest_by].type if contract.newest_by else "bigint"
         connection.execute(
             f"CREATE TABLE IF NOT EXISTS {target.versions} (_id UUID, part VARCHAR, newest {newest}, "
             "_fetch BIGINT, _page BIGINT, _position BIGINT, _hash UUID)"
+        )
+    if contract.write == "history":
+        connection.execute(
+            f"CREATE TABLE IF NOT EXISTS {target.ends} (_key UUID, _id UUID, ended TIMESTAMPTZ, _fetch BIGINT)"
         )
 
 
@@ -162,10 +187,10 @@ def _changes(
     target: Target,
     spec: TableSpec,
     there: Mapping[str, str],
-    key: Collection[str],
+    contract: Contract,
 ) -> list[str] | None:
     """What gives a table the columns of its spec, or None where it takes a rebuild."""
-    wanted = _columns(spec)
+    wanted = _columns(spec, contract)
     if there.keys() - wanted.keys():
         return None
     table = target.table(spec.name)
@@ -175,7 +200,9 @@ def _changes(
             statements.append(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
         elif there[name] != kind:
             # A row's id is a hash of its key, and 1 and 1.0 are different texts.
-            if (spec.parent is None and name in key) or not _alters(connection, table, name, there[name], kind):
+            if (spec.parent is None and name in contract.primary_key) or not _alters(
+                connection, table, name, there[name], kind
+            ):
                 return None
             statements.append(f"ALTER TABLE {table} ALTER {quoted(name)} TYPE {kind}")
     return statements
@@ -187,10 +214,12 @@ def _alters(connection: duckdb.DuckDBPyConnection, table: str, column: str, form
     return connection.execute(f"SELECT count({quoted(column)}) FROM {table}").fetchone() == (0,)
 
 
-def _definition(spec: TableSpec) -> str:
-    return ", ".join(f"{quoted(name)} {kind}" for name, kind in _columns(spec).items())
+def _definition(spec: TableSpec, contract: Contract) -> str:
+    return ", ".join(f"{quoted(name)} {kind}" for name, kind in _columns(spec, contract).items())
 
 
-def _columns(spec: TableSpec) -> dict[str, str]:
+def _columns(spec: TableSpec, contract: Contract) -> dict[str, str]:
     columns = {column.name: column.type.upper() for column in spec.columns}
-    return columns | (_ROOT_COLUMNS if spec.parent is None else _CHILD_COLUMNS)
+    if spec.parent is not None:
+        return columns | _CHILD_COLUMNS
+    return columns | _ROOT_COLUMNS | (_HISTORY_COLUMNS if contract.write == "history" else {})

@@ -5,7 +5,7 @@ in the warehouse and committed with the rows that it was made for.
 """
 
 import json
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
@@ -89,7 +89,8 @@ class Registry:
         for table in found_tables(self, contract):
             if table.path not in names:
                 names[table.path] = free_name(table_name(endpoint, table.path), set(names.values()))
-            _settle_columns(columns, table, declared_columns(contract, table.path))
+            own = () if table.path else contract.own_names
+            _settle_columns(columns, table, {*declared_columns(contract, table.path), *own})
         if names == self.names and columns == self.columns:
             return self
         return replace(self, names=names, columns=columns, version=self.version + 1)
@@ -283,8 +284,8 @@ def _asking(element: Any, name: str, path: Path) -> Iterator[Path]:
             yield from _asking(inner, name, here)
 
 
-def _settle_columns(columns: dict[tuple[Path, Path], str], table: FoundTable, declared: Mapping[str, Column]) -> None:
-    kept = {name.lower() for name in declared}
+def _settle_columns(columns: dict[tuple[Path, Path], str], table: FoundTable, given: Collection[str]) -> None:
+    kept = {name.lower() for name in given}
     mine = {path: name for (of, path), name in columns.items() if of == table.path and path}
     new = [leaf.path for leaf in table.columns if mine.get(leaf.path, "").lower() in {"", *kept}]
     taken = kept | {name.lower() for name in mine.values()}

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from ingest_assets.column import TIME_TYPES
 from ingest_assets.partitions import NO_KEY_PART, Listed, is_key_part, types_of
 from ingest_assets.periods import EVERY, even_hours, fixed_offset
 from ingest_assets.source.column_rules import column_problems
 from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
 from ingest_assets.source.parent_rules import parent_problems
+from ingest_assets.source.write_rules import write_problems
 
 if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
     from ingest_assets.source.endpoint import Endpoint
@@ -29,8 +29,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from _cap_problems(endpoint)
     yield from _position_problems(endpoint)
     yield from _stop_problems(endpoint)
-    yield from _key_problems(endpoint)
-    yield from _write_problems(endpoint)
+    yield from write_problems(endpoint)
     yield from _request_problems(endpoint)
     yield from _count_problems(endpoint)
     yield from parent_problems(endpoint)
@@ -204,52 +203,6 @@ def _stop_problems(endpoint: "Endpoint") -> Iterator[Problem]:
 
 def _tells_seconds(form: str) -> bool:
     return form in ("iso", "unix", "unix_ms") or any(part in form for part in ("%S", "%T", "%s"))
-
-
-def _key_problems(endpoint: "Endpoint") -> Iterator[Problem]:
-    if endpoint.write == "merge" and not endpoint.primary_key:
-        yield (), "write: merge needs a primary_key; without one use replace or replace_partition"
-    if endpoint.write == "merge" and endpoint.primary_key and endpoint.newest_by is None:
-        for name in endpoint.loose_dimensions:
-            told = (
-                f"two of {name!r} may have records of the same key: put it into the key (columns: {{{name}: {{type: "
-                f"varchar, from_partition: {name}}}}}, primary_key: [{', '.join((name, *endpoint.primary_key))}]), "
-                "or let newest_by say which version is newer"
-            )
-            yield ("partitions", "by", name), told
-    if endpoint.changes == "window" and endpoint.newest_by is None:
-        yield (
-            ("changes",),
-            "changes: window lets a key come in several partitions: newest_by must say which version is newer",
-        )
-    if endpoint.newest_by is None:
-        return
-    column = endpoint.columns.get(endpoint.newest_by)
-    if column is None:
-        yield ("newest_by",), f"newest_by {endpoint.newest_by!r} is not a column: declare it with its type"
-    elif column.type not in (*TIME_TYPES, "bigint", "double"):
-        yield ("newest_by",), f"newest_by {endpoint.newest_by!r} has to be a time or a number, not {column.type}"
-
-
-def _write_problems(endpoint: "Endpoint") -> Iterator[Problem]:
-    write = endpoint.write
-    if write != "merge":
-        for field in ("newest_by", "deleted"):
-            if getattr(endpoint, field) is not None:
-                yield (field,), f"{field} is for write: merge, and this is write: {write}"
-        if endpoint.incomplete == "warn":
-            yield (
-                ("incomplete",),
-                f"incomplete: warn with write: {write} would delete what the walk did not reach: use fail",
-            )
-    if write == "replace_partition" and not endpoint.partitions:
-        yield ("write",), "write: replace_partition needs partitions; without them use replace"
-    if write == "replace_partition" and endpoint.changes == "window":
-        yield ("write",), "a window by update time moves records between partitions: use write: merge"
-    if write == "replace" and endpoint.partitions:
-        yield ("write",), "write: replace would keep one partition only: use replace_partition"
-    if write == "replace" and endpoint.feed:
-        yield ("write",), "a feed tells changes only: use write: merge"
 
 
 def _request_problems(endpoint: "Endpoint") -> Iterator[Problem]:

@@ -10,7 +10,7 @@ import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ingest_assets.source import Endpoint
 
 _EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "3"))
 _AT = {"at": {"type": "bigint"}}
+_MOMENT = {"at": {"type": "timestamptz", "format": "unix", "required": True}}
 _GONE = {"path": "gone", "equals": True}
 _DAILY = {"window": {"from": "from", "until": "until"}, "partitions": {"every": "day", "start": "2026-01-01"}}
 _MODES: dict[str, dict[str, Any]] = {
@@ -33,7 +34,13 @@ _MODES: dict[str, dict[str, Any]] = {
     "replaced partitions": {**_DAILY, "primary_key": "id", "columns": _AT, "write": "replace_partition"},
     "replaced without key": {**_DAILY, "columns": _AT, "write": "replace_partition"},
     "replaced as a whole": {"primary_key": "id", "columns": _AT, "write": "replace"},
-}
+    "added": {"columns": _AT, "write": "append"},
+    "added by key": {"primary_key": "id", "columns": _AT, "write": "append"},
+    "history by their order": {**_DAILY, "primary_key": "id", "columns": _AT, "deleted": _GONE, "write": "history"},
+    "history by newest_by": {
+        **_DAILY, "primary_key": "id", "newest_by": "at", "columns": _MOMENT, "deleted": _GONE, "write": "history",
+    },
+}  # fmt: skip
 
 
 def _records(ids: range) -> st.SearchStrategy[dict[str, Any]]:
@@ -106,12 +113,16 @@ def _versions(fetches: list[Any]) -> Iterator[tuple[tuple[int, int, int], str | 
 
 
 def _fits(record: dict[str, Any], model: dict[str, Any]) -> bool:
+    if model["columns"] is _MOMENT and record.get("at") is None and "gone" not in record:
+        return False
     return ("primary_key" not in model or record["id"] is not None) and not isinstance(record.get("at"), str)
 
 
 def _expected(mode: str, fetches: list[Any]) -> tuple[Counter[Any], dict[str, Counter[Any]]]:
     """Rows as (hash, record), and for each list its (hash, elements)."""
     model = _MODES[mode]
+    if model.get("write") in ("append", "history"):
+        return _expected_of_all(model, fetches)
     merged = "write" not in model
     counting = [f for f in fetches if f[3] == "complete" or (merged and f[3] == "incomplete")]
     if not merged:
@@ -135,6 +146,53 @@ def _expected(mode: str, fetches: list[Any]) -> tuple[Counter[Any], dict[str, Co
             if having and not (newest := max(having, key=lambda version: version[0]))[3]:
                 found.update((newest[1], n, _flat(item)) for n, item in enumerate(_items_of(newest[2], name)))
     return rows, lists
+
+
+def _expected_of_all(model: dict[str, Any], fetches: list[Any]) -> tuple[Counter[Any], dict[str, Counter[Any]]]:
+    rows: Counter[Any] = Counter()
+    lists: dict[str, Counter[Any]] = {"lines": Counter(), "v": Counter()}
+    kept = _added(model, fetches) if model["write"] == "append" else [row for row, _, _ in _held(model, fetches)]
+    for hash_, record in kept:
+        rows[hash_, _flat(record.get("v"))] += 1
+        for name, found in lists.items():
+            found.update((hash_, n, _flat(item)) for n, item in enumerate(_items_of(record, name)))
+    return rows, lists
+
+
+def _fitting(
+    model: dict[str, Any], fetches: list[Any]
+) -> Iterator[tuple[tuple[int, int, int], uuid.UUID, dict[str, Any]]]:
+    for place, _, raw, record in _versions([f for f in fetches if f[3] != "failed"]):
+        if _fits(record, model):
+            yield place, _hash(raw), record
+
+
+def _added(model: dict[str, Any], fetches: list[Any]) -> list[tuple[uuid.UUID, dict[str, Any]]]:
+    """All records, the last of each key in a fetch."""
+    found = {}
+    for place, hash_, record in _fitting(model, fetches):
+        found[place if "primary_key" not in model else (place[0], record["id"])] = (hash_, record)
+    return list(found.values())
+
+
+def _held(model: dict[str, Any], fetches: list[Any]) -> list[tuple[tuple[uuid.UUID, Any], datetime, datetime | None]]:
+    """All versions, since when and until when each held."""
+    moments: dict[Any, dict[datetime, Any]] = {}
+    for place, hash_, record in _fitting(model, fetches):
+        moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=place[0])
+        if "newest_by" in model and record.get("at") is not None:
+            moment = datetime.fromtimestamp(record["at"], UTC)
+        moments.setdefault(record["id"], {})[moment] = (hash_, record)  # of one moment, the last place
+    rows = []
+    for versions in moments.values():
+        held: Any = None
+        for moment, (hash_, record) in sorted(versions.items(), key=lambda told: told[0]):
+            if held is not None and held[0][0] == hash_ and "gone" not in record:
+                continue
+            rows += [(*held, moment)] if held is not None else []
+            held = None if "gone" in record else ((hash_, record), moment)
+        rows += [(*held, None)] if held is not None else []
+    return rows
 
 
 def _items_of(record: dict[str, Any], name: str) -> list[Any]:
@@ -208,7 +266,7 @@ def test_any_order_of_loads_ends_in_the_tables_of_a_rebuild(mode: str, lab_at, r
             things = lab_at(Path(folder), Endpoint(path="/things", **_MODES[mode]))
             _live(things, *history)
 
-            merged = "write" not in _MODES[mode]
+            merged = _MODES[mode].get("write") not in ("replace", "replace_partition")
             loadable = bool(things.accounts())
             fresh = rebuilt(things, with_registry=not merged and loadable)
             assert things.contents() == fresh.contents()
@@ -234,6 +292,14 @@ def _check_rules(things: Any, mode: str, fetches: list[Any]) -> None:
         expected_lists["v"] = Counter()
     assert rows == expected_rows
     assert lists == expected_lists
+    if _MODES[mode].get("write") == "history" and "things" in things.tables():
+        _check_validity(things, _MODES[mode], fetches)
+
+
+def _check_validity(things: Any, model: dict[str, Any], fetches: list[Any]) -> None:
+    found = things.rows("SELECT _hash, valid_from, valid_until, current FROM w.shop.things")
+    expected = Counter((row[0], since, until, until is None) for row, since, until in _held(model, fetches))
+    assert Counter(found) == expected
 
 
 def _check_lineage(things: Any, fetches: list[Any]) -> None:

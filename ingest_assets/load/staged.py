@@ -1,0 +1,129 @@
+"""A staged fetch: its rows, each with its id and its rank among the versions of its key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+
+from ingest_assets.contract import Contract
+from ingest_assets.load.warehouse import literal, quoted
+from ingest_assets.normalize.registry import TableSpec
+
+_LAST_MOMENT = "INTERVAL 1 SECOND"  # as far as an API may look that cuts its times to what the bound was written in
+ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A staged fetch: its tables are in schema `f<fetch>` of the staging database. `filled` are those with rows.
+
+    `started` is when its walk began; `since` is the first moment of its partition and `until` the first one after it,
+    where it has any; `forgotten` counts records that were taken out of its pages.
+    """
+
+    fetch: int
+    partition: str | None
+    specs: tuple[TableSpec, ...]
+    received: int
+    quarantined: int
+    filled: frozenset[str]
+    started: datetime
+    until: datetime | None = None
+    forgotten: int = 0
+    since: datetime | None = None
+
+    def table(self, name: str) -> str:
+        """The full name of one of its tables."""
+        return f"{quoted(f'f{self.fetch}')}.{quoted(name)}"
+
+    @property
+    def root(self) -> TableSpec:
+        """The endpoint's own table."""
+        return self.specs[0]
+
+    @property
+    def ranked(self) -> str:
+        """The full name of the table that `rank` makes."""
+        return self.table("_ranked")
+
+    def below(self, name: str) -> list[TableSpec]:
+        """The tables of the lists in the records of one of its tables."""
+        return [spec for spec in self.specs if spec.parent == name]
+
+
+def rank(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract) -> None:
+    """Give every staged row its id, and its rank among the versions of its key (1 is the newest).
+
+    A row's id is a hash of its primary key; where there is none, of its content and how often that came. Tables
+    that are replaced by partition have the partition in it, so that partitions can't take each other's rows. Where
+    all fetches are added, it is that of the fetch and of the key, or the place, in it; in a history, that of the key
+    and of the moment from which the version holds.
+    """
+    key = f"CAST(md5({_key(staged, contract)}) AS UUID)" if contract.write == "history" else "NULL::UUID"
+    newest = quoted(contract.newest_by) if contract.newest_by else "NULL::BIGINT"
+    lists = "".join(f", {_has_list(spec, contract)} AS {quoted(spec.name)}" for spec in staged.below(staged.root.name))
+    connection.execute(f"""
+        CREATE TABLE {staged.ranked} AS
+        SELECT *, row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) AS _rank
+        FROM (
+            SELECT _row, CAST(md5({_identity(staged, contract)}) AS UUID) AS _id, {newest} AS _newest,
+                {key} AS _key, _page, _position, _hash, _deleted{lists}
+            FROM {staged.table(staged.root.name)}
+            WHERE {_is_inside(staged, contract)}
+        )""")
+
+
+def _is_inside(staged: Staged, contract: Contract) -> str:
+    """SQL: the row is of its fetch's partition, and not of the next one, whose first moment the API told too.
+
+    What lies farther outside is left in: the next partition would not bring it. But for collections that take no lower
+    bound, where each partition brings all that is newer: there whatever is outside of it is another one's.
+    """
+    name = contract.within or contract.position
+    there = {column.name for column in staged.root.columns}
+    if staged.since is None or staged.until is None or name is None or name not in there:
+        return "true"
+    since, until = (f"CAST({literal(at.isoformat())} AS TIMESTAMPTZ)" for at in (staged.since, staged.until))
+    if contract.within is not None:
+        return f"coalesce({quoted(name)} >= {since} AND {quoted(name)} < {until}, true)"
+    beyond = f"{quoted(name)} >= {until} AND {quoted(name)} < {until} + {_LAST_MOMENT}"
+    return f"NOT coalesce({beyond}, false)"
+
+
+def _identity(staged: Staged, contract: Contract) -> str:
+    """SQL: the text that makes a row this one and no other."""
+    if contract.write == "history":
+        moment = literal(f"fetch {staged.fetch}")
+        if contract.newest_by:
+            moment = f"coalesce(CAST(epoch_us({quoted(contract.newest_by)}) AS VARCHAR), {moment})"
+        texts = [moment, "'/'", _key(staged, contract)]
+    elif contract.write == "append":
+        own = _key(staged, contract) if contract.primary_key else "concat(_page, '/', _position)"
+        texts = [str(staged.fetch), "'/'", own]
+    elif contract.replaces:
+        texts = [literal(staged.partition or ""), "'/'", _key(staged, contract)]
+    else:
+        return _key(staged, contract)
+    return f"concat({', '.join(texts)})"
+
+
+def _key(staged: Staged, contract: Contract) -> str:
+    """SQL: the text of a row's primary key; where there is none, of its content and how often that came."""
+    if contract.primary_key:
+        there = {column.name for column in staged.root.columns}  # a key not seen yet has no column, and no row has it
+        parts = [f"CAST({quoted(n) if n in there else 'NULL'} AS VARCHAR)" for n in contract.primary_key]
+        texts = key_text(parts)
+    else:
+        texts = ["_hash", "':'", "row_number() OVER (PARTITION BY _hash ORDER BY _page, _position)"]
+    return f"concat({', '.join(texts)})"
+
+
+def key_text(parts: Sequence[str]) -> list[str]:
+    """SQL: what is joined and hashed for the id of a row with a primary key; `parts` are its values, as text."""
+    return [f"length({part}), ':', {part}" for part in parts]
+
+
+def _has_list(spec: TableSpec, contract: Contract) -> str:
+    # A replaced table knows its newest fetch only, so there a list that is absent is as good as empty.
+    return f"({quoted(spec.present or '')} OR _deleted)" if contract.write == "merge" else "true"
