@@ -109,8 +109,18 @@ def refuse_unmarked(walk: Walk, response: Response) -> None:
 
 
 def check_pages(walk: Walk, trail: Trail) -> None:
-    """Raise WalkIncomplete where the walk ended before the last of the pages that those before it tell of."""
+    """Raise WalkIncomplete where the pages show that some are missing, or that records moved while they were read.
+
+    A total that falls says so where pages are asked for by their place: what stood after what was removed has moved to
+    places that were read before. Of pages at once the order in which they were counted is not known.
+    """
     first, last = trail.first, trail.last
+    if trail.fallen is not None and walk.at_once == 1:
+        most, page, fewer = trail.fallen
+        raise WalkIncomplete(
+            f"{walk.label}: page {page} says {fewer:,} records in all, and one before it {most:,}: some were removed "
+            "while they were read, and others may have moved to pages that were read before. Run again"
+        )
     if (
         first is not None
         and last is not None

@@ -10,6 +10,7 @@ import xxhash
 
 from ingest_assets.errors import ConfigError, WalkIncomplete
 from ingest_assets.extract.cut_lists import Cuts
+from ingest_assets.extract.overlap import BEGAN
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, dig
@@ -35,6 +36,7 @@ def page_of(entry: IndexEntry) -> Page:
         envelope=entry.note["envelope"],
         records=entry.note.get(ITEMS, entry.records),
         last_record=entry.note["last_record"],
+        began=entry.note.get(BEGAN),
     )
 
 

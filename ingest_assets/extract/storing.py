@@ -11,6 +11,7 @@ from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.cut_lists import CUT, cuts
 from ingest_assets.extract.expected import refuse_unmarked
 from ingest_assets.extract.newest import seen
+from ingest_assets.extract.overlap import BEGAN, first
 from ingest_assets.extract.reading import headers_kept, read_through
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.answer import Response
@@ -47,8 +48,8 @@ class Storing:
             with begin() as writer:
                 for chunk in response.chunks():
                     writer.write(chunk)
-                times, whose, cut = seen(walk), answered(walk), cuts(walk)
-                watching = [one for one in (times, whose) if one is not None]
+                times, whose, began, cut = seen(walk), answered(walk), first(walk), cuts(walk)
+                watching = [one for one in (times, whose, began) if one is not None]
                 with writer.read() as body:
                     decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
                     position, told, gone = read_through(walk, decoded, self.started, kept_out, watching, cut)
@@ -63,6 +64,7 @@ class Storing:
                     "told": told,
                     **({} if times is None else {"times": times.told()}),
                     **({} if whose is None else {ANSWERED: whose.told()}),
+                    **({} if began is None else {BEGAN: began.value}),
                     **({} if cut is None else {CUT: cut.found}),
                     **_of_part(walk, decoded.records),
                     **({"parent": dict(walk.part.parent)} if walk.part is not None and walk.part.parent else {}),

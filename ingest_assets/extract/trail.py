@@ -14,6 +14,7 @@ from ingest_assets.extract.reading import page_of
 from ingest_assets.extract.request import Part, Walk, request_key
 from ingest_assets.extract.seen import Seen
 from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.http.place import whole
 from ingest_assets.raw.snapshots import IndexEntry
 
 
@@ -22,7 +23,7 @@ class Trail:
 
     `received` leaves out what came twice because a page was asked for again after a rest. `former` is the page before
     the `last`, `latest` the greatest time of their records, where a feed goes on by it. `notes` are those of a batch of
-    parents.
+    parents. `fallen` is the greatest total told, and the page that told a smaller one, with that.
     """
 
     def __init__(self, walk: Walk) -> None:
@@ -32,7 +33,8 @@ class Trail:
         self.former: Page | None = None
         self.last: Page | None = None
         self.latest: str | None = None
-        self._fullest = 0
+        self._fullest = self._most = 0
+        self.fallen: tuple[int, int, int] | None = None
         self.order = Order(walk)
         self.cut = list[Part]()
         self.notes = list[Mapping[str, Any]]()
@@ -66,18 +68,35 @@ class Trail:
         again = self.last is not None and self.last.request == page.request
         if self.last is not None and again:  # asked for once more after a rest
             page = replace(page, before=self.last.before, fullest=self.last.fullest)
+            self._overlapped(page)
         else:
             self._check_hole()
-            page = replace(page, before=self.received, fullest=self._fullest)
+            page = replace(page, before=self.received - self._overlapped(page), fullest=self._fullest)
         self._check_circle(page, entry.note["told"])
         self.cut += parts(self.walk, entry)
         self.notes += [entry.note] if ANSWERED in entry.note else []
+        self._compare_total(page)
         self.order.add(page.number, page.records, entry.note.get("times"), again=again)
         self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
         self.received, self._fullest = page.before + page.records, max(page.fullest, page.records)
-        self.first, self.former, self.last = self.first or page, self.last, page
+        self.first, self.former, self.last = self.first or page, self.former if again else self.last, page
         self.latest = _later(self.latest, entry.note["position"])
         return page
+
+    def _overlapped(self, page: Page) -> int:
+        """How many records of a page came with the one before it."""
+        again = self.last is not None and self.last.request == page.request
+        former = self.former if again else self.last
+        with labelled(self.walk):
+            return 0 if former is None else self.walk.endpoint.paginator.overlapped(former, page)
+
+    def _compare_total(self, page: Page) -> None:
+        """Note where a page says that there are fewer records than one before it said."""
+        total = self.walk.endpoint.paginator.records_total
+        told = None if total is None else whole(total.find(page))
+        if told is not None and told < self._most:
+            self.fallen = self.fallen or (self._most, page.number, told)
+        self._most = max(self._most, told or 0)
 
     def _check_hole(self) -> None:
         """A page without records may be the last where only a refusal tells that; here is a page after it."""

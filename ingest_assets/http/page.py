@@ -36,6 +36,7 @@ class Page:
     """One answered request. `number` counts from 0 within its fetch; header names are in small letters.
 
     `before` is how many records the pages before it in its walk held, and `fullest` the most that one of them held.
+    `began` is the value by which its first record is known, where pages overlap.
     """
 
     number: int
@@ -47,6 +48,7 @@ class Page:
     last_record: Any = None
     before: int = 0
     fullest: int = 0
+    began: Any = None
 
 
 def origin(url: str) -> str:

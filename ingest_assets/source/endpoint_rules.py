@@ -26,6 +26,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from _partition_problems(endpoint)
     yield from _bound_problems(endpoint)
     yield from _piece_problems(endpoint)
+    yield from _overlap_problems(endpoint)
     yield from _cap_problems(endpoint)
     yield from _position_problems(endpoint)
     yield from _stop_problems(endpoint)
@@ -154,6 +155,12 @@ def _piece_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     if window is not None and window.pieces > 1 and window.position is not None and not endpoint.primary_key:
         told = "what is of the very moment between two pieces comes twice: that takes a primary_key to be told"
         yield ("window", "pieces"), told
+
+
+def _overlap_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    if endpoint.paginator.overlaps_by is not None and not endpoint.primary_key:
+        told = "the record that is asked for again comes twice: that takes a primary_key to be told"
+        yield ("paginator", "overlap"), told
 
 
 def _cap_problems(endpoint: "Endpoint") -> Iterator[Problem]:

@@ -16,7 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from ingest_assets.errors import WalkIncomplete
-from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.http.page import Page, PageRequest, dig
 from ingest_assets.http.paginators.paginator import PaginatorModel, asked, asking
 from ingest_assets.http.paginators.signs import DONE, HAS_MORE, NO_MORE, count, flag, goes_on, is_short, where
 from ingest_assets.http.place import Place, whole
@@ -25,6 +25,7 @@ from ingest_assets.http.target import Target
 _NO_SUCH_PAGE = 404
 _TOTAL = "where the answer says how many {} there are in all: a path in the body, or {{header: NAME}}"
 
+_MOVED = "records were added or removed while they were read, and some may be missing. Run again"
 _TAKES = "what takes the {}: a query parameter (in a POST, a path in the body), or {{query|body|header|path: NAME}}"
 _SIZES = ("page_size", "per_page", "size", "limit", "page_size_param", "size_param", "limit_param")
 
@@ -183,6 +184,12 @@ class Offset(_Counted):
     type: Literal["offset"]
     param: Target = Field(Target(name="offset"), description=_TAKES.format("offset"))
     first: int = Field(0, ge=0, description="the first record's offset: 0, or 1 as in SCIM")
+    overlap: str | None = Field(
+        None,
+        min_length=1,
+        description="path in a record of what it is known by, such as id: each page asks for the last record of the "
+        "one before it again, and where another one comes, records have moved while they were read",
+    )
 
     @property
     def sets(self) -> tuple[Target, ...]:
@@ -193,11 +200,45 @@ class Offset(_Counted):
         """With the first record's offset."""
         return self.param.put(request, self.first)
 
+    @property
+    def overlaps_by(self) -> str | None:
+        """By what the record is known that is asked for again."""
+        return self.overlap
+
+    def overlapped(self, former: Page, page: Page) -> int:
+        """One, where the last record of the page before is the first one of this."""
+        if self.overlap is None:
+            return 0
+        common = self._place(former) + former.records - self._place(page)
+        if not common and page.records:
+            told = f"{where(page)}: overlap: the page before it held one record, so that none could be asked for again"
+            raise WalkIncomplete(f"{told}: ask for more a page")
+        known = dig(former.last_record, self.overlap)
+        if common and (known is None or page.began != known):
+            found = "another one" if page.records else "no record"
+            told = "has to tell, which it does not hold" if known is None else f"tells, found {found}: {_MOVED}"
+            again = "expected the last record of the page before it once again"
+            raise WalkIncomplete(f"{where(page)}: overlap: {again}, as its {self.overlap!r} {told}")
+        return common
+
+    def left(self, page: Page) -> int | None:
+        """As many as hold the rest; of one that overlaps, all but one record are new."""
+        left, fullest = super().left(page), max(page.fullest, page.records)
+        return left if left is None or self.overlap is None or fullest == 1 else left + -(-left // (fullest - 1))
+
+    def _place(self, page: Page) -> int:
+        return asked(page, self.param, self.first)
+
     def _sign(self, page: Page) -> str | None:
         nothing = not page.records and not page.before
-        return "empty_page" if nothing and self.until == _NO_SUCH_PAGE else super()._sign(page)
+        again = self.overlap is not None and page.number > 0 and page.records == 1
+        if (nothing and self.until == _NO_SUCH_PAGE) or (again and self.until in ("empty_page", _NO_SUCH_PAGE)):
+            return "empty_page"
+        return super()._sign(page)
 
     def _following(self, page: Page) -> PageRequest:
-        if not page.records:  # the same request would be asked again
-            raise WalkIncomplete(f"{where(page)}: it holds no records and is not the last, so no offset leads on")
-        return asking(page, {self.param: asked(page, self.param, self.first) + page.records})
+        again = self.overlap is not None and (page.number > 0 or page.records > 1)
+        if page.records <= again:  # the same request would be asked again
+            more = "" if not again else " but the one that was asked for again"
+            raise WalkIncomplete(f"{where(page)}: it holds no records{more} and is not the last, so no offset leads on")
+        return asking(page, {self.param: self._place(page) + page.records - again})

@@ -45,6 +45,15 @@ class PaginatorModel(BaseModel):
         """Where an answer says how many records there are in all."""
         return None
 
+    @property
+    def overlaps_by(self) -> str | None:
+        """The path in a record of the value by which it is known, where a page asks for the one before it again."""
+        return None
+
+    def overlapped(self, former: Page, page: Page) -> int:  # noqa: ARG002 -- most pages do not
+        """How many records a page has in common with the one before it; WalkIncomplete where they are not the same."""
+        return 0
+
     def begun(self, request: PageRequest) -> PageRequest:
         """The request for the first page, made of the endpoint's own."""
         return request
