@@ -14,8 +14,7 @@ from ingest_assets.http.decoders import Block
 from ingest_assets.load.spool import MOST_PILES, Spool
 from ingest_assets.load.staged import Staged, rank
 from ingest_assets.load.warehouse import quoted
-from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined, Widened
-from ingest_assets.normalize.registry import Registry, TableSpec
+from ingest_assets.normalize import Normalizer, Placed, Quarantined, Registry, TableSpec, Widened, batches
 from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Endpoint
@@ -138,7 +137,7 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> Regis
         '(_page BIGINT, _position BIGINT, reason VARCHAR, "column" VARCHAR, value VARCHAR, record BLOB)'
     )
     normalizer = Normalizer(work.endpoint, work.contract, registry, work.model.told(sheet.snapshot.manifest.partition))
-    for batch in _batches(work, sheet.snapshot, normalizer):
+    for batch in batches(normalizer, _blocks(work, sheet.snapshot)):
         for name, rows in batch.tables.items():
             spool.add(name, rows)
         if batch.quarantined:
@@ -156,13 +155,12 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> Regis
     return normalizer.registry
 
 
-def _batches(work: Work, snapshot: Snapshot, normalizer: Normalizer) -> Iterator[Batch]:
+def _blocks(work: Work, snapshot: Snapshot) -> Iterator[Placed]:
     stored = StoredRecords(snapshot, work.model.decoder, work.model.records)
     for entry in stored.pages():
-        normalizer.of_page(entry.note.get("parent", {}))
         for block in stored.blocks(entry):
             for rest in _without(block, entry.forgotten):
-                yield normalizer.batch(rest, entry.number)
+                yield Placed(rest, entry.number, entry.note.get("parent", {}))
 
 
 def _without(block: Block, forgotten: Sequence[int]) -> Iterator[Block]:

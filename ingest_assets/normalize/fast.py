@@ -307,9 +307,9 @@ def _steps(plan: Plan, table: TablePlan) -> list[Path]:
 
 
 def fast_tables(
-    columns: Columns, counts: dict[str, int], page: int, positions: Sequence[int], texts: Sequence[Any]
+    columns: Columns, counts: dict[str, int], page: int | Rows, positions: Sequence[int] | Rows, texts: Sequence[Any]
 ) -> dict[str, pa.Table]:
-    """The Arrow tables of columns, as `exact_tables` gives them of the same records."""
+    """The Arrow tables of columns, as `exact_tables` gives them of the same records; `page` may be the page of each."""
     roots: dict[Path, Rows] = {(): np.arange(len(columns))}
     by_name = {table.spec.name: table for table in columns.plan.tables}
     firsts = {table.spec.name: counts.get(table.spec.name, 0) for table in columns.plan.tables}

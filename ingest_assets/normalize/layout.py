@@ -20,7 +20,6 @@ from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.names import Path, cleaned
 from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
-from ingest_assets.normalize.values import Unfit
 
 _UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')
 MOST_COLUMNS = 2_000
@@ -123,20 +122,11 @@ def _refuse_unsuited(plan: Plan) -> None:
         texts = [column.spec.path for column in table.columns if is_raw(column)]
         for column in table.columns:
             if column.given_by is not None:
-                _refuse_unfit(column)
                 continue
             if column.key and column.spec.type == "json":
                 raise Unsuited("a key that may be an object")
             if not column.placed and any(column.spec.name.startswith("__".join(map(cleaned, text))) for text in texts):
                 raise Unsuited("a declared column may turn up inside of a column of text")
-
-
-def _refuse_unfit(column: ColumnPlan) -> None:
-    """A value of the partition that does not fit: each record is quarantined, one by one."""
-    try:
-        column.value(None)
-    except Unfit:
-        raise Unsuited("a value of the partition that does not fit") from None
 
 
 @dataclass(frozen=True)

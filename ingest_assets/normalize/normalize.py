@@ -117,7 +117,8 @@ class Normalizer:
 
     `registry` knows all that the batches so far needed; `specs` are the endpoint's tables under it. `quick=False`
     takes every record by itself: slower by far, with the same result. `partition` has the value of each dimension
-    of the fetch's partition, for columns that take it.
+    of the fetch's partition, for columns that take it. `counts` are the rows so far, by table, and `fast` is the quick
+    way where there is one.
     """
 
     def __init__(
@@ -134,10 +135,10 @@ class Normalizer:
         self.contract = contract
         self.registry = registry.settled(endpoint, contract)
         self._plan = plan_for(endpoint, contract, self.registry, self._partition)
-        self._counts: dict[str, int] = {}
+        self.counts: dict[str, int] = {}
         self._quick = quick
-        self._fast: Fast | None = None
-        self._fast = self._faster()
+        self.fast: Fast | None = None
+        self.fast = self._faster()
 
     @property
     def specs(self) -> tuple[TableSpec, ...]:
@@ -169,16 +170,27 @@ class Normalizer:
     def _parts(self, reading: Reading) -> list[Part]:
         """The block's records, less those that do not fit, in runs that are columns or have to go one by one."""
         places = [place for place in range(len(reading.texts)) if place not in reading.unfit]
-        if self._fast is None or not places:
+        if self.fast is None or not places or not self._given_fit():
             return [(places, None)]
-        structs = _decoded(self._fast, reading, places)
+        structs = _decoded(self.fast, reading, places)
         parts: list[Part] = []
         for fits, run in groupby(zip(places, structs, strict=True), key=lambda pair: pair[1] is not None):
             pairs = list(run)
-            parts += _columns(self._fast, reading, pairs) if fits else [([place for place, _ in pairs], None)]
+            parts += _columns(self.fast, reading, pairs) if fits else [([place for place, _ in pairs], None)]
         if len(parts) == 1 and parts[0][1] is not None:
-            self._fast.tighten(parts[0][1], [reading.texts[place] for place in parts[0][0]])
+            self.fast.tighten(parts[0][1], [reading.texts[place] for place in parts[0][0]])
         return parts
+
+    def _given_fit(self) -> bool:
+        """Whether what is the same in all rows of a page fits: if not, each record is set aside, one by one."""
+        try:
+            for table in self._plan.tables:
+                for column in table.columns:
+                    if column.given_by is not None:
+                        column.value(None)
+        except Unfit:
+            return False
+        return True
 
     def _learned(self, reading: Reading, parts: Sequence[Part]) -> bool:
         """Learns from what did not go the quick way. Whether that changes how the block is to be read."""
@@ -203,14 +215,14 @@ class Normalizer:
             raise Widened(registry)
         changed = tuple(table.spec for table in plan.tables) != self.specs
         self.registry, self._plan = registry, plan
-        self._fast = self._faster()
+        self.fast = self._faster()
         return changed
 
     def _faster(self) -> Fast | None:
         if not self._quick or not self.registry.shape.kinds:
             return None
         try:
-            return Fast(self._plan, self.registry.shape, self._fast)
+            return Fast(self._plan, self.registry.shape, self.fast)
         except Unsuited:
             return None
 
@@ -222,9 +234,9 @@ class Normalizer:
             positions = [reading.block.first + place for place in fit]
             if columns is None:
                 records = [reading.exact[place] for place in fit]
-                made = exact_tables(self._plan, self._counts, page, list(zip(positions, texts, records, strict=True)))
+                made = exact_tables(self._plan, self.counts, page, list(zip(positions, texts, records, strict=True)))
             else:
-                made = fast_tables(columns, self._counts, page, positions, texts)
+                made = fast_tables(columns, self.counts, page, positions, texts)
             for name, table in made.items():
                 pieces.setdefault(name, []).append(table)
         return {name: tables[0] if len(tables) == 1 else pa.concat_tables(tables) for name, tables in pieces.items()}

@@ -1,10 +1,12 @@
 """A fetch is batch after batch: what they share, and when it has to start again."""
 
+from datetime import date, timedelta
+
 import pytest
 import xxhash
 
-from ingest_assets.contract import Contract
-from ingest_assets.normalize import Normalizer, Registry, Widened
+from ingest_assets.contract import Column, Contract
+from ingest_assets.normalize import Normalizer, Placed, Registry, Widened, batches
 
 
 @pytest.fixture
@@ -117,3 +119,32 @@ def test_one_new_key_in_a_large_block_leaves_the_rest_at_full_speed(block):
 
     assert batch.tables["things"]["late"].to_pylist()[699:702] == [None, True, None]
     assert batch.tables["things"]["_position"].to_pylist() == list(range(1000))
+
+
+def day(number):
+    return date(2026, 1, 1) + timedelta(days=number)
+
+
+def test_small_pages_of_many_parents_are_one_batch_and_each_row_has_its_own_parent(block):
+    columns = {"id": Column(type="bigint"), "of": Column(type="date", from_parent="id")}
+    normalizer = Normalizer("things", Contract(columns=columns), Registry.empty())
+    pages = [Placed(block({"id": 10 * n}, {"id": 10 * n + 1}, first=5), n, {"id": str(day(n))}) for n in range(100)]
+
+    found = list(batches(normalizer, pages))
+
+    assert len(found) < 20
+    rows = [row for batch in found for row in batch.tables["things"].to_pylist()]
+    assert [(row["of"], row["_page"], row["_position"], row["id"], row["_row"]) for row in rows] == [
+        (day(n), n, 5 + place, 10 * n + place, 2 * n + place) for n in range(100) for place in range(2)
+    ]
+
+
+def test_pages_of_a_parent_that_does_not_fit_are_set_aside_among_others(block):
+    columns = {"id": Column(type="bigint"), "of": Column(type="date", from_parent="id")}
+    normalizer = Normalizer("things", Contract(columns=columns), Registry.empty())
+    pages = [Placed(block({"id": n}), n, {"id": "none" if n == 60 else str(day(n))}) for n in range(100)]
+
+    found = list(batches(normalizer, pages))
+
+    assert [(q.page, q.column) for batch in found for q in batch.quarantined] == [(60, "of")]
+    assert sum(len(batch.tables["things"]) for batch in found if batch.tables) == 99

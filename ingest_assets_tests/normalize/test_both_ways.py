@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ingest_assets.column import Money
 from ingest_assets.contract import Children, Column, Contract, Tombstone
-from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
+from ingest_assets.normalize import Batch, Normalizer, Placed, Registry, Widened, batches
 
 CONTRACTS = {
     "bare": Contract(),
@@ -193,6 +193,43 @@ def test_both_ways_give_the_same_tables(block, name, records, size, times, lines
         for table in one.tables:
             assert other.tables[table].to_pylist() == one.tables[table].to_pylist()
             assert other.tables[table].schema == one.tables[table].schema
+
+
+def gathered(blocks: Sequence[Any], contract: Contract, registry: Registry) -> Outcome:
+    """The batches of a fetch whose small pages are taken together."""
+    while True:
+        normalizer = Normalizer("things", contract, registry, PARTITION)
+        try:
+            return normalizer, list(batches(normalizer, [Placed(block, page) for page, block in enumerate(blocks)]))
+        except Widened as wider:
+            registry = wider.registry
+
+
+def rows(found: Sequence[Batch]) -> dict[str, list[dict[str, Any]]]:
+    """All rows of some batches, by table, without columns that hold nothing."""
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for batch in found:
+        for name, table in batch.tables.items():
+            tables.setdefault(name, []).extend(
+                {column: value for column, value in row.items() if value is not None} for row in table.to_pylist()
+            )
+    return tables
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@settings(max_examples=40, deadline=None)
+@given(records=RECORDS, size=st.integers(1, 4), times=st.sampled_from([1, 9, 20]), lines=st.booleans())
+def test_small_pages_taken_together_give_the_same_tables(block, name, records, size, times, lines):
+    lines = lines and not any("\n" in record for record in records)
+    blocks = cut(block, records * times, size, lines=lines)
+
+    apart, one_by_one = fetched(blocks, CONTRACTS[name], Registry.empty())
+    together, at_once = gathered(blocks, CONTRACTS[name], Registry.empty())
+
+    assert together.registry.to_json() == apart.registry.to_json()
+    assert rows(at_once) == rows(one_by_one)
+    assert [q for batch in at_once for q in batch.quarantined] == [q for b in one_by_one for q in b.quarantined]
+    assert sum(batch.received for batch in at_once) == len(records) * times
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

@@ -127,8 +127,8 @@ def test_columns_with_rules_go_the_quick_way(normalized):
     }
     _, first = normalized({"v": 1, "c": "euro"}, columns=columns)
 
-    assert first._fast is not None
-    fitted = first._fast.columns(
-        first._fast.decoded(b'[{"v":199,"c":"euro"},{"v":1,"c":null}]', lines=False), b'"v":"c":"v":"c":'
+    assert first.fast is not None
+    fitted = first.fast.columns(
+        first.fast.decoded(b'[{"v":199,"c":"euro"},{"v":1,"c":null}]', lines=False), b'"v":"c":"v":"c":'
     )
     assert fitted.tables[()].arrays["v"].to_pylist() == [Decimal("1.99"), Decimal("0.01")]
