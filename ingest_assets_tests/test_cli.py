@@ -33,6 +33,7 @@ COMMANDS = (
     "sandbox",
     "sources",
     "status",
+    "test",
     "ui",
     "undo",
     "verify",

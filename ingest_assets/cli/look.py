@@ -62,6 +62,33 @@ def check(source: str, as_json: bool) -> None:
         sys.exit(FAILED)
 
 
+@click.command("test", short_help="A source file against an API that does everything wrong.")
+@click.argument("name", metavar="SOURCE[.ENDPOINT]", type=SOURCES_AND_ENDPOINTS)
+@click.option("--only", multiple=True, metavar="FAULT", help="Only this fault, or this group of faults; repeatable.")
+@click.option("--seed", default=0, show_default=True, help="Other numbers of records; the same seed, the same trials.")
+@click.option("--details", is_flag=True, help="What happened in each trial.")
+@json_option
+def try_out(name: str, only: tuple[str, ...], seed: int, details: bool, as_json: bool) -> None:
+    """A source file against an API on this machine that speaks as the file says, and does everything wrong.
+
+    No request leaves the machine, no secret is needed, and nothing is written. Of each fault either all records have to
+    come, each once, or a failure has to say why. SOURCE is a name, or the path of a file. Exit code 1 where a promise
+    is broken.
+
+    \b
+    ingest test stripe
+    ingest test my/connectors/shop.yaml --only paging
+    ingest test stripe.charges --only empty_page --details
+    """
+    from ingest_assets.chaos.trials import Chosen
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.test import chosen, try_faults
+
+    source, endpoints = chosen(name)
+    if not try_faults(source, Chosen(endpoints, only, seed), output(as_json=as_json), details=details):
+        sys.exit(FAILED)
+
+
 @click.command(short_help="The first records as rows, with types to declare.")
 @click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.option("--rows", default=3, show_default=True, help="How many records to show.")

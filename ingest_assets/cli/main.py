@@ -21,7 +21,17 @@ from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 _OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept, line.auth),
-    "Look": (look.status, look.sources, look.check, look.preview, look.verify, look.report, look.why, look.trace),
+    "Look": (
+        look.status,
+        look.sources,
+        look.check,
+        look.try_out,
+        look.preview,
+        look.verify,
+        look.report,
+        look.why,
+        look.trace,
+    ),
     "Mend": (mend.quarantine, mend.undo, mend.migrate, mend.forget),
     "Keep": (keep.du, keep.reader, keep.backup, keep.rebuild),
     "Serve": (serve.ui, serve.sandbox, serve.demo, serve.completion),

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.errors import RequestFailed, TransientFailure, WalkIncomplete
 from ingest_assets.extract.batches import ANSWERED
 from ingest_assets.extract.cut_lists import parts
 from ingest_assets.extract.newest import REASON, Order
@@ -126,13 +126,18 @@ def _asked_by(walk: Walk) -> str:
 
 @contextlib.contextmanager
 def labelled(walk: Walk) -> Iterator[None]:
-    """A paginator knows pages only: what it raises gets the walk's name here."""
+    """A paginator knows pages only, and a decoder bodies: what they raise gets the walk's name here."""
     try:
         yield
-    except WalkIncomplete as error:
-        raise WalkIncomplete(f"{walk.label}: {error}") from error
-    except RequestFailed as error:
-        raise RequestFailed(f"{walk.label}: {error}", error.status) from error
+    except (WalkIncomplete, RequestFailed, TransientFailure) as error:
+        if str(error).startswith(walk.label):
+            raise
+        told = f"{walk.label}: {error}"
+        if isinstance(error, RequestFailed):
+            raise RequestFailed(told, error.status) from error
+        if isinstance(error, TransientFailure):
+            raise TransientFailure(told, error.wait_seconds) from error
+        raise WalkIncomplete(told) from error
 
 
 def hole(walk: Walk, page: Page) -> WalkIncomplete:

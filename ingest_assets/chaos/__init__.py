@@ -1,0 +1,12 @@
+"""An API on loopback that speaks as a source file says, and does everything wrong that APIs do: `ingest test`.
+
+values, made     records of the declared columns: types, formats, keys, times
+bodies           … written as the endpoint's decoder reads them
+asked            a request, and what of it stands for which placeholder
+desk             the API's side of each paginator
+faults/          what can go wrong, one frozen value each
+api, server      one endpoint's API with one fault, over HTTP
+case, stand_in   which partition is asked for; the source with its addresses there
+bench, trial     one walk against one fault, and whether the promise was kept
+trials           all of them, of a source
+"""

@@ -1,0 +1,12 @@
+"""Everything that can go wrong with an API, one frozen value each.
+
+fault       what a fault is
+paging      pages that come twice, not at all or short; signs that are missing or wrong
+"""
+
+from ingest_assets.chaos.faults.fault import Fault, no_fault
+from ingest_assets.chaos.faults.paging import PAGING
+
+FAULTS: tuple[Fault, ...] = (no_fault(), *PAGING)
+
+__all__ = ["FAULTS", "Fault"]
