@@ -78,7 +78,8 @@ def test_what_the_page_on_limits_shows_loads(example: str) -> None:
 @pytest.mark.parametrize("example", examples("responses.md"))
 def test_a_rule_of_the_page_on_responses_loads(example: str) -> None:
     auth = {"type": "bearer", "token": {"env": "SHOP_KEY"}}
-    endpoint = {"path": "/things", "primary_key": "id"} | yaml.safe_load(example)
+    paged = {"paginator": {"type": "page", "until": "empty_page"}}
+    endpoint = {"path": "/things", "primary_key": "id"} | paged | yaml.safe_load(example)
 
     source = Source.model_validate(
         {"name": "shop", "base_url": "https://shop.example", "auth": auth, "endpoints": {"things": endpoint}}

@@ -12,8 +12,8 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
-from ingest_assets.errors import CursorExpired, RequestFailed, WalkIncomplete
-from ingest_assets.extract import batches, cap, newest
+from ingest_assets.errors import CursorExpired, RequestFailed, Ruled, WalkIncomplete
+from ingest_assets.extract import batches, cap, newest, ruled
 from ingest_assets.extract.ending import check_empty, ended
 from ingest_assets.extract.expected import check_pages, check_total, expected
 from ingest_assets.extract.request import Part, Walk, first_request
@@ -58,6 +58,9 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
         return End(cap.REASON, Expected(0), more=cut.halves)
     if reason == _GONE:
         return End(reason, Expected(0), 0, walk.position)
+    if ruled.is_nothing(trail.last):
+        batches.check(walk, trail.notes)
+        return End(reason, Expected(0), 0, walk.position)
     if reason == newest.REASON:  # what the API counts is more than what it was asked for
         return End(reason, None, trail.received, more=tuple(trail.cut))
     batches.check(walk, trail.notes)
@@ -84,6 +87,10 @@ def _walked(walk: Walk, trail: Trail, stored: Iterable[IndexEntry], ask: Ask) ->
         try:
             with cap.refusals(walk, trail):
                 entry = ask(request, page)
+        except Ruled as error:
+            if page is not None and page is rested and error.means == "end":
+                _raise_expired(walk, page, error)
+            return ruled.ended_by(walk, error, is_first=page is None)
         except RequestFailed as error:
             if page is not None and page is rested and error.status in walk.endpoint.expired_cursor:
                 _raise_expired(walk, page, error)
@@ -95,11 +102,14 @@ def _walked(walk: Walk, trail: Trail, stored: Iterable[IndexEntry], ask: Ask) ->
 
 def _ended(walk: Walk, page: Page, rested: Page | None) -> str | None:
     """Why the chain ends with this page, or None; an error in the first answer after a rest may be of its cursor."""
+    after = rested if rested is not None and page.number == rested.number + 1 else None
+    if after is not None and not page.records and (told := page.end or page.empty):
+        _raise_expired(walk, after, RequestFailed(told))
     try:
         return ended(walk, page)
     except RequestFailed as error:
-        if rested is not None and page.number == rested.number + 1 and error.status is None:
-            _raise_expired(walk, rested, error)
+        if after is not None and error.status is None:
+            _raise_expired(walk, after, error)
         raise
 
 

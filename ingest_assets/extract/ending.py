@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Any
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract import ruled
 from ingest_assets.extract.request import Walk
 from ingest_assets.extract.trail import Trail, hole, labelled
 from ingest_assets.http.page import Page, dig
@@ -14,7 +15,9 @@ _QUOTED_CHARACTERS = 200
 def ended(walk: Walk, page: Page) -> str | None:
     """Why the walk ends with this page, or None where it goes on; raises where the page shows that it cannot."""
     endpoint = walk.endpoint
-    if endpoint.errors is not None and (told := dig(page.envelope, endpoint.errors)):
+    if (by_rule := ruled.ended(walk, page)) is not None:
+        return by_rule
+    if page.empty is None and endpoint.errors is not None and (told := dig(page.envelope, endpoint.errors)):
         raise RequestFailed(
             f"{walk.label}: page {page.number} is of status {page.status}, and tells an error at "
             f"{endpoint.errors!r}{_quoted(told)}"

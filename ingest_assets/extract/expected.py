@@ -34,6 +34,8 @@ def counted(client: Client, walk: Walk, now: datetime) -> Counted | None:
 
 
 def _counted(walk: Walk, request: PageRequest, answer: Response, now: datetime) -> Counted:
+    if answer.rule is not None:
+        raise RequestFailed(f"{walk.label}: count: the answer is no number, but {answer.rule.means}, as {answer.rule}")
     body = bytearray()
     for chunk in answer.chunks():
         body += chunk

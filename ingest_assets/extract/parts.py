@@ -18,6 +18,7 @@ from typing import Any
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.expected import in_all
 from ingest_assets.extract.request import Of, Part, Walk, request_from
+from ingest_assets.extract.ruled import BY_RULE
 from ingest_assets.extract.spans import cut, named
 from ingest_assets.extract.storing import PART
 from ingest_assets.http.total import Expected
@@ -98,7 +99,9 @@ def together(ends: Sequence[End]) -> End:
         return ends[0]
     if not ends:
         return End("no_parts")
-    return End("all_parts_ended", in_all([end.expected for end in ends]), sum(end.received for end in ends))
+    by_rule = [end.reason for end in ends if end.reason.startswith(BY_RULE)]
+    told = f", {len(by_rule):,} of them {by_rule[0]}" if by_rule else ""
+    return End(f"all_parts_ended{told}", in_all([end.expected for end in ends]), sum(end.received for end in ends))
 
 
 def noted(key: str, end: End) -> PartEnd:

@@ -12,6 +12,7 @@ from ingest_assets.extract.cut_lists import cuts
 from ingest_assets.extract.expected import counted, refuse_unmarked
 from ingest_assets.extract.more import more
 from ingest_assets.extract.request import Walk, first_request
+from ingest_assets.extract.ruled import is_empty, noted, nothing_in
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.decoders import Block
@@ -46,13 +47,16 @@ def peek(client: Client, walk: Walk) -> Peek:
     request = first_request(walk)
 
     def receive(response: Response) -> Peek:
-        refuse_unmarked(walk, response)
+        nothing = is_empty(response)
+        if not nothing:
+            refuse_unmarked(walk, response)
         with tempfile.SpooledTemporaryFile(max_size=_SPILL_BYTES) as body:
             for chunk in response.chunks():
                 body.write(chunk)
             size = body.tell()
             body.seek(0)
-            decoded = walk.endpoint.decoder.decode(cast("BinaryIO", body), walk.endpoint.records)
+            into, decode = cast("BinaryIO", body), walk.endpoint.decoder.decode
+            decoded = nothing_in(walk, response, into) if nothing else decode(into, walk.endpoint.records)
             first: Block | None = None
             cut = cuts(walk)
             for block in decoded:
@@ -63,7 +67,10 @@ def peek(client: Client, walk: Walk) -> Peek:
             page = Page(
                 0, request, response.status, response.headers, decoded.envelope, decoded.records, decoded.last_record
             )
-        return Peek(response.url, size, decoded.records, first, tuple(_oddities(walk, page)), _stops(walk, page))
+        odd, stops = _oddities(walk, page), _stops(walk, page)
+        if told := next(iter(noted(response).values()), None):
+            odd, stops = [f"the first page is the last, or empty, by a rule of `responses`: {told}"], None
+        return Peek(response.url, size, decoded.records, first, tuple(odd), stops)
 
     parent = walk.part.parent if walk.part is not None else {}
     peeked = replace(client.fetch(request, receive), left=client.left, parent=parent)

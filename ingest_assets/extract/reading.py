@@ -15,7 +15,7 @@ from ingest_assets.extract.request import Walk
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, dig
 from ingest_assets.raw.forgotten import PARTITION, Forgotten
-from ingest_assets.raw.records import ITEMS
+from ingest_assets.raw.records import EMPTY, END, ITEMS
 from ingest_assets.raw.snapshots import IndexEntry
 
 _HEADERS_KEPT = ("content-type", "date", "etag", "last-modified", "link", "request-id", "x-request-id", "retry-after")
@@ -37,6 +37,8 @@ def page_of(entry: IndexEntry) -> Page:
         records=entry.note.get(ITEMS, entry.records),
         last_record=entry.note["last_record"],
         began=entry.note.get(BEGAN),
+        end=entry.note.get(END),
+        empty=entry.note.get(EMPTY),
     )
 
 

@@ -14,6 +14,7 @@ from ingest_assets.extract.newest import seen
 from ingest_assets.extract.overlap import BEGAN, first
 from ingest_assets.extract.reading import headers_kept, read_through
 from ingest_assets.extract.request import Walk
+from ingest_assets.extract.ruled import is_empty, noted, nothing_in
 from ingest_assets.extract.trail import labelled
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
@@ -45,14 +46,17 @@ class Storing:
         walk, kept_out = self.walk, self.kept_out()
 
         def receive(response: Response) -> IndexEntry:
-            refuse_unmarked(walk, response)
+            nothing = is_empty(response)
+            if not nothing:
+                refuse_unmarked(walk, response)
             with begin() as writer:
                 for chunk in response.chunks():
                     writer.write(chunk)
                 times, whose, began, cut = seen(walk), answered(walk), first(walk), cuts(walk)
                 watching = [one for one in (times, whose, began) if one is not None]
                 with labelled(walk), writer.read() as body:
-                    decoded = walk.endpoint.decoder.decode(body, walk.endpoint.records)
+                    decode = walk.endpoint.decoder.decode
+                    decoded = nothing_in(walk, response, body) if nothing else decode(body, walk.endpoint.records)
                     position, told, gone = read_through(walk, decoded, self.started, kept_out, watching, cut)
                 response.learn(decoded.envelope)
                 if gone:
@@ -67,6 +71,7 @@ class Storing:
                     **({} if whose is None else {ANSWERED: whose.told()}),
                     **({} if began is None else {BEGAN: began.value}),
                     **({} if cut is None else {CUT: cut.found}),
+                    **noted(response),
                     **_of_part(walk, decoded.records),
                     **({"parent": dict(walk.part.parent)} if walk.part is not None and walk.part.parent else {}),
                 }

@@ -10,20 +10,24 @@ import requests
 from ingest_assets.http import body
 from ingest_assets.http.naming import Naming
 from ingest_assets.http.page import PageRequest
-from ingest_assets.http.responses import parsed
+from ingest_assets.http.responses import ResponseRule, parsed
 from ingest_assets.http.secrets import Redactor
 from ingest_assets.http.waits import Told
 
 
 @dataclass(frozen=True)
 class Response:
-    """An answer with a good status. Header names are in small letters; everything is redacted, the body too."""
+    """An answer that is a page. Header names are in small letters; everything is redacted, the body too.
+
+    `rule` is the one of the source file that speaks of it: it is the last page, or holds no records.
+    """
 
     status: int
     headers: Mapping[str, str]
     url: str
     _body: Iterator[bytes]
     _read: Callable[["Response", Any], None] = lambda _response, _envelope: None
+    rule: ResponseRule | None = None
 
     def learn(self, envelope: Any) -> None:
         """What the body holds beside its records: some APIs tell there what the request cost, and what is left."""

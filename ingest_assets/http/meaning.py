@@ -4,9 +4,8 @@ an answer ─► the first rule of the source file that fits ─► what it says
                  └─ none ─► by its status: a page, throttling, another try, or a failure for good
 """
 
-import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -16,6 +15,7 @@ from ingest_assets.http.asking import Asking
 from ingest_assets.http.refusal import hint, phrase, quoted
 from ingest_assets.http.responses import MOST_BYTES, ResponseRule, concerned, fitting
 from ingest_assets.http.retry import RETRIED_STATUSES, is_throttled, wait_told
+from ingest_assets.http.rule_problems import OF_RECORDS
 from ingest_assets.http.waits import Told, seconds_told
 
 _SUCCESS = range(200, 300)
@@ -34,12 +34,14 @@ class Meaning:
         self._error_message, self._responses = error_message, responses
 
     def page(self, named: str, response: Response) -> Response:
-        """The answer itself where it is a page; else raises the failure that it is."""
+        """The answer itself where it is a page, with the rule that speaks of it; else raises the failure that it is."""
         if response.status in _SUCCESS and response.status != HTTPStatus.ACCEPTED:
             return self._good(named, response)
-        heard = self._heard(response)
+        heard, chunks = self._heard(response)
         named = f"{named}: HTTP {heard.status} {phrase(heard.status)}{quoted(heard.body, self._error_message)}"
         rule = fitting(self._responses, heard)
+        if rule is not None and rule.means == "empty":
+            return replace(response, _body=chunks, rule=rule)
         raise self._refusal(named, heard) if rule is None else self._ruled(named, heard, rule)
 
     def _good(self, named: str, response: Response) -> Response:
@@ -53,9 +55,9 @@ class Meaning:
             chunks, text = itertools.chain([found], chunks), found if is_whole else b""
         heard = told(response, text)
         rule = fitting(rules, heard)
-        if rule is not None:
+        if rule is not None and rule.means not in OF_RECORDS:
             raise self._ruled(f"{named}: HTTP {heard.status}{quoted(heard.body, self._error_message)}", heard, rule)
-        return replace(response, _body=iter(chunks))
+        return replace(response, _body=iter(chunks), rule=rule)
 
     def _ruled(self, named: str, heard: Told, rule: ResponseRule) -> IngestError:
         """The failure that a rule says an answer is."""
@@ -64,6 +66,8 @@ class Meaning:
         status = heard.status if heard.status == HTTPStatus.UNAUTHORIZED else None
         if rule.means == "fail":
             return Ruled(f"{named}: {rule.message}", rule.means, str(rule), status)
+        if rule.means == "end":
+            return Ruled(f"{named}: the end, as {rule}", rule.means, f"HTTP {heard.status}, as {rule}")
         if rule.means == "new_credential":
             return self._over(named, rule)
         by_header = wait_told(heard.headers, heard.now)
@@ -110,10 +114,18 @@ class Meaning:
             return self._asking.auth.when_refused()
         return hint(status, quotes=bool(self._error_message))
 
-    def _heard(self, response: Response) -> Told:
-        """What an error says; of its body nothing where nobody looks at it, or it cannot be read."""
-        text = b""
+    def _heard(self, response: Response) -> tuple[Told, Iterator[bytes]]:
+        """What a refusal says, and its body; of that nothing is looked at where nobody wants it, or it is cut."""
+        text, chunks = b"", response.chunks()
         if self._error_message or any(rule.reads_body for rule in concerned(self._responses, response.status)):
-            with contextlib.suppress(IngestError):
-                text, _ = head(response.chunks(), MOST_BYTES)
-        return told(response, text)
+            try:
+                text, _ = head(chunks, MOST_BYTES)
+            except IngestError as error:
+                chunks = _raising(error)
+        return told(response, text), itertools.chain([text], chunks)
+
+
+def _raising(error: IngestError) -> Iterator[bytes]:
+    """A body that could not be read: who wants it gets the failure."""
+    yield from ()
+    raise error

@@ -37,6 +37,7 @@ class Page:
 
     `before` is how many records the pages before it in its walk held, and `fullest` the most that one of them held.
     `began` is the value by which its first record is known, where pages overlap.
+    `end` and `empty` say by which rule of the source file it is the last one, or holds no records.
     """
 
     number: int
@@ -49,6 +50,8 @@ class Page:
     before: int = 0
     fullest: int = 0
     began: Any = None
+    end: str | None = None
+    empty: str | None = None
 
 
 def origin(url: str) -> str:

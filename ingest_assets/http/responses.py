@@ -16,14 +16,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from ingest_assets.http.conditions import holds
-from ingest_assets.http.rule_problems import problems
+from ingest_assets.http.rule_problems import OF_RECORDS, SILENT, problems
 from ingest_assets.http.waits import Told, Wait, reads_body, values_at
 
 MOST_BYTES = 1 << 18
 """What of a body is looked at: answers that tell of a limit are short, and pages are not held in memory."""
 
 Value = str | int | float | bool
-Means = Literal["throttled", "retry", "fail", "new_credential"]
+Means = Literal["throttled", "retry", "fail", "new_credential", "end", "empty"]
 
 
 def _several(given: Any) -> Any:
@@ -58,7 +58,8 @@ class ResponseRule(BaseModel):
     means: Means = Field(
         description="throttled: too much was asked; all processes wait, then the request is made again. retry: it is "
         "made again, and nobody else waits. fail: it failed for good, as `message` says. new_credential: it is "
-        "over; another one is taken, once, and the request made again"
+        "over; another one is taken, once, and the request made again. end: the walk ends here, "
+        "with this page where it is one. empty: a page of no records"
     )
     message: str | None = Field(
         None, min_length=1, max_length=500, description="with means: fail: what is wrong and what to do, in your words"
@@ -88,6 +89,8 @@ class ResponseRule(BaseModel):
 
     def speaks_of(self, status: int) -> bool:
         """Whether it may fit an answer of this status."""
+        if self.means in OF_RECORDS and status in SILENT:
+            return False
         return not self.status or status in self.status
 
     @property

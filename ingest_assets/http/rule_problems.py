@@ -12,6 +12,13 @@ _SUCCESS = range(200, 300)
 _NO_PAGES = (202, 204)  # RFC 9110 §15.3: what is still being made, and no content
 _WAIT = ("throttled", "retry")
 
+OF_RECORDS = ("end", "empty")
+"""What a rule says of the records themselves: a mistake there would lose some without a word."""
+SILENT = (202, 401, 407, 429)
+"""Statuses that say nothing of records: still being made, who asks, too much was asked."""
+# What says enough by its status alone. A 404 or 410 names what is not there; any other may be a mistake of the file's.
+_ALONE = {"end": (204, 400, 404, 410, 416, 422), "empty": (204, 404, 410)}
+
 
 def problems(rule: "ResponseRule") -> Iterator[str]:
     """All that is wrong with a rule."""
@@ -35,10 +42,22 @@ def _place_problems(rule: "ResponseRule") -> Iterator[str]:
         yield "text of a whole body needs status beside it: in a page, a record may hold the same words"
     if not rule.status and not has_place and rule.jmespath is None:
         yield "expected status, path, header or jmespath: which answers are meant?"
-    no_pages = () if rule.means == "throttled" else _NO_PAGES
+    yield from _record_problems(rule)
+    no_pages = {"throttled": (), "end": (204,), "empty": (204,)}.get(rule.means, _NO_PAGES)
     pages = [status for status in rule.status if status in _SUCCESS and status not in no_pages]
     if pages and rule.by_status_alone:
         yield "every page has such a status: say by path, header, text or jmespath which answers are meant"
+
+
+def _record_problems(rule: "ResponseRule") -> Iterator[str]:
+    if rule.means not in OF_RECORDS:
+        return
+    for status in rule.status:
+        if status in SILENT:
+            yield f"a {status} says nothing of records, so it cannot mean {rule.means}"
+        elif rule.by_status_alone and status not in _ALONE[rule.means] and status not in _SUCCESS:
+            told = "say by path, header, text or jmespath which answers are meant"
+            yield f"a {status} may also mean that something is wrong, and not {rule.means}: {told}"
 
 
 def _meaning_problems(rule: "ResponseRule") -> Iterator[str]:

@@ -30,6 +30,7 @@ from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.normalize.values import Unfit
 from ingest_assets.raw.erase import Found, erase, find
 from ingest_assets.raw.forgotten import PARTITION, Keys, Rule, at, read, told, write
+from ingest_assets.raw.records import EMPTY
 from ingest_assets.raw.snapshots import IndexEntry, Snapshot, Snapshots
 
 _NUMERIC = ("bigint", "hugeint", "double", "decimal")
@@ -216,6 +217,8 @@ class Eraser:
         return tuple((PARTITION, n) if n in self._dimensions else known.get(n, (n,)) for n in columns)
 
     def _records(self, snapshot: Snapshot, entry: IndexEntry) -> Iterator[tuple[int, bytes]]:
+        if EMPTY in entry.note:
+            return
         with snapshot.body(entry) as body:
             for block in self.work.model.decoder.decode(body, self.work.model.records):
                 for place, text in enumerate(block.records(), block.first):

@@ -18,6 +18,9 @@ OF = "of"
 ITEMS = "items"
 """Where such a page's note has how many elements it holds: it counts as no records of its own."""
 
+END, EMPTY = "end", "empty"
+"""Where the note of a page says by which rule of the source file it is the last one, or holds no records at all."""
+
 _TOLD = f'"{OF}":{{"list":'.encode()  # as the index writes it
 Rest = dict[int, dict[str, list[int]]]
 
@@ -33,8 +36,8 @@ class StoredRecords:
                 self._rest[of["page"]].setdefault(of["position"], {}).setdefault(of["list"], []).append(entry.number)
 
     def pages(self) -> Iterator[IndexEntry]:
-        """The pages in order, without those of nested lists."""
-        return (entry for entry in self._snapshot.pages if OF not in entry.note)
+        """The pages in order, without those of nested lists, and those that hold no records whatever is in them."""
+        return (entry for entry in self._snapshot.pages if OF not in entry.note and EMPTY not in entry.note)
 
     def blocks(self, entry: IndexEntry) -> Iterator[Block]:
         """The records of a page, block by block."""

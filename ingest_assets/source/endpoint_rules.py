@@ -10,6 +10,7 @@ from ingest_assets.periods import EVERY, even_hours, fixed_offset
 from ingest_assets.source.column_rules import column_problems
 from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
 from ingest_assets.source.parent_rules import parent_problems
+from ingest_assets.source.response_rules import response_problems
 from ingest_assets.source.write_rules import write_problems
 
 if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
@@ -34,6 +35,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from _request_problems(endpoint)
     yield from _count_problems(endpoint)
     yield from parent_problems(endpoint)
+    yield from response_problems(endpoint)
     yield from column_problems(endpoint)
 
 

@@ -9,6 +9,7 @@ from ingest_assets.source.changes import SeenByFeed
 from ingest_assets.source.endpoint import Endpoint, listed
 from ingest_assets.source.endpoint_rules import header_problems, url_problems
 from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
+from ingest_assets.source.response_rules import source_response_problems
 
 if TYPE_CHECKING:  # a source is checked by these rules as it is made
     from ingest_assets.source.source import Source
@@ -59,21 +60,7 @@ def _source_problems(source: "Source") -> Iterator[Problem]:
             )
     yield from _listed_problems(source)
     yield from _parent_problems(source)
-    yield from _response_problems(source)
-
-
-def _response_problems(source: "Source") -> Iterator[Problem]:
-    """Rules on responses that have nothing to work on."""
-    told = "there is no credential to renew: the file names no `auth`"
-    if all(auth.type == "none" for auth in source.ways_in):
-        for place, rule in enumerate(source.responses):
-            if rule.means == "new_credential":
-                yield ("responses", place, "means"), told
-    for name, endpoint in source.endpoints.items():
-        if (endpoint.auth or source.auth).type == "none":
-            for place, rule in enumerate(endpoint.responses):
-                if rule.means == "new_credential":
-                    yield ("endpoints", name, "responses", place, "means"), told
+    yield from source_response_problems(source)
 
 
 def _bucket_problems(source: "Source") -> Iterator[Problem]:
