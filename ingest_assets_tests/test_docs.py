@@ -79,13 +79,14 @@ def test_what_the_page_on_limits_shows_loads(example: str) -> None:
 def test_a_rule_of_the_page_on_responses_loads(example: str) -> None:
     auth = {"type": "bearer", "token": {"env": "SHOP_KEY"}}
     paged = {"paginator": {"type": "page", "until": "empty_page"}}
-    endpoint = {"path": "/things", "primary_key": "id"} | paged | yaml.safe_load(example)
+    orders = {"path": "/customers/{customers.id}/orders", "primary_key": "id"} | paged | yaml.safe_load(example)
+    endpoints = {"customers": {"path": "/customers", "primary_key": "id"}, "orders": orders}
 
     source = Source.model_validate(
-        {"name": "shop", "base_url": "https://shop.example", "auth": auth, "endpoints": {"things": endpoint}}
+        {"name": "shop", "base_url": "https://shop.example", "auth": auth, "endpoints": endpoints}
     )
 
-    assert source.endpoints["things"].responses
+    assert source.endpoints["orders"].responses
 
 
 def test_every_meaning_of_an_answer_is_shown_and_told_of() -> None:

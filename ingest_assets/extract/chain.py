@@ -58,6 +58,8 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
         return End(cap.REASON, Expected(0), more=cut.halves)
     if reason == _GONE:
         return End(reason, Expected(0), 0, walk.position)
+    if ruled.is_skipped(reason):  # what came of it is kept
+        return End(reason, Expected(trail.received), trail.received, walk.position, tuple(trail.cut))
     if ruled.is_nothing(trail.last):
         batches.check(walk, trail.notes)
         return End(reason, Expected(0), 0, walk.position)
@@ -88,7 +90,7 @@ def _walked(walk: Walk, trail: Trail, stored: Iterable[IndexEntry], ask: Ask) ->
             with cap.refusals(walk, trail):
                 entry = ask(request, page)
         except Ruled as error:
-            if page is not None and page is rested and error.means == "end":
+            if page is not None and page is rested and error.means in ("end", "skip_parent"):
                 _raise_expired(walk, page, error)
             return ruled.ended_by(walk, error, is_first=page is None)
         except RequestFailed as error:

@@ -12,7 +12,9 @@ from ingest_assets.errors import (
     TransientFailure,
     WalkIncomplete,
 )
+from ingest_assets.extract import ruled
 from ingest_assets.extract.request import Walk, shown
+from ingest_assets.raw.manifest import SKIPPED
 
 _NAMED = 5
 _QUOTED_CHARACTERS = 300
@@ -32,17 +34,23 @@ def concerns_one(error: IngestError) -> bool:
 
 
 class Failures:
-    """The parts of one fetch that failed, counted as they come in their turn; `well` are the others."""
+    """The parts of one fetch that failed or were skipped, counted as they come in their turn; `well` are the others."""
 
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
-        self._named = list[str]()
+        self._named, self._left_out = list[str](), list[str]()
         self._passing = 0
-        self.well = self.count = 0
+        self.well = self.count = self.skips = 0
 
     def succeeded(self) -> None:
         """A part reached its end."""
         self.well, self._passing = self.well + 1, 0
+
+    def skipped(self, key: str, reason: str) -> None:
+        """A parent was left out, as a rule of the source file says."""
+        self.skips, self._passing = self.skips + 1, 0
+        if len(self._left_out) < _NAMED:
+            self._left_out.append(f"{shown(key)} ({reason.removeprefix(SKIPPED).lstrip(': ')[:_QUOTED_CHARACTERS]})")
 
     def failed(self, key: str, error: IngestError) -> None:
         """A part failed; raises that again where it is no matter of that part: the API is down, or refuses all."""
@@ -53,12 +61,33 @@ class Failures:
         if self._passing >= _PASSING_IN_A_ROW or (not self.well and self.count >= _BEFORE_ANY_SUCCEEDED):
             raise error
 
+    def told_with(self, reason: str) -> str:
+        """Why the fetch ended, with the parents that were skipped."""
+        if not self.skips:
+            return reason
+        before = "" if ruled.is_skipped(reason) else f"{reason}, "
+        return f"{before}{self._skips()}"
+
     def check(self) -> None:
-        """Raise PartsFailed, naming the first of them, where there are any."""
-        if not self.count:
-            return
-        walk, more = self._walk, f", and {self.count - len(self._named):,} more" if self.count > _NAMED else ""
-        raise PartsFailed(
-            f"{walk.label}: {self.count:,} of {self.count + self.well:,} requests for parents failed, and what the "
-            f"others have is stored: {'; '.join(self._named)}{more}. The next run asks for these only"
-        )
+        """Raise PartsFailed, naming the first of them, where any failed; WalkIncomplete where all were skipped."""
+        walk, more = self._walk, _more(self.count)
+        also = f"; {self._skips()}" if self.skips else ""
+        if self.count:
+            of = self.count + self.well + self.skips
+            raise PartsFailed(
+                f"{walk.label}: {self.count:,} of {of:,} requests for parents failed, and what the others have is "
+                f"stored: {'; '.join(self._named)}{more}{also}. The next run asks for these only"
+            )
+        if self.skips and not self.well and walk.completes is None:
+            raise WalkIncomplete(
+                f"{walk.label}: {self._skips()}: that is all of them, so it is no matter of one parent. Is a "
+                "permission gone? What is never to be asked for is left out by `parents: {where: …}`"
+            )
+
+    def _skips(self) -> str:
+        of = self.count + self.well + self.skips
+        return f"{self.skips:,} of {of:,} parents {SKIPPED}: {'; '.join(self._left_out)}{_more(self.skips)}"
+
+
+def _more(count: int) -> str:
+    return f", and {count - _NAMED:,} more" if count > _NAMED else ""

@@ -18,6 +18,7 @@ from ingest_assets.http.answer import Response
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page
 from ingest_assets.http.responses import MOST_BYTES, parsed
+from ingest_assets.raw.manifest import SKIPPED
 from ingest_assets.raw.records import EMPTY, END
 
 BY_RULE = "by a rule: "
@@ -41,7 +42,7 @@ def nothing_in(walk: Walk, response: Response, body: BinaryIO) -> Decoded:
 def _beside_records(walk: Walk, response: Response, body: BinaryIO) -> Any:
     text = body.read(MOST_BYTES + 1)
     if len(text) > MOST_BYTES:
-        _refuse(walk, response, f"has more than {MOST_BYTES:,} bytes")
+        _refuse(response, f"has more than {MOST_BYTES:,} bytes")
     decoded = walk.endpoint.decoder.decode(BytesIO(text), walk.endpoint.records)
     try:
         for _ in decoded:
@@ -50,13 +51,13 @@ def _beside_records(walk: Walk, response: Response, body: BinaryIO) -> Any:
         told = parsed(text)
         return told if isinstance(told, dict) else None
     if decoded.records:
-        _refuse(walk, response, f"holds {decoded.records:,} records")
+        _refuse(response, f"holds {decoded.records:,} records")
     return decoded.envelope
 
 
-def _refuse(walk: Walk, response: Response, found: str) -> NoReturn:
+def _refuse(response: Response, found: str) -> NoReturn:
     raise RequestFailed(
-        f"{walk.label}: an answer is empty by a rule ({response.rule}), and {found}: let the rule say more closely "
+        f"an answer is empty by a rule ({response.rule}), and {found}: let the rule say more closely "
         "which answers are meant"
     )
 
@@ -84,8 +85,15 @@ def is_nothing(page: Page | None) -> bool:
     return page is not None and page.number == 0 and page.empty is not None and page.envelope is None
 
 
+def is_skipped(reason: str) -> bool:
+    """Whether this is why no more was asked of a parent."""
+    return reason.startswith(SKIPPED)
+
+
 def ended_by(walk: Walk, ruled: Ruled, *, is_first: bool) -> str:
-    """The reason, where a refusal means the end; raises it where it is no such, or cannot be."""
+    """The reason, where an answer means the end, or that its parent is skipped; raises it where it cannot be."""
+    if ruled.means == "skip_parent" and walk.part is not None and walk.part.of is None:
+        return f"{SKIPPED}: {ruled.rule}"
     if ruled.means != "end" or (walk.part is not None and walk.part.of is not None):
         raise ruled
     if is_first:

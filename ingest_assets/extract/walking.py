@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from ingest_assets.errors import IngestError
+from ingest_assets.extract import ruled
 from ingest_assets.extract.abreast import Abreast
 from ingest_assets.extract.ahead import Foresight
 from ingest_assets.extract.chain import Ask, End, chain
@@ -85,12 +86,16 @@ class Walking:
             if walked.part is None or walked.part.of is None:
                 ends.append(end)
             positions[key] = end.position
-            failures.succeeded()
+            if ruled.is_skipped(end.reason):
+                failures.skipped(key, end.reason)
+            else:
+                failures.succeeded()
             if not walked.before and (walked.part is not None or end.more):
                 self.opened.parts.add(noted(key, end))
         self.reached = together(ends)
         if self.walk.parts is not None:
             self.reached = replace(self.reached, position=positions if self.walk.endpoint.feed is not None else None)
+        self.reached = replace(self.reached, reason=failures.told_with(self.reached.reason))
         failures.check()
         return self.reached
 

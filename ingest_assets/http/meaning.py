@@ -19,6 +19,7 @@ from ingest_assets.http.rule_problems import OF_RECORDS
 from ingest_assets.http.waits import Told, seconds_told
 
 _SUCCESS = range(200, 300)
+_PAGES = ("end", "empty")
 
 
 class SessionEnded(TransientFailure):
@@ -55,7 +56,7 @@ class Meaning:
             chunks, text = itertools.chain([found], chunks), found if is_whole else b""
         heard = told(response, text)
         rule = fitting(rules, heard)
-        if rule is not None and rule.means not in OF_RECORDS:
+        if rule is not None and rule.means not in _PAGES:
             raise self._ruled(f"{named}: HTTP {heard.status}{quoted(heard.body, self._error_message)}", heard, rule)
         return replace(response, _body=iter(chunks), rule=rule)
 
@@ -66,8 +67,9 @@ class Meaning:
         status = heard.status if heard.status == HTTPStatus.UNAUTHORIZED else None
         if rule.means == "fail":
             return Ruled(f"{named}: {rule.message}", rule.means, str(rule), status)
-        if rule.means == "end":
-            return Ruled(f"{named}: the end, as {rule}", rule.means, f"HTTP {heard.status}, as {rule}")
+        if rule.means in OF_RECORDS:
+            word = "this parent is skipped" if rule.means == "skip_parent" else "the end"
+            return Ruled(f"{named}: {word}, as {rule}", rule.means, f"HTTP {heard.status}, as {rule}")
         if rule.means == "new_credential":
             return self._over(named, rule)
         by_header = wait_told(heard.headers, heard.now)

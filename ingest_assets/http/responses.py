@@ -23,7 +23,7 @@ MOST_BYTES = 1 << 18
 """What of a body is looked at: answers that tell of a limit are short, and pages are not held in memory."""
 
 Value = str | int | float | bool
-Means = Literal["throttled", "retry", "fail", "new_credential", "end", "empty"]
+Means = Literal["throttled", "retry", "fail", "new_credential", "skip_parent", "end", "empty"]
 
 
 def _several(given: Any) -> Any:
@@ -58,7 +58,8 @@ class ResponseRule(BaseModel):
     means: Means = Field(
         description="throttled: too much was asked; all processes wait, then the request is made again. retry: it is "
         "made again, and nobody else waits. fail: it failed for good, as `message` says. new_credential: it is "
-        "over; another one is taken, once, and the request made again. end: the walk ends here, "
+        "over; another one is taken, once, and the request made again. skip_parent: no "
+        "more is asked of this parent, which is named with the verdict. end: the walk ends here, "
         "with this page where it is one. empty: a page of no records"
     )
     message: str | None = Field(

@@ -12,12 +12,16 @@ _SUCCESS = range(200, 300)
 _NO_PAGES = (202, 204)  # RFC 9110 §15.3: what is still being made, and no content
 _WAIT = ("throttled", "retry")
 
-OF_RECORDS = ("end", "empty")
+OF_RECORDS = ("skip_parent", "end", "empty")
 """What a rule says of the records themselves: a mistake there would lose some without a word."""
 SILENT = (202, 401, 407, 429)
 """Statuses that say nothing of records: still being made, who asks, too much was asked."""
 # What says enough by its status alone. A 404 or 410 names what is not there; any other may be a mistake of the file's.
-_ALONE = {"end": (204, 400, 404, 410, 416, 422), "empty": (204, 404, 410)}
+_ALONE = {
+    "skip_parent": (400, 403, 404, 405, 409, 410, 422, 423, 451),
+    "end": (204, 400, 404, 410, 416, 422),
+    "empty": (204, 404, 410),
+}
 
 
 def problems(rule: "ResponseRule") -> Iterator[str]:
@@ -43,7 +47,7 @@ def _place_problems(rule: "ResponseRule") -> Iterator[str]:
     if not rule.status and not has_place and rule.jmespath is None:
         yield "expected status, path, header or jmespath: which answers are meant?"
     yield from _record_problems(rule)
-    no_pages = {"throttled": (), "end": (204,), "empty": (204,)}.get(rule.means, _NO_PAGES)
+    no_pages = (204,) if rule.means in OF_RECORDS else () if rule.means == "throttled" else _NO_PAGES
     pages = [status for status in rule.status if status in _SUCCESS and status not in no_pages]
     if pages and rule.by_status_alone:
         yield "every page has such a status: say by path, header, text or jmespath which answers are meant"

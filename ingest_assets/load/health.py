@@ -4,6 +4,7 @@ partitions   what is loaded is of the partitions that the file says
 unique_key   no two rows of a key
 required     no row without a value that the contract wants
 complete     the newest fetch of each partition reached its end, and that of a closed period came after it had settled
+skipped      parents that a rule of the source file leaves out
 expected     no more records came than the API says there are
 volume       no partition has far fewer or more records than is usual
 quarantine   the share of records that did not fit
@@ -21,6 +22,7 @@ from ingest_assets.load.looked import EXPECTED_IS, Found, Looked, named, run_aga
 from ingest_assets.load.partitioning import Kept
 from ingest_assets.load.volume import volume
 from ingest_assets.load.warehouse import quoted
+from ingest_assets.raw.manifest import SKIPPED
 from ingest_assets.source import Endpoint
 
 _NAMED = 10
@@ -86,6 +88,14 @@ def complete(at: Looked) -> Found:
     return Found(
         problem, {"partitions": len(ended), **({"open": len(still)} if still else {}), "not complete": len(bad)}
     )
+
+
+def skipped(at: Looked) -> Found:
+    """No parent was left out of the newest fetch of each partition, as a rule of the source file may want it."""
+    told = at.newest("partition, reason", "loaded IS NOT NULL")
+    left = [(partition, reason) for partition, reason in told if reason and SKIPPED in reason]
+    problem = f"{named([partition for partition, _ in left])} without some parents: {left[0][1]}" if left else ""
+    return Found(problem, {"partitions": len(told), "with parents skipped": len(left)}, serious=False)
 
 
 def expected(at: Looked) -> Found:
@@ -209,6 +219,7 @@ def _hours(age: timedelta) -> str:
 def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
     """What can be asked of this endpoint's table, by name; `look` asks."""
     says_number = endpoint.total or endpoint.count or endpoint.paginator.records_total
+    skips = any(rule.means == "skip_parent" for rule in endpoint.responses)
     wanted = any(column.required or name in endpoint.primary_key for name, column in endpoint.columns.items())
     return {
         **({"unique_key": unique_key} if endpoint.primary_key else {}),
@@ -216,6 +227,7 @@ def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
         "partitions": partitions,
         "complete": complete,
         **({"expected": expected} if says_number else {}),
+        **({"skipped": skipped} if skips else {}),
         **({"volume": volume} if endpoint.volume and not endpoint.feed else {}),
         "quarantine": quarantine,
         "contract": contract,

@@ -15,6 +15,9 @@ from ingest_assets.raw.sealed import sealed, unsealed
 FORMAT = 2  # of format 1 nothing else is missing than what was not known then: it is read as it is
 FILE = "manifest.json"
 
+SKIPPED = "skipped by a rule"
+"""What the reason of a fetch says where parents were left out, as the source file wants it."""
+
 Verdict = Literal["complete", "open", "incomplete", "failed", "given_up"]
 
 

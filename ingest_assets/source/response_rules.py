@@ -19,6 +19,12 @@ def response_problems(endpoint: "Endpoint") -> Iterator[Problem]:
         if rule.means == "end" and endpoint.paginator.type == "none":
             told = "one page is read, so there is no end to be told of: say how the endpoint pages by `paginator`"
             yield ("responses", place, "means"), told
+        if rule.means == "skip_parent" and endpoint.parent is None:
+            told = "it has no parents to skip: its request names no field of another endpoint, such as {customers.id}"
+            yield ("responses", place, "means"), told
+        if rule.means == "skip_parent" and endpoint.parents.batch > 1:
+            told = f"a request asks for {endpoint.parents.batch} parents, and its answer cannot skip one: say batch: 1"
+            yield ("responses", place, "means"), told
 
 
 def source_response_problems(source: "Source") -> Iterator[Problem]:
