@@ -2,6 +2,7 @@
 
 partitions   what is loaded is of the partitions that the file says
 unique_key   no two rows of a key
+shared_keys  no two different records of a fetch had the same key
 required     no row without a value that the contract wants
 complete     the newest fetch of each partition reached its end, and that of a closed period came after it had settled
 skipped      parents that a rule of the source file leaves out
@@ -18,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from ingest_assets.load import partitioning
+from ingest_assets.load.clashes import shared_keys
 from ingest_assets.load.looked import EXPECTED_IS, Found, Looked, named, run_again
 from ingest_assets.load.partitioning import Kept
 from ingest_assets.load.volume import volume
@@ -222,7 +224,7 @@ def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
     skips = any(rule.means == "skip_parent" for rule in endpoint.responses)
     wanted = any(column.required or name in endpoint.primary_key for name, column in endpoint.columns.items())
     return {
-        **({"unique_key": unique_key} if endpoint.primary_key else {}),
+        **({"unique_key": unique_key, "shared_keys": shared_keys} if endpoint.primary_key else {}),
         **({"required": required} if wanted else {}),
         "partitions": partitions,
         "complete": complete,

@@ -194,7 +194,9 @@ def undone(connection: duckdb.DuckDBPyConnection, fetches: Sequence[int], now: d
 
     That Dagster was told of them stays, until it is told of this too: see `untold_undone`.
     """
-    empty = "".join(f", {name} = NULL" for name in (*_LOADED, "received", *FATES, "removed", "child_rows"))
+    empty = "".join(
+        f", {name} = NULL" for name in (*_LOADED, "received", *FATES, "removed", "child_rows", "clashing", "clash")
+    )
     for fetch in fetches:
         connection.execute(
             "UPDATE w._ingest.fetches SET verdict = 'given_up', position = NULL, "

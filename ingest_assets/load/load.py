@@ -14,6 +14,7 @@ import duckdb
 
 from ingest_assets.errors import ContractBroken, StorageFailed
 from ingest_assets.load import ledger, tables
+from ingest_assets.load.clashes import NO_CLASHES, clashes
 from ingest_assets.load.merge import Account, forget, merge
 from ingest_assets.load.plan import LOADABLE, WHOLE, Known, Plan, Planner
 from ingest_assets.load.stage import Work, stage
@@ -277,6 +278,7 @@ class Loader:
     ) -> None:
         """The fetch's account, and its quarantine in place of that of an earlier load."""
         told = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
+        told |= clashes(connection, staged, self.work.model) if account.duplicates else NO_CLASHES
         ledger.ended(connection, snapshot.manifest, **told, load_seconds=seconds, **asdict(account))
         key, end = (self.work.source, self.work.endpoint, staged.partition), snapshot.manifest.ended
         aside = staged.table("_quarantine") if staged.quarantined else None

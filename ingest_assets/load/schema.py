@@ -15,7 +15,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 
-FORMAT = 4
+FORMAT = 5
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -33,7 +33,7 @@ CREATE TABLE IF NOT EXISTS w._ingest.fetches (
     limit_wait_seconds DOUBLE, retry_wait_seconds DOUBLE,
     loaded TIMESTAMPTZ, loaded_run VARCHAR, contract VARCHAR, load_seconds DOUBLE,
     received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT,
-    expected_is VARCHAR
+    expected_is VARCHAR, clashing BIGINT, clash JSON
 );
 CREATE TABLE IF NOT EXISTS w._ingest.registries (
     source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, version BIGINT NOT NULL, layout VARCHAR NOT NULL,
@@ -59,6 +59,8 @@ _UPGRADES = {
     2: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS expected_is VARCHAR",
     3: "ALTER TABLE IF EXISTS w._ingest.failures ADD COLUMN IF NOT EXISTS until TIMESTAMPTZ; "
     "ALTER TABLE IF EXISTS w._ingest.failures ADD COLUMN IF NOT EXISTS everywhere BOOLEAN",
+    4: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS clashing BIGINT; "
+    "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS clash JSON",
 }
 
 

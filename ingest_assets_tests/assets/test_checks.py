@@ -29,6 +29,7 @@ def test_after_a_good_run_all_checks_pass_but_for_old_days(lab):
     found = {one.check_name: one.passed for one in result.get_asset_check_evaluations()}
     assert found == {
         "unique_key": True,
+        "shared_keys": True,
         "partitions": True,
         "required": True,
         "complete": True,
@@ -44,6 +45,7 @@ def test_an_endpoint_has_the_checks_that_it_can_have(lab):
 
     assert {key.name for key in specs if key.asset_key == lab.table("news")} == {
         "unique_key",
+        "shared_keys",
         "required",
         "partitions",
         "complete",
