@@ -44,6 +44,24 @@ class Tombstone(BaseModel):
     equals: str | bool | int = Field(description="the value that means deleted")
 
 
+class Sweep(BaseModel):
+    """That a complete fetch tells what is gone: what it does not bring any more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    most: float = Field(
+        0.2, ge=0, le=1, description="the share of the rows there that is deleted unasked; a fetch of more is refused"
+    )
+
+
+def _sweep(value: Any) -> Any:
+    return {True: {}, False: None}.get(value, value) if isinstance(value, bool) else value
+
+
+Sweeping = Annotated[Sweep | None, BeforeValidator(_sweep, json_schema_input_type=Sweep | bool | None)]
+Deletes = Literal["hard", "soft"]
+
+
 def _one_or_many(value: Any) -> Any:
     return (value,) if isinstance(value, str) else value
 
@@ -65,6 +83,8 @@ class Contract(BaseModel):
     newest_by: str | None = None
     write: Write = "merge"
     deleted: Tombstone | None = None
+    sweep: Sweeping = None
+    deletes: Deletes = "hard"
     time_zone: str = "UTC"
     position: str | None = Field(
         None,
@@ -100,11 +120,13 @@ class Contract(BaseModel):
             for name in _CAME_LATER:
                 if column[name] is None:
                     del column[name]
-        for name in ("position", "within"):
+        for name in ("position", "within", "sweep"):
             if told[name] is None:  # so that contracts without it keep the version they had
                 del told[name]
         if not told["texts"]:
             del told["texts"]
+        if told["deletes"] == "hard":
+            del told["deletes"]
         text = json.dumps([NORMALIZATION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -112,6 +134,8 @@ class Contract(BaseModel):
     def layout(self) -> str:
         """What of the contract decides ids and columns: where it changes, a table is built anew."""
         told = self.model_dump(mode="json", include={"primary_key", "newest_by", "write", "deleted"})
+        if self.deletes == "soft":
+            told["deletes"] = "soft"
         tables = {"": self.columns, **{path: table.columns for path, table in self.children.items()}}
         told["columns"] = {t: {n: _place(c) for n, c in columns.items()} for t, columns in tables.items()}
         return json.dumps([NORMALIZATION, told], sort_keys=True)

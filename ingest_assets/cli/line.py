@@ -88,20 +88,46 @@ def replay(data: str, name: str, partition: str | None, every: bool, as_json: bo
     end(running.run(sources, ranges, folder, out, tables_only=True))
 
 
-@click.command(short_help="Take a source's new address for the same data.")
-@click.argument("source", type=SOURCES)
+@click.command(short_help="Take a source's new address, or a fetch's many deletions.")
+@click.argument("name", metavar="SOURCE[.ENDPOINT]", type=SOURCES_AND_ENDPOINTS)
+@click.option("--deletions", "fetch", type=int, help="Let this fetch of the endpoint delete all that it did not bring.")
 @json_option
 @click.pass_obj
-def accept(data: str, source: str, as_json: bool) -> None:
+def accept(data: str, name: str, fetch: int | None, as_json: bool) -> None:
     """Say that a source's new base_url or account is the same data as before: the warehouse refuses it until then.
+
+    Or that what a fetch did not bring is gone, however much that is: the fetch is refused until then.
 
     \b
     ingest accept stripe
+    ingest accept stripe.customers --deletions 12
     """
+    if fetch is not None:
+        _accept_deletions(data, name, fetch, as_json=as_json)
+        return
+    _accept_address(data, name, as_json=as_json)
+
+
+def _accept_deletions(data: str, name: str, fetch: int, *, as_json: bool) -> None:
+    from ingest_assets import catalog
+    from ingest_assets.assets.plan import one
+    from ingest_assets.commands import environment
+    from ingest_assets.commands.deletions import accept_deletions
+    from ingest_assets.commands.output import output
+
+    sources = catalog.sources()
+    wanted = one(sources, name)
+    accept_deletions(sources[wanted[0]], wanted, fetch, environment.settle(data), output(as_json=as_json))
+
+
+def _accept_address(data: str, source: str, *, as_json: bool) -> None:
+    from ingest_assets import catalog
     from ingest_assets.assets.resources import Warehouse
     from ingest_assets.commands import environment
     from ingest_assets.commands.output import output
 
+    if source not in catalog.sources():
+        raise click.UsageError(f"{source!r} is no source; with an endpoint, say --deletions FETCH")
     out = output(as_json=as_json)
     Warehouse(data=str(environment.settle(data))).accept(source)
     out.console.print(f"{source}: the next fetch says anew whose rows these are")

@@ -108,6 +108,21 @@ class Line(Standing):
         self.refuse_changed(endpoint)
         return self.loader(endpoint).load(partition, replay=replay)
 
+    def accept(self, endpoint: str, fetch: int) -> list[Loaded]:
+        """Let a stored fetch delete all that it did not bring, and load it; under its partition's lock.
+
+        ConfigError where the endpoint sweeps nothing, or has no such complete fetch.
+        """
+        label, stored = f"{self.source.name}.{endpoint}", self.snapshots.fetches(self.source.name, endpoint)
+        if self.source.endpoints[endpoint].sweep is None:
+            raise ConfigError(f"{label}: its file says no `sweep`, so that no fetch deletes what it does not bring")
+        found = next((s for s in stored if s.fetch == fetch), None)
+        if found is None or found.manifest.ended is None or found.manifest.ended.verdict != "complete":
+            raise ConfigError(f"{label}: no complete fetch {fetch} is stored")
+        with self.partition(endpoint, found.manifest.partition):
+            self.snapshots.notes.accept(self.source.name, endpoint, fetch)
+            return self.load(endpoint, found.manifest.partition)
+
     def undo(self, endpoint: str, fetches: Sequence[Snapshot], reason: str) -> list[Loaded]:
         """Give stored fetches up for good, and bring the tables to where they would be without them.
 

@@ -19,6 +19,7 @@ from ingest_assets.load.merge import Account, forget, merge
 from ingest_assets.load.plan import LOADABLE, WHOLE, Known, Plan, Planner
 from ingest_assets.load.stage import Work, stage
 from ingest_assets.load.staged import Staged
+from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 from ingest_assets.load.warehouse import TooLittleMemory, Warehouse
 from ingest_assets.normalize.registry import Registry
@@ -199,7 +200,7 @@ class Loader:
         target = in_stage(connection)
         if staged:
             tables.create(connection, target, staged[0].specs, self.work.contract)
-        return [self._merged(connection, target, one, ()) for one in staged]
+        return [self._merged(connection, target, one, (), staged) for one in staged]
 
     def _swap(self, connection: duckdb.DuckDBPyConnection, known: Known, staged: Sequence[Staged]) -> None:
         """The tables that were built anew in place of the former ones."""
@@ -238,12 +239,20 @@ class Loader:
         if plan.forget:
             forget(connection, target, specs, contract, plan.forget)
         replaced = [fetch.fetch for fetch in known.loaded_of(plan.partition)]
-        return [self._merged(connection, target, one, replaced) for one in staged]
+        return [self._merged(connection, target, one, replaced, staged) for one in staged]
 
     def _merged(
-        self, connection: duckdb.DuckDBPyConnection, target: Target, staged: Staged, replaced: Sequence[int]
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        target: Target,
+        staged: Staged,
+        replaced: Sequence[int],
+        together: Sequence[Staged],
     ) -> Account:
-        account = merge(connection, staged, self.work.contract, target, replaced)
+        """Merge a fetch on top of those of its partition that are loaded, or `together` with it and older."""
+        before = [one.fetch for one in together if one.partition == staged.partition and one.fetch < staged.fetch]
+        swept = sweep(self.work, self.snapshots, staged, [*replaced, *before])
+        account = merge(connection, staged, self.work.contract, target, replaced, swept)
         if not account.adds_up:
             raise ContractBroken(f"fetch {staged.fetch}: its account does not add up: {account}; nothing is written")
         return account

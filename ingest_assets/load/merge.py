@@ -25,6 +25,7 @@ import duckdb
 from ingest_assets.contract import Contract
 from ingest_assets.load import history
 from ingest_assets.load.staged import ORDER, Staged
+from ingest_assets.load.sweep import Sweep, vanish
 from ingest_assets.load.tables import ROOT, TOMBSTONE, Target, beside, versioned
 from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
@@ -69,12 +70,17 @@ class _Merge:
 
 
 def merge(
-    connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract, target: Target, replaced: Sequence[int]
+    connection: duckdb.DuckDBPyConnection,
+    staged: Staged,
+    contract: Contract,
+    target: Target,
+    replaced: Sequence[int],
+    sweep: Sweep | None = None,
 ) -> Account:
     """Write a ranked fetch into the target's tables; the account tells what became of its records.
 
     `replaced` are the fetches whose rows a table that is replaced as a whole or by partition gives up: those of the
-    same partition. Runs inside the caller's transaction.
+    same partition. `sweep` is what a fetch removes that it did not bring. Runs inside the caller's transaction.
     """
     at = _Merge(connection, staged, contract, target)
     fates = _decide(at)
@@ -83,9 +89,10 @@ def merge(
         if contract.deleted is not None:
             _remember(at, TOMBSTONE, f"FROM ({_candidates(at, '_deleted', (TOMBSTONE,))})")
     removed = _remove_vanished(at, replaced) if contract.replaces else 0
+    removed += _sweep(at, sweep) if sweep is not None else 0
     child_rows = sum(_merge_list(at, spec, fates) for spec in staged.below(staged.root.name))
     _write_rows(at, fates)
-    if contract.write == "history" and fates.keys() & {"inserted", "updated", "deleted"}:
+    if contract.write == "history" and (removed or fates.keys() & {"inserted", "updated", "deleted"}):
         since = history.moment(contract, staged.started)
         history.end(connection, target, _root(at), contract, staged.fetch, since)
         history.settle(connection, target, _root(at))
@@ -150,13 +157,14 @@ def _decide(at: _Merge) -> dict[str, int]:
     if versioned(at.contract):
         versions = f"LEFT JOIN {at.target.versions} AS v ON v._id = r._id AND v.part = {literal(ROOT)}"
         outdated = _newer(at, "v")
+    stands = " AND t._deleted IS NULL" if at.contract.deletes == "soft" else ""
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE decided AS
         SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, CASE
                 WHEN {outdated} THEN 'outdated'
                 WHEN r._deleted THEN 'deleted'
                 WHEN t._id IS NULL THEN 'inserted'
-                WHEN t._hash = r._hash THEN 'unchanged'
+                WHEN t._hash = r._hash{stands} THEN 'unchanged'
                 ELSE '{changed}'
             END AS fate
         FROM {at.staged.ranked} AS r
@@ -188,6 +196,10 @@ def _remove_vanished(at: _Merge, replaced: Sequence[int]) -> int:
         "WHERE list_contains(?, _fetch) AND _id NOT IN (SELECT _id FROM decided)",
         list(replaced),
     )
+    return _delete_vanished(at)
+
+
+def _delete_vanished(at: _Merge) -> int:
     count = at.run(f"DELETE FROM {_root(at)} WHERE _id IN (FROM vanished)")
     if count:
         for spec in at.staged.below(at.staged.root.name):
@@ -195,8 +207,33 @@ def _remove_vanished(at: _Merge, replaced: Sequence[int]) -> int:
     return count
 
 
+def _sweep(at: _Merge, sweep: Sweep) -> int:
+    """What the fetch did not bring any more is gone; how many rows."""
+    count = vanish(at.connection, _root(at), at.staged, at.contract, sweep)
+    if count and at.contract.write == "history":  # ends like that of a tombstone
+        at.run(
+            "INSERT INTO decided (_id, _key, fate) "
+            f"SELECT CAST(md5(concat('swept {at.staged.fetch}/', _id)) AS UUID), _id, 'deleted' FROM vanished"
+        )
+    elif count and at.contract.deletes == "soft":
+        _mark(at, "FROM vanished")
+    elif count:
+        _delete_vanished(at)
+    return count
+
+
+def _mark(at: _Merge, ids: str) -> None:
+    """Say of rows that are there still that they are deleted, since this fetch."""
+    at.run(
+        f"UPDATE {_root(at)} SET _deleted = CAST(? AS TIMESTAMPTZ) WHERE _deleted IS NULL AND _id IN ({ids})",
+        at.staged.started,
+    )
+
+
 def _write_rows(at: _Merge, fates: Mapping[str, int]) -> None:
-    if fates.get("deleted"):
+    if fates.get("deleted") and at.contract.deletes == "soft":
+        _mark(at, "SELECT _id FROM decided WHERE fate = 'deleted'")
+    elif fates.get("deleted"):
         at.run(f"DELETE FROM {_root(at)} WHERE _id IN (SELECT _id FROM decided WHERE fate = 'deleted')")
     if fates.get("inserted"):
         # The staged rows have to pass by, and the narrow table of fates to be held: not what DuckDB chooses here.
@@ -206,6 +243,7 @@ def _write_rows(at: _Merge, fates: Mapping[str, int]) -> None:
     if fates.get("updated"):
         names = [quoted(column.name) for column in at.staged.root.columns] + ["_fetch", "_page", "_position", "_hash"]
         changes = ", ".join(f"{name} = s.{name}" for name in names)
+        changes += ", _deleted = NULL" if at.contract.deletes == "soft" else ""
         at.run(f"UPDATE {_root(at)} AS t SET {changes} FROM ({_rows(at, 'updated')}) AS s WHERE t._id = s._id")
 
 
@@ -232,7 +270,7 @@ def _merge_list(at: _Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
             return _insert_children(at, spec, "decided", "_root_row")
     table, has_list = at.target.table(spec.name), quoted(spec.name)
     found = f"""
-        SELECT * FROM {at.staged.ranked} WHERE {has_list}
+        SELECT * FROM {at.staged.ranked} WHERE {has_list} {_of_rows(at)}
         QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) = 1"""
     if versioned(at.contract):
         found = _candidates(at, has_list, (spec.name, TOMBSTONE))
@@ -247,6 +285,13 @@ def _merge_list(at: _Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     if fates.keys() - {"inserted", "duplicates"}:
         _delete_children(at, spec, "SELECT _id FROM listed WHERE NOT same")
     return _insert_children(at, spec, "(FROM listed WHERE NOT same AND NOT _deleted)", "_root_row")
+
+
+def _of_rows(at: _Merge) -> str:
+    """SQL: what is deleted softly keeps the lists that it had."""
+    if at.contract.deletes == "hard":
+        return ""
+    return "AND NOT _deleted AND _id NOT IN (SELECT _id FROM decided WHERE fate = 'deleted')"
 
 
 def _delete_children(at: _Merge, spec: TableSpec, parents: str) -> None:

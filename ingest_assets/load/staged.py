@@ -126,4 +126,5 @@ def key_text(parts: Sequence[str]) -> list[str]:
 
 def _has_list(spec: TableSpec, contract: Contract) -> str:
     # A replaced table knows its newest fetch only, so there a list that is absent is as good as empty.
-    return f"({quoted(spec.present or '')} OR _deleted)" if contract.write == "merge" else "true"
+    emptied = " OR _deleted" if contract.deletes == "hard" else ""
+    return f"({quoted(spec.present or '')}{emptied})" if contract.write == "merge" else "true"

@@ -4,6 +4,7 @@ A target is the set of tables of one endpoint, in the warehouse or in a database
 
     <schema>.<endpoint>            rows:        columns of the contract, then _id _fetch _page _position _hash
     <schema>.<endpoint>__<list>    child rows:  columns of the contract, then _id _parent _fetch _page _position _hash
+                                   where deletions are soft, also _deleted
                                    of a history also _key valid_from valid_until current
     <versions>                     where the order of loads must not decide: the newest version of each row (part ''),
                                    of each of its lists (part: the list's table), and its newest tombstone (_deleted)
@@ -78,7 +79,8 @@ def versioned(contract: Contract) -> bool:
     """Whether versions are remembered: `newest_by` may order them otherwise than loads, and tombstones leave no row."""
     if contract.write == "history":
         return contract.newest_by is not None
-    return contract.write == "merge" and (contract.newest_by is not None or contract.deleted is not None)
+    tombstones = contract.deleted is not None and contract.deletes == "hard"
+    return contract.write == "merge" and (contract.newest_by is not None or tombstones)
 
 
 def beside(target: Target, other: Target, contract: Contract) -> list[tuple[str, str]]:
@@ -222,4 +224,5 @@ def _columns(spec: TableSpec, contract: Contract) -> dict[str, str]:
     columns = {column.name: column.type.upper() for column in spec.columns}
     if spec.parent is not None:
         return columns | _CHILD_COLUMNS
-    return columns | _ROOT_COLUMNS | (_HISTORY_COLUMNS if contract.write == "history" else {})
+    own = {"_deleted": "TIMESTAMPTZ"} if contract.deletes == "soft" else {}
+    return columns | _ROOT_COLUMNS | (_HISTORY_COLUMNS if contract.write == "history" else own)

@@ -2,8 +2,10 @@
 
     <data>/raw/<source>/.account.json                whose rows these are: origin and account
     <data>/raw/<source>/<endpoint>/.registry.json    the names settled for columns and tables, and the shapes seen
+    <data>/raw/<source>/<endpoint>/.accepted.json    fetches whose many deletions a person has accepted
 
-The warehouse owns both: it writes them here before it commits, under its lock, and reads them where it has none.
+The warehouse owns the first two: it
+writes them here before it commits, under its lock, and reads them where it has none.
 """
 
 from collections.abc import Mapping
@@ -19,6 +21,7 @@ from ingest_assets.raw.sealed import sealed, unsealed
 FORMAT = 1
 ACCOUNT = ".account.json"
 REGISTRY = ".registry.json"
+ACCEPTED = ".accepted.json"
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,16 @@ class Notes:
         """Note the text of an endpoint's registry."""
         _write(self.folder / encoded(source) / encoded(endpoint) / REGISTRY, {"registry": text})
 
+    def accepted(self, source: str, endpoint: str) -> frozenset[int]:
+        """The fetches of an endpoint whose deletions were accepted, however many."""
+        told = _read(self.folder / encoded(source) / encoded(endpoint) / ACCEPTED)
+        return frozenset(told["fetches"]) if told is not None else frozenset()
+
+    def accept(self, source: str, endpoint: str, fetch: int) -> None:
+        """Note that a fetch may delete what it did not bring; for who holds the lock of its partition."""
+        known = self.accepted(source, endpoint)
+        _write(self.folder / encoded(source) / encoded(endpoint) / ACCEPTED, {"fetches": sorted({*known, fetch})})
+
 
 def _read(file: Path) -> dict[str, Any] | None:
     try:
@@ -68,7 +81,7 @@ def _read(file: Path) -> dict[str, Any] | None:
     return told
 
 
-def _write(file: Path, told: Mapping[str, str]) -> None:
+def _write(file: Path, told: Mapping[str, Any]) -> None:
     line = sealed({"format": FORMAT, **told})
     if not file.exists() or file.read_bytes() != line:
         with disk.writing(file.parent):

@@ -7,7 +7,7 @@ from zoneinfo import available_timezones
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from ingest_assets.column import Columns
-from ingest_assets.contract import Children, Contract, Names, Tombstone, Write
+from ingest_assets.contract import Children, Contract, Deletes, Names, Sweeping, Tombstone, Write
 from ingest_assets.durations import Duration
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.decoders import Decoder, Json
@@ -104,6 +104,10 @@ class Endpoint(Model):
     newest_by: str | None = Field(None, description="the column that says which version of a key is newer")
     write: Write = "merge"
     deleted: Tombstone | None = None
+    sweep: Sweeping = Field(
+        None, description="what a complete fetch does not bring any more is deleted: of a window, in its partition"
+    )
+    deletes: Deletes = Field("hard", description="soft: a deleted row stays, and its column _deleted says since when")
     columns: Columns = Field(default_factory=dict)
     children: dict[str, Children] = Field(default_factory=dict, description="columns of child tables, by list path")
     fresh_within: Duration | None = Field(None, description="older than this, the data is late")
@@ -116,7 +120,7 @@ class Endpoint(Model):
     @property
     def contract(self) -> Contract:
         """What the table promises."""
-        names = ("columns", "children", "primary_key", "newest_by", "write", "deleted", "time_zone")
+        names = ("columns", "children", "primary_key", "newest_by", "write", "deleted", "sweep", "deletes", "time_zone")
         position = self.window.position if self.window is not None else None
         within = self.window.stop_at if self.window is not None else None
         told = {name: getattr(self, name) for name in names}

@@ -15,6 +15,7 @@ def write_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     """All that is broken in how an endpoint's table is to be written."""
     yield from _key_problems(endpoint)
     yield from _mode_problems(endpoint)
+    yield from _deletion_problems(endpoint)
 
 
 def _key_problems(endpoint: "Endpoint") -> Iterator[Problem]:
@@ -69,6 +70,29 @@ def _replace_problems(endpoint: "Endpoint") -> Iterator[Problem]:
         yield ("write",), "write: replace would keep one partition only: use replace_partition"
     if write == "replace" and endpoint.feed:
         yield ("write",), "a feed tells changes only: use write: merge"
+
+
+def _deletion_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    if endpoint.sweep is not None:
+        yield from _sweep_problems(endpoint)
+    if endpoint.deletes == "hard":
+        return
+    if endpoint.write != "merge" or (endpoint.deleted is None and endpoint.sweep is None):
+        yield ("deletes",), "deletes: soft is for write: merge with `deleted` or `sweep`: nothing is deleted here else"
+    if endpoint.newest_by is not None:
+        yield ("deletes",), "deletes: soft goes by the order of fetches: leave newest_by out, or keep a history"
+
+
+def _sweep_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    if endpoint.write not in ("merge", "history"):
+        told = f"sweep is for write: merge and history, and this is write: {endpoint.write}"
+        yield ("sweep",), told
+    if endpoint.feed is not None:
+        yield ("sweep",), "a feed tells changes only: what it does not bring is there all the same"
+    if endpoint.newest_by is not None:
+        yield ("sweep",), "what is listed is as new as its fetch: with sweep leave newest_by out"
+    if endpoint.parent is not None:
+        yield ("sweep",), "of children, not every fetch asks all parents: use write: replace"
 
 
 def _append_problems(endpoint: "Endpoint") -> Iterator[Problem]:

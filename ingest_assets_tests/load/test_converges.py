@@ -40,6 +40,9 @@ _MODES: dict[str, dict[str, Any]] = {
     "history by newest_by": {
         **_DAILY, "primary_key": "id", "newest_by": "at", "columns": _MOMENT, "deleted": _GONE, "write": "history",
     },
+    "swept": {"primary_key": "id", "columns": _AT, "deleted": _GONE, "sweep": {"most": 1}},
+    "swept softly": {"primary_key": "id", "columns": _AT, "deleted": _GONE, "sweep": {"most": 1}, "deletes": "soft"},
+    "swept history": {"primary_key": "id", "columns": _AT, "deleted": _GONE, "sweep": {"most": 1}, "write": "history"},
 }  # fmt: skip
 
 
@@ -123,6 +126,8 @@ def _expected(mode: str, fetches: list[Any]) -> tuple[Counter[Any], dict[str, Co
     model = _MODES[mode]
     if model.get("write") in ("append", "history"):
         return _expected_of_all(model, fetches)
+    if "sweep" in model:
+        return _expected_of_swept(model, fetches)
     merged = "write" not in model
     counting = [f for f in fetches if f[3] == "complete" or (merged and f[3] == "incomplete")]
     if not merged:
@@ -178,13 +183,16 @@ def _added(model: dict[str, Any], fetches: list[Any]) -> list[tuple[uuid.UUID, d
 def _held(model: dict[str, Any], fetches: list[Any]) -> list[tuple[tuple[uuid.UUID, Any], datetime, datetime | None]]:
     """All versions, since when and until when each held."""
     moments: dict[Any, dict[datetime, Any]] = {}
+    swept = {f[0]: {r["id"] for page in f[2] for r in page} for f in fetches if _sweeps(model, f)}
     for place, hash_, record in _fitting(model, fetches):
         moment = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=place[0])
         if "newest_by" in model and record.get("at") is not None:
             moment = datetime.fromtimestamp(record["at"], UTC)
         moments.setdefault(record["id"], {})[moment] = (hash_, record)  # of one moment, the last place
     rows = []
-    for versions in moments.values():
+    for id_, versions in moments.items():
+        for number in (number for number, ids in swept.items() if id_ not in ids):
+            versions[datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number)] = (None, {"gone": True})
         held: Any = None
         for moment, (hash_, record) in sorted(versions.items(), key=lambda told: told[0]):
             if held is not None and held[0][0] == hash_ and "gone" not in record:
@@ -193,6 +201,35 @@ def _held(model: dict[str, Any], fetches: list[Any]) -> list[tuple[tuple[uuid.UU
             held = None if "gone" in record else ((hash_, record), moment)
         rows += [(*held, None)] if held is not None else []
     return rows
+
+
+def _expected_of_swept(model: dict[str, Any], fetches: list[Any]) -> tuple[Counter[Any], dict[str, Counter[Any]]]:
+    """Fetch by fetch: what a complete one that fits did not bring goes, then come its versions."""
+    soft, rows, lists = "deletes" in model, dict[Any, Any](), dict[Any, Any]()
+    for fetch in [f for f in fetches if f[3] != "failed"]:
+        came = [(hash_, record) for _, hash_, record in _fitting(model, [fetch])]
+        gone = rows.keys() - {record["id"] for _, record in came} if _sweeps(model, fetch) else set()
+        gone |= {id_ for id_, record in {r["id"]: r for _, r in came}.items() if "gone" in record}
+        for hash_, record in came:
+            if record["id"] not in gone:
+                rows[record["id"]] = (hash_, record)
+        for hash_, record in came:
+            for name in ("lines", "v"):
+                tells = isinstance(record.get(name), list) or ("gone" in record and not soft)
+                if record["id"] not in gone and tells and not (soft and "gone" in record):
+                    lists[record["id"], name] = (hash_, record if "gone" not in record else {})
+        if not soft:
+            rows = {id_: row for id_, row in rows.items() if id_ not in gone}
+            lists = {at: told for at, told in lists.items() if at[0] not in gone}
+    found: dict[str, Counter[Any]] = {"lines": Counter(), "v": Counter()}
+    for (_, name), (hash_, record) in lists.items():
+        found[name].update((hash_, n, _flat(item)) for n, item in enumerate(_items_of(record, name)))
+    return Counter((hash_, _flat(record.get("v"))) for hash_, record in rows.values()), found
+
+
+def _sweeps(model: dict[str, Any], fetch: Any) -> bool:
+    fitting = all(_fits(record, model) for page in fetch[2] for record in page)
+    return "sweep" in model and fetch[3] == "complete" and fitting
 
 
 def _items_of(record: dict[str, Any], name: str) -> list[Any]:

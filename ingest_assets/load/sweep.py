@@ -1,0 +1,102 @@
+"""What a complete fetch did not bring any more: which rows are gone, and whether so many may go unasked.
+
+A fetch sweeps its own partition, and only where it is complete and all of its records fit: one in quarantine may be the
+newest version of any key. A fetch that would remove a larger share than the file says is refused while it is the newest
+of its partition; once a newer one is complete, that tells what is gone, and this one removes nothing. What a person
+accepted stands beside the snapshots, so that a rebuild does the same.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import duckdb
+
+from ingest_assets.contract import Contract
+from ingest_assets.errors import ContractBroken
+from ingest_assets.load.stage import Work
+from ingest_assets.load.staged import Staged
+from ingest_assets.load.warehouse import quoted
+from ingest_assets.raw.snapshots import Snapshots
+
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a fetch may remove: rows that cite one of `fetches`, those of its partition.
+
+    `most` is the share that goes unasked, None where somebody accepted it; `asks` where it is refused else.
+    """
+
+    label: str
+    fetches: tuple[int, ...]
+    most: float | None
+    asks: bool
+
+
+def sweep(work: Work, snapshots: Snapshots, staged: Staged, before: Iterable[int]) -> Sweep | None:
+    """What a staged fetch sweeps, or None; `before` are its partition's fetches so far."""
+    told = work.contract.sweep
+    if told is None or staged.quarantined:
+        return None
+    stored = snapshots.fetches(work.source, work.endpoint, staged.partition)
+    complete = [s.fetch for s in stored if s.manifest.ended and s.manifest.ended.verdict == "complete"]
+    if staged.fetch not in complete:
+        return None
+    accepted = staged.fetch in snapshots.notes.accepted(work.source, work.endpoint)
+    label = f"{work.source}.{work.endpoint}"
+    return Sweep(label, (*before, staged.fetch), None if accepted else told.most, staged.fetch == max(complete))
+
+
+def vanish(connection: duckdb.DuckDBPyConnection, root: str, staged: Staged, contract: Contract, told: Sweep) -> int:
+    """Put the ids of the rows to be deleted into table `vanished`; how many. ContractBroken where they are too many."""
+    mine = f"FROM {root} WHERE list_contains($1, _fetch) AND {_stands(contract)}"
+    id_ = "_key" if contract.write == "history" else "_id"
+    query = f"SELECT {id_} AS _id {mine} AND {id_} NOT IN (SELECT {id_} FROM decided)"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE vanished AS {query}", [list(told.fetches)])
+    rows = connection.execute(f"SELECT (SELECT count(*) FROM vanished), count(*) {mine}", [list(told.fetches)])
+    gone, there = rows.fetchone() or (0, 0)
+    if told.most is None or gone <= told.most * there:
+        return int(gone)
+    if told.asks:
+        raise ContractBroken(_refusal(connection, root, staged, contract, told, gone, there))
+    connection.execute("DELETE FROM vanished")
+    return 0
+
+
+def _stands(contract: Contract) -> str:
+    """SQL: a row has not gone before."""
+    if contract.write == "history":
+        return "current"
+    return "_deleted IS NULL" if contract.deletes == "soft" else "true"
+
+
+def _refusal(
+    connection: duckdb.DuckDBPyConnection,
+    root: str,
+    staged: Staged,
+    contract: Contract,
+    told: Sweep,
+    gone: int,
+    there: int,
+) -> str:
+    of = f" of partition {staged.partition}" if staged.partition is not None else ""
+    return (
+        f"{told.label}: {gone:,} of {there:,} rows{of} did not come again in fetch {staged.fetch}"
+        f"{_example(connection, root, contract)}: more than {told.most:.0%} are not deleted unasked (`sweep`). "
+        f"Nothing of the fetch is loaded. Where they are gone: ingest accept {told.label} --deletions {staged.fetch}; "
+        f"where not, fetch again: ingest run {told.label}"
+    )
+
+
+def _example(connection: duckdb.DuckDBPyConnection, root: str, contract: Contract) -> str:
+    """One of the keys, but for what is sensitive."""
+    hidden = {name for name, column in contract.columns.items() if column.sensitive}
+    names = [name for name in contract.primary_key if name not in hidden]
+    if not names:
+        return ""
+    texts = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in names)
+    id_ = "_key" if contract.write == "history" else "_id"
+    query = f"SELECT {texts} FROM {root} WHERE {id_} IN (FROM vanished) ORDER BY ALL LIMIT 1"
+    values = connection.execute(query).fetchone() or ()
+    return ", such as " + " ".join(f"{name}={str(value)[:_SHOWN]}" for name, value in zip(names, values, strict=False))
