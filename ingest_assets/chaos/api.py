@@ -43,13 +43,15 @@ class Chain:
 
 @dataclass
 class Api:
-    """Answers for one case, with one fault; `gate` says who is let in, `elsewhere` is another origin.
+    """Answers for one case, with one fault; `gate` says who is let in, `expire` changes that, `elsewhere` is another
+    origin.
 
     `asked` are all requests so far, `complaints` what they held that the file does not say.
     """
 
     case: Case
     gate: Gate = lambda _: None
+    expire: Gate = lambda _: None
     elsewhere: str = ""
     fault: Fault = field(default_factory=NoFault)
     url: str = ""
@@ -115,7 +117,16 @@ class Api:
     def _page(self, chain: Chain, page: int, asked: Asked) -> Answer:
         key = (chain.desk.number, page)
         self._times[key] += 1
-        struck = Struck(page, self._times[key], len(chain.pages), chain.desk.number, self.case.endpoint, self.elsewhere)
+        struck = Struck(
+            page,
+            self._times[key],
+            len(chain.pages),
+            chain.desk.number,
+            self.case.endpoint,
+            self.elsewhere,
+            self.case.source.error_message,
+            self.expire,
+        )
         records = chain.pages[page] if page < len(chain.pages) else []
         size = max(map(len, chain.pages)) or self.case.size
         following = page + 1 if page + 1 < len(chain.pages) else None

@@ -1,20 +1,24 @@
 """Everything that a source's trials need, begun and ended: a server a endpoint, planted secrets, folders of its own."""
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 from ingest_assets.chaos.api import Api
 from ingest_assets.chaos.asked import Asked
 from ingest_assets.chaos.case import case
+from ingest_assets.chaos.gate import Gate
 from ingest_assets.chaos.server import Answer, serving
-from ingest_assets.chaos.stand_in import by_place, planted, stand_in
+from ingest_assets.chaos.stand_in import planted, stand_in
 from ingest_assets.chaos.trial import Bench
 from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.trace import Asked as Traced
 from ingest_assets.line.clients import Clients
 from ingest_assets.line.pace import Pace
 from ingest_assets.source import Source
@@ -22,6 +26,7 @@ from ingest_assets.source import Source
 _LONGEST_NAP_SECONDS = 0.02
 _IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
 _PACE = Pace(connect_timeout_seconds=5.0, read_timeout_seconds=0.5, retry_seconds=0.5)
+_LOGS = ("", "urllib3")
 
 
 @contextlib.contextmanager
@@ -30,20 +35,58 @@ def bench(source: Source, name: str, seed: int = 0) -> Iterator[Bench]:
     with contextlib.ExitStack() as open_:
         folder = Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="ingest-test-", dir=_IN_MEMORY)))
         open_.enter_context(_state_in(folder))
-        holder: list[Api] = []
+        apis, strays, lines = list[Api](), list[Asked](), list[str]()
 
         def answer(asked: Asked) -> Answer:
-            return holder[0](asked)
+            return apis[0](asked)
+
+        def stray(asked: Asked) -> Answer:
+            strays.append(asked)
+            return Answer(b"{}", HTTPStatus.FORBIDDEN)
 
         url = open_.enter_context(serving(answer))
-        elsewhere = open_.enter_context(serving(lambda _: Answer(b"{}", 404)))
         here = stand_in(source, url)
-        api = Api(case(here, name, seed), url=url, elsewhere=elsewhere)
-        holder.append(api)
-        secrets = Secrets(by_place(planted(source, seed)))
-        clients = Clients(here, secrets, _PACE)
-        client = open_.enter_context(clients.client(name, lambda _: None, _nap, lambda _: None))
-        yield Bench(api, client, folder, fresh=lambda: _emptied(folder / "limits"))
+        gate, secrets = _let_in(here, name, seed)
+        elsewhere = open_.enter_context(serving(stray))
+        apis.append(Api(case(here, name, seed), gate, gate.expire, elsewhere, url=url))
+        open_.enter_context(_logged(lines))
+        client = open_.enter_context(
+            Clients(here, secrets, _PACE).client(name, _written_to(lines), _nap, lambda _: None)
+        )
+        yield Bench(apis[0], client, folder, gate, strays, lines, fresh=lambda: _emptied(folder / "limits"))
+
+
+def _let_in(here: Source, name: str, seed: int) -> tuple[Gate, Secrets]:
+    """Who lets in by planted values, and where the client finds them: variables in an environment of their own."""
+    values = planted(here, name, seed)
+    environ = {secret.env: value for secret, value in values.items() if secret.env}
+    rest = {secret.place: value for secret, value in values.items() if not secret.env}
+    return Gate(here.endpoints[name].auth or here.auth, values, environ), Secrets(rest, environ)
+
+
+def _written_to(lines: list[str]) -> Callable[[Traced], None]:
+    return lambda asked: lines.append(repr(asked))
+
+
+@contextlib.contextmanager
+def _logged(lines: list[str]) -> Iterator[None]:
+    """Everything that is logged, in detail, written down."""
+
+    class Into(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            lines.append(self.format(record))
+
+    handler, loggers = Into(logging.DEBUG), [logging.getLogger(one) for one in _LOGS]
+    levels = [logger.level for logger in loggers]
+    logging.getLogger().addHandler(handler)
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.DEBUG)
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def _nap(seconds: float) -> None:

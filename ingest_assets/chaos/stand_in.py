@@ -5,11 +5,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ingest_assets import catalog
+from ingest_assets.errors import ConfigError
 from ingest_assets.http.secret import Secret
 from ingest_assets.source import Setting, Source
 
-_PLANTED = '5ecret/{}+of="the&shop%{}'
+_PLANTED = '5ecret/{}+of="the&shop-in-which-all-of-it-is-sold%{}'  # long enough for HS512
+_SIGNED_BY_A_KEY = ("RS", "ES", "PS")
 _ELSEWHERE = ("token_url", "login_url", "authorize_url")
+_OF_A_PERSON = ("authorize_url", "authorize_params", "redirect_port", "kept_as")
 _OF_THE_MACHINE = ("tls", "settings", "rate_limit", "buckets", "bucket", "schedule")
 
 
@@ -34,15 +37,32 @@ def made_up(source: Source) -> dict[str, str]:
     return {one.env: one.default or f"{name}-of-a-test" for name, one in named}
 
 
-def planted(source: Source, number: int = 1) -> dict[Secret, str]:
-    """A value for each secret of the source, of characters that every encoding writes differently."""
-    told = dict.fromkeys(secret for auth in source.ways_in for secret in auth.secrets())
-    return {secret: _PLANTED.format(secret.name, number) for secret in told}
+def planted(source: Source, name: str, number: int = 1) -> dict[Secret, str]:
+    """A value for each secret of an endpoint's auth, of characters that every encoding writes differently.
+
+    Where one is a private key, it is a real one. ConfigError where the package that makes it is not installed.
+    """
+    auth = source.endpoints[name].auth or source.auth
+    algorithm = getattr(auth, "algorithm", "")
+    keys = [getattr(auth, field, None) for field in ("private_key", "key")] if algorithm[:2] in _SIGNED_BY_A_KEY else []
+    return {
+        secret: _private_key(algorithm) if secret in keys else _PLANTED.format(secret.name, number)
+        for secret in auth.secrets()
+    }
 
 
-def by_place(values: Mapping[Secret, str]) -> dict[str, str]:
-    """Values as `Secrets` takes them."""
-    return {secret.place: value for secret, value in values.items()}
+def _private_key(algorithm: str) -> str:
+    """A new private key, as PEM."""
+    try:
+        from cryptography.hazmat.primitives import serialization as written
+        from cryptography.hazmat.primitives.asymmetric import ec, rsa
+    except ImportError:
+        raise ConfigError("to try a connector that signs: pip install 'ingest-assets[jwt]'") from None
+    key = (
+        ec.generate_private_key(ec.SECP256R1()) if algorithm.startswith("ES") else rsa.generate_private_key(65537, 2048)
+    )
+    form = written.Encoding.PEM, written.PrivateFormat.PKCS8, written.NoEncryption()
+    return key.private_bytes(*form).decode()
 
 
 def _moved(told: dict[str, Any], moved: Any) -> dict[str, Any]:
@@ -60,6 +80,14 @@ def _entries(told: Mapping[str, Any], moved: Any) -> Iterator[tuple[str, Any]]:
         if name == "base_url" and given is not None:
             yield name, moved(given)
         elif name == "auth" and isinstance(given, Mapping):
-            yield name, {key: moved(one) if key in _ELSEWHERE and one else one for key, one in given.items()}
+            yield name, _granted({key: moved(one) if key in _ELSEWHERE and one else one for key, one in given.items()})
         else:
             yield name, given
+
+
+def _granted(auth: dict[str, Any]) -> dict[str, Any]:
+    """Auth that a person grants in a browser, as if it had been granted."""
+    if "authorize_url" not in auth:
+        return auth
+    kept = {name: given for name, given in auth.items() if name not in _OF_A_PERSON}
+    return {**kept, "refresh_token": {"env": "GRANTED_IN_A_TEST"}}

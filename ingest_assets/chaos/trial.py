@@ -18,7 +18,10 @@ from pathlib import Path
 from typing import Literal
 
 from ingest_assets.chaos.api import Api
+from ingest_assets.chaos.asked import Asked
+from ingest_assets.chaos.echo import found_in
 from ingest_assets.chaos.faults.fault import Fault
+from ingest_assets.chaos.gate import Gate
 from ingest_assets.chaos.made import identity
 from ingest_assets.errors import IngestError
 from ingest_assets.extract.pull import Puller
@@ -54,15 +57,18 @@ class Tried:
 class Bench:
     """Where trials of one endpoint are made: its API on loopback, one client, and a folder that each begins empty.
 
-    `walk` is what is asked for, where that is not what the case says.
+    `strays` are requests that came to another origin, `lines` is what was logged and raised. `walk` is what is
+    asked for, where that is not what the case says.
     """
 
     api: Api
     client: Client
     folder: Path
+    gate: Gate
+    strays: list[Asked]
+    lines: list[str]
     fresh: Callable[[], None] = lambda: None
     walk: Walk | None = None
-    said: list[str] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def run(self, fault: Fault) -> Tried:
@@ -70,10 +76,20 @@ class Bench:
         began = time.monotonic()
         self.fresh()
         self.api.begin(fault)
+        self.strays.clear()
+        self.lines.clear()
         snapshots = Snapshots(self.folder / f"{next(self._numbers)}" / "raw", now=lambda: self.api.case.now)
-        tried = self._judged(fault, snapshots)
+        verdict, happened, todo = self._judged(fault, snapshots)
+        if leaks := self._leaks(snapshots, happened):
+            verdict, happened, todo = "broken", f"a secret stands in {', '.join(leaks)}", _ADVICE_OF_BROKEN
         shutil.rmtree(snapshots.folder.parent, ignore_errors=True)
-        return Tried(self.api.case.label, fault.name, fault.says, *tried, len(self.api.asked), time.monotonic() - began)
+        seconds = time.monotonic() - began
+        label, asked = self.api.case.label, len(self.api.asked)
+        return Tried(label, fault.name, fault.says, verdict, happened, todo, asked, seconds)
+
+    def fits(self, fault: Fault, pages: int) -> bool:
+        """Whether a fault can happen to this endpoint."""
+        return fault.fits(self.api.case.endpoint, pages) and (self.gate.renews or not fault.needs_renewal)
 
     def pages(self) -> int:
         """How many pages the first chain of a walk without a fault has; raises what that raises."""
@@ -85,6 +101,8 @@ class Bench:
             return "broken", f"{type(outcome).__name__}: not one of our errors", _ADVICE_OF_BROKEN
         if self.api.complaints:
             return "broken", f"it asked what the file does not say: {self.api.complaints[0]}", _ADVICE_OF_BROKEN
+        if wrong := fault.check(self.api.asked):
+            return "broken", wrong, _ADVICE_OF_BROKEN
         if isinstance(outcome, Snapshot) and outcome.manifest.ended and outcome.manifest.ended.verdict == "complete":
             return self._complete(fault, outcome)
         why = (
@@ -94,7 +112,7 @@ class Bench:
         )
         if fault.harmless:
             return "broken", why, _ADVICE_OF_BROKEN
-        if self.api.case.label not in why and self.api.url not in why:
+        if not any(place in why for place in (self.api.case.label, self.api.url, self.api.elsewhere)):
             return "broken", f"the message does not say where: {why}", _ADVICE_OF_BROKEN
         return self._mended(why, snapshots)
 
@@ -137,7 +155,7 @@ class Bench:
         try:
             return puller.fetch(self.walk or case.walk)
         except Exception as error:  # noqa: BLE001 -- whatever comes is what the trial is about
-            self.said += ["".join(traceback.format_exception(error))]
+            self.lines += ["".join(traceback.format_exception(error))]
             return error
 
     def _came(self, snapshot: Snapshot) -> Counter[tuple[str, ...]]:
@@ -150,5 +168,21 @@ class Bench:
                 if column.from_parent and (value := entry.note.get("parent", {}).get(column.from_parent))
             }
             for block in stored.blocks(entry):
-                found.update(identity(endpoint, json.loads(bytes(text)), given) for text in block.records())
+                found.update(
+                    identity(endpoint, json.loads(bytes(text).decode(errors="replace")), given)
+                    for text in block.records()
+                )
         return found
+
+    def _leaks(self, snapshots: Snapshots, happened: str) -> list[str]:
+        """Where a secret stands, in any encoding: what was stored, logged, raised, told, or sent to another origin."""
+        outputs = {"a message": happened.encode(), "a log or traceback": "\n".join(self.lines).encode()}
+        for file in snapshots.folder.rglob("*"):
+            if file.is_file():
+                outputs[f"{file.name}, which is stored"] = file.read_bytes()
+        for stored in snapshots.fetches(self.api.case.source.name, self.api.case.name):
+            for entry in stored.pages:
+                with stored.body(entry) as body:
+                    outputs["a stored page"] = outputs.get("a stored page", b"") + body.read()
+        outputs["a request to another origin"] = "\n".join(map(repr, self.strays)).encode()
+        return found_in(self.gate.known, outputs)

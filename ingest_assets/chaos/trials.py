@@ -46,6 +46,6 @@ def trials(
             if tried.verdict != "kept":
                 continue
             for fault in others:
-                if fault.name in wanted and fault.fits(source.endpoints[name], pages):
+                if fault.name in wanted and here.fits(fault, pages):
                     began(name, fault.name)
                     yield here.run(fault)

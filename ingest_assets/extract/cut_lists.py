@@ -45,7 +45,7 @@ class Cuts:
         for position, text in enumerate(block.records(), block.first):
             try:
                 record = _decoder.decode(text)
-            except (msgspec.MsgspecError, RecursionError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
                 continue  # it goes to quarantine
             for name, told in self._walk.endpoint.cut_lists.items():
                 where = f"{self._walk.label}: cut_lists: {name}: record {position}"

@@ -32,7 +32,7 @@ class First:
         self._seen = True
         try:
             self.value = dig(_decoder.decode(text), self._path)
-        except (msgspec.MsgspecError, RecursionError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return  # it goes to quarantine, and cannot be known again
 
 

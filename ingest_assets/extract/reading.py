@@ -103,7 +103,7 @@ def refuse_made(walk: Walk, kept_out: Forgotten) -> None:
 def _is_kept_out(kept_out: Forgotten, text: bytes | memoryview, more: dict[str, Any]) -> bool:
     try:
         record = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return False
     return isinstance(record, dict) and kept_out.has(record | more)
 

@@ -1,9 +1,11 @@
 """The API's side of every kind of endpoint, and what is said of faults."""
 
+import os
 from dataclasses import replace
 
 import pytest
 
+from ingest_assets.chaos.asked import Asked
 from ingest_assets.chaos.bench import bench
 from ingest_assets.chaos.faults import FAULTS, Fault
 from ingest_assets.chaos.faults.paging import PAGING
@@ -11,6 +13,7 @@ from ingest_assets.chaos.trials import Chosen, trials
 from ingest_assets.errors import ConfigError
 from ingest_assets.source import Source
 
+LONG = os.environ.get("INGEST_LONG") == "1"
 _CURSOR = {"type": "cursor", "path": "next", "param": "after"}
 _DAYS = {"partitions": {"every": "day", "start": "2026-01-01"}, "changes": "immutable"}
 _WINDOW = {"window": {"from": "from", "until": "until", "format": "unix"}, **_DAYS}
@@ -216,3 +219,82 @@ def test_another_seed_makes_other_numbers_of_records():
 def test_an_unknown_fault_is_refused_with_those_there_are():
     with pytest.raises(ConfigError, match="'empty' is no fault; expected one of as_said, no_records"):
         [*trials(source(things={}), Chosen(only=["empty"]))]
+
+
+AUTH = {
+    "none": {"type": "none"},
+    "bearer": {"type": "bearer", "token": {"env": "SHOP_TOKEN"}},
+    "file": {"type": "bearer", "token": {"file": "/run/secrets/shop"}},
+    "vault": {"type": "bearer", "token": {"vault": "secret/shop", "field": "token"}},
+    "basic": {"type": "basic", "user": {"env": "SHOP_USER"}, "password": {"env": "SHOP_PASSWORD"}},
+    "in_query": {"type": "api_key", "name": "key", "place": "query", "value": {"env": "SHOP_KEY"}},
+    "in_header": {"type": "api_key", "name": "X-Key", "prefix": "Token ", "value": {"env": "SHOP_KEY"}},
+    "client": {
+        "type": "oauth2_client_credentials",
+        "token_url": "https://auth.shop.example/token",
+        "client_id": "ingest",
+        "client_secret": {"env": "SHOP_SECRET"},
+    },
+    "granted": {
+        "type": "oauth2_refresh_token",
+        "token_url": "https://auth.shop.example/token",
+        "authorize_url": "https://auth.shop.example/authorize",
+        "client_id": "ingest",
+    },
+    "signed_here": {"type": "jwt", "key": {"env": "SHOP_KEY"}, "algorithm": "HS256"},
+    "login": {
+        "type": "login",
+        "login_url": "https://shop.example/login",
+        "user": "jo",
+        "password": {"env": "SHOP_PASSWORD"},
+        "token": "data.token",
+    },
+    "session": {
+        "type": "login",
+        "login_url": "https://shop.example/login",
+        "user": "jo",
+        "password": {"env": "SHOP_PASSWORD"},
+        "cookie": "sid",
+    },
+    "in_turn": {
+        "type": "rotated",
+        "each": [{"type": "bearer", "token": {"env": "ONE_TOKEN"}}, {"type": "bearer", "token": {"env": "TWO_TOKEN"}}],
+    },
+}
+
+
+@pytest.mark.parametrize("kind", AUTH)
+def test_each_way_in_is_taken_and_no_secret_of_it_told(kind):
+    shop = source(things={**ENDPOINTS["cursor"], "auth": AUTH[kind]})
+
+    found = {one.fault: one for one in trials(shop, Chosen(only=["none", "credential", "redirect", "status_404"]))}
+
+    assert {(one.fault, one.happened) for one in found.values() if not one.good} == set()
+    assert (found["as_said"].verdict, found["status_404"].verdict) == ("kept", "refused")
+
+
+def test_a_secret_that_is_told_breaks_the_promise():
+    with bench(source(things=ENDPOINTS["cursor"]), "things") as here:
+        here.gate.known.append("näïve")
+        told = here.run(FAULTS[0])
+
+    assert told.verdict == "broken"
+    assert told.happened == "a secret stands in index.jsonl, which is stored, a stored page"
+
+
+def test_a_wrong_credential_is_not_let_in():
+    with bench(source(things=ENDPOINTS["cursor"]), "things") as here:
+        here.gate.expire(Asked("GET", "/", {}))
+        refused = here.gate(Asked("GET", "/o0/v1/things", {"authorization": "Bearer wrong"}))
+
+    assert refused is not None
+    assert refused.status == 401
+
+
+@pytest.mark.parametrize(
+    "name", ["page_total", "offset", "link", "last_record", "session", "lists", "xml", "csv", "jsonl"]
+)
+def test_no_fault_breaks_the_promise_of_a_kind_of_endpoint(name):
+    found = tried({"path": f"/{name}", **ENDPOINTS[name]}, "paging", *(["status", "body"] if LONG else ["body"]))
+
+    assert {(one.fault, one.happened) for one in found.values() if not one.good} == set()

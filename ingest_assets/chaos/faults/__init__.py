@@ -4,9 +4,11 @@ fault       what a fault is
 paging      pages that come twice, not at all or short; signs that are missing or wrong
 """
 
+from ingest_assets.chaos.faults.bodies import BODIES, CREDENTIALS, REDIRECTS
 from ingest_assets.chaos.faults.fault import Fault, no_fault
 from ingest_assets.chaos.faults.paging import PAGING
+from ingest_assets.chaos.faults.statuses import STATUSES
 
-FAULTS: tuple[Fault, ...] = (no_fault(), *PAGING)
+FAULTS: tuple[Fault, ...] = (no_fault(), *PAGING, *STATUSES, *BODIES, *REDIRECTS, *CREDENTIALS)
 
 __all__ = ["FAULTS", "Fault"]

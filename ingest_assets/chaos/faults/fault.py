@@ -16,7 +16,11 @@ Laid = tuple[list[Record], Pages]
 
 @dataclass(frozen=True)
 class Struck:
-    """Which answer it is: the number of its page, how often that was asked for, of how many pages and which chain."""
+    """Which answer it is: the number of its page, how often that was asked for, of how many pages and which chain.
+
+    `elsewhere` is another origin, `error_message` where the file lets errors be quoted. `expire` makes the credential
+    another one, and gives the refusal of the one that was sent.
+    """
 
     page: int
     times: int
@@ -24,6 +28,8 @@ class Struck:
     chain: int
     endpoint: Endpoint
     elsewhere: str
+    error_message: tuple[str, ...] = ()
+    expire: Callable[[Asked], Answer | None] = lambda _: None
 
     @property
     def aimed(self) -> bool:
@@ -39,7 +45,8 @@ class Fault:
     whether something in the file lets it be noticed where records are lost by it, and `advice` what would. Where it is
     `harmless`, or passes by itself, all records have to come.
 
-    `lay` parts an API's records into pages, `serve` changes what a page gives, `answer` what is sent.
+    `needs_renewal` is whether it takes a credential that can be renewed. `check` is what is wrong with the requests
+    that came, if so. `lay` parts an API's records into pages, `serve` changes what a page gives, `answer` what is sent.
     """
 
     name: str
@@ -51,6 +58,8 @@ class Fault:
     seen: Callable[[Endpoint], bool] = lambda _endpoint: True
     lay: Callable[[list[Record], Pages, int], Laid] = lambda records, pages, _size: (records, pages)
     serve: Callable[[Served, Struck], Served] = lambda served, _struck: served
+    needs_renewal: bool = False
+    check: Callable[[Sequence[Asked]], str] = lambda _: ""
     answer: Callable[[Answer, Struck, Asked], Answer] = lambda answer, _struck, _asked: answer
 
 
