@@ -92,7 +92,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+        self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
+
+    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 -- the names that the server looks for
 
     def do_GET(self) -> None:
         self._answer(b"")

@@ -64,6 +64,10 @@ def check(source: Source, out: Output) -> bool:
 
 def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, Any]:
     """What is found of one endpoint, printed."""
+    if source.endpoints[name].job is not None:
+        told = f"not asked for: it would make a job. See its first page by `ingest preview {source.name}.{name}`"
+        out.console.print(note("!", f"{name}: {told}"))
+        return {"endpoint": f"{source.name}.{name}", "error": None, "problems": [told]}
     try:
         partition = _partition(line, name)
         peek = line.peek(name, partition)

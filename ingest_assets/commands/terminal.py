@@ -83,6 +83,8 @@ class TerminalWatcher:
 
     def wait(self, label: str, wait: Wait) -> None:
         """See `Watcher`."""
+        if wait.kind == "job":  # it may take hours; what cancels it may have to wait for a limit
+            self.interrupts.check()
         self._at(label).state = f"waits {wait.seconds:.1f} s: {wait.why}"
         self._print_now_and_then(label)
 

@@ -16,7 +16,7 @@ from functools import partial
 import xxhash
 
 from ingest_assets.errors import IngestError
-from ingest_assets.extract.chain import End, chain
+from ingest_assets.extract.chain import End
 from ingest_assets.extract.crew import Crew
 from ingest_assets.extract.parts import StoredPages, Walked, key_of, walked_before
 from ingest_assets.extract.request import Part
@@ -89,7 +89,7 @@ class Abreast:
                 yield self._opened.ahead.entry(there[place])
 
         try:
-            return chain(storing.walk, itertools.chain(self._stored.of(part), kept()), ask)
+            return storing.chained(client, itertools.chain(self._stored.of(part), kept()), ask)
         except IngestError as error:
             if not self._one_only(error):
                 self._failure = self._failure or error

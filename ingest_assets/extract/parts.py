@@ -17,7 +17,7 @@ from typing import Any
 
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.expected import in_all
-from ingest_assets.extract.request import Of, Part, Walk, request_from
+from ingest_assets.extract.request import File, Of, Part, Walk, request_from
 from ingest_assets.extract.ruled import BY_RULE
 from ingest_assets.extract.spans import cut, named
 from ingest_assets.extract.storing import PART
@@ -139,4 +139,5 @@ def _from_json(told: Mapping[str, Any]) -> Part:
         told["parent"],
         told["position"],
         tuple(told["batch"]),
+        File(**told["file"]) if told.get("file") is not None else None,
     )

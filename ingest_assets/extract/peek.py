@@ -2,7 +2,7 @@
 
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
@@ -10,15 +10,17 @@ from typing import BinaryIO, cast
 from ingest_assets.errors import RequestFailed, WalkIncomplete
 from ingest_assets.extract.cut_lists import cuts
 from ingest_assets.extract.expected import counted, refuse_unmarked
+from ingest_assets.extract.jobs import Control, Jobs, parts
 from ingest_assets.extract.more import more
-from ingest_assets.extract.request import Walk, first_request
+from ingest_assets.extract.request import File, Walk, first_request
 from ingest_assets.extract.ruled import is_empty, noted, nothing_in
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.decoders import Block
 from ingest_assets.http.decoders.texts import same_encoding
-from ingest_assets.http.page import Page, dig
+from ingest_assets.http.page import Page, PageRequest, dig
 from ingest_assets.http.place import beside, whole
+from ingest_assets.raw.jobs import InMemory
 
 _SPILL_BYTES = 1 << 20
 _CHARSET = re.compile(r"charset=[\"']?([\w.:-]{1,40})", re.IGNORECASE | re.ASCII)
@@ -42,8 +44,25 @@ class Peek:
     left: str | None = None
 
 
-def peek(client: Client, walk: Walk) -> Peek:
-    """Ask for the first page as a fetch would; raises what a fetch would raise."""
+def peek(client: Client, walk: Walk, control: Control | None = None) -> Peek:
+    """Ask for the first page as a fetch would; raises what a fetch would raise.
+
+    Where the API makes the records by a job, one is made, and of its files the first is read.
+    """
+    if walk.endpoint.job is None:
+        return _peek(client, walk, client.fetch)
+    jobs = Jobs(walk, InMemory(), control or Control(), lambda: datetime.now(UTC))
+    with jobs.cancelling(client):
+        made = jobs.made(client, walk)
+    if made.files is None:
+        return _peek(client, replace(walk, job=made.values), client.fetch)
+    if not made.files:
+        return Peek("", 0, 0, None, ("the job made no files: has the partition no records?",), left=client.left)
+    part, first = next(parts(walk, made.files)), File("", 0)
+    return _peek(client, walk.of(part), lambda _, receive: jobs.download(client, walk, first, receive))
+
+
+def _peek(client: Client, walk: Walk, fetch: Callable[[PageRequest, Callable[[Response], Peek]], Peek]) -> Peek:
     request = first_request(walk)
 
     def receive(response: Response) -> Peek:
@@ -73,7 +92,7 @@ def peek(client: Client, walk: Walk) -> Peek:
         return Peek(response.url, size, decoded.records, first, tuple(odd), stops)
 
     parent = walk.part.parent if walk.part is not None else {}
-    peeked = replace(client.fetch(request, receive), left=client.left, parent=parent)
+    peeked = replace(fetch(request, receive), left=client.left, parent=parent)
     try:
         counted(client, walk, datetime.now(UTC))
     except RequestFailed as error:

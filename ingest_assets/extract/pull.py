@@ -8,9 +8,10 @@ duplicates. The verdict says why the walk ended. What does not end for a stated,
 `incomplete` where the source file says that this is to be loaded with a warning.
 """
 
+import contextlib
 import shlex
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -18,6 +19,7 @@ from ingest_assets.errors import ConfigError, CursorExpired, PartsFailed, Reques
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.crew import Another
 from ingest_assets.extract.expected import check, counted, expected
+from ingest_assets.extract.jobs import Control, Jobs
 from ingest_assets.extract.neighbours import check_bounds
 from ingest_assets.extract.reading import page_of, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
@@ -48,7 +50,8 @@ class Puller:
     """Fetches partitions of one endpoint; the caller holds the partition's lock.
 
     `begin` gives a new fetch its number and start time. `another` makes clients for threads that ask for pages at
-    once; without it pages are asked for one by one. Of what threads wait for, `on_wait` is told.
+    once; without it pages are asked for one by one. Of what threads wait for, `on_wait` is told. `control` is for
+    endpoints whose records the API makes by a job.
     """
 
     client: Client
@@ -59,6 +62,7 @@ class Puller:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     another: Another | None = None
     on_wait: Callable[[Wait], None] = lambda _: None
+    control: Control = field(default_factory=Control)
 
     def fetch(self, walk: Walk) -> Snapshot:
         """Walk the partition to its end, from where an unfinished walk of the same request stopped.
@@ -83,7 +87,7 @@ class Puller:
         walk, opened = walking.walk, walking.opened
         try:
             self._count(walk, opened)
-            end = walking.end()
+            end = self._ended(walking)
             check(walk, opened.counted, end.received)
             check_bounds(walk, opened, self.snapshots)
         except PartsFailed as error:
@@ -102,10 +106,17 @@ class Puller:
             raise
         settles = walk.endpoint.settled_at(walk.partition)
         is_open = settles is not None and opened.manifest.started < settles
-        return self._end(walking, "open" if is_open else "complete", end.reason, end)
+        return self._end(walking, "open" if is_open else "complete", end.reason + _unsure(walking), end)
+
+    def _ended(self, walking: Walking) -> End:
+        """How all parts ended; jobs that go on are cancelled where that is not to be."""
+        jobs = walking.storing.jobs
+        with jobs.cancelling(self.client) if jobs is not None else contextlib.nullcontext():
+            return walking.end()
 
     def _walking(self, walk: Walk, opened: OpenSnapshot) -> Walking:
-        storing = Storing(walk, opened.manifest.started, lambda: self._kept_out(walk))
+        jobs = Jobs(walk, opened.jobs, self.control, self.now) if walk.endpoint.job is not None else None
+        storing = Storing(walk, opened.manifest.started, lambda: self._kept_out(walk), jobs)
         self._show(walk, opened, resumed=len(opened.pages) > 0)
         return Walking(storing, opened, self.client, self.another, lambda: self._show(walk, opened), self.on_wait)
 
@@ -213,3 +224,8 @@ class Puller:
 
     def _show(self, walk: Walk, opened: OpenSnapshot, *, resumed: bool = False) -> None:
         self.show(Progress(walk.label, len(opened.pages), opened.records, opened.bytes, resumed))
+
+
+def _unsure(walking: Walking) -> str:
+    jobs = walking.storing.jobs
+    return jobs.unsure if jobs is not None else ""

@@ -15,7 +15,7 @@ from ingest_assets.errors import RequestFailed
 from ingest_assets.http.page import PageRequest
 from ingest_assets.partitions import Slice
 from ingest_assets.periods import written
-from ingest_assets.source import PLACEHOLDER, Count, Endpoint, Feed, Source, Window
+from ingest_assets.source import PLACEHOLDER, Count, Endpoint, Feed, JobRequest, Source, Window
 
 _LONGEST_KEY = 60
 _BETWEEN = ",;+"  # what may stand in a path as it is (RFC 3986 §3.3)
@@ -31,13 +31,22 @@ class Of:
 
 
 @dataclass(frozen=True)
+class File:
+    """One of the files that a job made: by the key of the job's part, and its place among them."""
+
+    job: str
+    place: int
+
+
+@dataclass(frozen=True)
 class Part:
     """One of the chains of pages that a fetch is made of. `key` tells it from the others, and is stored with its pages.
 
     `values` stand for placeholders beside those of the partition, `bounds` are a piece of the partition's own.
     `request` is its first one, where that is not made of what the source file says. `of` is the nested list that it
     reads, where it is one. `parent` is what its records take of their parent, by column; `position` is where its own
-    feed ended. `batch` are the values of several parents, where one request asks for all of them.
+    feed ended. `batch` are the values of several parents, where one request asks for all of them. `file` is the one
+    that it reads, where it is one of a job's.
     """
 
     key: str
@@ -48,6 +57,7 @@ class Part:
     parent: Mapping[str, str] = field(default_factory=dict)
     position: str | None = None
     batch: tuple[str, ...] = ()
+    file: File | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,7 @@ class Walk:
     `position` is where the last complete fetch of a feed ended: its cursor, or a time as ISO text; None before the
     first one. `part` is None for the partition as a whole, which is the usual walk. `parts` are those that a fetch
     begins with, where the file alone does not tell them: one a parent. Where these are only what another fetch did not
-    reach, that is the one that this `completes`.
+    reach, that is the one that this `completes`. `job` are the values of the job that is done, where it needs one.
     """
 
     source: Source
@@ -67,6 +77,7 @@ class Walk:
     part: Part | None = None
     parts: tuple[Part, ...] | None = None
     completes: int | None = None
+    job: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, part: Part | None) -> "Walk":
         """The walk of a part of this."""
@@ -120,11 +131,25 @@ def count_request(walk: Walk) -> PageRequest | None:
     return None if walk.endpoint.count is None else _asked(walk, walk.endpoint.count)
 
 
-def _asked(walk: Walk, told: Endpoint | Count) -> PageRequest:
+def job_request(walk: Walk, told: JobRequest) -> PageRequest:
+    """A request about the job of a walk, without credentials."""
+    return _asked(walk, told)
+
+
+def job_base(walk: Walk) -> str:
+    """Where requests about the job of a walk go."""
+    own = walk.endpoint.job.base_url if walk.endpoint.job is not None else None
+    return (own or walk.endpoint.base_url or walk.source.base_url).rstrip("/")
+
+
+def _asked(walk: Walk, told: Endpoint | Count | JobRequest) -> PageRequest:
     """What the source file says of a request, with the partition's values and bounds in place."""
     endpoint, values = walk.endpoint, values_of(walk)
-    params = {name: filled(_text(value), values) for name, value in told.params.items()} | _bounds_asked(walk)
+    params = {name: filled(_text(value), values) for name, value in told.params.items()}
+    if endpoint.job is None or told is endpoint.job.create:  # what a job made is of its bounds already
+        params |= _bounds_asked(walk)
     base = (endpoint.base_url or walk.source.base_url).rstrip("/")
+    base = job_base(walk) if isinstance(told, JobRequest) else base
     path = filled(told.path.lstrip("/"), {name: _in_path(walk, name, value) for name, value in values.items()})
     request = PageRequest(
         url=f"{base}/{path}" if path else base,
@@ -133,7 +158,7 @@ def _asked(walk: Walk, told: Endpoint | Count) -> PageRequest:
         body=filled(_repeated(told.body, walk), values),
         body_as=told.body_as,
     )
-    if request.method == "POST" and request.body is not None and request.body_as == "form":
+    if request.method != "GET" and request.body is not None and request.body_as == "form":
         return replace(request, body={**request.body, **params})
     return replace(request, params=tuple(params.items()))
 
@@ -178,6 +203,9 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
     rules = [rule.model_dump(mode="json") for rule in (*endpoint.responses, *walk.source.responses)]
     if any(rule["means"] != "throttled" for rule in rules):
         cut += [rules]
+    if endpoint.job is not None:
+        told = endpoint.job.model_dump(mode="json", include={"id", "state", "done", "told", "files"})
+        cut += [told, _plain(asdict(job_request(walk, endpoint.job.create)))]
     counting = [] if count is None else [_plain(asdict(count))]
     text = json.dumps([_plain(asdict(first)), reading, *cut, *counting], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
@@ -254,7 +282,9 @@ def request_from(told: Mapping[str, Any]) -> PageRequest:
 def values_of(walk: Walk) -> dict[str, str]:
     """What stands for {partition}, {from}, {until}, each dimension, and what else its part says."""
     told, more = walk.slice, walk.part.values if walk.part is not None else {}
-    return {**told.by, **({"partition": told.period} if told.period is not None else {}), **_bounds(walk), **more}
+    job = {f"job.{name}": value for name, value in walk.job.items()}
+    period = {"partition": told.period} if told.period is not None else {}
+    return {**told.by, **period, **_bounds(walk), **more, **job}
 
 
 def filled(part: Any, values: Mapping[str, str]) -> Any:

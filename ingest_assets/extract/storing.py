@@ -1,15 +1,17 @@
 """A request becomes a stored page: asked for, compressed as it streams, and read through once."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 from ingest_assets.extract.batches import ANSWERED, answered
+from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.cut_lists import CUT, cuts
 from ingest_assets.extract.expected import refuse_unmarked
+from ingest_assets.extract.jobs import Jobs
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.overlap import BEGAN, first
 from ingest_assets.extract.reading import headers_kept, read_through
@@ -30,11 +32,19 @@ PART = "part"
 
 @dataclass(frozen=True)
 class Storing:
-    """Stores pages of a walk, or of a part of it. `started` is when the fetch began, `kept_out` who is to stay out."""
+    """Stores pages of a walk, or of a part of it. `started` is when the fetch began, `kept_out` who is to stay out.
+
+    `jobs` are those of the fetch, where the API has to make first what is fetched.
+    """
 
     walk: Walk
     started: datetime
     kept_out: Callable[[], Forgotten]
+    jobs: Jobs | None = None
+
+    def chained(self, client: Client, stored: Iterable[IndexEntry], ask: Ask) -> End:
+        """How the chain of pages of its walk ended, after the pages that are stored of it."""
+        return chain(self.walk, stored, ask) if self.jobs is None else self.jobs.chain(client, self.walk, stored, ask)
 
     def page(
         self, client: Client, request: PageRequest, begin: Callable[[], AbstractContextManager[PageWriter]]
@@ -80,7 +90,10 @@ class Storing:
                 records = 0 if OF in plain else decoded.records  # the elements of a nested list are no records
                 return writer.commit(response.status, headers, records, plain, sorted(gone))
 
-        return client.fetch(request, receive)
+        file = walk.part.file if walk.part is not None else None
+        if file is None or self.jobs is None:
+            return client.fetch(request, receive)
+        return self.jobs.download(client, walk, file, receive)
 
 
 def _of_part(walk: Walk, records: int) -> dict[str, Any]:

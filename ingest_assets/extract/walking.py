@@ -8,6 +8,7 @@ else                             in turn: without a thread
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -15,7 +16,7 @@ from ingest_assets.errors import IngestError
 from ingest_assets.extract import ruled
 from ingest_assets.extract.abreast import Abreast
 from ingest_assets.extract.ahead import Foresight
-from ingest_assets.extract.chain import Ask, End, chain
+from ingest_assets.extract.chain import Ask, End
 from ingest_assets.extract.crew import Another, Crew
 from ingest_assets.extract.failures import Failures, concerns_one
 from ingest_assets.extract.parts import StoredPages, Walked, key_of, noted, parts_of, together, walked_before
@@ -62,7 +63,8 @@ class Walking:
         parts, size = parts_of(self.walk), self.walk.at_once if self.another is not None else 1
         size = 1 if self.walk.endpoint.cut_lists else size  # which page a list is of is known once that is stored
         window = self.walk.endpoint.window
-        several = len(parts) > 1 or (window is not None and window.cap is not None)  # a cap makes several of one
+        # A cap and a job make several of one.
+        several = len(parts) > 1 or (window is not None and window.cap is not None) or self.storing.jobs is not None
         ahead = len(parts) == 1 and not several and self.walk.endpoint.paginator.by_place
         if self.another is None or size == 1 or not (several or ahead):
             return self._together(self._in_turn(parts, self._ask))
@@ -96,6 +98,9 @@ class Walking:
         if self.walk.parts is not None:
             self.reached = replace(self.reached, position=positions if self.walk.endpoint.feed is not None else None)
         self.reached = replace(self.reached, reason=failures.told_with(self.reached.reason))
+        if self.storing.jobs is not None:
+            told = [end.position for end in ends if end.position is not None]
+            self.reached = replace(self.reached, position=max(told, key=datetime.fromisoformat, default=None))
         failures.check()
         return self.reached
 
@@ -113,7 +118,7 @@ class Walking:
     def _walk_one(self, walked: Walked, stored: StoredPages, ask: Callable[[Storing], Ask]) -> None:
         storing = replace(self.storing, walk=self.walk.of(walked.part))
         try:
-            walked.end.set_result(chain(storing.walk, stored.of(walked.part), ask(storing)))
+            walked.end.set_result(storing.chained(self.client, stored.of(walked.part), ask(storing)))
         except IngestError as error:
             if not self._one_only(error):
                 raise

@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +26,10 @@ from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.meaning import Meaning, SessionEnded
-from ingest_assets.http.naming import Naming
+from ingest_assets.http.naming import Naming, origin_of
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.place import Place
+from ingest_assets.http.redirects import why_not_there
 from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.rotation import Rotation
@@ -151,45 +152,74 @@ class Client:
         """What the last answer told of the API's scarcest allowance."""
         return self._asking.left
 
-    def fetch(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
+    def beside(self, another: Callable[[Callable[[float], None], Callable[[Wait], None]], "Client"]) -> "Client":
+        """Another client that waits as this one does, and tells the same of its waits."""
+        return another(self._sleep, self._meter.on_wait)
+
+    def pause(self, seconds: float, why: str) -> None:
+        """Wait for something that the API does on its own time; who watches is told why."""
+        self._meter.waits_for_job(seconds, why)
+        self._sleep(seconds)
+
+    def fetch(
+        self,
+        request: PageRequest,
+        receive: Callable[[Response], T],
+        *,
+        accepts: Container[int] = (),
+        once: bool = False,
+        elsewhere: bool = False,
+    ) -> T:
         """What `receive` makes of the answer to this request, which is made again where that may help.
 
         `receive` consumes the body; where it raises TransientFailure (a cut body), the request is made again
         and `receive` begins anew. Values that the redactor took out of the request are put back before it is
         sent. Raises TransientFailure once all attempts are used up, NotBefore where the API asks for a longer wait
         than is allowed, RequestFailed where it refuses, and ConfigError where a secret is missing.
+
+        Of the statuses that are no page, such as 202, it takes those that it `accepts`. Where it is asked `once`, it is
+        asked again only after an answer that too much was asked: any other failure may have come after it was done. It
+        may go `elsewhere`, to another origin, without credentials.
         """
-        if not self._naming.is_own(request):
-            named = self._naming.named(request)
-            raise RequestFailed(f"{named}: expected a URL at {self.origin}, whose credential this is")
+        self._refuse_others(request, elsewhere=elsewhere)
         self._asking.begins()
         self._meter.tracer.begins()
-        tries = self._retry.retrying(self._before_retry, self._sleep)
+        tries = self._retry.retrying(self._before_retry, self._sleep, may=lambda: not once or self._meaning.throttled)
         try:
-            return tries(lambda: self._attempt(request, receive))
+            return tries(lambda: self._attempt(request, receive, accepts))
         except TransientFailure as failure:
             final = self._retry.final(failure, datetime.now(UTC))
         raise final
+
+    def _refuse_others(self, request: PageRequest, *, elsewhere: bool) -> None:
+        if self._naming.is_own(request):
+            return
+        named = self._naming.named(request)
+        if not elsewhere or origin_of(request.url) is None:
+            raise RequestFailed(f"{named}: expected a URL at {self.origin}, whose credential this is")
+        why = why_not_there(request.url, self._naming, with_body=request.body is not None)
+        if why is not None:
+            raise RequestFailed(f"{named}: this is at {why}. Not asked for")
 
     def _before_retry(self, failure: TransientFailure, seconds: float) -> None:
         if self._meaning.throttled:
             self._asking.push_back(seconds)
         self._meter.waits_for_retry(seconds, str(failure))
 
-    def _attempt(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
+    def _attempt(self, request: PageRequest, receive: Callable[[Response], T], accepts: Container[int]) -> T:
         try:
-            return self._received(request, receive)
+            return self._received(request, receive, accepts)
         except SessionEnded:
-            return self._received(request, receive)
+            return self._received(request, receive, accepts)
 
-    def _received(self, request: PageRequest, receive: Callable[[Response], T]) -> T:
+    def _received(self, request: PageRequest, receive: Callable[[Response], T], accepts: Container[int]) -> T:
         self._meaning.throttled = False
         with self._meter.tracer.attempt(), self._asking.held():
             answer, answered = self._asking.answered(request)
             with contextlib.closing(answer):
                 named, meter = self._naming.named(answered), self._meter
                 heard = response(answered, answer, self._naming, self._bounds, meter.received, self._asking.read)
-                return receive(self._meaning.page(named, self._unless_ended(named, heard)))
+                return receive(self._meaning.page(named, self._unless_ended(named, heard), accepts))
 
     def _unless_ended(self, named: str, heard: Response) -> Response:
         """The response; SessionEnded, after a renewal, where it is how this API says that the session is over."""

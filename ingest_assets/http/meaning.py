@@ -5,7 +5,7 @@ an answer ─► the first rule of the source file that fits ─► what it says
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -34,9 +34,13 @@ class Meaning:
         self._asking = asking
         self._error_message, self._responses = error_message, responses
 
-    def page(self, named: str, response: Response) -> Response:
-        """The answer itself where it is a page, with the rule that speaks of it; else raises the failure that it is."""
-        if response.status in _SUCCESS and response.status != HTTPStatus.ACCEPTED:
+    def page(self, named: str, response: Response, accepts: Container[int] = ()) -> Response:
+        """The answer itself where it is a page, with the rule that speaks of it; else raises the failure that it is.
+
+        Of the statuses that are no page, those that the caller `accepts` are one.
+        """
+        is_good = response.status in _SUCCESS and response.status != HTTPStatus.ACCEPTED
+        if is_good or response.status in accepts:
             return self._good(named, response)
         heard, chunks = self._heard(response)
         named = f"{named}: HTTP {heard.status} {phrase(heard.status)}{quoted(heard.body, self._error_message)}"

@@ -24,7 +24,7 @@ class PageRequest:
 
     url: str
     params: tuple[tuple[str, str], ...] = ()
-    method: Literal["GET", "POST"] = "GET"
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     headers: tuple[tuple[str, str], ...] = ()
     body: Mapping[str, Any] | None = None
     body_as: Literal["json", "form"] = "json"

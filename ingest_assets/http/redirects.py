@@ -30,7 +30,7 @@ def redirected(request: PageRequest, answer: requests.Response, naming: Naming) 
     keeps_body = answer.status_code in (307, 308) or request.method == "GET"
     if there == naming.origin:
         return _inside(request, url, naming, keeps_body=keeps_body)
-    refused = _why_not_there(url, naming, with_body=keeps_body and request.body is not None)
+    refused = why_not_there(url, naming, with_body=keeps_body and request.body is not None)
     if refused:
         raise RequestFailed(f"{naming.named(request)}: redirected to {there}, {refused}. Not followed")
     return PageRequest(url)
@@ -49,11 +49,11 @@ def _inside(request: PageRequest, url: str, naming: Naming, *, keeps_body: bool)
     return target if keeps_body else replace(target, method="GET", body=None)
 
 
-def _why_not_there(url: str, naming: Naming, *, with_body: bool) -> str | None:
-    """Why a redirect to another origin is not followed, if so; without credentials it may be."""
+def why_not_there(url: str, naming: Naming, *, with_body: bool) -> str | None:
+    """Why nothing is asked of another origin at a URL, if so; without credentials it may be."""
     if with_body:
         return "another origin, which would get the request's body"
-    if naming.redactor.text(url) != url:
+    if naming.redactor.text(url) != url or naming.redactor.restore_decoded(url) != url:
         return "another origin, with a secret in the URL"
     if naming.origin.startswith("https:") and not url.startswith("https:"):
         return "another origin, without encryption"

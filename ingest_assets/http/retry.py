@@ -42,11 +42,12 @@ class RetryPolicy:
         before_wait: Callable[[TransientFailure, float], None] = lambda _failure, _seconds: None,
         sleep: Callable[[float], None] = time.sleep,
         chance: Callable[[float, float], float] = random.uniform,
+        may: Callable[[], bool] = lambda: True,
     ) -> tenacity.Retrying:
         """A tenacity loop with this policy; `before_wait` is told each failure and the seconds before the next try.
 
         The last failure is raised with the number of attempts; one that asks to wait longer than
-        `max_wait_seconds` is raised at once.
+        `max_wait_seconds` is raised at once, and any where `may` says no after it.
         """
 
         def again(failure: BaseException) -> bool:
@@ -54,6 +55,7 @@ class RetryPolicy:
                 isinstance(failure, TransientFailure)
                 and not isinstance(failure, Locked | NotBefore)
                 and (failure.wait_seconds or 0.0) <= self.max_wait_seconds
+                and may()
             )
 
         return tenacity.Retrying(

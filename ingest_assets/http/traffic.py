@@ -23,9 +23,9 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Wait:
-    """Told before each wait: for the limit, or before the next try."""
+    """Told before each wait: for the limit, before the next try, or for a job of the API's."""
 
-    kind: Literal["limit", "retry"]
+    kind: Literal["limit", "retry", "job"]
     seconds: float
     why: str
 
@@ -36,7 +36,7 @@ class Meter:
     def __init__(self, on_wait: Callable[[Wait], None], on_asked: Callable[[Asked], None]) -> None:
         self.traffic = Traffic()
         self.tracer = Tracer(on_asked, lambda: self.traffic.bytes_received)
-        self._on_wait = on_wait
+        self.on_wait = on_wait
 
     def received(self, count: int) -> None:
         """So many bytes more of a body have come."""
@@ -46,11 +46,15 @@ class Meter:
         """A wait for the rate limit begins."""
         self.traffic.limit_wait_seconds += seconds
         self.tracer.waits(seconds)
-        self._on_wait(Wait("limit", seconds, why))
+        self.on_wait(Wait("limit", seconds, why))
 
     def waits_for_retry(self, seconds: float, why: str) -> None:
         """A wait before the next try begins."""
         self.traffic.retries += 1
         self.traffic.retry_wait_seconds += seconds
         self.tracer.waits(seconds)
-        self._on_wait(Wait("retry", seconds, why))
+        self.on_wait(Wait("retry", seconds, why))
+
+    def waits_for_job(self, seconds: float, why: str) -> None:
+        """A wait before the next look at a job begins; it is no trouble, and is counted nowhere."""
+        self.on_wait(Wait("job", seconds, why))

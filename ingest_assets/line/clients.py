@@ -1,10 +1,13 @@
 """What asks a source's API: its credential, limits and breaker put together, as its file says."""
 
 import contextlib
+import hashlib
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from ingest_assets.extract.jobs import Control
 from ingest_assets.http.auth import Auth, Exchanged, Rotated
 from ingest_assets.http.auth.exchanged import Ask, Token
 from ingest_assets.http.breaker import Breaker
@@ -41,10 +44,11 @@ class Clients:
         on_wait: Callable[[Wait], None],
         *,
         insists: bool = False,
+        base: str | None = None,
     ) -> Client:
-        """A client of one endpoint; one that `insists` asks an API that counts as down, too."""
+        """A client of one endpoint, or of another `base` URL; one that `insists` asks an API that is down, too."""
         model = self.source.endpoints[endpoint]
-        base = model.base_url or self.source.base_url
+        base = base or model.base_url or self.source.base_url
         auth = model.auth or self.source.auth
         credential = auth.credential_id(self.secrets)
         return Client(
@@ -70,6 +74,16 @@ class Clients:
             tokens=tokens_folder(),
             token_limiter=self._token_limiter(auth, base, credential, sleep),
         )
+
+    def control(self, endpoint: str, own: Client, another: Callable[..., Client]) -> Control:
+        """What the jobs of an endpoint need: a client of their own base_url, and the places of those at work."""
+        model = self.source.endpoints[endpoint]
+        if model.job is None:
+            return Control()
+        base = model.job.base_url or model.base_url or self.source.base_url
+        whose = (model.auth or self.source.auth).credential_id(self.secrets)
+        places = limits_folder() / "jobs" / hashlib.sha256(f"{origin(base)} {whose}".encode()).hexdigest()[:16]
+        return Control(partial(another, base=base) if origin(base) != own.origin else None, places)
 
     def down(self) -> list[str]:
         """The origins of the source that count as down: since when, why, and until when nothing is asked of them."""

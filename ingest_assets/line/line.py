@@ -83,7 +83,9 @@ class Line(Standing):
         begin, show = self._begin, self.watcher.page
         try:
             with client(time.sleep, on_wait) as own:
-                return Puller(own, self.snapshots, begin, self.run, show, self.now, client, on_wait).fetch(walk)
+                control = self.clients.control(endpoint, own, client)
+                puller = Puller(own, self.snapshots, begin, self.run, show, self.now, client, on_wait, control)
+                return puller.fetch(walk)
         finally:
             self._write_down(endpoint, partition)
 
@@ -95,10 +97,9 @@ class Line(Standing):
             if not parts:
                 raise ConfigError(f"{walk.label}: it has no parents to ask for: {walk.endpoint.parent} lists none")
             walk = replace(walk, parts=parts).of(parts[0])
-        with self.clients.client(
-            endpoint, lambda _: None, time.sleep, partial(self.watcher.wait, walk.label), insists=True
-        ) as client:
-            return peek(client, walk)
+        made = partial(self.clients.client, endpoint, lambda _: None, insists=True)
+        with made(time.sleep, partial(self.watcher.wait, walk.label)) as client:
+            return peek(client, walk, self.clients.control(endpoint, client, made))
 
     def load(self, endpoint: str, partition: str | None, *, replay: bool = False) -> list[Loaded]:
         """Load what is stored and not loaded; `replay` goes through all kept fetches again. Sends no request.

@@ -5,6 +5,7 @@
         pages.zst       the bodies, one zstd frame a page, one after the other
         index.jsonl     a line a page: where its frame is, what asked for it, and what answered
         parts.jsonl     of a fetch of several parts, a line for each that has ended
+        jobs.jsonl      of a fetch by jobs, a line for each change of one
 
 A page exists when its line does: its frame is on disk before the line is written, and both are synced before
 `commit` returns. So a process may die at any moment: what it leaves behind the last whole line is cut off when
@@ -16,6 +17,7 @@ snapshot says can change unseen.
     manifest   which fetch a snapshot is of, and how it ended
     index      the pages of a snapshot
     parts      which parts of a fetch have ended
+    jobs       the jobs that a fetch has had the API make
     body       a stored body as a stream that is verified while it is read
     disk       writes that survive a crash, and a disk that is never filled to the last byte
     page       a page that arrives

@@ -2,8 +2,8 @@
 
 What has ended never changes, but for a verdict that is taken back and records that are forgotten: it is copied once,
 and again where its manifest says something else, or its index names another segment. Of a walk that goes on, the
-manifest is copied first, then which parts have ended, then the index, then the bodies: each page that one of them
-names is in the next by then, and what is torn at an end is cut off as after a crash.
+manifest is copied first, then its jobs, then which parts have ended, then the index, then the bodies: each page that
+one of them names is in the next by then, and what is torn at an end is cut off as after a crash.
 """
 
 import os
@@ -16,6 +16,7 @@ from ingest_assets.errors import ConfigError
 from ingest_assets.raw import disk, manifest
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import SEGMENT, Index
+from ingest_assets.raw.jobs import FILE as JOBS
 from ingest_assets.raw.parts import FILE as PARTS
 from ingest_assets.raw.reading import Snapshot
 from ingest_assets.raw.snapshots import Snapshots
@@ -78,8 +79,8 @@ def _copied(snapshot: Snapshot, target: Path) -> Copied:
     with disk.writing(target.parent):
         shutil.rmtree(draft, ignore_errors=True)
         disk.make_folder(draft)
-        for name in (manifest.FILE, PARTS, INDEX):
-            if name != PARTS or (snapshot.folder / name).exists():
+        for name in (manifest.FILE, JOBS, PARTS, INDEX):
+            if name not in (JOBS, PARTS) or (snapshot.folder / name).exists():
                 _copy(snapshot.folder / name, draft / name)
         segment = _segment(draft)
         _copy(snapshot.folder / segment, draft / segment)

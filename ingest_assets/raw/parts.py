@@ -39,7 +39,7 @@ class PartEnds:
         self._file = folder / FILE
         self._bytes = 0
         self._ends: dict[str, PartEnd] = {}
-        for line in _lines(self._file):
+        for line in lines(self._file):
             try:
                 end = PartEnd(**unsealed(line))
             except ValueError:
@@ -69,7 +69,8 @@ class PartEnds:
         self._ends[end.key] = end
 
 
-def _lines(file: Path) -> Iterator[bytes]:
+def lines(file: Path) -> Iterator[bytes]:
+    """The lines of a file; none where it is missing."""
     try:
         with file.open("rb") as lines:
             yield from lines

@@ -10,6 +10,7 @@ from ingest_assets.errors import StorageFailed
 from ingest_assets.raw import body, disk, manifest
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import SEGMENT, Index, IndexEntry
+from ingest_assets.raw.jobs import JobNotes
 from ingest_assets.raw.manifest import Manifest
 from ingest_assets.raw.parts import PartEnds
 
@@ -59,6 +60,11 @@ class Snapshot:
     def parts(self) -> PartEnds:
         """The parts of it that have ended; none where the fetch is one chain of pages."""
         return PartEnds(self.folder)
+
+    @cached_property
+    def jobs(self) -> JobNotes:
+        """The jobs that the API made for it; none where nothing but pages was asked for."""
+        return JobNotes(self.folder)
 
     def body(self, entry: IndexEntry) -> BinaryIO:
         """The body of a page as a stream to be closed, decompressed while it is read; it cannot seek.

@@ -14,6 +14,7 @@ from ingest_assets.raw import body, disk, manifest
 from ingest_assets.raw.ahead import Ahead
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import Index, IndexEntry
+from ingest_assets.raw.jobs import JobNotes
 from ingest_assets.raw.manifest import Counted, Ending, Manifest, Verdict
 from ingest_assets.raw.page import PageWriter, Place
 from ingest_assets.raw.parts import PartEnds
@@ -29,6 +30,7 @@ class OpenSnapshot:
         self._place = place
         self._index = Index(place.folder / INDEX)
         self.parts = PartEnds(place.folder)
+        self.jobs = JobNotes(place.folder)
         self.ahead = Ahead(place)
         if self._index.flaw and not self._index.torn:
             raise self._index.damaged(self._index.flaw)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
 from ingest_assets.column import Columns
 from ingest_assets.contract import Children, Contract, Deletes, Names, Sweeping, Tombstone, Write
@@ -23,6 +23,7 @@ from ingest_assets.source import endpoint_rules
 from ingest_assets.source.changes import Changes, Feed, Window
 from ingest_assets.source.count import Count
 from ingest_assets.source.cut_list import CutList
+from ingest_assets.source.job import Job
 from ingest_assets.source.model import Model, refuse
 from ingest_assets.source.parents import Parents, named_fields
 from ingest_assets.source.volume import Volume
@@ -40,7 +41,11 @@ Key = Annotated[Names, WithJsonSchema({"anyOf": [{"type": "string"}, {"items": {
 class Endpoint(Model):
     """One collection of an API: it becomes one table and its children."""
 
-    path: str = Field(description="added to base_url")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_extra={"anyOf": [{"required": ["path"]}, {"required": ["job"]}]}
+    )
+
+    path: str = Field("", description="added to base_url")
     description: str | None = None
     base_url: str | None = Field(
         None, description="where this endpoint is elsewhere than the source; credentials go there"
@@ -94,6 +99,9 @@ class Endpoint(Model):
     parents: Parents = Field(
         default_factory=Parents,
         description="where the request names a field of another endpoint, such as {customers.id}: which of its records",
+    )
+    job: Job | None = Field(
+        None, description="an export that has to be made first: the endpoint's own request fetches what it made"
     )
     window: Window | None = None
     feed: Feed | None = None
@@ -209,7 +217,8 @@ class Endpoint(Model):
     @property
     def named_parents(self) -> dict[str, set[str]]:
         """The endpoints whose fields its request names, with those fields; more than one is a mistake."""
-        return named_fields(self.path, self.params, self.headers, self.body)
+        found = named_fields(self.path, self.params, self.headers, self.body)
+        return {name: fields for name, fields in found.items() if self.job is None or name != "job"}
 
     @property
     def parent_key(self) -> tuple[str, ...]:
@@ -233,6 +242,11 @@ class Endpoint(Model):
             | set(told.by if told else ())
             | {f"{name}.{field}" for name, fields in self.named_parents.items() for field in fields}
         )
+
+    @property
+    def job_placeholders(self) -> set[str]:
+        """What stands for values of its job, in the request for what that made."""
+        return {f"job.{name}" for name in ("id", *self.job.told)} if self.job is not None else set()
 
     @field_validator("time_zone")
     @classmethod

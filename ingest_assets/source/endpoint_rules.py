@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ingest_assets.partitions import NO_KEY_PART, Listed, is_key_part, types_of
 from ingest_assets.periods import EVERY, even_hours, fixed_offset
 from ingest_assets.source.column_rules import column_problems
+from ingest_assets.source.job_rules import job_problems, named_in
 from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
 from ingest_assets.source.parent_rules import parent_problems
 from ingest_assets.source.response_rules import response_problems
@@ -37,6 +38,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from parent_problems(endpoint)
     yield from response_problems(endpoint)
     yield from column_problems(endpoint)
+    yield from job_problems(endpoint)
 
 
 def _shape_problems(endpoint: "Endpoint") -> Iterator[Problem]:
@@ -138,6 +140,7 @@ def _from_partition_problems(endpoint: "Endpoint", dimensions: tuple[str, ...]) 
 def _bound_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     """A bound that is sent nowhere would fetch everything each time."""
     asked = set(PLACEHOLDER.findall(str(endpoint.model_dump(include={"path", "params", "headers", "body"}))))
+    asked |= named_in(endpoint.job.create) if endpoint.job is not None else set()
     bounds: list[tuple[str, str, str | None]] = []
     if endpoint.window is not None:
         bounds += [("window", "from", endpoint.window.from_), ("window", "until", endpoint.window.until)]

@@ -65,6 +65,9 @@ class Source(Model):
         le=64,
         description="how many requests of a fetch may be on their way at once, where an endpoint says none",
     )
+    jobs_at_once: int | None = Field(
+        None, ge=1, le=64, description="how many jobs may be at work at the same time, of all processes together"
+    )
     learn: bool = Field(
         True, description="whether to slow down by what answers tell is left, and where they take longer than usual"
     )

@@ -8,6 +8,7 @@ from ingest_assets.http.rates import Allowed, PointLimit
 from ingest_assets.source.changes import SeenByFeed
 from ingest_assets.source.endpoint import Endpoint, listed
 from ingest_assets.source.endpoint_rules import header_problems, url_problems
+from ingest_assets.source.job_rules import named_in, requests_of
 from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
 from ingest_assets.source.response_rules import source_response_problems
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:  # a source is checked by these rules as it is made
     from ingest_assets.source.source import Source
 
 
+_SPACES = "What is meant to be sent as it stands, such as GraphQL, takes spaces: { id }"
 RESERVED_NAMES = {"pg_catalog", "information_schema", "main", "temp", "system", "_ingest"}
 
 
@@ -162,25 +164,42 @@ def _placeholder_problems(source: "Source") -> Iterator[Problem]:
     for name, endpoint in source.endpoints.items():
         inside: tuple[str, ...] = ("endpoints", name)
         known = everywhere | endpoint.placeholders
-        strange = list(_unknown(endpoint.model_dump(include={"path"}), known | endpoint.paginator.segments, inside))
-        strange += _unknown(endpoint.model_dump(include={"params", "headers"}), known, inside)
+        made = known | endpoint.job_placeholders
+        strange = list(_unknown(endpoint.model_dump(include={"path"}), made | endpoint.paginator.segments, inside))
+        strange += _unknown(endpoint.model_dump(include={"params", "headers"}), made, inside)
         yield from strange or _unsent(endpoint, inside)
         if endpoint.auth is not None:
             yield from _unknown(endpoint.model_dump(include={"auth"}), everywhere | endpoint.auth.placeholders, inside)
         if endpoint.count is not None:
             counted = endpoint.count.model_dump(include={"path", "params", "headers", "body"})
             yield from _unknown(counted, known, (*inside, "count"))
-        for place, message in _unknown(endpoint.model_dump(include={"body"}), known, inside):
-            yield place, f"{message}. What is meant to be sent as it stands, such as GraphQL, takes spaces: {{ id }}"
+        yield from _job_problems(endpoint, known, inside)
+        for place, message in _unknown(endpoint.model_dump(include={"body"}), made, inside):
+            yield place, f"{message}. {_SPACES}"
         # An account that an API lists must not decide where credentials go.
         yield from _unknown(endpoint.model_dump(include={"base_url"}), everywhere, inside)
+        if endpoint.job is not None:
+            yield from _unknown(endpoint.job.model_dump(include={"base_url"}), everywhere, (*inside, "job"))
         for clash in sorted(everywhere & set(endpoint.partitions.by if endpoint.partitions else ())):
             yield (*inside, "partitions", "by", clash), f"{{{clash}}} is a setting of this source: rename one of them"
 
 
+def _job_problems(endpoint: Endpoint, known: set[str], inside: tuple[str, ...]) -> Iterator[Problem]:
+    """Placeholders of what makes a job, and of what looks at it: its own number is known to the latter only."""
+    if endpoint.job is None:
+        return
+    for name, told in requests_of(endpoint.job).items():
+        there = known | ({"job.id"} if name in ("status", "cancel") else set())
+        sent = told.model_dump(include={"path", "params", "headers", "body", "where"})
+        for place, message in _unknown(sent, there, (*inside, "job", name)):
+            yield place, f"{message}. {_SPACES}" if "body" in place else message
+        yield from header_problems(told.headers, (*inside, "job", name, "headers"))
+
+
 def _unsent(endpoint: Endpoint, inside: tuple[str, ...]) -> Iterator[Problem]:
     """A dimension that is sent nowhere would give all accounts the same answer."""
-    sent = PLACEHOLDER.findall(str(endpoint.model_dump(include={"path", "params", "headers", "body"})))
+    sent = set(PLACEHOLDER.findall(str(endpoint.model_dump(include={"path", "params", "headers", "body"}))))
+    sent |= named_in(endpoint.job.create) if endpoint.job is not None else set()
     for name in endpoint.partitions.by if endpoint.partitions else ():
         if name not in sent:
             told = f"{{{name}}} is sent nowhere, so each would get the same answer: write it in path, params or body"

@@ -23,7 +23,10 @@ from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.traffic import Wait
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source
+from ingest_assets_tests.extract.bulk import bulk, whole
 from ingest_assets_tests.loopback import serving
+
+__all__ = ["bulk", "whole"]
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
