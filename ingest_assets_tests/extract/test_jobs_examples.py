@@ -41,7 +41,8 @@ def rows(tmp_path: Path, name: str, partition: str | None, columns: str, **urls:
         line.fetch(endpoint, partition)
         line.load(endpoint, partition)
     with line.warehouse.session("looking") as connection:
-        return connection.sql(f"FROM w.{name}.{endpoint} SELECT {columns} ORDER BY ALL").fetchall()
+        query = f"FROM w.{name}.{endpoint} SELECT {columns} ORDER BY ALL"
+        return connection.execute(query).fetchall()
 
 
 def salesforce(asked: Asked) -> Any:
