@@ -89,6 +89,14 @@ def test_a_rule_of_the_page_on_responses_loads(example: str) -> None:
     assert source.endpoints["orders"].responses
 
 
+def test_the_file_of_the_page_on_responses_loads() -> None:
+    (block,) = [block for block in blocks("responses.md") if block.startswith("#")]
+
+    source = Source.model_validate(yaml.safe_load(block) | {"name": "rates"})
+
+    assert source.endpoints["rates"].only_if_changed
+
+
 def test_every_meaning_of_an_answer_is_shown_and_told_of() -> None:
     page = (DOCS / "responses.md").read_text()
     shown = {rule["means"] for one in examples("responses.md") for rule in yaml.safe_load(one)["responses"]}

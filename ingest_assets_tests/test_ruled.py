@@ -1,27 +1,13 @@
 """What answers mean by the rules of a source file, through the whole line; the rules are those that docs/ show."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from ingest_assets_tests.shown import shown
 from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
-
-PAGE = Path(__file__).parent.parent / "docs" / "responses.md"
-SHOWN = [
-    rule
-    for block in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    for line in block.splitlines()
-    for rule in yaml.safe_load(line)["responses"]
-]
-
-
-def shown(means: str) -> dict[str, Any]:
-    """The first rule of this meaning on the page."""
-    return next(rule for rule in SHOWN if rule["means"] == means)
 
 
 @pytest.fixture
@@ -72,7 +58,7 @@ def test_what_is_to_be_asked_again_is_in_the_end_all_there(api: Api, shop: Any) 
 
 
 def test_a_good_answer_that_is_to_be_asked_again_is_no_page(api: Api, shop: Any) -> None:
-    rule = next(rule for rule in SHOWN if "jmespath" in rule)
+    rule = shown("retry", "jmespath")
     once(api, "1", Reply({"data": [], "next": None, "meta": {"ready": False, "shards": [{"up": False}]}}))
     here = shop({**CURSOR, "responses": [{**rule, "wait": "PT0.05S"}]})
 

@@ -1,12 +1,10 @@
 """Ends and empty pages by the rules of a source file, through the whole line: never a record lost without a word."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
 from ingest_assets.errors import ConfigError
@@ -14,17 +12,11 @@ from ingest_assets.extract.peek import peek
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.client import Client
 from ingest_assets.source import Source
+from ingest_assets_tests.shown import shown
 from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
 
-PAGE = Path(__file__).parent.parent / "docs" / "responses.md"
-SHOWN = [
-    rule
-    for block in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    for line in block.splitlines()
-    for rule in yaml.safe_load(line)["responses"]
-]
-(OUT_OF_RANGE, END_OF_FEED) = (rule for rule in SHOWN if rule["means"] == "end")
-(NO_DATA, NO_CONTENT) = (rule for rule in SHOWN if rule["means"] == "empty")
+OUT_OF_RANGE, END_OF_FEED = shown("end", "text"), shown("end", "path")
+NO_DATA, NO_CONTENT = shown("empty", "path"), {"status": 204, "means": "empty"}
 CURSOR = {"paginator": {"type": "cursor", "path": "next", "param": "cursor"}}
 BY_NUMBER = {"paginator": {"type": "page", "until": "empty_page"}}
 REFUSED = Reply({"error": {"code": "no_data", "message": "Page out of range"}}, 404)

@@ -1,24 +1,16 @@
 """Parents that a rule of the source file skips, through the whole line: one alone, named and counted, never quietly."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from pydantic import ValidationError
 
+from ingest_assets_tests.shown import shown
 from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
 
-PAGE = Path(__file__).parent.parent / "docs" / "responses.md"
-SKIP = next(
-    rule
-    for block in re.findall(r"```yaml\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    for line in block.splitlines()
-    for rule in yaml.safe_load(line)["responses"]
-    if rule["means"] == "skip_parent"
-)
+SKIP = shown("skip_parent")
 THINGS = {
     "path": "/customers/{customers.id}/things",
     "records": "data",

@@ -69,6 +69,8 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
     check_total(walk, trail.first, trail.received)
     check_pages(walk, trail)
     told = expected(walk, trail.first, trail.last, trail.received)
+    if trail.last is not None and trail.last.unchanged_since is not None:
+        reason = f"{reason}, unchanged since fetch {trail.last.unchanged_since}"
     return End(reason, told, trail.received, _position(walk, trail), tuple(trail.cut))
 
 

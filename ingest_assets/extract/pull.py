@@ -24,6 +24,7 @@ from ingest_assets.extract.neighbours import check_bounds
 from ingest_assets.extract.reading import page_of, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
 from ingest_assets.extract.storing import Storing
+from ingest_assets.extract.unchanged import former
 from ingest_assets.extract.walking import Walking
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
@@ -51,7 +52,7 @@ class Puller:
 
     `begin` gives a new fetch its number and start time. `another` makes clients for threads that ask for pages at
     once; without it pages are asked for one by one. Of what threads wait for, `on_wait` is told. `control` is for
-    endpoints whose records the API makes by a job.
+    endpoints whose records the API makes by a job. `newest` is the partition's newest fetch, where that is loaded.
     """
 
     client: Client
@@ -63,6 +64,7 @@ class Puller:
     another: Another | None = None
     on_wait: Callable[[Wait], None] = lambda _: None
     control: Control = field(default_factory=Control)
+    newest: Callable[[], Snapshot | None] = lambda: None
 
     def fetch(self, walk: Walk) -> Snapshot:
         """Walk the partition to its end, from where an unfinished walk of the same request stopped.
@@ -116,7 +118,8 @@ class Puller:
 
     def _walking(self, walk: Walk, opened: OpenSnapshot) -> Walking:
         jobs = Jobs(walk, opened.jobs, self.control, self.now) if walk.endpoint.job is not None else None
-        storing = Storing(walk, opened.manifest.started, lambda: self._kept_out(walk), jobs)
+        before = former(walk, self.newest()) if walk.endpoint.only_if_changed else None
+        storing = Storing(walk, opened.manifest.started, lambda: self._kept_out(walk), jobs, before)
         self._show(walk, opened, resumed=len(opened.pages) > 0)
         return Walking(storing, opened, self.client, self.another, lambda: self._show(walk, opened), self.on_wait)
 

@@ -12,6 +12,7 @@ from ingest_assets.errors import ConfigError, WalkIncomplete
 from ingest_assets.extract.cut_lists import Cuts
 from ingest_assets.extract.overlap import BEGAN
 from ingest_assets.extract.request import Walk
+from ingest_assets.extract.unchanged import UNCHANGED
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, dig
 from ingest_assets.raw.forgotten import PARTITION, Forgotten
@@ -39,6 +40,7 @@ def page_of(entry: IndexEntry) -> Page:
         began=entry.note.get(BEGAN),
         end=entry.note.get(END),
         empty=entry.note.get(EMPTY),
+        unchanged_since=entry.note.get(UNCHANGED),
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from ingest_assets.extract.batches import ANSWERED, answered
@@ -18,6 +19,7 @@ from ingest_assets.extract.reading import headers_kept, read_through
 from ingest_assets.extract.request import Walk
 from ingest_assets.extract.ruled import is_empty, noted, nothing_in
 from ingest_assets.extract.trail import labelled
+from ingest_assets.extract.unchanged import UNCHANGED, Former
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
@@ -34,13 +36,15 @@ PART = "part"
 class Storing:
     """Stores pages of a walk, or of a part of it. `started` is when the fetch began, `kept_out` who is to stay out.
 
-    `jobs` are those of the fetch, where the API has to make first what is fetched.
+    `jobs` are those of the fetch, where the API has to make first what is fetched; `former` is the page that is asked
+    for only if it has changed.
     """
 
     walk: Walk
     started: datetime
     kept_out: Callable[[], Forgotten]
     jobs: Jobs | None = None
+    former: Former | None = None
 
     def chained(self, client: Client, stored: Iterable[IndexEntry], ask: Ask) -> End:
         """How the chain of pages of its walk ended, after the pages that are stored of it."""
@@ -55,9 +59,9 @@ class Storing:
         """
         walk, kept_out = self.walk, self.kept_out()
 
-        def receive(response: Response) -> IndexEntry:
+        def receive(response: Response, since: int | None = None) -> IndexEntry:
             nothing = is_empty(response)
-            if not nothing:
+            if not nothing and since is None:
                 refuse_unmarked(walk, response)
             with begin() as writer:
                 for chunk in response.chunks():
@@ -82,6 +86,7 @@ class Storing:
                     **({} if began is None else {BEGAN: began.value}),
                     **({} if cut is None else {CUT: cut.found}),
                     **noted(response),
+                    **({} if since is None else {UNCHANGED: since}),
                     **_of_part(walk, decoded.records),
                     **({"parent": dict(walk.part.parent)} if walk.part is not None and walk.part.parent else {}),
                 }
@@ -90,10 +95,27 @@ class Storing:
                 records = 0 if OF in plain else decoded.records  # the elements of a nested list are no records
                 return writer.commit(response.status, headers, records, plain, sorted(gone))
 
+        if (entry := self._unless_unchanged(client, request, receive)) is not None:
+            return entry
         file = walk.part.file if walk.part is not None else None
         if file is None or self.jobs is None:
             return client.fetch(request, receive)
         return self.jobs.download(client, walk, file, receive)
+
+    def _unless_unchanged(
+        self, client: Client, request: PageRequest, receive: Callable[[Response, int | None], IndexEntry]
+    ) -> IndexEntry | None:
+        """The page as it came, or the former one where it has not changed; None where it has to be asked for anew."""
+        former = self.former
+        if former is None:
+            return None
+
+        def received(answer: Response) -> IndexEntry | None:
+            if answer.status != HTTPStatus.NOT_MODIFIED:
+                return receive(answer, None)
+            return receive(former.page(answer), former.since) if former.stands(answer) else None
+
+        return client.fetch(former.asked(request), received)
 
 
 def _of_part(walk: Walk, records: int) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from ingest_assets.http.tokens import TokenFile
 from ingest_assets.http.trace import Asked
 from ingest_assets.http.traffic import Meter, Traffic, Wait
 from ingest_assets.http.transport import Timeouts
+from ingest_assets.http.validators import is_on_condition
 
 T = TypeVar("T")
 
@@ -219,7 +220,8 @@ class Client:
             with contextlib.closing(answer):
                 named, meter = self._naming.named(answered), self._meter
                 heard = response(answered, answer, self._naming, self._bounds, meter.received, self._asking.read)
-                return receive(self._meaning.page(named, self._unless_ended(named, heard), accepts))
+                heard, on_condition = self._unless_ended(named, heard), is_on_condition(answered)
+                return receive(self._meaning.page(named, heard, accepts, on_condition=on_condition))
 
     def _unless_ended(self, named: str, heard: Response) -> Response:
         """The response; SessionEnded, after a renewal, where it is how this API says that the session is over."""

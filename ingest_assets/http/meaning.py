@@ -34,10 +34,13 @@ class Meaning:
         self._asking = asking
         self._error_message, self._responses = error_message, responses
 
-    def page(self, named: str, response: Response, accepts: Container[int] = ()) -> Response:
+    def page(
+        self, named: str, response: Response, accepts: Container[int] = (), *, on_condition: bool = False
+    ) -> Response:
         """The answer itself where it is a page, with the rule that speaks of it; else raises the failure that it is.
 
-        Of the statuses that are no page, those that the caller `accepts` are one.
+        Of the statuses that are no page, those that the caller `accepts` are one; and to a request on condition, it may
+        also be that the page has not changed.
         """
         is_good = response.status in _SUCCESS and response.status != HTTPStatus.ACCEPTED
         if is_good or response.status in accepts:
@@ -47,6 +50,8 @@ class Meaning:
         rule = fitting(self._responses, heard)
         if rule is not None and rule.means == "empty":
             return replace(response, _body=chunks, rule=rule)
+        if rule is None and on_condition and heard.status == HTTPStatus.NOT_MODIFIED:
+            return response
         raise self._refusal(named, heard) if rule is None else self._ruled(named, heard, rule)
 
     def _good(self, named: str, response: Response) -> Response:

@@ -37,6 +37,7 @@ class Page:
 
     `before` is how many records the pages before it in its walk held, and `fullest` the most that one of them held.
     `began` is the value by which its first record is known, where pages overlap.
+    `unchanged_since` is the fetch in which it came over the network, where the API says that it has not changed since.
     `end` and `empty` say by which rule of the source file it is the last one, or holds no records.
     """
 
@@ -52,6 +53,7 @@ class Page:
     began: Any = None
     end: str | None = None
     empty: str | None = None
+    unchanged_since: int | None = None
 
 
 def origin(url: str) -> str:

@@ -14,8 +14,8 @@ _WAIT = ("throttled", "retry")
 
 OF_RECORDS = ("skip_parent", "end", "empty")
 """What a rule says of the records themselves: a mistake there would lose some without a word."""
-SILENT = (202, 401, 407, 429)
-"""Statuses that say nothing of records: still being made, who asks, too much was asked."""
+SILENT = (202, 304, 401, 407, 429)
+"""Statuses that say nothing of records: still being made, not changed, who asks, too much was asked."""
 # What says enough by its status alone. A 404 or 410 names what is not there; any other may be a mistake of the file's.
 _ALONE = {
     "skip_parent": (400, 403, 404, 405, 409, 410, 422, 423, 451),

@@ -80,11 +80,11 @@ class Line(Standing):
         walk = self._walk(endpoint, partition, since)
         client = partial(self.clients.client, endpoint, self._traced(endpoint, partition))
         on_wait = partial(self.watcher.wait, walk.label)
-        begin, show = self._begin, self.watcher.page
+        begin, show, newest = self._begin, self.watcher.page, partial(self.newest_loaded, endpoint, partition)
         try:
             with client(time.sleep, on_wait) as own:
                 control = self.clients.control(endpoint, own, client)
-                puller = Puller(own, self.snapshots, begin, self.run, show, self.now, client, on_wait, control)
+                puller = Puller(own, self.snapshots, begin, self.run, show, self.now, client, on_wait, control, newest)
                 return puller.fetch(walk)
         finally:
             self._write_down(endpoint, partition)

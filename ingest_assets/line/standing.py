@@ -129,6 +129,12 @@ class Standing:
         kept = self.loader(endpoint).kept(partition)
         return kept[-1] if kept else None
 
+    def newest_loaded(self, endpoint: str, partition: str | None) -> Snapshot | None:
+        """The newest stored fetch that counts, where it is loaded; else None."""
+        newest = self.stored(endpoint, partition)
+        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
+        return newest if newest is not None and newest.fetch in loaded else None
+
     def summaries(self, endpoint: str, fetches: Collection[int]) -> dict[int, Summary]:
         """What the warehouse says of loaded fetches, by number."""
         with self.warehouse.session(f"reading about {len(fetches)} fetches of {endpoint}") as connection:

@@ -87,6 +87,11 @@ class Endpoint(Model):
     incomplete: Literal["fail", "warn"] = Field(
         "fail", description="whether an incomplete walk is loaded with a warning"
     )
+    only_if_changed: bool = Field(
+        False,
+        description="ask whether the page has changed since the last fetch (ETag, Last-Modified), for endpoints whose "
+        "partitions are one page each; one that has not is taken from what is stored",
+    )
     responses: tuple[ResponseRule, ...] = Field(
         (), description="what answers of this endpoint mean beyond their status; looked at before the source's rules"
     )

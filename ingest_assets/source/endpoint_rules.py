@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from ingest_assets.http.validators import CONDITIONS
 from ingest_assets.partitions import NO_KEY_PART, Listed, is_key_part, types_of
 from ingest_assets.periods import EVERY, even_hours, fixed_offset
 from ingest_assets.source.column_rules import column_problems
@@ -12,6 +13,7 @@ from ingest_assets.source.job_rules import job_problems, named_in
 from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
 from ingest_assets.source.parent_rules import parent_problems
 from ingest_assets.source.response_rules import response_problems
+from ingest_assets.source.unchanged_rules import unchanged_problems
 from ingest_assets.source.write_rules import write_problems
 
 if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
@@ -37,6 +39,7 @@ def problems(endpoint: "Endpoint") -> Iterator[Problem]:
     yield from _count_problems(endpoint)
     yield from parent_problems(endpoint)
     yield from response_problems(endpoint)
+    yield from unchanged_problems(endpoint)
     yield from column_problems(endpoint)
     yield from job_problems(endpoint)
 
@@ -299,3 +302,5 @@ def header_problems(headers: Mapping[str, str], place: tuple[str, ...] = ("heade
                 (*place, name),
                 "a header of credentials: name the secret under auth:, so that it is kept out of logs",
             )
+        if name.lower() in CONDITIONS:
+            yield (*place, name), "an answer to it may be no page: say `only_if_changed: true` at the endpoint instead"

@@ -15,7 +15,13 @@ endpoints: {{things: {{path: /things, write: replace}}}}
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("responses: [{path: error, means: throttle}]", "responses.0.means: expected throttled; found 'throttle'"),
+        (
+            "responses: [{path: error, means: throttle}]",
+            "expected throttled, retry, fail, new_credential, skip_parent, end or empty; found 'throttle'",
+        ),
+        ("responses: [{jmespath: size(items), means: retry}]", "calls size(), which JMESPath does not have"),
+        ("responses: [{status: 403, means: fail}]", "responses.0: means: fail needs `message`"),
+        ("responses: [{status: 404, means: empty}]", "responses.0.means: empty is a matter of one endpoint"),
         ("responses: [{path: error}]", "responses.0: 'means' is missing"),
         ("responses: [{stauts: 403, means: throttled}]", "unknown key 'stauts'; did you mean 'status'?"),
         (
