@@ -138,7 +138,7 @@ def _newer(at: _Merge, theirs: str) -> str:
 
 def _candidates(at: _Merge, which: str, parts: Sequence[str]) -> str:
     """SQL: of each id the newest version in this fetch that is `which`, where no version of `parts` is newer."""
-    names = ", ".join(map(literal, parts))
+    names = _texts(parts)
     return f"""
         SELECT r.* FROM (
             SELECT * FROM {at.staged.ranked} WHERE {which}
@@ -231,24 +231,32 @@ def _mark(at: _Merge, ids: str) -> None:
 
 
 def _write_rows(at: _Merge, fates: Mapping[str, int]) -> None:
+    # An UPDATE of rows here and there has DuckDB write all columns anew around each of them.
+    anew = ["updated"] if at.contract.write != "history" else []
+    gone, come = ["deleted", *anew], ["inserted", *anew]
     if fates.get("deleted") and at.contract.deletes == "soft":
         _mark(at, "SELECT _id FROM decided WHERE fate = 'deleted'")
-    elif fates.get("deleted"):
-        at.run(f"DELETE FROM {_root(at)} WHERE _id IN (SELECT _id FROM decided WHERE fate = 'deleted')")
-    if fates.get("inserted"):
+        gone = anew
+    if any(map(fates.get, gone)):
+        at.run(f"DELETE FROM {_root(at)} WHERE _id IN (SELECT _id FROM decided WHERE fate IN ({_texts(gone)}))")
+    if any(map(fates.get, come)):
         # The staged rows have to pass by, and the narrow table of fates to be held: not what DuckDB chooses here.
         at.run("SET disabled_optimizers = 'join_order,build_side_probe_side'")
-        at.run(f"INSERT INTO {_root(at)} BY NAME {_rows(at, 'inserted')}")
+        at.run(f"INSERT INTO {_root(at)} BY NAME {_rows(at, come)}")
         at.run("RESET disabled_optimizers")
-    if fates.get("updated"):
+    if not anew and fates.get("updated"):
         names = [quoted(column.name) for column in at.staged.root.columns] + ["_fetch", "_page", "_position", "_hash"]
         changes = ", ".join(f"{name} = s.{name}" for name in names)
         changes += ", _deleted = NULL" if at.contract.deletes == "soft" else ""
-        at.run(f"UPDATE {_root(at)} AS t SET {changes} FROM ({_rows(at, 'updated')}) AS s WHERE t._id = s._id")
+        at.run(f"UPDATE {_root(at)} AS t SET {changes} FROM ({_rows(at, ['updated'])}) AS s WHERE t._id = s._id")
 
 
-def _rows(at: _Merge, fate: str) -> str:
-    """SQL: the staged rows of this fate, with all columns of the table."""
+def _texts(texts: Sequence[str]) -> str:
+    return ", ".join(map(literal, texts))
+
+
+def _rows(at: _Merge, fates: Sequence[str]) -> str:
+    """SQL: the staged rows of these fates, with all columns of the table."""
     columns = "".join(f"s.{quoted(column.name)}, " for column in at.staged.root.columns)
     if at.contract.write == "history":
         since = history.moment(at.contract, at.staged.started)
@@ -256,7 +264,7 @@ def _rows(at: _Merge, fate: str) -> str:
     return f"""
         SELECT {columns}d._id, CAST({at.staged.fetch} AS BIGINT) AS _fetch, d._page, d._position, d._hash
         FROM {at.staged.table(at.staged.root.name)} AS s
-        JOIN (SELECT * FROM decided WHERE fate = '{fate}') AS d USING (_row)"""
+        JOIN (SELECT * FROM decided WHERE fate IN ({_texts(fates)})) AS d USING (_row)"""
 
 
 def _merge_list(at: _Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:

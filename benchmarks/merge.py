@@ -1,0 +1,93 @@
+"""How long it takes to merge one changed record in a hundred, with their lists, into a table of many rows.
+
+    python -m benchmarks.merge              1,000,000 rows, 10,000 of them changed
+    python -m benchmarks.merge 10000000
+
+What is measured is the transaction that all other writers wait for: from opening the warehouse to its commit. Staging
+comes before it, outside of the lock. A first load brings 20,000 records; the rest of the table is made of copies of
+them, under other keys, by one statement. Each record has a list of two, so there are twice as many child rows.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from ingest_assets.http.page import PageRequest
+from ingest_assets.load.load import Loader
+from ingest_assets.load.stage import Work
+from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.raw.snapshots import Manifest, Snapshots
+from ingest_assets.source import Endpoint
+
+_FIRST = 20_000
+_ID = "CAST(md5(concat(length(CAST({id} AS VARCHAR)), ':', {id})) AS UUID)".format(id="(b.id + {first} * k)")
+_COPY = f"""
+INSERT INTO w.shop.orders BY NAME
+SELECT b.* REPLACE (b.id + {{first}} * k AS id, {_ID} AS _id)
+FROM w.shop.orders AS b CROSS JOIN range(1, {{copies}}) AS c(k)"""
+_COPY_LINES = f"""
+INSERT INTO w.shop.orders__lines BY NAME
+SELECT l.* REPLACE (
+    {_ID} AS _parent, CAST(md5(concat({_ID}, '/', 'orders__lines', '/', l._position)) AS UUID) AS _id
+) FROM w.shop.orders__lines AS l JOIN w.shop.orders AS b ON b._id = l._parent CROSS JOIN range(1, {{copies}}) AS c(k)"""
+
+
+class _Timed(Warehouse):
+    """Knows how long its last transaction took."""
+
+    seconds = 0.0
+    cpu_seconds = 0.0
+
+    @contextlib.contextmanager
+    def transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """See `Warehouse`."""
+        began, cpu = time.monotonic(), time.process_time()
+        with super().transaction(connection):
+            yield
+        self.seconds, self.cpu_seconds = time.monotonic() - began, time.process_time() - cpu
+
+
+def _order(number: int, state: str) -> dict[str, object]:
+    lines = [{"article": f"A-{number % 9000}", "quantity": at, "price": number % 400 + 0.95} for at in (1, 2)]
+    return {"id": number, "name": f"#{number}", "state": state, "total": number % 3000 / 4, "lines": lines}
+
+
+def measured(rows: int, changes: int) -> tuple[float, float]:
+    """Seconds and CPU seconds of the merge; raises ValueError where it changed other rows than it was to."""
+    with tempfile.TemporaryDirectory(prefix="benchmark-") as made_here:
+        data = Path(made_here)
+        warehouse, snapshots = _Timed(data), Snapshots(data / "raw")
+        work = Work("shop", "orders", Endpoint(path="/orders", primary_key="id", paginator={"type": "none"}))
+        loader = Loader(warehouse, snapshots, work, "benchmark")
+        _store(snapshots, 1, [_order(number, "open") for number in range(_FIRST)])
+        loader.load(None)
+        with warehouse.session("copying rows") as connection:
+            for copy in (_COPY_LINES, _COPY):
+                connection.execute(copy.format(first=_FIRST, copies=rows // _FIRST))
+        _store(snapshots, 2, [_order(number, "paid") for number in range(0, rows, rows // changes)])
+        (loaded,) = loader.load(None)
+        if (loaded.account.updated, loaded.account.child_rows) != (changes, 2 * changes):
+            raise ValueError(f"{loaded.account}, expected {changes:,} updated rows")
+        return warehouse.seconds, warehouse.cpu_seconds
+
+
+def _store(snapshots: Snapshots, fetch: int, orders: list[dict[str, object]]) -> None:
+    snapshot = snapshots.begin(Manifest("shop", "orders", None, fetch, snapshots.now(), "made up"))
+    with snapshot.append(PageRequest("http://127.0.0.1/orders")) as page:
+        page.write(json.dumps(orders).encode())
+        page.commit(200, {}, len(orders))
+    snapshot.end("complete", "made up")
+
+
+if __name__ == "__main__":
+    rows = int(sys.argv[1]) if sys.argv[1:] else 1_000_000
+    seconds, cpu = measured(rows, rows // 100)
+    load = os.getloadavg()[0]
+    print(f"{rows // 100:,} changes into {rows:,} rows: {seconds:.2f} s, {cpu:.2f} CPU s, load {load:.1f}")

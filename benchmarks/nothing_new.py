@@ -1,0 +1,119 @@
+"""How long a run takes that finds nothing new: the whole process, from its start to its exit.
+
+    python -m benchmarks.nothing_new                5 runs, after 10,000 orders were loaded
+    python -m benchmarks.nothing_new 20 100000      20 runs, after 100,000
+
+A feed goes on by time, and the API answers with an empty page: one request, a stored page, a fetch with its account.
+That it is one request, and that no row is written, is counted.
+"""
+
+import hashlib
+import json
+import statistics
+import sys
+import tempfile
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import duckdb
+
+from benchmarks.measure import Cost, measured
+from benchmarks.records import records
+
+_SOURCE = """
+base_url: {url}
+endpoints:
+  orders:
+    path: /orders
+    records: data
+    paginator: {{type: none}}
+    feed: {{from: since, start: "2020-01-01T00:00:00Z", position: created_at}}
+    primary_key: id
+"""
+_RUN = """
+import sys
+from pathlib import Path
+from ingest_assets import catalog
+from ingest_assets.line import Line
+folder = Path(sys.argv[1])
+line = Line(catalog.load(folder / "shop.yaml"), folder / "data", run="benchmark")
+with line.partition("orders", None):
+    line.fetch("orders", None)
+    line.load("orders", None)
+line.publish()
+"""
+
+
+class _Api(ThreadingHTTPServer):
+    """Answers with all orders that are created after `since`; counts what it is asked."""
+
+    daemon_threads = True
+
+    def __init__(self, count: int) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.asked = 0
+        self.body = json.dumps({"data": list(records("orders", count))}).encode()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Api
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 1 << 20
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        since = parse_qs(urlsplit(self.path).query)["since"][0]
+        body = self.server.body if since.startswith("2020") else b'{"data":[]}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def runs(count: int, orders: int) -> list[Cost]:
+    """The cost of so many runs that find nothing new; raises ValueError where one asks twice, or a row changes."""
+    api = _Api(orders)
+    threading.Thread(target=api.serve_forever, daemon=True).start()
+    try:
+        with tempfile.TemporaryDirectory(prefix="benchmark-") as made_here:
+            folder = Path(made_here)
+            (folder / "shop.yaml").write_text(_SOURCE.format(url=f"http://127.0.0.1:{api.server_port}"))
+            _run(folder)
+            before, costs = _rows(folder, orders), []
+            for _ in range(count):
+                api.asked = 0
+                costs.append(_run(folder))
+                if api.asked != 1 or _rows(folder, orders) != before:
+                    raise ValueError(f"{api.asked} requests, expected one; or rows that changed")
+            return costs
+    finally:
+        api.shutdown()
+        api.server_close()
+
+
+def _run(folder: Path) -> Cost:
+    environment = {"INGEST_LIMITS": str(folder / "limits"), "NO_PROXY": "127.0.0.1"}
+    return measured([sys.executable, "-c", _RUN, str(folder)], environment, folder / "output")
+
+
+def _rows(folder: Path, orders: int) -> str:
+    with duckdb.connect(str(folder / "data" / "warehouse.duckdb"), read_only=True) as connection:
+        found = connection.execute("SELECT id, _fetch, _page, _position, _hash FROM shop.orders ORDER BY id").fetchall()
+    if len(found) != orders:
+        raise ValueError(f"{len(found):,} orders, expected {orders:,}")
+    return hashlib.sha256(repr(found).encode()).hexdigest()
+
+
+if __name__ == "__main__":
+    given = [int(text) for text in sys.argv[1:]]
+    costs = runs(given[0] if given else 5, given[1] if given[1:] else 10_000)
+    for name in ("wall_seconds", "cpu_seconds", "peak_mb", "load"):
+        told = [getattr(cost, name) for cost in costs]
+        print(f"{name:13} {statistics.median(told):6.2f}   ({min(told):.2f}-{max(told):.2f})")

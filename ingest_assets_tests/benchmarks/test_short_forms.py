@@ -1,0 +1,24 @@
+"""Benchmarks in their short form: what they count is right, and they run."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def found(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[2]))
+
+
+def test_changes_here_and_there_are_merged_into_a_large_table():
+    seconds, cpu_seconds = importlib.import_module("benchmarks.merge").measured(60_000, 600)
+
+    assert seconds > 0
+    assert cpu_seconds > 0
+
+
+def test_a_run_that_finds_nothing_new_asks_once_and_writes_no_row():
+    (cost,) = importlib.import_module("benchmarks.nothing_new").runs(1, 500)
+
+    assert cost.cpu_seconds > 0
