@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from ingest_assets.currencies import DECIMALS
+from ingest_assets.modes import Unfitting
 
 _ALIASES = {
     "bool": "boolean",
@@ -174,6 +175,10 @@ class Column(BaseModel):
         None, description="the value of records that have none; a time as ISO 8601 writes it"
     )
     money: Money | None = Field(None, description="an amount of money in a decimal column")
+    unfit: Unfitting | None = Field(
+        None,
+        description="what is done about a value that does not fit; as the endpoint's `contract` says, or quarantine",
+    )
     sensitive: bool = Field(False, description="kept out of previews, logs and metadata")
     description: str | None = Field(None, description="shown in Dagster's column schema")
 
@@ -197,6 +202,8 @@ class Column(BaseModel):
             raise ValueError("a time of day is in no date: leave format out, or give a strptime pattern such as %H:%M")
         if sum(origin is not None for origin in (self.from_partition, self.from_parent, self.path)) > 1:
             raise ValueError("a value comes by path from the record, from the partition, or from the parent: say one")
+        if self.unfit == "drop" and self.required:
+            raise ValueError("a required value cannot be dropped: say unfit: quarantine or freeze")
         return self
 
     @model_validator(mode="after")

@@ -12,14 +12,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ingest_assets.column import Column, Columns
+from ingest_assets.modes import Closed, Modes, ToldModes
 
 __all__ = ["Children", "Column", "Columns", "Contract", "Names", "Tombstone", "Write"]
 
 # What normalization does with the same contract and the same responses. Raise it when that changes.
 NORMALIZATION = 1
 
-# What a column may say since later: contracts that do not say it keep the version they had.
-_CAME_LATER = ("from_partition", "from_parent", "min", "max", "pattern", "default", "money")
+# What a column may say since later.
+_CAME_LATER = ("from_partition", "from_parent", "min", "max", "pattern", "default", "money", "unfit")
 
 
 def _place(column: Column) -> tuple[Any, ...]:
@@ -33,6 +34,9 @@ class Children(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     columns: Columns = Field(default_factory=dict)
+    modes: ToldModes | None = Field(
+        None, alias="contract", description="what is done about what is not foreseen here; as for the endpoint's table"
+    )
 
 
 class Tombstone(BaseModel):
@@ -72,6 +76,11 @@ VALIDITY = ("valid_from", "valid_until", "current")
 """The columns that say when each version of a history held."""
 
 
+def _said(told: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    """What is told, less what says no more than the usual: so contracts without it keep the version they had."""
+    return {name: value for name, value in told.items() if name not in usual or value != usual[name]}
+
+
 class Contract(BaseModel):
     """What one table and its children promise; the same for all who normalize, load and show it."""
 
@@ -81,6 +90,7 @@ class Contract(BaseModel):
     children: Mapping[str, Children] = Field(default_factory=dict, description="by the list's path in the record")
     primary_key: Names = ()
     newest_by: str | None = None
+    modes: Modes = Field(default_factory=Modes)
     write: Write = "merge"
     deleted: Tombstone | None = None
     sweep: Sweeping = None
@@ -112,23 +122,30 @@ class Contract(BaseModel):
     def version(self) -> str:
         """Sixteen hex digits that change exactly when the table's content may: descriptions do not count."""
         told = self.model_dump(mode="json")
-        for column in [
-            *told["columns"].values(),
-            *(c for t in told["children"].values() for c in t["columns"].values()),
-        ]:
-            del column["description"], column["sensitive"]
-            for name in _CAME_LATER:
-                if column[name] is None:
-                    del column[name]
-        for name in ("position", "within", "sweep"):
-            if told[name] is None:  # so that contracts without it keep the version they had
-                del told[name]
-        if not told["texts"]:
-            del told["texts"]
-        if told["deletes"] == "hard":
-            del told["deletes"]
+        for table in (told, *told["children"].values()):
+            for name, column in table["columns"].items():
+                del column["description"], column["sensitive"]
+                table["columns"][name] = _said(column, dict.fromkeys(_CAME_LATER))
+        told["children"] = {path: _said(table, {"modes": None}) for path, table in told["children"].items()}
+        usual = {"modes": Modes().model_dump(), "texts": False, "deletes": "hard"}
+        told = _said(told, usual | dict.fromkeys(("position", "within", "sweep")))
         text = json.dumps([NORMALIZATION, told], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def fenced(self) -> bool:
+        """Whether some table does not take all that comes."""
+        return any(any(self.closed(path)) for path in ((), *(tuple(p.split(".")) for p in self.children)))
+
+    def modes_of(self, table: tuple[str, ...]) -> Modes:
+        """What is done about what is not foreseen in the table at this list path, () for the root."""
+        children = self.children.get(".".join(table))
+        return self.modes if children is None or children.modes is None else children.modes
+
+    def closed(self, table: tuple[str, ...]) -> Closed:
+        """Which of undeclared tables and columns a table does not take. One that is learned takes all."""
+        declared = not table or ".".join(table) in self.children
+        return self.modes_of(table).closed if declared else Closed()
 
     @property
     def layout(self) -> str:

@@ -11,6 +11,7 @@ import yaml
 
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError
+from ingest_assets.source import Source
 from ingest_assets_tests.whole import Api, Whole, api_of_its_own, state_in
 
 PAGE = Path(__file__).parent.parent / "docs" / "contracts.md"
@@ -93,3 +94,163 @@ def test_a_rule_that_cannot_hold_is_refused_with_its_line(mistake, column, said)
 
     assert told.startswith("7: endpoints.things.columns.a")
     assert said in told
+
+
+def drift(things: Whole) -> list[tuple[Any, ...]]:
+    """What `_ingest.drift` says of it, in order."""
+    return things.ask('SELECT kind, "table", "column", former, now, sample, _fetch FROM w._ingest.drift ORDER BY ALL')
+
+
+def test_every_contract_of_the_page_loads() -> None:
+    for line in shown("yaml")[1].splitlines():
+        assert Source.model_validate(
+            {"name": "shop", "base_url": "https://shop.example"}
+            | {"endpoints": {"things": {"path": "/", "primary_key": "id", "columns": {"id": {"type": "bigint"}}}
+            | yaml.safe_load(line)}}
+        )  # fmt: skip
+
+
+def test_what_is_dropped_is_counted_and_kept_exactly(shop):
+    columns = {"id": {"type": "bigint"}, "n": {"type": "bigint"}, "place": {"type": "varchar", "path": "a.b"}}
+    things = shop(
+        {"id": 1, "n": 5, "a": {"b": "x", "c": 123456789012345678901234567890}, "l": [{"k": 1}], "none": None},
+        {"id": 2, "n": "N/A", "a": {"b": "y"}},
+        {"id": 3, "n": 7},
+        columns=columns,
+        contract="drop",
+    )
+
+    problem = things.run()
+
+    assert not problem
+    assert things.ask("SELECT id, n, place, CAST(_rest AS VARCHAR) FROM w.shop.things ORDER BY id") == [
+        (1, 5, "x", '{"a":{"c":123456789012345678901234567890},"l":[{"k":1}]}'),
+        (2, None, "y", '{"n":"N/A"}'),
+        (3, 7, None, None),
+    ]
+    assert things.ask("SELECT received, inserted, quarantined, dropped FROM w._ingest.fetches") == [(3, 3, 0, 3)]
+
+
+def test_what_is_not_declared_sets_its_record_aside(shop):
+    things = shop(
+        {"id": 1, "n": None},
+        {"id": 2, "n": 5},
+        {"id": 3, "l": []},
+        columns={"id": {"type": "bigint"}},
+        contract="quarantine",
+    )
+
+    problem = things.run()
+
+    assert not problem
+    assert things.values() == [1]
+    assert [reason for (reason,) in things.ask("SELECT reason FROM w._ingest.quarantine ORDER BY ALL")] == [
+        "'l': a list that is not declared, and the contract says quarantine",
+        "'n': a key that is not declared, and the contract says quarantine",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("brought", "said"),
+    [
+        ({"n": 1, "new": "x"}, "new column things.new (varchar), such as x"),
+        ({"n": "N/A"}, 'wider type things.n from bigint to json, such as "N/A"'),
+        ({"n": 1, "l": [1]}, "new table things__l"),
+        ({"n": 1, "day": "soon"}, "column 'day': a string that does not fit date, format iso, such as \"soon\""),
+    ],
+)
+def test_a_frozen_contract_loads_nothing_of_what_breaks_it_until_the_file_is_changed(shop, api, brought, said):
+    told = {"columns": {"day": {"type": "date"}}, "paginator": {"type": "none"}}
+    things = shop({"id": 1, "n": 1}, contract="freeze", **told)
+    assert not things.run()
+    api.answer = lambda _: {"data": [{"id": 2, "n": 2}, {"id": 3, **brought}]}
+
+    problem = things.run()
+
+    assert problem.startswith("ContractBroken: shop.things: ")
+    assert said in problem
+    assert things.values() == [1]
+    asked, things.endpoint = len(api.asked), {**told, "contract": "evolve"}
+    line = things.line()
+    with line.partition("things", None):
+        line.load("things", None)
+    assert things.values() == ([1, 2] if "day" in brought else [1, 2, 3])
+    assert len(api.asked) == asked
+
+
+def test_a_required_column_that_vanishes_fails_the_load(shop, api):
+    things = shop({"id": 1, "n": 1}, columns={"n": {"type": "bigint", "required": True}})
+    assert not things.run()
+    api.answer = lambda _: {"data": [{"id": 1, "N_": 1}, {"id": 2}]}
+
+    problem = things.run()
+
+    assert "none of its 2 records has column 'n', which has to be there" in problem
+    assert things.ask("SELECT id, n FROM w.shop.things") == [(1, 1)]
+    assert things.ask("SELECT count(*) FROM w._ingest.quarantine") == [(0,)]
+
+
+def test_one_record_without_a_required_value_stops_no_other(shop):
+    things = shop({"id": 1, "n": 1}, {"id": 2}, columns={"n": {"type": "bigint", "required": True}})
+
+    problem = things.run()
+
+    assert not problem
+    assert things.values() == [1]
+
+
+def test_another_contract_rebuilds_from_what_is_kept(shop):
+    columns = {"id": {"type": "bigint"}}
+    things = shop({"id": 1, "n": 5, "l": [{"k": 1}]}, columns=columns, contract="drop")
+    assert not things.run()
+    dropped = things.ask("SELECT CAST(_rest AS VARCHAR) FROM w.shop.things")
+
+    told = []
+    for mode in ("evolve", "quarantine", "drop"):
+        things.endpoint = {"columns": columns, "contract": mode}
+        line = things.line()
+        with line.partition("things", None):
+            line.load("things", None)
+        told.append(things.ask("SELECT column_name FROM duckdb_columns() WHERE schema_name = 'shop' "
+                    "AND NOT starts_with(column_name, '_') ORDER BY ALL"))  # fmt: skip
+
+    assert told == [[("id",), ("k",), ("n",)], [("id",)], [("id",)]]
+    assert dropped == [('{"n":5,"l":[{"k":1}]}',)]
+    assert things.ask("SELECT CAST(_rest AS VARCHAR) FROM w.shop.things") == dropped
+
+
+def test_drift_is_an_event_with_its_fetch_and_a_sample(shop, api):
+    columns = {"state": {"type": "varchar", "values": ["a"]}, "secret": {"type": "json", "sensitive": True}}
+    things = shop({"id": 1, "n": 1, "state": "a"}, columns=columns)
+    assert not things.run()
+    assert drift(things) == []
+    api.answer = lambda _: {
+        "data": [{"id": 2, "n": 1.5, "new": "x", "l": [1]}, {"id": 3, "state": "b"}, {"id": 4, "secret": {"k": 1}}]
+    }
+
+    assert not things.run()
+    assert not things.run()
+
+    assert drift(things) == [
+        ("new column", "things", "new", None, "varchar", "x", 2),
+        ("new table", "things__l", None, None, None, None, 2),
+        ("new value", "things", "state", None, None, '"b"', 2),
+        ("wider type", "things", "n", "bigint", "double", "1.5", 2),
+    ]
+
+
+def test_a_column_that_was_always_there_and_is_gone_is_told(shop, api):
+    many = [{"id": n, "n": n, "sparse": 1 if n == 3 else None} for n in range(25)]
+    things = shop(*many)
+    for _ in range(3):
+        assert not things.run()
+    api.answer = lambda _: {"data": [{"id": record["id"], "m": 1} for record in many]}
+
+    assert not things.run()
+    assert not things.run()
+
+    assert [row[:3] for row in drift(things)] == [
+        ("new column", "things", "m"),
+        ("vanished", "things", "n"),
+        ("vanished", "things", "sparse"),
+    ]

@@ -195,7 +195,8 @@ def undone(connection: duckdb.DuckDBPyConnection, fetches: Sequence[int], now: d
     That Dagster was told of them stays, until it is told of this too: see `untold_undone`.
     """
     empty = "".join(
-        f", {name} = NULL" for name in (*_LOADED, "received", *FATES, "removed", "child_rows", "clashing", "clash")
+        f", {name} = NULL"
+        for name in (*_LOADED, "received", *FATES, "removed", "child_rows", "clashing", "clash", "dropped", "filled")
     )
     for fetch in fetches:
         connection.execute(

@@ -5,6 +5,7 @@ planned (see `ingest_assets.load.plan`), it ends in the table of a rebuild.
 """
 
 import contextlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from ingest_assets.errors import ContractBroken, StorageFailed
-from ingest_assets.load import ledger, tables
+from ingest_assets.load import drift, ledger, tables
 from ingest_assets.load.clashes import NO_CLASHES, clashes
 from ingest_assets.load.merge import Account, forget, merge
 from ingest_assets.load.plan import LOADABLE, WHOLE, Known, Plan, Planner
@@ -114,6 +115,7 @@ class Loader:
                 staged, registry = stage(connection, self.work, plan.snapshots, before, self.warehouse.staging, files)
                 if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                     raise _NeedsRebuild
+                changed = self._changed(connection, known, staged)
                 built = self._build(connection, staged) if plan.rebuild else []
 
                 def commit() -> list[Account]:
@@ -124,6 +126,7 @@ class Loader:
                             self._swap(connection, known, staged)
                         accounts = built if plan.rebuild else self._add(connection, known, plan, staged, registry)
                         self._record(connection, known, registry, plan, staged, accounts, time.monotonic() - began)
+                        self._note_drift(connection, known, staged, changed)
                     return accounts
 
                 accounts = self._with_enough_memory(connection, commit)
@@ -149,6 +152,32 @@ class Loader:
             return Known(0, None, Registry.from_json(noted) if noted else Registry.empty(), fetches)
         version, layout, text = row
         return Known(version, layout, Registry.from_json(text), fetches)
+
+    def _changed(
+        self, connection: duckdb.DuckDBPyConnection, known: Known, staged: Sequence[Staged]
+    ) -> list[drift.Change]:
+        """What these fetches brought that the tables did not know; ContractBroken where the contract freezes that."""
+        if not known.loaded or not staged:
+            return []
+        contract, before = self.work.contract, known.registry.tables(self.work.endpoint, self.work.contract)
+        found = drift.sampled(connection, drift.changes(before, staged[0].specs, contract), staged)
+        drift.refuse(self._label, found)
+        return found
+
+    def _note_drift(
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        known: Known,
+        staged: Sequence[Staged],
+        changed: Sequence[drift.Change],
+    ) -> None:
+        """Drift is an event, with the version of names and shapes that came of it."""
+        key, loaded = (self.work.source, self.work.endpoint), {fetch.fetch for fetch in known.loaded}
+        new = [one for one in staged if one.fetch not in loaded]
+        more = [change for one in new for change in drift.new_values(connection, one, self.work.contract)]
+        if known.loaded:
+            more += [change for one in new for change in drift.vanished(connection, one, *key)]
+        drift.note(connection, key, known.version + bool(changed), [*changed, *more], self.now())
 
     def _refuse_replaced(self, plan: Plan) -> None:
         """Refuse to go back to an older fetch of a partition, or to nothing, where the newest is not stored."""
@@ -288,7 +317,8 @@ class Loader:
         """The fetch's account, and its quarantine in place of that of an earlier load."""
         told = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
         told |= clashes(connection, staged, self.work.model) if account.duplicates else NO_CLASHES
-        ledger.ended(connection, snapshot.manifest, **told, load_seconds=seconds, **asdict(account))
+        told |= {"load_seconds": seconds, "filled": json.dumps(staged.counts), **asdict(account)}
+        ledger.ended(connection, snapshot.manifest, **told)
         key, end = (self.work.source, self.work.endpoint, staged.partition), snapshot.manifest.ended
         aside = staged.table("_quarantine") if staged.quarantined else None
         ledger.quarantine(connection, staged.fetch, key, aside)

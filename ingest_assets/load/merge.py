@@ -33,7 +33,7 @@ from ingest_assets.normalize.registry import TableSpec
 
 @dataclass(frozen=True)
 class Account:
-    """What became of the records of one fetch; `removed` and `child_rows` count rows, not records."""
+    """What became of the records of one fetch; `removed` and `child_rows` count rows, `dropped` values."""
 
     received: int
     inserted: int = 0
@@ -46,6 +46,7 @@ class Account:
     filtered: int = 0
     removed: int = 0
     child_rows: int = 0
+    dropped: int = 0
 
     @property
     def adds_up(self) -> bool:
@@ -97,7 +98,7 @@ def merge(
         history.end(connection, target, _root(at), contract, staged.fetch, since)
         history.settle(connection, target, _root(at))
     told = {"quarantined": staged.quarantined, "filtered": _filtered(at) + staged.forgotten}
-    return Account(staged.received, **fates, **told, removed=removed, child_rows=child_rows)
+    return Account(staged.received, **fates, **told, removed=removed, child_rows=child_rows, dropped=staged.dropped)
 
 
 def _filtered(at: _Merge) -> int:

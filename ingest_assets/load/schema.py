@@ -6,6 +6,7 @@
     _ingest.registries   names and shapes seen, by endpoint: with the contract, what decides a table's columns
     _ingest.quarantine   records that did not fit, with reason and place
     _ingest.reported     which loads each Dagster instance has been told of
+    _ingest.drift        what fetches brought that their tables did not know
     _ingest.failures     tries that failed since their partition was last loaded
 
 All functions take a connection on which the warehouse is attached as `w`.
@@ -15,7 +16,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 
-FORMAT = 5
+FORMAT = 6
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -33,7 +34,7 @@ CREATE TABLE IF NOT EXISTS w._ingest.fetches (
     limit_wait_seconds DOUBLE, retry_wait_seconds DOUBLE,
     loaded TIMESTAMPTZ, loaded_run VARCHAR, contract VARCHAR, load_seconds DOUBLE,
     received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT,
-    expected_is VARCHAR, clashing BIGINT, clash JSON
+    expected_is VARCHAR, clashing BIGINT, clash JSON, dropped BIGINT, filled JSON
 );
 CREATE TABLE IF NOT EXISTS w._ingest.registries (
     source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, version BIGINT NOT NULL, layout VARCHAR NOT NULL,
@@ -51,6 +52,11 @@ CREATE TABLE IF NOT EXISTS w._ingest.failures (
     source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, partition VARCHAR, failed TIMESTAMPTZ NOT NULL,
     run VARCHAR, problem VARCHAR NOT NULL, stops BOOLEAN NOT NULL, until TIMESTAMPTZ, everywhere BOOLEAN
 );
+CREATE TABLE IF NOT EXISTS w._ingest.drift (
+    source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, _fetch BIGINT NOT NULL, version BIGINT NOT NULL,
+    noticed TIMESTAMPTZ NOT NULL, kind VARCHAR NOT NULL, "table" VARCHAR NOT NULL, "column" VARCHAR,
+    former VARCHAR, now VARCHAR, sample VARCHAR
+);
 """
 # What makes a format the next one; tables that are missing then are made as in a new warehouse.
 _UPGRADES = {
@@ -61,6 +67,8 @@ _UPGRADES = {
     "ALTER TABLE IF EXISTS w._ingest.failures ADD COLUMN IF NOT EXISTS everywhere BOOLEAN",
     4: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS clashing BIGINT; "
     "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS clash JSON",
+    5: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS dropped BIGINT; "
+    "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS filled JSON",
 }
 
 

@@ -1,6 +1,7 @@
 """Stored pages into typed rows, in a staging database and outside the lock."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -8,13 +9,15 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest_assets.contract import Contract
 from ingest_assets.http.decoders import Block
+from ingest_assets.load.broken import Broken
 from ingest_assets.load.spool import MOST_PILES, Spool
 from ingest_assets.load.staged import Staged, rank
 from ingest_assets.load.warehouse import quoted
-from ingest_assets.normalize import Normalizer, Placed, Quarantined, Registry, TableSpec, Widened, batches
+from ingest_assets.normalize import Batch, Normalizer, Placed, Quarantined, Registry, TableSpec, Widened, batches
 from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Endpoint
@@ -54,6 +57,10 @@ class _Sheets:
     received: int = 0
     quarantined: int = 0
     forgotten: int = 0
+    dropped: int = 0
+    tombstones: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    broken: Broken = field(default_factory=Broken)
 
     @property
     def schema(self) -> str:
@@ -105,6 +112,8 @@ def stage(
             until,
             sheet.forgotten,
             since,
+            sheet.dropped,
+            sheet.counts,
         )
         rank(connection, one, work.contract)
         staged.append(one)
@@ -144,6 +153,11 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> Regis
             spool.add(_ASIDE, _aside(batch.quarantined))
         sheet.received += batch.received
         sheet.quarantined += len(batch.quarantined)
+        sheet.dropped += batch.dropped
+        if (root := batch.tables.get(normalizer.specs[0].name)) is not None:
+            sheet.counts.update(_counts(root))
+        sheet.tombstones += _tombstones(work, batch)
+        sheet.broken.note(batch.quarantined)
         if spool.is_full:
             _insert_all(sheet, normalizer, spool)
     if spool.on_disk and spool.keeps:
@@ -151,8 +165,22 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> Regis
     else:
         _insert_all(sheet, normalizer, spool)
     sheet.forgotten = sum(len(entry.forgotten) for entry in sheet.snapshot.pages)
+    sheet.broken.refuse(
+        f"{work.source}.{work.endpoint}: fetch {sheet.snapshot.fetch}", sheet.received - sheet.tombstones
+    )
     sheet.received += sheet.forgotten
     return normalizer.registry
+
+
+def _counts(rows: pa.Table) -> dict[str, int]:
+    """How many values each column has, but for those of the system."""
+    names = [name for name in rows.column_names if not name.startswith("_")]
+    return {name: rows.num_rows - rows.column(name).null_count for name in names}
+
+
+def _tombstones(work: Work, batch: Batch) -> int:
+    there = work.contract.deleted is not None and batch.received > len(batch.quarantined)
+    return pc.sum(batch.tables[work.endpoint].column("_deleted")).as_py() or 0 if there else 0
 
 
 def _blocks(work: Work, snapshot: Snapshot) -> Iterator[Placed]:

@@ -1,7 +1,7 @@
 """A staged fetch: its rows, each with its id and its rank among the versions of its key."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
@@ -19,7 +19,8 @@ class Staged:
     """A staged fetch: its tables are in schema `f<fetch>` of the staging database. `filled` are those with rows.
 
     `started` is when its walk began; `since` is the first moment of its partition and `until` the first one after it,
-    where it has any; `forgotten` counts records that were taken out of its pages.
+    where it has any; `forgotten` counts records that were taken out of its pages, `dropped` values that the contract
+    leaves out. `counts` are those of values, by column of the root table.
     """
 
     fetch: int
@@ -32,6 +33,8 @@ class Staged:
     until: datetime | None = None
     forgotten: int = 0
     since: datetime | None = None
+    dropped: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def table(self, name: str) -> str:
         """The full name of one of its tables."""

@@ -8,11 +8,12 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_assets.column import TIME_TYPES, Column
+from ingest_assets.modes import Unfitting
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import ColumnSpec
 from ingest_assets.normalize.rules import Bounds, in_currency
 from ingest_assets.normalize.shape import Shape
-from ingest_assets.normalize.values import Fit, Unfit, arrow_type, shown
+from ingest_assets.normalize.values import Fit, Unfit, UnfitKind, arrow_type, shown
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,17 @@ class ColumnPlan:
     bounds: Bounds = field(default_factory=Bounds)
     default: Any = None
     currency: "ColumnPlan | None" = None
+    unfit: Unfitting = "quarantine"
 
     @property
     def required(self) -> bool:
         """Whether the contract wants a value here in every record that is no tombstone."""
         return self.declared is not None and self.declared.required
+
+    @property
+    def drops(self) -> bool:
+        """Whether a value that does not fit is left out. Where one has to be, its record cannot do without."""
+        return self.unfit == "drop" and not self.key and not self.required
 
     @property
     def is_money(self) -> bool:
@@ -70,7 +77,30 @@ class ColumnPlan:
             pass
         told = None if self.spec.sensitive else shown(found)
         reason = f"column {self.spec.name!r}: {kind_of(found)} that does not fit {self.spec.type}{self._wanted(found)}"
-        raise Unfit(reason, self.spec.name, told)
+        raise Unfit(reason, self.spec.name, told, self._kind)
+
+    @property
+    def _kind(self) -> UnfitKind:
+        return "broken" if self.unfit == "freeze" else "unfit"
+
+    def held(self, element: Any) -> Any:
+        """The column's value, None also in place of one that is dropped; raises Unfit."""
+        try:
+            return self.value(element)
+        except Unfit:
+            if self.drops:
+                return None
+            raise
+
+    def dropped(self, element: Any) -> list[tuple[Path, Any]]:
+        """The value that is dropped, with its path, where there is one."""
+        try:
+            if self.drops:
+                self.value(element)
+        except Unfit:
+            bare = not self.spec.path and isinstance(element, dict)
+            return [(("value",) if bare else self.spec.path, self.found(element))]
+        return []
 
     def amount(self, sent: Decimal, code: str | None) -> Decimal:
         """The money that a number as it was sent is, in the currency of this code or of all; raises Unfit."""
@@ -84,7 +114,7 @@ class ColumnPlan:
                 f"column {self.spec.name!r}: an amount, and {error.reason} in column {declared.money.currency_from!r}"
             )
             hidden = self.currency is None or self.currency.spec.sensitive
-            raise Unfit(reason, self.spec.name, None if hidden else error.value) from None
+            raise Unfit(reason, self.spec.name, None if hidden else error.value, self._kind) from None
 
     def _wanted(self, found: Any) -> str:
         """What the source file says of values that fit, beside the type."""
@@ -123,6 +153,21 @@ def at(value: Any, path: Path) -> Any:
             return None
         value = value.get(key)
     return value
+
+
+def is_absent(value: Any, path: Path) -> bool:
+    """Whether a key of this path is not there at all; null is there.
+
+    >>> is_absent({"a": {"c": 1}}, ("a", "b")), is_absent({"a": None}, ("a", "b"))
+    (True, False)
+    """
+    for key in path:
+        if not isinstance(value, dict):
+            return False
+        if key not in value:
+            return True
+        value = value[key]
+    return False
 
 
 def kind_of(value: Any) -> str:

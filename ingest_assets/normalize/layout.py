@@ -119,13 +119,19 @@ def _refuse_unsuited(plan: Plan) -> None:
     if sum(len(table.columns) for table in plan.tables) > MOST_COLUMNS:
         raise Unsuited("too many columns")
     for table in plan.tables:
+        if table.fence is not None and any(is_raw(c) and c.declared is None and c.placed for c in table.columns):
+            raise Unsuited("a column of text in which something may not be taken")
         texts = [column.spec.path for column in table.columns if is_raw(column)]
         for column in table.columns:
             if column.given_by is not None:
                 continue
             if column.key and column.spec.type == "json":
                 raise Unsuited("a key that may be an object")
-            if not column.placed and any(column.spec.name.startswith("__".join(map(cleaned, text))) for text in texts):
+            if (
+                not column.placed
+                and not column.spec.rest
+                and any(column.spec.name.startswith("__".join(map(cleaned, text))) for text in texts)
+            ):
                 raise Unsuited("a declared column may turn up inside of a column of text")
 
 

@@ -21,9 +21,10 @@ from ingest_assets.normalize.fast import Columns, Fast, fast_tables
 from ingest_assets.normalize.layout import Unsuited
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import Registry, TableSpec, bindings, declared_paths
+from ingest_assets.normalize.rest import fences, taken
 from ingest_assets.normalize.rows import Plan, check, exact_tables, of_parent, plan_for
 from ingest_assets.normalize.shape import Shape, joined, learn, loses
-from ingest_assets.normalize.values import Unfit
+from ingest_assets.normalize.values import Unfit, UnfitKind
 
 
 class Records(Protocol):
@@ -47,7 +48,10 @@ class Records(Protocol):
 
 @dataclass(frozen=True)
 class Quarantined:
-    """A record that did not fit: where it stood, why, and its text. `value` is short, and None if sensitive."""
+    """A record that did not fit: where it stood, why, and its text. `value` is short, and None if sensitive.
+
+    `kind` is that of `Unfit`.
+    """
 
     page: int
     position: int
@@ -55,18 +59,21 @@ class Quarantined:
     column: str | None
     value: str | None
     record: bytes
+    kind: UnfitKind = "unfit"
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one block became: a table each for those that have rows, by name, and the rest of its records.
 
-    A column that is not there is all null: it was not known yet. received = root rows + quarantined.
+    A column that is not there is all null: it was not known yet. received = root rows + quarantined. `dropped` counts
+    values that the contract leaves out.
     """
 
     tables: dict[str, pa.Table]
     quarantined: list[Quarantined]
     received: int
+    dropped: int = 0
 
 
 class Widened(Exception):
@@ -160,12 +167,14 @@ class Normalizer:
             parts = self._parts(reading)
             while self._learned(reading, parts):
                 parts = self._parts(reading)
-            tables = self._tables(reading, parts, page)
+            tables, dropped = self._tables(reading, parts, page)
         quarantined = [
-            Quarantined(page, block.first + place, why.reason, why.column, why.value, bytes(reading.texts[place]))
+            Quarantined(
+                page, block.first + place, why.reason, why.column, why.value, bytes(reading.texts[place]), why.kind
+            )
             for place, why in sorted(reading.unfit.items())
         ]
-        return Batch(tables, quarantined, len(reading.texts))
+        return Batch(tables, quarantined, len(reading.texts), dropped)
 
     def _parts(self, reading: Reading) -> list[Part]:
         """The block's records, less those that do not fit, in runs that are columns or have to go one by one."""
@@ -226,20 +235,24 @@ class Normalizer:
         except Unsuited:
             return None
 
-    def _tables(self, reading: Reading, parts: Sequence[Part], page: int) -> dict[str, pa.Table]:
+    def _tables(self, reading: Reading, parts: Sequence[Part], page: int) -> tuple[dict[str, pa.Table], int]:
         pieces: dict[str, list[pa.Table]] = {}
+        dropped = 0
         for places, columns in parts:
             fit = [place for place in places if place not in reading.unfit]
             texts = [reading.texts[place] for place in fit]
             positions = [reading.block.first + place for place in fit]
             if columns is None:
                 records = [reading.exact[place] for place in fit]
-                made = exact_tables(self._plan, self.counts, page, list(zip(positions, texts, records, strict=True)))
+                rows = list(zip(positions, texts, records, strict=True))
+                made, left_out = exact_tables(self._plan, self.counts, page, rows)
+                dropped += left_out
             else:
                 made = fast_tables(columns, self.counts, page, positions, texts)
             for name, table in made.items():
                 pieces.setdefault(name, []).append(table)
-        return {name: tables[0] if len(tables) == 1 else pa.concat_tables(tables) for name, tables in pieces.items()}
+        whole = {name: tables[0] if len(tables) == 1 else pa.concat_tables(tables) for name, tables in pieces.items()}
+        return whole, dropped
 
 
 def only_adds(before: Plan, after: Plan) -> bool:
@@ -306,6 +319,7 @@ def _registry_after(endpoint: str, contract: Contract, reading: Reading, partiti
     registry = _bound(endpoint, contract, reading.registry, list(records.values()))
     plan = plan_for(endpoint, contract, registry, partition)
     skip, lists = declared_paths(registry, contract)
+    fenced = fences(contract, registry) if contract.fenced else {}
     shape = Shape()
     for place, record in records.items():
         reading.unfit.pop(place, None)
@@ -314,7 +328,7 @@ def _registry_after(endpoint: str, contract: Contract, reading: Reading, partiti
         except Unfit as error:
             reading.unfit[place] = error
         else:
-            learn(shape, record, skip, lists, root=True)
+            learn(shape, taken(record, fenced), skip, lists, root=True)
     return registry.learned(joined(shape, reading.numbers, root=True), {}).settled(endpoint, contract)
 
 

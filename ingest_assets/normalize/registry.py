@@ -25,6 +25,9 @@ from ingest_assets.normalize.shape import (
     to_plain,
 )
 
+REST = "_rest"
+"""The column of what a contract drops: JSON, exactly as it came."""
+
 _Key = TypeVar("_Key", bound=Hashable)
 
 
@@ -33,7 +36,8 @@ class ColumnSpec:
     """A column: its name, DuckDB type in small letters, and the keys that lead to it from the table's record.
 
     An `empty` column held null only so far. It is not in batches, and may still become anything: another
-    type, several columns, or a table. The path () is the bare element of a list.
+    type, several columns, or a table. The path () is the bare element of a list. `rest` is the column of what was
+    dropped: it is nowhere in the record.
     """
 
     name: str
@@ -43,6 +47,7 @@ class ColumnSpec:
     sensitive: bool = False
     description: str | None = None
     empty: bool = False
+    rest: bool = False
 
 
 @dataclass(frozen=True)
@@ -166,25 +171,26 @@ class FoundTable:
 def found_tables(registry: Registry, contract: Contract) -> list[FoundTable]:
     """All tables of an endpoint, parents before children, each list's in the order of its keys."""
     skip, lists = declared_paths(registry, contract)
-    return list(_found((), None, (), leaves(registry.shape, skip), lists))
+    return list(_found(contract, (), None, (), leaves(registry.shape, skip), lists))
 
 
 def _found(
-    path: Path, parent: Path | None, steps: Path, all_leaves: Iterable[Leaf], lists: Lists
+    contract: Contract, path: Path, parent: Path | None, steps: Path, all_leaves: Iterable[Leaf], lists: Lists
 ) -> Iterator[FoundTable]:
     columns, seen = [], {}
+    closed = contract.closed(path)
     for leaf in all_leaves:
-        if leaf.type is None:
+        if leaf.type is not None:
+            columns += [leaf] if not closed.columns else []
+        elif not closed.tables:
             seen[leaf.path] = leaf.shape.items or Shape()
-        else:
-            columns.append(leaf)
     declared = {at for at in _nearest(lists) if not any(at[:n] in seen for n in range(1, len(at)))}
     yield FoundTable(path, parent, steps, tuple(leaf for leaf in columns if leaf.path not in declared))
     for at in sorted(declared | seen.keys()):
         below = lists
         for key in at:
             below = below.fields.get(key, Lists())
-        yield from _found((*path, *at), path, at, element_leaves(seen.get(at, Shape()), below.columns), below)
+        yield from _found(contract, (*path, *at), path, at, element_leaves(seen.get(at, Shape()), below.columns), below)
 
 
 def _nearest(lists: Lists) -> Iterator[Path]:
@@ -307,7 +313,11 @@ def _specs(registry: Registry, endpoint: str, contract: Contract) -> Iterator[Ta
             parent=None if table.parent is None else registry.names[table.parent],
             steps=table.steps,
             present=present.get(table.path),
-            columns=(*_declared_specs(registry, contract, table.path), *_learned_specs(registry, table)),
+            columns=(
+                *_declared_specs(registry, contract, table.path),
+                *_learned_specs(registry, table),
+                *_rest_specs(contract, table.path),
+            ),
         )
 
 
@@ -322,6 +332,14 @@ def _declared_specs(registry: Registry, contract: Contract, table: Path) -> Iter
             sensitive=column.sensitive,
             description=column.description,
         )
+
+
+def _rest_specs(contract: Contract, table: Path) -> Iterator[ColumnSpec]:
+    columns, modes = declared_columns(contract, table).values(), contract.modes_of(table)
+    dropping = any((column.unfit or modes.unfitting) == "drop" for column in columns)
+    closed = contract.closed(table)
+    if dropping or (closed.columns and modes.columns == "drop") or (closed.tables and modes.tables == "drop"):
+        yield ColumnSpec(REST, "json", (), sensitive=any(column.sensitive for column in columns), rest=True)
 
 
 def _learned_specs(registry: Registry, table: FoundTable) -> Iterator[ColumnSpec]:

@@ -18,12 +18,13 @@ import pyarrow as pa
 import xxhash
 
 from ingest_assets.contract import Contract, Tombstone
-from ingest_assets.normalize.columns import ColumnPlan, at, kind_of
+from ingest_assets.normalize.columns import ColumnPlan, at, is_absent, kind_of
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec, declared_columns, declared_path
+from ingest_assets.normalize.rest import Fence, fences, nested
 from ingest_assets.normalize.rules import amount_fit, bounds_of, default_of
 from ingest_assets.normalize.shape import shape_at
-from ingest_assets.normalize.values import Unfit, arrow_type, declared_fit, learned_fit, shown
+from ingest_assets.normalize.values import Unfit, arrow_type, declared_fit, json_text, learned_fit, shown
 
 ROOT_COLUMNS = {
     "_row": pa.int64(),
@@ -40,13 +41,14 @@ class TablePlan:
     """A table with its columns in the order of its batches.
 
     `declared` is whether the contract names its list. `flags` (of the root only) are the `_has__` columns, and
-    the path of the list that each is about.
+    the path of the list that each is about. `fence` is there where not everything is taken.
     """
 
     spec: TableSpec
     columns: tuple[ColumnPlan, ...]
     declared: bool
     flags: tuple[tuple[str, Path], ...]
+    fence: Fence | None = None
 
     @property
     def schema(self) -> dict[str, pa.DataType]:
@@ -57,6 +59,11 @@ class TablePlan:
             **{name: pa.bool_() for name, _ in self.flags},
             **{column.spec.name: arrow_type(column.spec.type) for column in self.columns},
         }
+
+    def rest(self, element: Any) -> list[tuple[Path, Any]]:
+        """What is dropped of an element, with the path of each value in it."""
+        beyond = [] if self.fence is None else [(path, value) for path, value, _ in self.fence.beyond(element)]
+        return beyond + [pair for column in self.columns for pair in column.dropped(element)]
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,7 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
     specs = registry.tables(endpoint, contract)
     named = {name: path for (table, path), name in registry.columns.items() if not table}
     flags = tuple((spec.present or "", spec.steps) for spec in specs if spec.parent == specs[0].name)
+    fenced = fences(contract, registry) if contract.fenced else {}
     return Plan(
         tuple(
             TablePlan(
@@ -92,6 +100,7 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
                 ),
                 declared=".".join(spec.path) in contract.children,
                 flags=() if spec.parent else flags,
+                fence=fenced.get(spec.path),
             )
             for spec in specs
         ),
@@ -104,6 +113,8 @@ def _column_plan(
     contract: Contract, registry: Registry, table: TableSpec, spec: ColumnSpec, partition: Mapping[str, str]
 ) -> ColumnPlan:
     column = declared_columns(contract, table.path)[spec.name] if spec.declared else None
+    if spec.rest:
+        return ColumnPlan(spec, json_text, placed=False)
     key = table.parent is None and spec.name in contract.primary_key
     if column is None:
         known = shape_at(registry.shape, table.path, spec.path)
@@ -120,6 +131,7 @@ def _column_plan(
         given=partition,
         bounds=bounds_of(column, contract.time_zone),
         default=default_of(column, contract.time_zone),
+        unfit=column.unfit or contract.modes_of(table.path).unfitting,
         currency=None
         if money is None or money.currency_from is None
         else _column_plan(contract, registry, table, _named(table, money.currency_from), partition),
@@ -196,9 +208,12 @@ def check(plan: Plan, record: Any) -> None:
         if table is plan.root or table.declared:
             found = [record] if table is plan.root else _declared_items(record, table.spec.path, table.spec.path)
             for column in table.columns:
-                if column.spec.declared:
+                if column.spec.declared and not column.drops:
                     for element in found:
                         _check_value(column, element, deleted=deleted)
+            if table.fence is not None:
+                for element in found:
+                    table.fence.refuse(element)
 
 
 def _declared_items(value: Any, steps: Path, table: Path) -> list[Any]:
@@ -214,7 +229,9 @@ def _declared_items(value: Any, steps: Path, table: Path) -> list[Any]:
 def _check_value(column: ColumnPlan, element: Any, *, deleted: bool) -> None:
     name = column.spec.name
     if column.value(element) is None and (column.key or (column.required and not deleted)):
-        raise Unfit(f"column {name!r}: no value, and it is {'part of the key' if column.key else 'required'}", name)
+        told = "part of the key" if column.key else "required"
+        gone = column.given_by is None and is_absent(element, column.spec.path)
+        raise Unfit(f"column {name!r}: no value, and it is {told}", name, kind="missing" if gone else "unfit")
 
 
 def _check_key(name: str, value: Any) -> None:
@@ -226,21 +243,29 @@ def _check_key(name: str, value: Any) -> None:
 
 def exact_tables(
     plan: Plan, counts: dict[str, int], page: int, records: Sequence[tuple[int, bytes, Any]]
-) -> dict[str, pa.Table]:
+) -> tuple[dict[str, pa.Table], int]:
     """The Arrow tables of records that fit, each with its position in the page and its text; by table name.
 
-    `counts` (rows so far, by table) is counted on. Tables without rows are left out.
+    The number is that of values that were dropped. `counts` (rows so far, by table) is counted on. Tables without
+    rows are left out.
     """
     flags = plan.root.flags
     columns: dict[str, dict[str, list[Any]]] = {
         table.spec.name: {name: [] for name in table.schema} for table in plan.tables
     }
+    dropped = 0
     for position, raw, record in records:
         root_row = counts.get(plan.root.spec.name, 0)
         for table, found in elements(plan, record, counts):
             rows = columns[table.spec.name]
+            held = [element.value if table.fence is None else table.fence.taken(element.value) for element in found]
             for column in table.columns:
-                rows[column.spec.name] += [column.value(element.value) for element in found]
+                if column.spec.rest:
+                    rests = [table.rest(element.value) for element in found]
+                    dropped += sum(map(len, rests))
+                    rows[column.spec.name] += [json_text(nested(rest)) if rest else None for rest in rests]
+                else:
+                    rows[column.spec.name] += [column.held(value) for value in held]
             rows["_row"] += [element.row for element in found]
             if table is plan.root:
                 rows["_page"].append(page)
@@ -253,11 +278,8 @@ def exact_tables(
                 rows["_parent_row"] += [element.parent_row for element in found]
                 rows["_root_row"] += [root_row] * len(found)
                 rows["_position"] += [element.position for element in found]
-    return {
-        table.spec.name: to_arrow(table, columns[table.spec.name])
-        for table in plan.tables
-        if columns[table.spec.name]["_row"]
-    }
+    there = [table for table in plan.tables if columns[table.spec.name]["_row"]]
+    return {table.spec.name: to_arrow(table, columns[table.spec.name]) for table in there}, dropped
 
 
 def to_arrow(table: TablePlan, columns: Mapping[str, Any]) -> pa.Table:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -25,14 +25,24 @@ SCALED = re.compile(r"decimal\((\d+),(\d+)\)")
 _SHOWN = 120
 
 
-class Unfit(Exception):
-    """A record, or a value of it, that does not fit. Not an error of the run: it becomes a quarantined record."""
+UnfitKind = Literal["unfit", "missing", "broken"]
 
-    def __init__(self, reason: str, column: str | None = None, value: str | None = None) -> None:
+
+class Unfit(Exception):
+    """A record, or a value of it, that does not fit. Not an error of the run: it becomes a quarantined record.
+
+    `kind` is missing where the key of a value that has to be there is not, and broken where the contract says that the
+    load is to fail for it.
+    """
+
+    def __init__(
+        self, reason: str, column: str | None = None, value: str | None = None, kind: UnfitKind = "unfit"
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.column = column
         self.value = value
+        self.kind = kind
 
 
 def number_text(number: int | Decimal) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from ingest_assets.column import Column
+from ingest_assets.modes import CLOSED
 from ingest_assets.source.model import Problem
 
 if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
@@ -13,8 +14,16 @@ if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
 def column_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     """All that is broken between declared columns of an endpoint's table, and of each of its lists."""
     yield from _money_problems(("columns",), endpoint.columns)
+    yield from _key_problems(endpoint)
     for path, table in endpoint.children.items():
         yield from _money_problems(("children", path, "columns"), table.columns)
+
+
+def _key_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    for name in endpoint.primary_key:
+        if endpoint.modes.columns in CLOSED and name not in endpoint.columns:
+            told = f"contract: {{columns: {endpoint.modes.columns}}} takes declared columns only: declare {name!r}"
+            yield ("primary_key",), told
 
 
 def _money_problems(place: tuple[str, ...], columns: Mapping[str, Column]) -> Iterator[Problem]:

@@ -17,6 +17,7 @@ from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.total import Total
 from ingest_assets.http.unpacking import AnswerRules
+from ingest_assets.modes import Modes, ToldModes
 from ingest_assets.partitions import Listed, Partitions, Slice
 from ingest_assets.periods import Periods
 from ingest_assets.source import endpoint_rules
@@ -122,6 +123,12 @@ class Endpoint(Model):
     )
     deletes: Deletes = Field("hard", description="soft: a deleted row stays, and its column _deleted says since when")
     columns: Columns = Field(default_factory=dict)
+    modes: ToldModes = Field(
+        default_factory=Modes,
+        alias="contract",
+        description="what is done about what is not foreseen: evolve, freeze, quarantine or drop; or by tables, "
+        "columns and types",
+    )
     children: dict[str, Children] = Field(default_factory=dict, description="columns of child tables, by list path")
     fresh_within: Duration | None = Field(None, description="older than this, the data is late")
     volume: Volume | Literal[False] = Field(
@@ -136,7 +143,7 @@ class Endpoint(Model):
         names = ("columns", "children", "primary_key", "newest_by", "write", "deleted", "sweep", "deletes", "time_zone")
         position = self.window.position if self.window is not None else None
         within = self.window.stop_at if self.window is not None else None
-        told = {name: getattr(self, name) for name in names}
+        told = {name: getattr(self, name) for name in (*names, "modes")}
         return Contract(position=position, within=within, texts=self.decoder.texts, **told)
 
     @property

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ingest_assets.column import Money
 from ingest_assets.contract import Children, Column, Contract, Tombstone
+from ingest_assets.modes import Modes
 from ingest_assets.normalize import Batch, Normalizer, Placed, Registry, Widened, batches
 
 CONTRACTS = {
@@ -57,6 +58,31 @@ CONTRACTS["ruled"] = Contract(
         "t": Children(columns={"value": Column(type="varchar", pattern="x|y+", default="y")}),
     },
     primary_key=("id",),
+)
+CONTRACTS["dropping"] = Contract(
+    columns={
+        "id": Column(type="bigint"),
+        "at": Column(type="timestamptz", path="a"),
+        "n": Column(type="decimal(9,2)", min=1),
+        "deep": Column(type="bigint", path="o.a", default=7),
+        "must": Column(type="varchar", path="c", unfit="quarantine"),
+    },
+    children={
+        "l": Children(columns={"a": Column(type="bigint")}),
+        "t": Children(columns={"value": Column(type="varchar", pattern="x")}, contract="evolve"),
+    },
+    primary_key=("id",),
+    modes=Modes(tables="drop", columns="drop", types="drop"),
+    deleted=Tombstone(path="gone", equals=True),
+)
+CONTRACTS["closed"] = Contract(
+    columns={"id": Column(type="bigint"), "b": Column(type="json"), "deep": Column(type="json", path="o.a")},
+    children={"l": Children(columns={"a": Column(type="bigint")}, contract={"tables": "drop", "types": "drop"})},
+    primary_key=("id",),
+    modes=Modes(tables="quarantine", columns="quarantine"),
+)
+CONTRACTS["without new lists"] = Contract(
+    columns={"b": Column(type="varchar", unfit="drop")}, modes=Modes(tables="drop", columns="evolve")
 )
 PARTITION = {"account": "a/1", "day": "2026-01-07"}
 KEYS = ["a", "b", "c", "o", "l", "A", "a_b", "é", "", "$x y", 'q"', "order", "gone", "id"]

@@ -1,0 +1,53 @@
+"""When a fetch breaks its contract as a whole, so that nothing of it is loaded."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ingest_assets.errors import ContractBroken
+from ingest_assets.normalize.normalize import Quarantined
+
+_TOLD = 3
+NEXT = "nothing of it is loaded, and it is kept. Next: change the file, and it loads without another request"
+
+
+@dataclass
+class Broken:
+    """What is known of the records of a fetch that do not fit: the first of each reason that fails a load.
+
+    `missing` counts those that lack the key of a value which has to be there, by column; `unfit` all that could be
+    read.
+    """
+
+    first: dict[str, Quarantined] = field(default_factory=dict)
+    times: Counter[str] = field(default_factory=Counter)
+    missing: Counter[str] = field(default_factory=Counter)
+    unfit: int = 0
+
+    def note(self, aside: Iterable[Quarantined]) -> None:
+        """Learn from records that were set aside."""
+        for record in aside:
+            self.unfit += record.column is not None
+            if record.kind == "missing" and record.column is not None:
+                self.missing[record.column] += 1
+            if record.kind == "broken":
+                self.first.setdefault(record.reason, record)
+                self.times[record.reason] += 1
+
+    def refuse(self, label: str, records: int) -> None:
+        """Raise ContractBroken where a record of these breaks the contract, or none of so many has what all need."""
+        if self.first:
+            told = [self._told(reason, times) for reason, times in self.times.most_common(_TOLD)]
+            more = f"; and {len(self.times) - _TOLD} reasons more" if len(self.times) > _TOLD else ""
+            raise ContractBroken(f"{label} breaks the contract: {'; '.join(told)}{more}; {NEXT}")
+        for column, count in self.missing.items():
+            if count == self.unfit == records:
+                raise ContractBroken(
+                    f"{label} breaks the contract: none of its {records:,} records has column {column!r}, "
+                    f"which has to be there: was it renamed, or is its path another one? {NEXT[0].upper()}{NEXT[1:]}"
+                )
+
+    def _told(self, reason: str, times: int) -> str:
+        record = self.first[reason]
+        value = f", such as {record.value}" if record.value is not None else ""
+        return f"{reason}{value} (page {record.page}, record {record.position}; {times:,} in all)"

@@ -1,0 +1,188 @@
+"""What a fetch brought that its table did not know: an event with its fetch and a sample, or the end of the load.
+
+new table       a list that was never seen
+new column      a key that was never seen
+wider type      a value that the type of a learned column does not hold
+new value       a text that is not among the `values` of its column; its record is in quarantine
+vanished        a column that each of the last fetches had, and that none of many records has now
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import duckdb
+
+from ingest_assets.contract import Contract
+from ingest_assets.errors import ContractBroken
+from ingest_assets.load.broken import NEXT
+from ingest_assets.load.staged import Staged
+from ingest_assets.load.warehouse import quoted
+from ingest_assets.normalize.registry import TableSpec
+
+_LONGEST_SAMPLE = 120
+_TOLD = 5
+_MOST_VALUES = 20
+_LAST, _MANY = 3, 20
+
+
+@dataclass(frozen=True)
+class Change:
+    """One change: of a table, or of a column of it. `mode` is what the contract says of such."""
+
+    kind: str
+    table: str
+    column: str | None = None
+    former: str | None = None
+    now: str | None = None
+    mode: str = "evolve"
+    fetch: int | None = None
+    sample: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The change as people read it, with its sample."""
+        where = f"{self.table}.{self.column}" if self.column else self.table
+        types = (
+            f" from {self.former} to {self.now}" if self.former and self.now else f" ({self.now})" if self.now else ""
+        )
+        return f"{self.kind} {where}{types}{f', such as {self.sample}' if self.sample is not None else ''}"
+
+
+def changes(before: Sequence[TableSpec], after: Sequence[TableSpec], contract: Contract) -> list[Change]:
+    """What tables have under a wider registry that they did not have; what is declared is never new."""
+    former = {spec.path: spec for spec in before}
+    return [change for spec in after for change in _of_table(former.get(spec.path), spec, contract)]
+
+
+def _of_table(before: TableSpec | None, after: TableSpec, contract: Contract) -> Iterator[Change]:
+    if before is None:
+        if ".".join(after.path) not in contract.children:
+            above = after.path[: len(after.path) - len(after.steps)]
+            yield Change("new table", after.name, mode=contract.modes_of(above).tables)
+        return
+    types = {column.name: column.type for column in before.columns if not column.empty}
+    modes = contract.modes_of(after.path)
+    for column in after.columns:
+        if column.declared or column.empty or column.rest:
+            continue
+        if column.name not in types:
+            yield Change("new column", after.name, column.name, None, column.type, modes.columns)
+        elif types[column.name] != column.type:
+            yield Change("wider type", after.name, column.name, types[column.name], column.type, modes.types)
+
+
+def sampled(connection: duckdb.DuckDBPyConnection, found: Sequence[Change], staged: Sequence[Staged]) -> list[Change]:
+    """The changes with the fetch that brought each, and one of its values where that may be shown."""
+    return [_sampled(connection, change, staged) for change in found]
+
+
+def _sampled(connection: duckdb.DuckDBPyConnection, change: Change, staged: Sequence[Staged]) -> Change:
+    for one in staged:
+        if change.table not in one.filled:
+            continue
+        if change.column is None:
+            return replace(change, fetch=one.fetch)
+        column = quoted(change.column)
+        shown = "NULL" if _is_hidden(one, change) else f"left(CAST({column} AS VARCHAR), {_LONGEST_SAMPLE})"
+        row = connection.execute(
+            f"SELECT {shown} FROM {one.table(change.table)} WHERE {column} IS NOT NULL AND {_is_new(change)} LIMIT 1"
+        ).fetchone()
+        if row is not None:
+            return replace(change, fetch=one.fetch, sample=row[0])
+    return replace(change, fetch=staged[-1].fetch if staged else None)
+
+
+def _is_hidden(staged: Staged, change: Change) -> bool:
+    """Whether a column holds, as json, what a contract calls sensitive."""
+    spec = next(spec for spec in staged.specs if spec.name == change.table)
+    column = next(column for column in spec.columns if column.name == change.column)
+    hidden = [(*one.path, *c.path) for one in staged.specs for c in one.columns if c.sensitive and not c.rest]
+    place = (*spec.path, *column.path)
+    return any(path[: len(place)] == place for path in hidden)
+
+
+def _is_new(change: Change) -> str:
+    """SQL: the value is one that the former type does not hold."""
+    if change.former is None:
+        return "true"
+    column = quoted(change.column or "")
+    if change.now == "json":
+        numbers = "NOT IN ('BIGINT', 'UBIGINT', 'HUGEINT', 'DOUBLE')"
+        kinds = {"varchar": "<> 'VARCHAR'", "boolean": "<> 'BOOLEAN'"}
+        return f"json_type({column}) {kinds.get(change.former, numbers)}"
+    cast = f"TRY_CAST({column} AS {change.former})"
+    return f"({cast} IS NULL OR {cast} <> {column})"
+
+
+def refuse(label: str, found: Sequence[Change]) -> None:
+    """Raise ContractBroken where a change is of what the contract freezes."""
+    frozen = [change for change in found if change.mode == "freeze"]
+    if frozen:
+        more = f"; and {len(frozen) - _TOLD} more" if len(frozen) > _TOLD else ""
+        told = "; ".join(change.text for change in frozen[:_TOLD])
+        since = min((change.fetch for change in frozen if change.fetch is not None), default=None)
+        raise ContractBroken(
+            f"{label}: the contract is frozen, and since fetch {since} there is something new: {told}{more}; {NEXT}: "
+            "declare it, or let contract: evolve"
+        )
+
+
+def new_values(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract) -> list[Change]:
+    """Texts that a column with `values` did not take."""
+    listed = [name for name, column in contract.columns.items() if column.values is not None]
+    if not listed or not staged.quarantined:
+        return []
+    rows = connection.execute(
+        f'SELECT "column", left(value, {_LONGEST_SAMPLE}) FROM {staged.table("_quarantine")} '
+        'WHERE list_contains(?, "column") AND value IS NOT NULL GROUP BY ALL ORDER BY ALL LIMIT ?',
+        [listed, _MOST_VALUES],
+    ).fetchall()
+    return [Change("new value", staged.root.name, name, fetch=staged.fetch, sample=value) for name, value in rows]
+
+
+def vanished(connection: duckdb.DuckDBPyConnection, staged: Staged, source: str, endpoint: str) -> list[Change]:
+    """Columns that none of the fetch's records has a value of, and some of each of the last fetches."""
+    rows = staged.received - staged.quarantined - staged.forgotten
+    gone = [column.name for column in staged.root.columns if not column.rest and not staged.counts.get(column.name)]
+    if rows < _MANY or not gone:
+        return []
+    told = connection.execute(
+        "SELECT CAST(filled AS VARCHAR) FROM w._ingest.fetches WHERE source = ? AND endpoint = ? AND _fetch < ? "
+        "AND loaded IS NOT NULL AND filled IS NOT NULL ORDER BY _fetch DESC LIMIT ?",
+        [source, endpoint, staged.fetch, _LAST],
+    ).fetchall()
+    last = [json.loads(text) for (text,) in told]
+    if len(last) < _LAST:
+        return []
+    return [
+        Change("vanished", staged.root.name, name, fetch=staged.fetch)
+        for name in gone
+        if all(counts.get(name) for counts in last)
+    ]
+
+
+def note(
+    connection: duckdb.DuckDBPyConnection, key: tuple[str, str], version: int, found: Sequence[Change], now: datetime
+) -> None:
+    """Write changes down; what is known already of a value, or of a column that is still gone, is not told again."""
+    for change in found:
+        if change.kind in ("new value", "vanished") and _is_told(connection, key, change):
+            continue
+        connection.execute(
+            "INSERT INTO w._ingest.drift VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                *(*key, change.fetch, version, now, change.kind),
+                *(change.table, change.column, change.former, change.now, change.sample),
+            ],
+        )
+
+
+def _is_told(connection: duckdb.DuckDBPyConnection, key: tuple[str, str], change: Change) -> bool:
+    row = connection.execute(
+        'SELECT 1 FROM w._ingest.drift WHERE source = ? AND endpoint = ? AND kind = ? AND "table" = ? '
+        'AND "column" IS NOT DISTINCT FROM ? AND sample IS NOT DISTINCT FROM ?',
+        [*key, change.kind, change.table, change.column, change.sample],
+    ).fetchone()
+    return row is not None
