@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import cuts
 from ingest_assets.extract.expected import counted, refuse_unmarked
 from ingest_assets.extract.jobs import Control, Jobs, parts
@@ -77,12 +78,15 @@ def _peek(client: Client, walk: Walk, fetch: Callable[[PageRequest, Callable[[Re
             into, decode = cast("BinaryIO", body), walk.endpoint.decoder.decode
             decoded = nothing_in(walk, response, into) if nothing else decode(into, walk.endpoint.records)
             first: Block | None = None
-            cut = cuts(walk)
+            cut, nested = cuts(walk), connections(walk)
             for block in decoded:
                 first = first or block
+                if nested is not None:
+                    nested.add_all(block.records())
                 if cut is not None:
                     cut.add_all(block)
             response.learn(decoded.envelope)
+            refuse_others(walk, decoded.envelope)
             page = Page(
                 0, request, response.status, response.headers, decoded.envelope, decoded.records, decoded.last_record
             )

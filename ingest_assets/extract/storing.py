@@ -10,6 +10,7 @@ from typing import Any
 
 from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.chain import Ask, End, chain
+from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import CUT, cuts
 from ingest_assets.extract.expected import refuse_unmarked
 from ingest_assets.extract.jobs import Jobs
@@ -67,12 +68,13 @@ class Storing:
                 for chunk in response.chunks():
                     writer.write(chunk)
                 times, whose, began, cut = seen(walk), answered(walk), first(walk), cuts(walk)
-                watching = [one for one in (times, whose, began) if one is not None]
+                watching = [one for one in (times, whose, began, connections(walk)) if one is not None]
                 with labelled(walk), writer.read() as body:
                     decode = walk.endpoint.decoder.decode
                     decoded = nothing_in(walk, response, body) if nothing else decode(body, walk.endpoint.records)
                     position, told, gone = read_through(walk, decoded, self.started, kept_out, watching, cut)
                 response.learn(decoded.envelope)
+                refuse_others(walk, decoded.envelope)
                 if gone:
                     writer.redact(marked(list(gone.values())))
                 headers = {name: response.headers[name] for name in headers_kept(walk) if name in response.headers}

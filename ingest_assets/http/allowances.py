@@ -67,13 +67,20 @@ def allowances(headers: Mapping[str, str], now: datetime) -> list[Allowance]:
     return [one for family in _FAMILIES for one in family(headers, now) if one.limit is None or one.limit > 0]
 
 
-def of_body(envelope: Any) -> list[Allowance]:
-    """What a GraphQL answer tells of its cost, as Shopify does: what it needed counts, not what it then took.
+def of_body(envelope: Any, now: datetime | None = None) -> list[Allowance]:
+    """What a GraphQL answer tells of its cost, as Shopify and GitHub do.
+
+    Of Shopify's, what it needed counts, not what it then took. GitHub's stands there where the query asks for
+    `rateLimit { cost limit remaining resetAt }`.
 
     >>> status = {"maximumAvailable": 2000.0, "currentlyAvailable": 1996, "restoreRate": 100.0}
     >>> (one,) = of_body({"extensions": {"cost": {"requestedQueryCost": 12, "throttleStatus": status}}})
     >>> one.left, one.limit, one.refills, one.cost
     (1996.0, 2000.0, 100.0, 12.0)
+    >>> told = {"limit": 5000, "cost": 50, "remaining": 4950, "resetAt": "2026-01-01T01:00:00Z"}
+    >>> (one,) = of_body({"data": {"rateLimit": told}}, datetime.fromisoformat("2026-01-01T00:00:00Z"))
+    >>> one.left, one.limit, one.resets, one.cost
+    (4950.0, 5000.0, 3600.0, 50.0)
     """
     status = "extensions.cost.throttleStatus"
     left, limit, refills, cost = (
@@ -86,8 +93,16 @@ def of_body(envelope: Any) -> list[Allowance]:
         )
     )
     if left is None or not limit or not refills:
-        return []
+        return _rate_limit(dig(envelope, "data.rateLimit"), now)
     return [Allowance(OF_BODY, left, limit, refills=refills, cost=cost or 1.0)]
+
+
+def _rate_limit(told: Any, now: datetime | None) -> list[Allowance]:
+    left, limit, cost = (_plain(dig(told, name)) for name in ("remaining", "limit", "cost"))
+    until = moment(found) if isinstance(found := dig(told, "resetAt"), str) else None
+    if left is None or until is None or now is None:
+        return []
+    return [Allowance(OF_BODY, left, limit, resets=max(0.0, (until - now).total_seconds()), cost=cost or 1.0)]
 
 
 def _common(headers: Mapping[str, str], now: datetime) -> Iterator[Allowance]:

@@ -165,7 +165,7 @@ class Limiter:
 
     def read(self, envelope: Any) -> None:
         """Learn from a body without its records."""
-        found = of_body(envelope) if self._learns else []
+        found = of_body(envelope, datetime.now(UTC)) if self._learns else []
         if found:
             with self._slots() as here:
                 here.pace.told(self._endpoint, found, here.now, here.flying)

@@ -13,6 +13,7 @@ from ingest_assets.http.auth.exchanged import Ask, Token
 from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.client import Client
 from ingest_assets.http.exchange import Exchange
+from ingest_assets.http.graphql import THROTTLED
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import origin
 from ingest_assets.http.rates import Allowed, Cost, PointLimit
@@ -66,7 +67,7 @@ class Clients:
             max_body_bytes=model.answer.max_mb << 20,
             max_ratio=model.answer.max_ratio,
             member=model.answer.member,
-            responses=(*model.responses, *self.source.responses),
+            responses=(*model.responses, *self.source.responses, *(THROTTLED if model.asks_graphql else ())),
             breaker=None if insists else self._breaker(base, sleep),
             on_wait=on_wait,
             on_asked=on_asked,

@@ -24,7 +24,8 @@ from ingest_assets.source import endpoint_rules
 from ingest_assets.source.changes import Changes, Feed, Window
 from ingest_assets.source.count import Count
 from ingest_assets.source.cut_list import CutList
-from ingest_assets.source.job import Job
+from ingest_assets.source.job import Job, JobRequest
+from ingest_assets.source.job_rules import requests_of
 from ingest_assets.source.model import Model, refuse
 from ingest_assets.source.parents import Parents, named_fields
 from ingest_assets.source.volume import Volume
@@ -145,6 +146,13 @@ class Endpoint(Model):
         within = self.window.stop_at if self.window is not None else None
         told = {name: getattr(self, name) for name in (*names, "modes")}
         return Contract(position=position, within=within, texts=self.decoder.texts, **told)
+
+    @property
+    def asks_graphql(self) -> bool:
+        """Whether GraphQL is asked: by its pages, or about the job that makes its records."""
+        told: list[Endpoint | JobRequest] = [self, *(requests_of(self.job).values() if self.job is not None else ())]
+        bodies = [one.body for one in told if one.method == "POST" and one.body is not None and one.body_as == "json"]
+        return self.paginator.type == "graphql" or any(isinstance(body.get("query"), str) for body in bodies)
 
     @property
     def makes(self) -> bool:

@@ -1,0 +1,89 @@
+"""GraphQL connections that go on, and that the walk does not read on: their rest would be lost quietly.
+
+{"data": {"orders": {"nodes": [{"id": 1, "lines": {"nodes": […], "pageInfo": {"hasNextPage": true}}}], "pageInfo": …}}}
+                                        └ of a record: it is read on by `cut_lists`            └ the paginator's own
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from ingest_assets.errors import WalkIncomplete
+from ingest_assets.extract.request import Walk
+from ingest_assets.http.paginators.cursors import GraphQL
+
+_MORE = "hasNextPage"
+_HOLDER = "pageInfo"
+
+
+class Connections:
+    """Sees the records of one page; raises WalkIncomplete for a connection in one that goes on and is not read on."""
+
+    def __init__(self, walk: Walk) -> None:
+        self._walk, self._count = walk, 0
+        self._read_on = {told.has_more for told in walk.endpoint.cut_lists.values()}
+        for name in walk.endpoint.cut_lists:
+            self._read_on.add(f"{name.rpartition('.')[0]}.{_HOLDER}.{_MORE}")
+
+    def add_all(self, records: Iterable[bytes | memoryview]) -> None:
+        """Some of them, in their order."""
+        for text in records:
+            if _MORE.encode() in bytes(text):
+                self._look(text)
+            self._count += 1
+
+    def _look(self, text: bytes | memoryview) -> None:
+        try:
+            record = msgspec.json.decode(text)
+        except (msgspec.MsgspecError, RecursionError):
+            return  # it goes to quarantine
+        for path in _going_on(record):
+            if path not in self._read_on:
+                raise WalkIncomplete(
+                    f"{self._walk.label}: record {self._count} of a page has more at {path!r}, and nothing reads it "
+                    "on: name that list under `cut_lists` (docs/paging.md), or ask for more of it by `first:`. Where "
+                    "its beginning is enough, leave its pageInfo out of the query"
+                )
+
+
+def connections(walk: Walk) -> Connections | None:
+    """What sees the records of a page; None where no GraphQL is asked."""
+    return Connections(walk) if walk.endpoint.asks_graphql and walk.endpoint.job is None else None
+
+
+def refuse_others(walk: Walk, envelope: Any) -> None:
+    """Raise WalkIncomplete for a connection beside the records that goes on, other than the paginator's own."""
+    if not walk.endpoint.asks_graphql or walk.endpoint.job is not None:
+        return
+    paginator = walk.endpoint.paginator
+    own = f"{paginator.path}.{_MORE}" if isinstance(paginator, GraphQL) else None
+    for path in _going_on(envelope):
+        if path != own and not _is_told_of(path, paginator.model_dump()):
+            raise WalkIncomplete(
+                f"{walk.label}: the answer has more at {path!r}, and nothing reads it on: name it by `paginator: "
+                "{type: graphql, path: …}`, or give that connection an endpoint of its own. Where its beginning is "
+                "enough, leave its pageInfo out of the query"
+            )
+
+
+def _is_told_of(path: str, paginator: Mapping[str, Any]) -> bool:
+    """Whether a paginator of another kind goes by that very pageInfo."""
+    holder = path.rpartition(".")[0]
+    places = [one["path"] if isinstance(one, Mapping) else one for one in paginator.values()]
+    return any(isinstance(one, str) and one.startswith(f"{holder}.") for one in places if one)
+
+
+def _going_on(value: Any, path: str = "") -> Iterator[str]:
+    """The paths of all pageInfo that say that more follows; of what is in lists, without the place in these."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _going_on(one, f"{path}[]")
+    if not isinstance(value, Mapping):
+        return
+    for key, inner in value.items():
+        here = f"{path}.{key}" if path else key
+        if key == _HOLDER and isinstance(inner, Mapping) and inner.get(_MORE) is True:
+            yield f"{here}.{_MORE}"
+        else:
+            yield from _going_on(inner, here)
