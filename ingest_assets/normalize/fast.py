@@ -7,8 +7,7 @@ Whatever is not proven raises Misfit, and is taken record by record. What comes 
 row by row and in the same order; tests compare the two.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, repeat
 from operator import is_not
@@ -36,11 +35,12 @@ from ingest_assets.normalize.arrays import (
     raw_values,
 )
 from ingest_assets.normalize.columns import ColumnPlan, at
-from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Required, layout, order_of
+from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Required, Sparse, layout, order_in
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.proofs import doubles_are_exact, keys_in, most_keys_in
 from ingest_assets.normalize.rows import Plan, TablePlan, to_arrow
 from ingest_assets.normalize.shape import Shape, joined, shape_of_numbers
+from ingest_assets.normalize.sparse import spread
 from ingest_assets.normalize.values import arrow_type
 
 Rows = npt.NDArray[np.int64]
@@ -131,7 +131,7 @@ class Fast:
         if self.required or len(columns) < _ENOUGH:
             return
         self.always = frozenset(columns.always if self.always is None else self.always & columns.always)
-        self.order = self.order or order_of(_plain(texts[:: len(texts) // _ENOUGH]))
+        self.order = self.order or order_in(texts[:: len(texts) // _ENOUGH])
         if self.always:
             self.required = self.always
             self._build()
@@ -181,13 +181,6 @@ def _codes(column: ColumnPlan, found: Found) -> pa.Array | None:
     return found.arrays.get(beside.spec.name)
 
 
-def _plain(texts: Sequence[Any]) -> Iterator[Any]:
-    """What the plainest decoder takes of these records, which is enough to see the order of their keys."""
-    for text in texts:
-        with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-            yield msgspec.json.decode(text)
-
-
 def _prove(columns: Columns, text: bytes) -> None:
     if not any(count(text) == columns.keys + sum(map(count, columns.raws)) for count in (most_keys_in, keys_in)):
         raise Twins("a key stands twice")
@@ -219,6 +212,11 @@ def _node(columns: Columns, table: TablePlan, node: Node, values: Sequence[Any],
         _one(columns, table, node, values, where)
     elif isinstance(node, Many):
         _many(columns, table, node, values, where)
+    elif isinstance(node, Sparse):
+        found = spread(node, values, where.all_rows(), where.count)
+        columns.keys += found.keys
+        columns.raws += [found.raw] if found.raw is not None else []
+        columns.tables[table.spec.path].arrays.update(found.arrays)
 
 
 def _object(columns: Columns, table: TablePlan, node: Obj, values: Sequence[Any], where: _Where) -> None:

@@ -4,11 +4,13 @@ Obj     an object: a struct, one field a key, unknown keys forbidden
 One     a column
 Many    several columns that read one value, or parts of it: taken as text, and parsed exactly
 Items   a list: the rows of another table
+Sparse  an object of many keys of which each record has a few, all of one kind: taken as a dictionary
 Null    nothing but null was seen here
 """
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +24,7 @@ from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
 
 _UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')
+_MANY_KEYS = 12
 MOST_COLUMNS = 2_000
 
 
@@ -74,7 +77,16 @@ class Obj:
     required: frozenset[str]
 
 
-Node = Null | One | Many | Items | Obj
+@dataclass(frozen=True)
+class Sparse:
+    """An object as a dictionary: the column of each key. `verbatim` values are taken as text; `depth` is theirs."""
+
+    columns: Mapping[str, ColumnPlan]
+    verbatim: bool
+    depth: int
+
+
+Node = Null | One | Many | Items | Obj | Sparse
 Required = frozenset[tuple[str, ...]]
 
 
@@ -88,6 +100,17 @@ def order_of(records: Iterable[Any]) -> dict[tuple[str, ...], int]:
     for record in records:
         _note_order(order, record, (), ())
     return order
+
+
+def order_in(texts: Iterable[Any]) -> dict[tuple[str, ...], int]:
+    """The same of what the plainest decoder takes of these records, which is enough to see it."""
+    return order_of(_plain(texts))
+
+
+def _plain(texts: Iterable[Any]) -> Iterator[Any]:
+    for text in texts:
+        with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            yield msgspec.json.decode(text)
 
 
 def _note_order(order: dict[tuple[str, ...], int], value: Any, table: Path, path: Path) -> None:
@@ -185,6 +208,8 @@ class _Growth:
             raise Unsuited("a key that a struct cannot name")
         children = tuple(self.node(table, (*path, key), shape.fields.get(key, Shape()), depth + 1) for key in keys)
         required = frozenset(key for key in keys if (*place, key) in self.required)
+        if path and not required and (sparse := _sparse(keys, children)) is not None:
+            return sparse
         fields: list[Any] = [
             (f"f{n}", _field_type(child)) if key in required else (f"f{n}", _optional(_field_type(child)), UNSET)
             for n, (key, child) in enumerate(zip(keys, children, strict=True))
@@ -200,6 +225,19 @@ class _Growth:
         return Obj(place, struct, keys, children, required)
 
 
+def _sparse(keys: Sequence[str], children: Sequence[Node]) -> Sparse | None:
+    """The object as a dictionary, where it has many keys and their values are all alike."""
+    columns = {
+        key: child.column
+        for key, child in zip(keys, children, strict=True)
+        if isinstance(child, One) and not child.tells and child.column.declared is None
+    }
+    kinds = {column.spec.type for column in columns.values()}
+    if len(keys) < _MANY_KEYS or len(columns) < len(keys) or kinds not in ({"json"}, {"varchar"}):
+        return None
+    return Sparse(columns, kinds == {"json"}, children[0].depth if isinstance(children[0], One) else 0)
+
+
 def _optional(kind: Any) -> Any:
     return kind if kind is Raw else kind | UnsetType
 
@@ -211,6 +249,8 @@ def _field_type(node: Node) -> Any:
         return Raw
     if isinstance(node, One):
         return wire_type(node.column) | None
+    if isinstance(node, Sparse):
+        return (dict[str, Raw] if node.verbatim else dict[str, str | None]) | None
     if isinstance(node, Items):
         return list[_field_type(node.item)] | None  # type: ignore[misc]  # a type made at run time
     return node.struct | None

@@ -80,11 +80,14 @@ def _suspects(text: bytes, *, tiny: bool) -> Iterator[Decimal]:
         start, done = _token(text, at)
         if (start == 0 or text[start - 1] in _BEFORE_NUMBER) and (number := _fraction(text[start:done])) is not None:
             yield number
-    if tiny and (b"e-" in text or b"E-" in text):
-        for found in _TINY.finditer(text):
-            start, end = _token(text, found.start())
-            if (number := _fraction(text[start:end])) is not None:
-                yield number
+    for sign in (b"e-", b"E-") if tiny else ():
+        at = text.find(sign)
+        while at > 0:
+            if _TINY.match(text, at - 1):
+                start, end = _token(text, at)
+                if (number := _fraction(text[start:end])) is not None:
+                    yield number
+            at = text.find(sign, at + 1)
 
 
 def _long_figures(text: bytes) -> list[int]:

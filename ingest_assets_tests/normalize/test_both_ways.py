@@ -221,6 +221,35 @@ def test_both_ways_give_the_same_tables(block, name, records, size, times, lines
             assert other.tables[table].schema == one.tables[table].schema
 
 
+MIXED = st.sampled_from(["null", "true", *NUMBERS, *TEXTS, '{"a":1}', '{"a":1,"a":2}', "[" * 201 + "]" * 201])
+OF_MANY_KEYS = st.lists(
+    st.dictionaries(st.sampled_from([f"k{n}" for n in range(15)]), st.sampled_from(TEXTS) | MIXED, max_size=4),
+    min_size=1,
+    max_size=12,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(found=OF_MANY_KEYS, texts=st.booleans(), first=st.sampled_from(["", '"k1":1,', '"new":"x",']))
+def test_both_ways_give_the_same_tables_of_objects_of_many_keys(block, found, texts, first):
+    known = [{f"k{n}": '"x"' if texts or n % 2 else "1"} for n in range(15)]
+    shown = [
+        ",".join(f'"{key}":{value}' for key, value in one.items() if not texts or value[0] in '"n') for one in found
+    ]
+    records = ['{"id":1,"m":{' + ",".join(f'"{k}":{v}' for one in known for k, v in one.items()) + "}}"]
+    records += ['{"id":2,"m":null}', '{"id":3}', '{"id":4,"m":{}}'] + [f'{{"id":5,"m":{{{one}}}}}' for one in shown]
+    last = shown[0] or '"k2":null'
+    blocks = cut(block, [*records * 8, f'{{"id":6,"m":{{{first}{last}}}}}'], 30)
+
+    exact, by_one = fetched(blocks, Contract(), Registry.empty(), quick=False)
+    quick, at_once = fetched(blocks, Contract(), Registry.empty())
+
+    assert quick.registry.to_json() == exact.registry.to_json()
+    for one, other in zip(by_one, at_once, strict=True):
+        assert other.quarantined == one.quarantined
+        assert {n: t.to_pylist() for n, t in other.tables.items()} == {n: t.to_pylist() for n, t in one.tables.items()}
+
+
 def gathered(blocks: Sequence[Any], contract: Contract, registry: Registry) -> Outcome:
     """The batches of a fetch whose small pages are taken together."""
     while True:
