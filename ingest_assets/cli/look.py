@@ -68,24 +68,27 @@ def check(source: str, as_json: bool) -> None:
 @click.option("--seed", default=0, show_default=True, help="Other numbers of records; the same seed, the same trials.")
 @click.option("--details", is_flag=True, help="What happened in each trial.")
 @json_option
-def try_out(name: str, only: tuple[str, ...], seed: int, details: bool, as_json: bool) -> None:
+@click.pass_obj
+def try_out(data: str, name: str, only: tuple[str, ...], seed: int, details: bool, as_json: bool) -> None:
     """A source file against an API on this machine that speaks as the file says, and does everything wrong.
 
     No request leaves the machine, no secret is needed, and nothing is written. Of each fault either all records have to
     come, each once, or a failure has to say why. SOURCE is a name, or the path of a file. Exit code 1 where a promise
-    is broken.
+    is broken. What is stored of the source's responses is compared with the file, too.
 
     \b
     ingest test stripe
     ingest test my/connectors/shop.yaml --only paging
     ingest test stripe.charges --only empty_page --details
     """
+    from ingest_assets.assets.resources import data_folder
     from ingest_assets.chaos.trials import Chosen
     from ingest_assets.commands.output import output
     from ingest_assets.commands.test import chosen, try_faults
 
     source, endpoints = chosen(name)
-    if not try_faults(source, Chosen(endpoints, only, seed), output(as_json=as_json), details=details):
+    wanted, out = Chosen(endpoints, only, seed), output(as_json=as_json)
+    if not try_faults(source, wanted, data_folder(data), out, details=details):
         sys.exit(FAILED)
 
 

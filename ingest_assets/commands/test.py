@@ -1,12 +1,16 @@
 """`ingest test`: a source file against an API on loopback that does everything wrong that APIs do."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 from rich.status import Status
 
 from ingest_assets import catalog
+from ingest_assets.chaos.recorded import Finding, findings
+from ingest_assets.chaos.stand_in import made_up
 from ingest_assets.chaos.trial import Tried, Verdict
 from ingest_assets.chaos.trials import Chosen, trials
 from ingest_assets.commands.check import named
@@ -23,6 +27,7 @@ _LEGEND = (
     ("✗ broken", "the promise is broken"),
 )
 _MOST_IN_A_ROW = 6
+_RECORDED = "recorded"
 
 
 def chosen(text: str) -> tuple[Source, tuple[str, ...]]:
@@ -36,20 +41,54 @@ def chosen(text: str) -> tuple[Source, tuple[str, ...]]:
     return source, (endpoint,) if endpoint else ()
 
 
-def try_faults(source: Source, chosen: Chosen, out: Output, *, details: bool = False) -> bool:
-    """Try all faults, and print what came of them; whether every promise was kept."""
+@dataclass(frozen=True)
+class Looked:
+    """What the stored responses of an endpoint say against the file."""
+
+    endpoint: str
+    pages: int
+    findings: list[Finding]
+
+
+def try_faults(source: Source, chosen: Chosen, data: Path, out: Output, *, details: bool = False) -> bool:
+    """Try all faults, look at what is stored, and print what came of it; whether all is well."""
     found = list[Tried]()
     with Status("", console=out.progress) as status:
 
         def began(name: str, fault: str) -> None:
             status.update(f"{source.name}.{name}: {fault} ({counted(len(found), 'trial')} done)")
 
-        found += trials(source, chosen, began)
-    good = all(one.good for one in found)
-    out.console.print()
-    _print(found, out, details=details)
-    out.document({"source": source.name, "seed": chosen.seed, "trials": [asdict(one) for one in found]}, ok=good)
+        if [*chosen.only] != [_RECORDED]:
+            found += trials(source, replace(chosen, only=[one for one in chosen.only if one != _RECORDED]), began)
+    looked = _looked_at(source, chosen, data) if not chosen.only or _RECORDED in chosen.only else []
+    good = all(one.good for one in found) and not any(one.findings for one in looked)
+    if found:
+        out.console.print()
+        _print(found, out, details=details)
+    for one in looked:
+        _print_looked(one, out)
+    if looked and not any(one.pages for one in looked):
+        out.console.print("No stored responses to compare the file with: `ingest run` stores them")
+    told = {"trials": [asdict(one) for one in found], "recorded": [asdict(one) for one in looked]}
+    out.document({"source": source.name, "seed": chosen.seed, **told}, ok=good)
     return good
+
+
+def _looked_at(source: Source, chosen: Chosen, data: Path) -> list[Looked]:
+    """What is stored of each endpoint, against the file."""
+    settled = catalog.settled(source, {**made_up(source), **os.environ})
+    names = chosen.endpoints or source.endpoints
+    return [Looked(f"{source.name}.{name}", *findings(settled, name, data)) for name in names]
+
+
+def _print_looked(one: Looked, out: Output) -> None:
+    if one.pages:
+        told = "nothing against the file" if not one.findings else counted(len(one.findings), "finding")
+        out.console.print(f"{one.endpoint}: {counted(one.pages, 'stored page')}: {told}")
+    for found in one.findings:
+        out.console.print(note("✗", f"{found.endpoint}: {found.field}: {found.found}"))
+        if found.todo:
+            out.console.print(note(" ", f"→ {found.todo}"))
 
 
 def _print(found: Sequence[Tried], out: Output, *, details: bool) -> None:

@@ -19,7 +19,15 @@ from ingest_assets.raw.forgotten import PARTITION, Forgotten
 from ingest_assets.raw.records import EMPTY, END, ITEMS
 from ingest_assets.raw.snapshots import IndexEntry
 
-_HEADERS_KEPT = ("content-type", "date", "etag", "last-modified", "link", "request-id", "x-request-id", "retry-after")
+_HEADERS_KEPT = (
+    *("content-type", "date", "etag", "last-modified", "link", "request-id", "x-request-id", "retry-after"),
+    *(
+        f"{family}-{word}"
+        for family in ("x-ratelimit", "x-rate-limit", "ratelimit")
+        for word in ("limit", "remaining", "reset")
+    ),
+    *("ratelimit", "ratelimit-policy"),
+)
 
 
 def headers_kept(walk: Walk) -> tuple[str, ...]:
