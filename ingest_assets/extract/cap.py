@@ -79,4 +79,4 @@ def _cut(walk: Walk, most: Cap, found: str) -> tuple[Part, ...]:
         )
     before = f"{part.key} " if part is not None and part.values else ""
     of = part if part is not None else Part("")
-    return tuple(replace(of, key=before + named(*piece), bounds=piece) for piece in pieces)
+    return tuple(replace(of, key=before + named(*piece), bounds=piece, under=of.owner) for piece in pieces)

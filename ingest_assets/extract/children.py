@@ -80,7 +80,8 @@ def completing(walk: Walk, newest: Snapshot | None, now: datetime) -> Walk:
         return walk
     if not any(end.problem is not None for end in newest.parts):
         return walk
-    done = {end.key for end in newest.parts if end.problem is None}
+    failed = {end.key for end in newest.parts if end.problem is not None}
+    done = {end.under or end.key for end in newest.parts if end.problem is None} - failed
     if walk.endpoint.parents.batch > 1:
         there = {value for key in done for value in json.loads(key)}
         values = [value for part in walk.parts or () for value in part.batch if value not in there]

@@ -39,7 +39,7 @@ class Failures:
     def __init__(self, walk: Walk) -> None:
         self._walk = walk
         self._named, self._left_out = list[str](), list[str]()
-        self._passing = 0
+        self._passing, self._last = 0, ""
         self.well = self.count = self.skips = 0
 
     def succeeded(self) -> None:
@@ -52,12 +52,14 @@ class Failures:
         if len(self._left_out) < _NAMED:
             self._left_out.append(f"{shown(key)} ({reason.removeprefix(SKIPPED).lstrip(': ')[:_QUOTED_CHARACTERS]})")
 
-    def failed(self, key: str, error: IngestError) -> None:
-        """A part failed; raises that again where it is no matter of that part: the API is down, or refuses all."""
+    def failed(self, key: str, owner: str, error: IngestError) -> None:
+        """A part of a parent failed; raises that again where it is no matter of one: the API is down or refuses all."""
         self.count += 1
         if len(self._named) < _NAMED:
             self._named.append(f"{shown(key)} ({str(error)[:_QUOTED_CHARACTERS]})")
-        self._passing = self._passing + 1 if isinstance(error, TransientFailure) else 0
+        if owner != self._last:
+            self._passing = self._passing + 1 if isinstance(error, TransientFailure) else 0
+        self._last = owner
         if self._passing >= _PASSING_IN_A_ROW or (not self.well and self.count >= _BEFORE_ANY_SUCCEEDED):
             raise error
 

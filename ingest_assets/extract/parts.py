@@ -86,7 +86,7 @@ def parts_of(walk: Walk) -> list[Part | None]:
 def _piece(part: Part | None, span: tuple[datetime, datetime]) -> Part:
     if part is None:
         return Part(named(*span), bounds=span)
-    return replace(part, key=f"{part.key} {named(*span)}", bounds=span)
+    return replace(part, key=f"{part.key} {named(*span)}", bounds=span, under=part.key)
 
 
 def together(ends: Sequence[End]) -> End:
@@ -104,11 +104,14 @@ def together(ends: Sequence[End]) -> End:
     return End(f"all_parts_ended{told}", in_all([end.expected for end in ends]), sum(end.received for end in ends))
 
 
-def noted(key: str, end: End) -> PartEnd:
+def noted(part: Part | None, end: End) -> PartEnd:
     """The end of a part, to be kept beside its pages."""
     told = None if end.expected is None else end.expected.records
     means = "exactly" if end.expected is None else end.expected.tells
-    return PartEnd(key, end.reason, told, means, end.received, end.position, [_to_json(part) for part in end.more])
+    key, under = key_of(part), part.under if part is not None else ""
+    return PartEnd(
+        key, end.reason, told, means, end.received, end.position, [_to_json(one) for one in end.more], under=under
+    )
 
 
 def _ended_before(kept: PartEnd) -> End:
@@ -116,7 +119,7 @@ def _ended_before(kept: PartEnd) -> End:
 
     >>> from ingest_assets.http.page import PageRequest
     >>> cut = Part("b", {"shop": "1"}, request=PageRequest("https://x.example", (("page", "2"),)))
-    >>> _ended_before(noted("a", End("cap_reached", more=(cut,)))).more == (cut,)
+    >>> _ended_before(noted(Part("a"), End("cap_reached", more=(cut,)))).more == (cut,)
     True
     """
     told = None if kept.expected is None else Expected(kept.expected, kept.expected_is)
@@ -140,4 +143,5 @@ def _from_json(told: Mapping[str, Any]) -> Part:
         told["position"],
         tuple(told["batch"]),
         File(**told["file"]) if told.get("file") is not None else None,
+        told.get("under", ""),
     )

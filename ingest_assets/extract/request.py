@@ -46,7 +46,7 @@ class Part:
     `request` is its first one, where that is not made of what the source file says. `of` is the nested list that it
     reads, where it is one. `parent` is what its records take of their parent, by column; `position` is where its own
     feed ended. `batch` are the values of several parents, where one request asks for all of them. `file` is the one
-    that it reads, where it is one of a job's.
+    that it reads, where it is one of a job's. `under` is the key of the parent that it is a piece of.
     """
 
     key: str
@@ -58,6 +58,12 @@ class Part:
     position: str | None = None
     batch: tuple[str, ...] = ()
     file: File | None = None
+    under: str = ""
+
+    @property
+    def owner(self) -> str:
+        """The key of the parent that it is of, or its own."""
+        return self.under or self.key
 
 
 @dataclass(frozen=True)

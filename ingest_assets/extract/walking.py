@@ -80,9 +80,10 @@ class Walking:
         parents = {part.key for part in self.walk.parts or ()}
         for walked in all_walked:
             key, error = key_of(walked.part), walked.end.exception()
-            if isinstance(error, IngestError) and key in parents:  # a part of a parent's own is needed for its end
-                self.opened.parts.add(PartEnd(key, problem=str(error)))
-                failures.failed(key, error)
+            owner = _owner(walked.part)
+            if isinstance(error, IngestError) and owner in parents:
+                self.opened.parts.add(PartEnd(owner, problem=str(error)))
+                failures.failed(key, owner, error)
                 continue
             end = walked.end.result()
             if walked.part is None or walked.part.of is None:
@@ -93,7 +94,7 @@ class Walking:
             else:
                 failures.succeeded()
             if not walked.before and (walked.part is not None or end.more):
-                self.opened.parts.add(noted(key, end))
+                self.opened.parts.add(noted(walked.part, end))
         self.reached = together(ends)
         if self.walk.parts is not None:
             self.reached = replace(self.reached, position=positions if self.walk.endpoint.feed is not None else None)
@@ -145,3 +146,8 @@ class Walking:
 
     def _abreast(self, parts: list[Part | None], crew: Crew) -> End:
         return self._together(Abreast(self.storing, self.opened, crew, self._one_only).walked(parts, self.show))
+
+
+def _owner(part: Part | None) -> str | None:
+    """The key of the parent that a failure of this part is a matter of; a nested list is needed for its record."""
+    return None if part is None or part.of is not None else part.owner

@@ -19,7 +19,10 @@ FILE = "parts.jsonl"
 
 @dataclass(frozen=True)
 class PartEnd:
-    """How a part ended. `problem` says why it failed, where it did; `more` are parts that follow it, as JSON."""
+    """How a part ended. `problem` says why it failed, where it did; `more` are parts that follow it, as JSON.
+
+    `under` is the key of the parent that it is a piece of. What fails of a parent is noted under that parent's key.
+    """
 
     key: str
     reason: str = ""
@@ -29,6 +32,7 @@ class PartEnd:
     position: str | None = None
     more: Sequence[Mapping[str, Any]] = ()
     problem: str | None = None
+    under: str = ""
 
 
 class PartEnds:
