@@ -73,7 +73,8 @@ class Family:
             body["data"] = found[: self.size]
         if fault == "no records":
             del body["data"]
-        return Reply(body, headers={"Link": f"<?at={after}>; rel=next" if more else "<?at=0>; rel=first"})
+        of = f"of={asked.query['of']}&" if "of" in asked.query else ""
+        return Reply(body, headers={"Link": f"<?{of}at={after}>; rel=next" if more else f"<?{of}at=0>; rel=first"})
 
     def below(self, path: str, of: str = "") -> list[dict[str, Any]]:
         """The records at a path, or of these parents."""
