@@ -82,11 +82,10 @@ def verdicts(here: Whole) -> list[str]:
     return [row[0] for row in here.ask(query)]
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_a_parent_is_skipped_alone_and_named_by_verdict_and_check(api: Api, shop: Any, at_once: int) -> None:
+def test_a_parent_is_skipped_alone_and_named_by_verdict_and_check(api: Api, shop: Any) -> None:
     customers = Customers(api, 4)
     customers.closed = {"c1": 0}
-    here = shop(at_once=at_once)
+    here = shop(at_once=3)
 
     told = here.run()
 
@@ -147,11 +146,10 @@ def test_all_parents_skipped_is_a_failure(api: Api, shop: Any) -> None:
     assert verdicts(here) == ["complete", "failed"]
 
 
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_a_walk_that_goes_on_names_those_that_were_skipped_before(api: Api, shop: Any, at_once: int) -> None:
+def test_a_walk_that_goes_on_names_those_that_were_skipped_before(api: Api, shop: Any) -> None:
     customers = Customers(api, 5)
     customers.closed = {"c0": 0}
-    here = shop(at_once=at_once)
+    here = shop()
     here.run(kill_after=3)
     api.asked.clear()
 

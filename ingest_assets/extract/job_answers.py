@@ -37,6 +37,9 @@ def answered(client: Client, request: PageRequest, label: str, *, once: bool = F
     """The answer to a request about a job, 202 included; its body is read as JSON, and is None where it is none."""
 
     def receive(response: Response) -> Page:
+        if response.rule is not None:
+            told = f"is no status, but {response.rule.means}, as {response.rule}"
+            raise RequestFailed(f"{label}: job: an answer about it {told}")
         body = bytearray()
         for chunk in response.chunks():
             body += chunk

@@ -86,7 +86,7 @@ def complete(at: Looked) -> Found:
     over = [partition for partition in still if _is_over(at, partition)]
     bad = [(p, f"{verdict}: {reason}") for p, verdict, reason in ended if verdict not in ("complete", "open")]
     bad += [(p, "open: it was fetched before it was over and settled, and is since") for p in over]
-    problem = f"{named([p for p, _ in bad])} {bad[0][1]}. Next: {run_again(at, bad[0][0])}" if bad else ""
+    problem = f"{named([p for p, _ in bad])} {bad[0][1].rstrip('.')}. Next: {run_again(at, bad[0][0])}" if bad else ""
     return Found(
         problem, {"partitions": len(ended), **({"open": len(still)} if still else {}), "not complete": len(bad)}
     )

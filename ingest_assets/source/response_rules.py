@@ -19,6 +19,13 @@ def response_problems(endpoint: "Endpoint") -> Iterator[Problem]:
         if rule.means == "end" and endpoint.paginator.type == "none":
             told = "one page is read, so there is no end to be told of: say how the endpoint pages by `paginator`"
             yield ("responses", place, "means"), told
+        whole = endpoint.write == "replace" and endpoint.parent is None
+        if rule.means == "empty" and rule.by_status_alone and whole and {404, 410} & set(rule.status):
+            told = (
+                "a path that is wrong is answered so, too, and with write: replace that would empty the table: say by "
+                "path, header, text or jmespath which answers are meant"
+            )
+            yield ("responses", place, "status"), told
         if rule.means == "skip_parent" and endpoint.parent is None:
             told = "it has no parents to skip: its request names no field of another endpoint, such as {customers.id}"
             yield ("responses", place, "means"), told

@@ -304,6 +304,15 @@ def test_a_new_credential_of_an_api_without_any_is_refused(at_endpoint):
         )
 
 
+@pytest.mark.parametrize("means", ["end", "empty", "skip_parent"])
+def test_a_rule_on_records_speaks_of_no_status_that_says_nothing_of_them(means):
+    (rule,) = rules({"path": "state", "equals": "none", "means": means})
+
+    spoken_of = [status for status in (200, 202, 204, 304, 401, 404, 407, 429, 500) if rule.speaks_of(status)]
+
+    assert spoken_of == [200, 204, 404, 500]
+
+
 @pytest.mark.parametrize(
     ("expression", "body", "expected"),
     [
