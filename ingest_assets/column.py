@@ -179,6 +179,12 @@ class Column(BaseModel):
         None,
         description="what is done about a value that does not fit; as the endpoint's `contract` says, or quarantine",
     )
+    references: str | None = Field(
+        None,
+        pattern=r"^[a-z][a-z0-9_]*\.[a-z_][a-z0-9_]*$",
+        description="a table and column of this source, such as customers.id, of which each value has to be one; a row "
+        "whose value is none stays, and is told of",
+    )
     sensitive: bool = Field(False, description="kept out of previews, logs and metadata")
     description: str | None = Field(None, description="shown in Dagster's column schema")
 

@@ -124,7 +124,7 @@ class Contract(BaseModel):
         told = self.model_dump(mode="json")
         for table in (told, *told["children"].values()):
             for name, column in table["columns"].items():
-                del column["description"], column["sensitive"]
+                del column["description"], column["sensitive"], column["references"]
                 table["columns"][name] = _said(column, dict.fromkeys(_CAME_LATER))
         told["children"] = {path: _said(table, {"modes": None}) for path, table in told["children"].items()}
         usual = {"modes": Modes().model_dump(), "texts": False, "deletes": "hard"}

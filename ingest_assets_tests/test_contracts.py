@@ -254,3 +254,39 @@ def test_a_column_that_was_always_there_and_is_gone_is_told(shop, api):
         ("vanished", "things", "n"),
         ("vanished", "things", "sparse"),
     ]
+
+
+@pytest.fixture
+def two(shop, api) -> Whole:
+    """Things that refer to customers."""
+    told = {"records": "data", "primary_key": "id"}
+    reference = {"type": "bigint", "references": "customers.id"}
+    lines = {"lines": {"columns": {"customer": reference}}}
+    things = {**told, "path": "/things", "columns": {"customer": reference}, "children": lines}
+    made: Whole = shop()
+    made.source = {"endpoints": {"things": things, "customers": {**told, "path": "/customers"}}}
+    rows = [{"id": n, "customer": c, "lines": [{"customer": c}]} for n, c in enumerate([1, 2, 7, 7, None])]
+    api.answer = lambda asked: {"data": rows if asked.path == "/things" else [{"id": 1}, {"id": 2}]}
+    return made
+
+
+def test_rows_that_refer_to_nothing_stay_and_are_told_of(two):
+    assert not two.run()
+    before = two.problems()["references"]
+    line = two.line()
+    with line.partition("customers", None):
+        line.fetch("customers", None)
+        line.load("customers", None)
+
+    told = two.problems()["references"]
+
+    assert "things.customer: shop.customers.id is not there yet" in before
+    assert "things.customer: 2 rows refer to no row of shop.customers.id, such as 7" in told
+    assert "things__lines.customer: 2 rows refer to no row" in told
+    assert two.values() == [0, 1, 2, 3, 4]
+
+
+def test_a_reference_to_what_is_no_endpoint_is_refused(mistake):
+    told = mistake("{type: bigint, references: customers.id}")
+
+    assert told.startswith("7: endpoints.things.columns.a.references: 'customers' is not an endpoint of this source")

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 from pydantic import Field
 
+from ingest_assets.assets.columns import declared_schema
 from ingest_assets.assets.jobs import priority_of
 from ingest_assets.assets.names import partitions_of, raw_key, step_name, table_key, versions
 from ingest_assets.assets.progress import Watchers
@@ -93,7 +94,11 @@ def _specs(source: Source, name: str) -> list[dg.AssetSpec]:
             code_version=code[table],
             partitions_def=partitions,
             skippable=True,
-            metadata={"dagster/table_name": f"{source.name}.{name}", "write": endpoint.write},
+            metadata={
+                "dagster/table_name": f"{source.name}.{name}",
+                "write": endpoint.write,
+                **({"dagster/column_schema": declared_schema(endpoint)} if endpoint.columns else {}),
+            },
         ),
     ]
 

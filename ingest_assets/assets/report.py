@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from ingest_assets.assets import columns
 from ingest_assets.assets.names import dimension_tags, raw_key, table_key
 from ingest_assets.line import Line, data_version
 from ingest_assets.load.summary import Summary
@@ -70,7 +71,16 @@ class Reporter:
             f"dagster/input_event_pointer/{name}": str(source.storage_id) if source else "NULL",
             LOADED_TAG: told.fetch.loaded.astimezone(UTC).strftime(_TAG_TIME) if told.fetch.loaded else "",
         }
-        return self._event(self.table, snapshot, _load_metadata(told), version, more)
+        return self._event(self.table, snapshot, _load_metadata(told) | self._columns(told), version, more)
+
+    def _columns(self, told: Summary) -> dict[str, Any]:
+        """The table's columns, and where each comes from."""
+        endpoint = self.line.source.endpoints[self.endpoint]
+        parent = table_key(self.line.source.name, endpoint.parent) if endpoint.parent else None
+        return {
+            "dagster/column_schema": columns.schema(told.columns, endpoint),
+            "dagster/column_lineage": columns.column_lineage(told.columns, endpoint, self.raw, parent),
+        }
 
     def knows_fetch(self, snapshot: Snapshot) -> bool:
         """Whether Dagster was told of this fetch, or of a later one of its partition."""
@@ -157,14 +167,9 @@ def _expected(records: int, told: str | None) -> dict[str, Any]:
 
 def _load_metadata(told: Summary) -> dict[str, Any]:
     name, *children = told.rows
-    columns = [
-        dg.TableColumn(column.name, column.type, column.description, tags={"sensitive": ""} if column.sensitive else {})
-        for column in told.columns
-    ]
     account = {name: told.account[name] or 0 for name in _ACCOUNT_SHOWN}
     return {
         "dagster/row_count": told.rows[name],
-        "dagster/column_schema": dg.TableSchema(columns=columns),
         "fetch": told.fetch.fetch,
         "verdict": told.fetch.verdict,
         "contract": told.fetch.contract,
@@ -173,6 +178,8 @@ def _load_metadata(told: Summary) -> dict[str, Any]:
             {} if told.account["expected"] is None else _expected(told.account["expected"], told.account["expected_is"])
         ),
         "removed": told.account["removed"] or 0,
+        "dropped values": told.account["dropped"] or 0,
+        **({"drift": dg.MetadataValue.json(list(told.drift))} if told.drift else {}),
         "child rows": told.account["child_rows"] or 0,
         "child tables": dg.MetadataValue.json({child: told.rows[child] for child in children}),
         "load seconds": round(told.account["load_seconds"] or 0, 3),

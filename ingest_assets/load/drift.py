@@ -186,3 +186,15 @@ def _is_told(connection: duckdb.DuckDBPyConnection, key: tuple[str, str], change
         [*key, change.kind, change.table, change.column, change.sample],
     ).fetchone()
     return row is not None
+
+
+def of_fetch(connection: duckdb.DuckDBPyConnection, fetch: int) -> tuple[str, ...]:
+    """What a fetch brought that its table did not know, as people read it."""
+    rows = connection.execute(
+        'SELECT kind, "table", "column", former, now, sample FROM w._ingest.drift WHERE _fetch = ? ORDER BY ALL',
+        [fetch],
+    ).fetchall()
+    return tuple(
+        Change(kind, table, column, former, now, sample=sample).text
+        for kind, table, column, former, now, sample in rows
+    )

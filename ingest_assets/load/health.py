@@ -8,7 +8,9 @@ complete     the newest fetch of each partition reached its end, and that of a c
 skipped      parents that a rule of the source file leaves out
 expected     no more records came than the API says there are
 volume       no partition has far fewer or more records than is usual
+references   no row refers to what is not there
 quarantine   the share of records that did not fit
+drift        what the API changed within the last week
 contract     partitions that were loaded under another contract
 fresh        partitions, or the last look, that are late
 """
@@ -21,7 +23,9 @@ import duckdb
 from ingest_assets.load import partitioning
 from ingest_assets.load.clashes import shared_keys
 from ingest_assets.load.looked import EXPECTED_IS, Found, Looked, named, run_again
+from ingest_assets.load.noticed import drift
 from ingest_assets.load.partitioning import Kept
+from ingest_assets.load.references import references, references_of
 from ingest_assets.load.volume import volume
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.raw.manifest import SKIPPED
@@ -231,7 +235,9 @@ def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
         **({"expected": expected} if says_number else {}),
         **({"skipped": skipped} if skips else {}),
         **({"volume": volume} if endpoint.volume and not endpoint.feed else {}),
+        **({"references": references} if any(references_of(endpoint, "")) else {}),
         "quarantine": quarantine,
+        "drift": drift,
         "contract": contract,
         **({"fresh": fresh} if endpoint.fresh_within else {}),
     }

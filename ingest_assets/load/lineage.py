@@ -209,7 +209,9 @@ def _digits(told: Any) -> str:
 
 def sensitive_paths(specs: Sequence[TableSpec]) -> list[Path]:
     """Where in a record sensitive values are; a list on the way counts for each of its elements."""
-    return [(*spec.path, *column.path) for spec in specs for column in spec.columns if column.sensitive]
+    return [
+        (*spec.path, *column.path) for spec in specs for column in spec.columns if column.sensitive and not column.rest
+    ]
 
 
 def without(text: bytes, paths: Sequence[Path]) -> tuple[bytes, int]:

@@ -7,7 +7,7 @@ from typing import Any
 import duckdb
 
 from ingest_assets.contract import Contract
-from ingest_assets.load import ledger
+from ingest_assets.load import drift, ledger
 from ingest_assets.load.tables import in_warehouse
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec
@@ -18,13 +18,17 @@ _LONGEST_VALUE = 80
 
 @dataclass(frozen=True)
 class Summary:
-    """A load as people are shown it. `rows` counts by table, parents first; `preview` leaves out what is sensitive."""
+    """A load as people are shown it. `rows` counts by table, parents first; `preview` leaves out what is sensitive.
+
+    `drift` is what the fetch brought that the table did not know.
+    """
 
     fetch: ledger.Fetch
     account: dict[str, Any]
     columns: tuple[ColumnSpec, ...]
     rows: dict[str, int]
     preview: tuple[dict[str, str], ...]
+    drift: tuple[str, ...] = ()
 
 
 def summaries(
@@ -48,6 +52,7 @@ def summaries(
             columns,
             rows,
             _preview(connection, target.table(endpoint), shown, fetch.fetch),
+            drift.of_fetch(connection, fetch.fetch),
         )
         for fetch in fetches
     }

@@ -63,6 +63,20 @@ def _source_problems(source: "Source") -> Iterator[Problem]:
     yield from _listed_problems(source)
     yield from _parent_problems(source)
     yield from source_response_problems(source)
+    yield from _reference_problems(source)
+
+
+def _reference_problems(source: "Source") -> Iterator[Problem]:
+    for name, endpoint in source.endpoints.items():
+        tables: dict[tuple[str, ...], Any] = {("columns",): endpoint.columns}
+        tables |= {("children", path, "columns"): table.columns for path, table in endpoint.children.items()}
+        for place, columns in tables.items():
+            for column, declared in columns.items():
+                table = (declared.references or "").partition(".")[0].partition("__")[0]
+                if declared.references is not None and table not in source.endpoints:
+                    there = ", ".join(source.endpoints)
+                    told = f"{table!r} is not an endpoint of this source; there are {there}"
+                    yield ("endpoints", name, *place, column, "references"), told
 
 
 def _bucket_problems(source: "Source") -> Iterator[Problem]:

@@ -35,6 +35,7 @@ def test_after_a_good_run_all_checks_pass_but_for_old_days(lab):
         "complete": True,
         "volume": True,
         "quarantine": True,
+        "drift": True,
         "contract": True,
         "fresh": False,
     }
@@ -50,6 +51,7 @@ def test_an_endpoint_has_the_checks_that_it_can_have(lab):
         "partitions",
         "complete",
         "quarantine",
+        "drift",
         "contract",
     }
 

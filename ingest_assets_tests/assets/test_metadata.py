@@ -63,6 +63,42 @@ def test_the_column_schema_has_types_and_descriptions_and_marks_what_is_sensitiv
     assert columns["city"].tags == {}
 
 
+def test_the_column_lineage_leads_to_the_paths_of_records(lab):
+    lab.text = lab.text.replace("      email: {", "      mail: {type: varchar, path: contact.mail}\n      email: {", 1)
+
+    lab.run(FIRST)
+
+    told = lab.told(lab.table(), FIRST)["dagster/column_lineage"].deps_by_column
+    deps = {name: [(dep.asset_key, dep.column_name) for dep in deps] for name, deps in told.items()}
+    assert deps["mail"] == [(lab.raw(), "contact.mail")]
+    assert deps["id"] == [(lab.raw(), "id")]
+
+
+def test_declared_columns_are_shown_before_anything_is_loaded(lab):
+    lab.text = lab.text.replace("never given again", "never given again, min: 1")
+
+    spec = lab.definitions().get_assets_def(lab.table("people")).specs_by_key[lab.table("people")]
+
+    columns = {column.name: column for column in spec.metadata["dagster/column_schema"].columns}
+    assert columns["id"].constraints.other == ["at least 1"]
+    assert (columns["id"].constraints.nullable, columns["id"].constraints.unique) == (False, True)
+    assert columns["email"].tags == {"sensitive": ""}
+
+
+def test_a_load_shows_what_drifted_and_what_was_dropped_and_a_check_warns(lab, shop):
+    lab.run(FIRST)
+    shop.of("2026-01-02")[0]["novel"] = "x"
+    lab.run("2026-01-02")
+
+    told = lab.told(lab.table(), "2026-01-02")
+
+    assert told["drift"] == ["new column orders.novel (varchar), such as x"]
+    assert told["dropped values"] == 0
+    found = lab.check("orders", "drift")["drift"]
+    assert not found.passed
+    assert "the API changed: new column orders.novel (varchar), such as x (since fetch 2)" in found.description
+
+
 def test_the_preview_shows_five_rows_without_sensitive_columns(lab, shop):
     shop.people = [{"id": n, "email": f"p{n}@private.example", "city": "a|b\nc"} for n in range(1, 9)]
 
