@@ -25,6 +25,7 @@ COMMANDS = (
     "forget",
     "forget",
     "preview",
+    "prune",
     "quarantine",
     "rebuild",
     "replay",

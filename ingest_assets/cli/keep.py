@@ -1,11 +1,12 @@
 """Commands that keep the data, and bring it back."""
 
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from ingest_assets.cli.options import FAILED, SOURCES_AND_ENDPOINTS, json_option
+from ingest_assets.cli.options import AGE, FAILED, SOURCES_AND_ENDPOINTS, agree, json_option, yes_option
 
 
 @click.command(short_help="Build a lost warehouse again from what is stored.")
@@ -64,6 +65,40 @@ def du(data: str, names: tuple[str, ...], as_json: bool) -> None:
     from ingest_assets.commands.output import output
 
     du(environment.settle(data), names, output(as_json=as_json))
+
+
+@click.command(short_help="Remove stored responses that nothing needs.")
+@click.argument("names", metavar="[SOURCE[.ENDPOINT]]...", nargs=-1, type=SOURCES_AND_ENDPOINTS)
+@click.option(
+    "--keep", type=click.IntRange(1), default=1, show_default=True, help="Whole fetches of each partition to keep."
+)
+@click.option("--older-than", "age", type=AGE, help="Only fetches that began so long ago, such as P90D.")
+@yes_option
+@json_option
+@click.pass_obj
+def prune(data: str, names: tuple[str, ...], keep: int, age: timedelta | None, yes: bool, as_json: bool) -> None:
+    """Remove fetches that later ones have superseded, and failed ones. No table changes, nor what is fetched next.
+
+    Shows first what it would remove, and asks; without a terminal, --yes answers. What a row, a child row, a deletion,
+    a version or a record in quarantine came from stays, and so does the newest fetch of each partition. Safe to
+    interrupt, and to repeat.
+
+    \b
+    ingest prune stripe --older-than P90D
+    ingest prune shop.orders --keep 3 --yes
+    """
+    from ingest_assets.commands import environment
+    from ingest_assets.commands import prune as asked
+    from ingest_assets.commands.output import output
+
+    out, before = output(as_json=as_json), datetime.now(UTC) - age if age is not None else None
+    pruning = asked.plan(environment.settle(data), names, keep, before)
+    told = asked.show(pruning, out)
+    if not told["fetches"]:
+        out.document(told | {"done": True})
+        return
+    agree(told, out, yes=yes, as_json=as_json)
+    out.document(told | {"fetches": asked.prune(pruning, out), "done": True})
 
 
 @click.group(short_help="The copy of the warehouse that everybody reads.")

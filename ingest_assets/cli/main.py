@@ -33,7 +33,7 @@ _SECTIONS = {
         look.trace,
     ),
     "Mend": (mend.quarantine, mend.undo, mend.migrate, mend.forget),
-    "Keep": (keep.du, keep.reader, keep.backup, keep.rebuild),
+    "Keep": (keep.du, keep.prune, keep.reader, keep.backup, keep.rebuild),
     "Serve": (serve.ui, serve.sandbox, serve.demo, serve.completion),
 }
 

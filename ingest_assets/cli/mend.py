@@ -1,14 +1,10 @@
 """Commands that mend what came wrong."""
 
 import sys
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from ingest_assets.cli.options import FAILED, MEND, SOURCES_AND_ENDPOINTS, end, json_option, yes_option
-
-if TYPE_CHECKING:
-    from ingest_assets.commands.output import Output
+from ingest_assets.cli.options import FAILED, SOURCES_AND_ENDPOINTS, agree, end, json_option, yes_option
 
 
 @click.group(short_help="Records that did not fit: list, show, replay.")
@@ -122,7 +118,7 @@ def undo(data: str, name: str, fetch: int | None, partition: str | None, yes: bo
         out.document({"endpoint": name, "fetches": [], "done": True})
         return
     told = asked.show(undoing, folder, out)
-    _agree(told, out, yes=yes, as_json=as_json)
+    agree(told, out, yes=yes, as_json=as_json)
     asked.undo(undoing, folder, out)
     out.document(told | {"done": True})
 
@@ -161,7 +157,7 @@ def forget(data: str, table: str, key: tuple[str, ...], lift: bool, yes: bool, a
     if forgetting.done:
         out.document(told | {"done": True})
         return
-    _agree(told, out, yes=yes, as_json=as_json)
+    agree(told, out, yes=yes, as_json=as_json)
     asked.forget(forgetting, folder, out)
     out.document(told | {"done": True})
 
@@ -193,20 +189,6 @@ def migrate(data: str, name: str, yes: bool, as_json: bool) -> None:
     if not migration.foreign:
         out.document(told | {"done": False})
         return
-    _agree(told, out, yes=yes, as_json=as_json)
+    agree(told, out, yes=yes, as_json=as_json)
     asked.migrate(migration, out)
     out.document(told | {"done": True})
-
-
-def _agree(told: dict[str, Any], out: "Output", *, yes: bool, as_json: bool) -> None:
-    """Go on with what was shown, as --yes says or who sits at the terminal; else end here."""
-    if yes:
-        return
-    if sys.stdin.isatty() and not as_json:
-        if click.confirm("\nGo on?"):
-            return
-        click.echo("Nothing is done", err=True)
-    else:
-        click.echo("\nNothing is done yet. Say --yes to do it", err=True)
-    out.document(told | {"done": False}, ok=False)
-    sys.exit(MEND)

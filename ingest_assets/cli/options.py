@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -12,6 +12,7 @@ from ingest_assets.errors import ConfigError, TransientFailure
 from ingest_assets.periods import ANY_PERIOD
 
 if TYPE_CHECKING:
+    from ingest_assets.commands.output import Output
     from ingest_assets.commands.run import Outcome
 
 FAILED, MEND, LATER, INTERRUPTED = 1, 2, 75, 130
@@ -33,6 +34,26 @@ class Day(click.ParamType[date]):
 
 
 DAY = Day()
+
+
+class Age(click.ParamType[timedelta]):
+    """A duration, as a source file writes it."""
+
+    name = "duration"
+
+    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """The duration, or an error that says what was expected."""
+        from pydantic import TypeAdapter, ValidationError
+
+        from ingest_assets.durations import Duration
+
+        try:
+            return TypeAdapter(Duration).validate_python(value)
+        except ValidationError as error:
+            self.fail(f"{value!r} is no duration: {error.errors()[0]['msg'].removeprefix('Value error, ')}", param, ctx)
+
+
+AGE = Age()
 
 
 class Time(click.ParamType[str]):
@@ -110,3 +131,17 @@ def end(outcome: "Outcome") -> None:
         sys.exit(MEND)
     if not outcome.succeeded:
         sys.exit(FAILED)
+
+
+def agree(told: dict[str, Any], out: "Output", *, yes: bool, as_json: bool) -> None:
+    """Go on with what was shown, as --yes says or who sits at the terminal; else end here."""
+    if yes:
+        return
+    if sys.stdin.isatty() and not as_json:
+        if click.confirm("\nGo on?"):
+            return
+        click.echo("Nothing is done", err=True)
+    else:
+        click.echo("\nNothing is done yet. Say --yes to do it", err=True)
+    out.document(told | {"done": False}, ok=False)
+    sys.exit(MEND)

@@ -9,7 +9,8 @@ from pathlib import Path
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.stored import Name, stored
 from ingest_assets.commands.terminal import facts, size, table
-from ingest_assets.load import ledger, usage
+from ingest_assets.load import usage
+from ingest_assets.load.unneeded import Needs, unneeded
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
@@ -26,15 +27,6 @@ class _Endpoint:
     unneeded_bytes: int = 0
 
 
-@dataclass(frozen=True)
-class _Loaded:
-    """What the warehouse says of an endpoint: bytes of its tables, fetches that are loaded, fetches that it cites."""
-
-    table_bytes: int = 0
-    loaded: frozenset[int] = frozenset()
-    cited: frozenset[int] = frozenset()
-
-
 def du(data: Path, names: Sequence[str], out: Output) -> None:
     """Print it; of the sources and endpoints that are named, also of those whose file is gone, or of all."""
     snapshots = Snapshots(data / "raw")
@@ -48,47 +40,32 @@ def du(data: Path, names: Sequence[str], out: Output) -> None:
     out.document({"endpoints": [asdict(one) for one in endpoints], "bytes": told, "free_bytes": free})
 
 
-def _loaded(data: Path, names: Iterable[Name]) -> dict[Name, _Loaded]:
-    """By endpoint; nothing where there is no warehouse yet."""
+def _loaded(data: Path, names: Iterable[Name]) -> dict[Name, tuple[int, Needs]]:
+    """Bytes of its tables, and what these need, by endpoint; nothing where there is no warehouse yet."""
     warehouse = Warehouse(data)
     if not warehouse.reader.exists():
         return {}
     with warehouse.reading() as connection:
-        taken, found = usage.table_bytes(connection), dict[Name, _Loaded]()
-        for name in names:
-            count = int(usage.share(taken, usage.of_endpoint(connection, *name)))
-            known = ledger.fetches(connection, *name, database="warehouse")
-            loaded = frozenset(fetch.fetch for fetch in known if fetch.loaded is not None)
-            found[name] = _Loaded(count, loaded, frozenset(usage.cited(connection, *name)))
-    return found
+        taken = usage.table_bytes(connection)
+        return {
+            name: (
+                int(usage.share(taken, usage.of_endpoint(connection, *name))),
+                usage.needs(connection, *name),
+            )
+            for name in names
+        }
 
 
-def _endpoint(name: Name, fetches: Sequence[Snapshot], loaded: _Loaded | None) -> _Endpoint:
-    unneeded = _unneeded(fetches, loaded) if loaded is not None else []
+def _endpoint(name: Name, fetches: Sequence[Snapshot], loaded: tuple[int, Needs] | None) -> _Endpoint:
+    spare = unneeded(fetches, loaded[1]) if loaded is not None else []
     return _Endpoint(
         ".".join(name),
         len(fetches),
-        _bytes(fetches[0].folder.parent.parent) if fetches else 0,
-        loaded.table_bytes if loaded is not None else 0,
-        tuple(str(snapshot.folder) for snapshot in unneeded),
-        sum(_bytes(snapshot.folder) for snapshot in unneeded),
+        disk_bytes(fetches[0].folder.parent.parent) if fetches else 0,
+        loaded[0] if loaded is not None else 0,
+        tuple(str(snapshot.folder) for snapshot in spare),
+        sum(disk_bytes(snapshot.folder) for snapshot in spare),
     )
-
-
-def _unneeded(fetches: Sequence[Snapshot], loaded: _Loaded) -> list[Snapshot]:
-    """Fetches that could go without a change of any table: ended, not cited, not the newest of their partition.
-
-    One that is good and not loaded is still to be loaded; the newest good one says where a feed goes on.
-    """
-    newest = {snapshot.manifest.partition: snapshot.fetch for snapshot in fetches}
-    good = [s.fetch for s in fetches if s.manifest.ended and s.manifest.ended.verdict == "complete"]
-    kept = {*newest.values(), *loaded.cited, *good[-1:]}
-    return [s for s in fetches if s.fetch not in kept and (s.fetch in loaded.loaded or _came_to_nothing(s))]
-
-
-def _came_to_nothing(snapshot: Snapshot) -> bool:
-    end = snapshot.manifest.ended
-    return end is not None and end.verdict in ("failed", "given_up")
 
 
 def _folders(data: Path) -> dict[str, tuple[int, str]]:
@@ -102,10 +79,10 @@ def _folders(data: Path) -> dict[str, tuple[int, str]]:
         "staging": (data / "staging", "of loads that are going on"),
         "trace": (data / "trace", "the last requests"),
     }
-    return {name: (_bytes(path), what) for name, (path, what) in parts.items()}
+    return {name: (disk_bytes(path), what) for name, (path, what) in parts.items()}
 
 
-def _bytes(path: Path) -> int:
+def disk_bytes(path: Path) -> int:
     """The bytes of a file, or of all files below a folder; others may come and go meanwhile."""
     total = 0
     for file in [path, *path.rglob("*")]:
@@ -129,5 +106,5 @@ def _print(endpoints: Sequence[_Endpoint], folders: dict[str, tuple[int, str]], 
         count = size(sum(e.unneeded_bytes for e in endpoints))
         out.console.print(
             f"\nNot needed: {spare:,} fetches ({count}) that no row, tombstone or record in quarantine came from. "
-            "--json lists their folders; nothing removes them by itself"
+            "Remove them: ingest prune"
         )

@@ -7,13 +7,13 @@ Without Dagster, so that it can be used as a library; `ingest_assets.assets` cal
 
 import hashlib
 
-from ingest_assets.line.folders import trace_file
+from ingest_assets.line.folders import partition_lock, trace_file
 from ingest_assets.line.line import Line
 from ingest_assets.line.pace import Pace
 from ingest_assets.line.watcher import Unwatched, Watcher
 from ingest_assets.raw.snapshots import Snapshot
 
-__all__ = ["Line", "Pace", "Unwatched", "Watcher", "data_version", "trace_file"]
+__all__ = ["Line", "Pace", "Unwatched", "Watcher", "data_version", "partition_lock", "trace_file"]
 
 
 def data_version(snapshot: Snapshot) -> str:

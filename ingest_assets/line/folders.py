@@ -1,7 +1,9 @@
-"""Where the state of limits and tokens is kept, one folder a user, and the last requests of a source."""
+"""Where the state of limits and tokens is kept, one folder a user; and where locks and last requests are."""
 
 import os
 from pathlib import Path
+
+from ingest_assets.raw.paths import encoded
 
 
 def limits_folder() -> Path:
@@ -17,6 +19,11 @@ def tokens_folder() -> Path:
 def _state_folder() -> Path:
     state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(state) / "ingest_assets"
+
+
+def partition_lock(data: Path, source: str, endpoint: str, partition: str | None) -> Path:
+    """The lock of a partition: one process at a time fetches, loads or prunes it."""
+    return data / "locks" / source / endpoint / f"{encoded(partition)}.lock"
 
 
 def trace_file(data: Path, source: str) -> Path:

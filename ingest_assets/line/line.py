@@ -19,7 +19,7 @@ from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
 from ingest_assets.line.clients import Clients
-from ingest_assets.line.folders import trace_file
+from ingest_assets.line.folders import partition_lock, trace_file
 from ingest_assets.line.pace import Pace
 from ingest_assets.line.standing import Standing
 from ingest_assets.line.watcher import Unwatched, Watcher
@@ -30,7 +30,6 @@ from ingest_assets.load.load import LOADABLE, Loaded
 from ingest_assets.load.stage import Work
 from ingest_assets.locks import held
 from ingest_assets.normalize.registry import Registry
-from ingest_assets.raw.paths import encoded
 from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Source
 
@@ -66,7 +65,7 @@ class Line(Standing):
         self, endpoint: str, partition: str | None, *, wait_seconds: float = _PARTITION_WAIT_SECONDS
     ) -> Iterator[None]:
         """Hold a partition's lock: its fetches and loads are one after another, over all processes."""
-        file = self.data / "locks" / self.source.name / endpoint / f"{encoded(partition)}.lock"
+        file = partition_lock(self.data, self.source.name, endpoint, partition)
         with held(file, f"run {self.run}, {self.label(endpoint, partition)}", wait_seconds):
             yield
 

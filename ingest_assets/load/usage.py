@@ -1,4 +1,5 @@
-"""How much disk the tables take, and which fetches they still cite; `connection` is to the reader's copy."""
+"""How much disk the tables take, and which fetches they still cite; `connection` is to the reader's copy, attached
+as `warehouse` and in use."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -7,6 +8,7 @@ import duckdb
 
 from ingest_assets.load import ledger
 from ingest_assets.load.tables import in_warehouse
+from ingest_assets.load.unneeded import Needs
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import Registry
 
@@ -45,19 +47,29 @@ def _blocks(connection: duckdb.DuckDBPyConnection, table: Table) -> set[int]:
 
 
 def of_endpoint(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> list[Table]:
-    """The tables of an endpoint: its own, those of its lists, and its versions."""
+    """The tables of an endpoint: its own, those of its lists, and those beside them."""
     told = ledger.registry(connection, source, endpoint, database="warehouse")
     names = Registry.from_json(told[2]).names.values() if told else ()
-    wanted = {*((source, name) for name in names), in_warehouse(source, endpoint).versions_at}
+    beside = in_warehouse(source, endpoint)
+    wanted = {*((source, name) for name in names), beside.versions_at, beside.ends_at}
     return [table for table in _tables(connection) if table in wanted]
 
 
 def cited(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> set[int]:
-    """The fetches that a row, a child row, a version or an open quarantine entry came from."""
+    """The fetches that a row, a child row, a version, an end or an open quarantine entry came from, or that deleted."""
     tables = [".".join(map(quoted, table)) for table in of_endpoint(connection, source, endpoint)]
     parts = [f"SELECT DISTINCT _fetch FROM {table}" for table in tables]
-    parts.append("SELECT _fetch FROM _ingest.quarantine WHERE source = ? AND endpoint = ? AND closed_by IS NULL")
+    mine = "source = $1 AND endpoint = $2"
+    parts.append(f"SELECT _fetch FROM _ingest.quarantine WHERE {mine} AND closed_by IS NULL")
+    parts.append(f"SELECT _fetch FROM _ingest.fetches WHERE {mine} AND (removed > 0 OR deleted > 0)")
     return {row[0] for row in connection.execute(" UNION ".join(parts), [source, endpoint]).fetchall()}
+
+
+def needs(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> Needs:
+    """What a warehouse needs of the stored fetches of an endpoint."""
+    known = ledger.fetches(connection, source, endpoint, database="warehouse")
+    loaded = frozenset(fetch.fetch for fetch in known if fetch.loaded is not None)
+    return Needs(loaded, frozenset(cited(connection, source, endpoint)))
 
 
 def share(taken: Mapping[Table, float], tables: list[Table]) -> float:

@@ -224,6 +224,23 @@ class Warehouse:
         finally:
             connection.close()
 
+    @contextlib.contextmanager
+    def looking(self, what: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A read-only connection to what is committed, as `reading` gives one to the copy; nobody writes meanwhile.
+
+        It needs no room on the disk, but where a process died before its last commit was folded in.
+        """
+        with self.alone(what), self._translated():
+            self.fold_in()
+            connection = duckdb.connect(":memory:")
+            try:
+                _settle(connection)
+                connection.execute(f"ATTACH {literal(str(self.writer))} AS warehouse (READ_ONLY)")
+                connection.execute("USE warehouse")
+                yield connection
+            finally:
+                connection.close()
+
     @property
     def log(self) -> Path:
         """What was committed and is not in the file yet: DuckDB's log beside it."""

@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 _DRAFT = ".new"
+_REMOVED = ".removed-"
 _LAST = ".last_fetch"
 
 
@@ -143,6 +144,19 @@ class Snapshots:
             disk.sync_folder(target)
             disk.sync_folder(folder)
         return target
+
+    def remove(self, snapshot: Snapshot) -> None:
+        """Remove a fetch from the disk, whole at once for whoever looks. The caller holds the partition's lock."""
+        gone = snapshot.folder.with_name(f"{_REMOVED}{snapshot.folder.name}")
+        with disk.writing(gone.parent):
+            snapshot.folder.rename(gone)
+            disk.sync_folder(gone.parent)
+            shutil.rmtree(gone)
+
+    def removed(self, source: str, endpoint: str) -> list[Path]:
+        """What is left of fetches that somebody died while removing."""
+        partitions = _folders(self.folder / encoded(source) / encoded(endpoint))
+        return [folder for partition in partitions for folder in partition.glob(f"{_REMOVED}*")]
 
     def archived(self, source: str, endpoint: str, where: Path) -> list[Snapshot]:
         """What `archive` moved of an endpoint to this folder, whenever that was; in order of their fetches."""

@@ -20,6 +20,8 @@ import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ingest_assets.load.unneeded import unneeded
+from ingest_assets.load.usage import needs
 from ingest_assets.source import Endpoint
 
 _EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "3"))
@@ -313,6 +315,26 @@ def test_any_order_of_loads_ends_in_the_tables_of_a_rebuild(mode: str, lab_at, r
                 assert things.quarantined() == fresh.quarantined()
             for account in things.accounts().values():
                 assert account.pop("received", 0) == sum(account.values())
+
+    holds()
+
+
+@pytest.mark.parametrize("mode", ["by newest_by", "by their order", "history by their order", "swept", "swept history"])
+def test_what_nothing_needs_can_go_and_a_rebuild_gives_the_same(mode: str, lab_at, rebuilt):
+    @settings(max_examples=max(2, _EXAMPLES // 2), deadline=None, suppress_health_check=list(HealthCheck))
+    @given(_histories(mode))
+    def holds(history):
+        with tempfile.TemporaryDirectory() as folder:
+            things = lab_at(Path(folder), Endpoint(path="/things", **_MODES[mode]))
+            _live(things, *history)
+            before = things.contents()
+
+            with things.warehouse.looking("pruning") as connection:
+                spare = unneeded(things.snapshots.fetches("shop", "things"), needs(connection, "shop", "things"))
+            for snapshot in spare:
+                things.snapshots.remove(snapshot)
+
+            assert rebuilt(things, with_registry=bool(things.accounts())).contents() == before
 
     holds()
 
