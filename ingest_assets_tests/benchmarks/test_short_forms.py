@@ -1,6 +1,7 @@
 """Benchmarks in their short form: what they count is right, and they run."""
 
 import importlib
+import os
 from pathlib import Path
 
 import pytest
@@ -20,5 +21,12 @@ def test_changes_here_and_there_are_merged_into_a_large_table():
 
 def test_a_run_that_finds_nothing_new_asks_once_and_writes_no_row():
     (cost,) = importlib.import_module("benchmarks.nothing_new").runs(1, 500)
+
+    assert cost.cpu_seconds > 0
+
+
+@pytest.mark.skipif("INGEST_LONG" not in os.environ, reason="Dagster takes its time: INGEST_LONG")
+def test_a_range_of_days_loads_all_days():
+    cost = importlib.import_module("benchmarks.range_run").cost(3)
 
     assert cost.cpu_seconds > 0

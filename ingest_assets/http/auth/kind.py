@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
@@ -86,7 +87,13 @@ class Kind(BaseModel):
 
     def _digest(self, purpose: str, parts: Iterable[str]) -> str:
         told = "\0".join([type(self).__name__, *parts]).encode()
-        return hashlib.pbkdf2_hmac("sha256", told, f"ingest_assets {purpose}".encode(), _ROUNDS).hex()
+        return _slow_digest(told, f"ingest_assets {purpose}".encode())
+
+
+@lru_cache(maxsize=64)
+def _slow_digest(told: bytes, salt: bytes) -> str:
+    """What nobody guesses a secret from, made once a process: it takes as long as a small partition's whole load."""
+    return hashlib.pbkdf2_hmac("sha256", told, salt, _ROUNDS).hex()
 
 
 def _secrets(values: Iterable[Any]) -> Iterator[Secret]:
