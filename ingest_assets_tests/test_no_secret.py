@@ -3,7 +3,9 @@
 import base64
 import json
 import os
+import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -38,9 +40,11 @@ KINDS = {
     "aws": "type: aws_sigv4, region: r, service: s, access_key_id: AKIA, secret_access_key: {env: AWS}",
     "in_turn": "type: rotated, each: [{type: bearer, token: {env: TURN_1}}, {type: bearer, token: {env: TURN_2}}]",
     "login": 'type: login, login_url: "URL/NAME/login", user: jo, password: {env: LOGIN}, token: access_token',
+    "stored": "type: bearer, token: {vault: secret/shop, field: token}",
+    "bought": "type: bearer, token: {aws_secret: shop, field: token}",
     "session": 'type: login, login_url: "URL/NAME/login", user: jo, password: {env: SESSION}, cookie: sid',
 }
-SHORT = ("in_query", "refresh", "session")
+SHORT = ("in_query", "refresh", "session", "stored")
 ENDPOINT = """
   {name}:
     path: /{name}
@@ -53,7 +57,10 @@ ENDPOINT = """
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Gives tokens, and pages that repeat their requests in many encodings; each page is refused in some way first."""
+    """Gives tokens, and pages that repeat their requests in many encodings; each page fails in some way first.
+
+    It is a Vault and AWS's Secrets Manager, too: both give a secret by name.
+    """
 
     def log_message(self, *_):
         pass
@@ -61,6 +68,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
         parts = urlsplit(self.path)
+        if (entry := self.entry(parts.path)) is not None:
+            self.send(200, entry, {})
+            return
         _, source, name = parts.path.split("/")[:3]
         echo = [*self.headers.values(), self.path, body, *(v for vs in parse_qs(parts.query).values() for v in vs)]
         told = [form for text in echo for form in forms(text)]
@@ -70,6 +80,16 @@ class Handler(BaseHTTPRequestHandler):
             self.page(name, f"{source}/{name}", json.loads(body or "{}").get("cursor", "0"), told)
 
     do_GET = do_POST  # noqa: N815 -- http.server calls it by this name
+
+    def entry(self, path):
+        """What a store answers; None for any other request."""
+        if path == "/v1/sys/internal/ui/mounts/secret/shop":
+            return {"data": {"path": "secret/", "options": {"version": "2"}}}
+        if path == "/v1/secret/data/shop":
+            return {"data": {"data": {"token": self.server.kept["VAULT"], "other": "of no use"}}}
+        if "secretsmanager" in self.headers.get("X-Amz-Target", ""):
+            return {"Name": "shop", "SecretString": json.dumps({"token": self.server.kept["STORE"]})}
+        return None
 
     def give(self, source, told):
         """A token, a refresh token and a cookie, after a failure that repeats what was sent."""
@@ -84,14 +104,20 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, told, {"Set-Cookie": f"sid={given['cookie']}"})
 
     def page(self, name, key, cursor, told):
-        """A page, once a request was refused by 500, 429 and 401; the last one of `bad` is refused for good."""
+        """A page, once it failed by 500, 429, 401, a cut body and a broken connection; the last of `bad` for good."""
         self.server.counted[key, cursor] += 1
         self.server.credentials += [
             value.rpartition(" ")[2] for one, value in self.headers.items() if one.lower() == "authorization"
         ]
-        fault = {"0": {1: 500, 2: 429}, "1": {1: 401}}.get(cursor, {}).get(self.server.counted[key, cursor])
         takes_tokens = any(word in key for word in ("client", "refresh", "assertion", "signed", "login", "session"))
-        if fault and (fault != 401 or takes_tokens):
+        faults = {"0": {1: 500, 2: 429}, "1": {1: 401, 2: "cut"} if takes_tokens else {1: "cut"}, "2": {1: "reset"}}
+        fault = faults.get(cursor, {}).get(self.server.counted[key, cursor])
+        self.server.counted[fault] += 1
+        if fault == "reset":
+            self.reset()
+        elif fault == "cut":
+            self.send(200, {"data": [{"id": 0, "told": told}], "next": None}, {}, cut=True)
+        elif fault and (fault != 401 or takes_tokens):
             self.send(fault, {"error": {"message": " ".join(told)}}, {"Retry-After": "0"})
         elif name == "bad" and cursor == "2":
             self.send(400, {"error": {"message": " ".join(told)}}, {"X-Request-Id": told[0]})
@@ -100,14 +126,19 @@ class Handler(BaseHTTPRequestHandler):
             after = str(number + 1) if number + 1 < PAGES else None
             self.send(200, {"data": [{"id": number, "told": told, "also": {"text": told[-1]}}], "next": after}, {})
 
-    def send(self, status, told, headers):
+    def reset(self):
+        """End the connection without a word."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.shutdown(socket.SHUT_RD)
+
+    def send(self, status, told, headers, *, cut=False):
         text = json.dumps(told).encode()
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(text)
+        self.wfile.write(text[: len(text) // 2] if cut else text)
 
 
 def forms(text):
@@ -143,18 +174,31 @@ def place(tmp_path):
     kinds = KINDS if LONG else {name: KINDS[name] for name in SHORT}
     names = ("BEARER", "BASIC", "QUERY", "BODY", "CLIENT", "FORM", "REFRESH", "JWT", "HMAC", "AWS", "TURN_1", "TURN_2")
     secrets = {name: f'5ecret/{name}+of="the&shop%{name}' for name in (*names, "LOGIN", "SESSION")}
+    kept_elsewhere = {name: f'5ecret/{name}+of="the&shop%{name}' for name in ("VAULT", "STORE")}
+    asked_with = {name: f"5ecret-{name}-of-the-shop" for name in ("VAULT_TOKEN", "AWS_SECRET_ACCESS_KEY")}
+    aws = {"AWS_ACCESS_KEY_ID": "AKIA", "AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"}
     own = {f"INGEST_{name.upper()}": str(tmp_path / name) for name in ("limits", "tokens", "sources", "data")}
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     environment = kept | secrets | own | {"NO_PROXY": "127.0.0.1", "DAGSTER_HOME": str(tmp_path / "data" / "dagster")}
     (tmp_path / "sources").mkdir()
-    with serving(Handler, counted=Counter(), given=[], credentials=[]) as server:
+    with serving(Handler, counted=Counter(), given=[], credentials=[], kept=kept_elsewhere) as server:
+        environment |= asked_with | aws | {"VAULT_ADDR": server.url, "AWS_ENDPOINT_URL": server.url}
         for name, kind in kinds.items():
             auth = kind.replace("NAME", name).replace("KEY_FILE", str(tmp_path / "key.pem"))
             auth = auth.replace("URL", server.url)
             text = f'base_url: "{server.url}/{name}"\nauth: {{{auth}}}\nerror_message: error.message\nendpoints:\n'
             text += "".join(ENDPOINT.format(name=one) for one in ("good", "bad"))
             (tmp_path / "sources" / f"{name}.yaml").write_text(text)
-        yield tmp_path, kinds, environment, server, [*secrets.values(), pem, pem.splitlines()[1]]
+        yield (
+            tmp_path,
+            kinds,
+            environment,
+            server,
+            [
+                *(value for told in (secrets, kept_elsewhere, asked_with) for value in told.values()),
+                *(pem, pem.splitlines()[1]),
+            ],
+        )
 
 
 def test_no_secret_is_in_anything_that_is_kept_or_said(place):
@@ -180,4 +224,5 @@ def test_no_secret_is_in_anything_that_is_kept_or_said(place):
     with duckdb.connect(str(folder / "data" / "warehouse.duckdb"), read_only=True) as reader:
         loaded = {name: reader.table(f"{name}.good").shape[0] for name in kinds}
     assert loaded == dict.fromkeys(kinds, PAGES)
+    assert min(server.counted[fault] for fault in (500, 429, 401, "cut", "reset")) > 0
     assert b"~hidden." in whole

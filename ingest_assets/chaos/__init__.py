@@ -8,5 +8,6 @@ faults/          what can go wrong, one frozen value each
 api, server      one endpoint's API with one fault, over HTTP
 case, stand_in   which partition is asked for; the source with its addresses there
 bench, trial     one walk against one fault, and whether the promise was kept
-trials           all of them, of a source
+trials           all of them, of a source; `ingest_assets.testing` makes tests of them
+recorded/        what stored responses say against a file
 """
