@@ -143,3 +143,31 @@ def test_a_parent_whose_pieces_all_fail_in_a_row_is_not_taken_for_an_api_that_is
     assert told == ""
     assert here.verdicts() == ["complete", "incomplete"]
     assert ("c23",) in ids(here)
+
+
+COUNT = {"path": "/groups/{groups.id}/count", "value": "count"}
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+@pytest.mark.parametrize("window", WINDOWS)
+def test_each_parent_is_counted_by_itself_and_one_that_misses_some_is_named(
+    lived: Any, window: str, at_once: int
+) -> None:
+    here, groups = lived(window, count=COUNT, at_once=at_once)
+    groups.counts = {"b": 1}
+    told = run(here)
+    reason = here.ask("SELECT reason FROM w._ingest.fetches WHERE endpoint = 'things'")[0][0]
+    groups.counts = {}
+
+    again = run(here)
+
+    assert (told, again) == ("", "")
+    assert "the API says" in reason
+    assert "part b " in reason
+    assert "part a " not in reason
+    assert here.verdicts() == ["complete", "incomplete", "complete"]
+
+
+def test_a_count_can_name_no_parent_but_that_of_its_endpoint(lived: Any) -> None:
+    with pytest.raises(ValueError, match=r"names \{shops.id\}, and the endpoint's own request names \{groups.id\}"):
+        lived("pieces", count=COUNT | {"path": "/shops/{shops.id}/count"})

@@ -15,7 +15,7 @@ from typing import Any
 from ingest_assets.errors import CursorExpired, RequestFailed, Ruled, WalkIncomplete
 from ingest_assets.extract import batches, cap, newest, ruled
 from ingest_assets.extract.ending import check_empty, ended
-from ingest_assets.extract.expected import check_pages, check_total, expected
+from ingest_assets.extract.expected import check, check_pages, check_total, expected
 from ingest_assets.extract.request import Part, Walk, first_request
 from ingest_assets.extract.trail import Trail
 from ingest_assets.http.page import Page, PageRequest, dig
@@ -67,8 +67,9 @@ def chain(walk: Walk, stored: Iterable[IndexEntry], ask: Ask) -> End:
         return End(reason, None, trail.received, more=tuple(trail.cut))
     batches.check(walk, trail.notes)
     check_total(walk, trail.first, trail.received)
+    check(walk, trail.counted, trail.received)
     check_pages(walk, trail)
-    told = expected(walk, trail.first, trail.last, trail.received)
+    told = trail.counted or expected(walk, trail.first, trail.last, trail.received)
     if trail.last is not None and trail.last.unchanged_since is not None:
         reason = f"{reason}, unchanged since fetch {trail.last.unchanged_since}"
     return End(reason, told, trail.received, _position(walk, trail), tuple(trail.cut))

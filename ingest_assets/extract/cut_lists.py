@@ -70,6 +70,7 @@ def parts(walk: Walk, entry: IndexEntry) -> Iterator[Part]:
 def _is_cut(record: Any, name: str, told: CutList, where: str) -> bool:
     there = find(record, name)
     if not isinstance(there, list):
+        _refuse_inner(record, name, where)
         return False  # a thinner shape of the record, which has no list to be cut
     if told.total is not None:
         number = whole(find(record, told.total))
@@ -83,6 +84,17 @@ def _is_cut(record: Any, name: str, told: CutList, where: str) -> bool:
             f"{where}: expected true or false at {told.has_more!r}, which tells whether it was cut, found {kind(said)}"
         )
     return more
+
+
+def _refuse_inner(record: Any, name: str, where: str) -> None:
+    """Raise WalkIncomplete where the path leads through a list: each of its elements would have a list of its own."""
+    steps = name.split(".")
+    for taken in range(1, len(steps)):
+        if isinstance(find(record, outer := ".".join(steps[:taken])), list):
+            raise WalkIncomplete(
+                f"{where}: {outer!r} is a list, and lists inside of its elements are not read on. Make an endpoint of "
+                f"{outer!r} where the API has one, and cut_lists of that"
+            )
 
 
 def _request(walk: Walk, record: Any, told: CutList, where: str) -> PageRequest:

@@ -198,7 +198,12 @@ class Puller:
             )
 
     def _count(self, walk: Walk, opened: OpenSnapshot) -> None:
-        """Ask how many records there are before the first of them is asked for; a walk that goes on knows it."""
+        """Ask how many records there are before the first of them is asked for; a walk that goes on knows it.
+
+        Where each parent is counted by itself, its first page has the number.
+        """
+        if walk.endpoint.counts_parents:
+            return
         if opened.manifest.counted is None and (told := counted(self.client, walk, self.now())) is not None:
             opened.count(told)
 

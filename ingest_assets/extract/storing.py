@@ -12,14 +12,14 @@ from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import CUT, cuts
-from ingest_assets.extract.expected import refuse_unmarked
+from ingest_assets.extract.expected import counted, refuse_unmarked
 from ingest_assets.extract.jobs import Jobs
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.overlap import BEGAN, first
 from ingest_assets.extract.reading import headers_kept, read_through
-from ingest_assets.extract.request import Walk
+from ingest_assets.extract.request import Walk, first_request
 from ingest_assets.extract.ruled import is_empty, noted, nothing_in
-from ingest_assets.extract.trail import labelled
+from ingest_assets.extract.trail import COUNTED, labelled
 from ingest_assets.extract.unchanged import UNCHANGED, Former
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
@@ -59,6 +59,7 @@ class Storing:
         Asked again while the failure may pass; each time it begins anew.
         """
         walk, kept_out = self.walk, self.kept_out()
+        count = self._count(client, request)
 
         def receive(response: Response, since: int | None = None) -> IndexEntry:
             nothing = is_empty(response)
@@ -87,6 +88,7 @@ class Storing:
                     **({} if whose is None else {ANSWERED: whose.told()}),
                     **({} if began is None else {BEGAN: began.value}),
                     **({} if cut is None else {CUT: cut.found}),
+                    **({} if count is None else {COUNTED: count}),
                     **noted(response),
                     **({} if since is None else {UNCHANGED: since}),
                     **_of_part(walk, decoded.records),
@@ -118,6 +120,13 @@ class Storing:
             return receive(former.page(answer), former.since) if former.stands(answer) else None
 
         return client.fetch(former.asked(request), received)
+
+    def _count(self, client: Client, request: PageRequest) -> dict[str, Any] | None:
+        """How many records a parent has, asked before its first page."""
+        if not self.walk.endpoint.counts_parents or self.walk.part is None or request != first_request(self.walk):
+            return None
+        told = counted(client, self.walk, self.started)
+        return None if told is None else {"records": told.records, "tells": told.tells}
 
 
 def _of_part(walk: Walk, records: int) -> dict[str, Any]:

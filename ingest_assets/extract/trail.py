@@ -15,7 +15,11 @@ from ingest_assets.extract.request import Part, Walk, request_key
 from ingest_assets.extract.seen import Seen
 from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.http.place import whole
+from ingest_assets.http.total import Expected
 from ingest_assets.raw.snapshots import IndexEntry
+
+COUNTED = "counted"
+"""Where the note of a parent's first page has how many records it was counted to have."""
 
 
 class Trail:
@@ -23,7 +27,8 @@ class Trail:
 
     `received` leaves out what came twice because a page was asked for again after a rest. `former` is the page before
     the `last`, `latest` the greatest time of their records, where a feed goes on by it. `notes` are those of a batch of
-    parents. `fallen` is the greatest total told, and the page that told a smaller one, with that.
+    parents, and `counted` is what a request of its own said of one. `fallen` is the greatest total told, and the page
+    that told a smaller one, with that.
     """
 
     def __init__(self, walk: Walk) -> None:
@@ -34,6 +39,7 @@ class Trail:
         self.last: Page | None = None
         self.latest: str | None = None
         self._fullest = self._most = 0
+        self.counted: Expected | None = None
         self.fallen: tuple[int, int, int] | None = None
         self.order = Order(walk)
         self.cut = list[Part]()
@@ -76,6 +82,8 @@ class Trail:
         self.cut += parts(self.walk, entry)
         self.notes += [entry.note] if ANSWERED in entry.note else []
         self._compare_total(page)
+        if self.counted is None and COUNTED in entry.note:
+            self.counted = Expected(**entry.note[COUNTED])
         self.order.add(page.number, page.records, entry.note.get("times"), again=again)
         self.empty_in_a_row = 0 if page.records else self.empty_in_a_row + 1
         self.received, self._fullest = page.before + page.records, max(page.fullest, page.records)

@@ -11,6 +11,7 @@ from ingest_assets.source.model import Model
 class Count(Model):
     """Asked before the first page: of the same part, by the window's bounds and the same placeholders.
 
+    Where it names a parent, such as {customers.id}, it is asked for each of them, and of each piece of its window.
     What is added while the walk goes on makes more come than were counted, which is fine; counted afterwards, it
     would make a good walk fail.
     """
@@ -28,3 +29,8 @@ class Count(Model):
     value: Total | None = Field(
         None, description="where the answer holds the number; left out where the whole body is the number"
     )
+
+    @property
+    def asks(self) -> tuple[Any, ...]:
+        """What may hold placeholders."""
+        return self.path, self.params, self.headers, self.body

@@ -241,6 +241,11 @@ class Endpoint(Model):
         return {name: fields for name, fields in found.items() if self.job is None or name != "job"}
 
     @property
+    def counts_parents(self) -> bool:
+        """Whether its count is of one parent, so that each is counted by itself."""
+        return self.count is not None and bool(named_fields(*self.count.asks))
+
+    @property
     def parent_key(self) -> tuple[str, ...]:
         """The fields of its parent that its request names, in order of the alphabet."""
         return tuple(sorted(self.named_parents.get(self.parent or "", ())))

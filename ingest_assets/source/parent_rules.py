@@ -22,8 +22,15 @@ def parent_problems(endpoint: "Endpoint") -> Iterator[Problem]:
         yield ("path",), told
     if not named and "parents" in endpoint.model_fields_set:
         yield ("parents",), "it has no parents: its request names no field of another endpoint, such as {customers.id}"
-    if endpoint.count is not None and named_fields(endpoint.count.path, endpoint.count.params, endpoint.count.body):
-        yield ("count",), "a count is asked for once a fetch, so it can name no parent: use `total` instead"
+    counted = named_fields(*endpoint.count.asks) if endpoint.count is not None else {}
+    if unknown := [
+        f"{{{name}.{field}}}" for name, fields in counted.items() for field in fields - named.get(name, set())
+    ]:
+        there = ", ".join(f"{{{name}.{field}}}" for name, fields in named.items() for field in fields) or "none"
+        yield (
+            ("count",),
+            f"it names {unknown[0]}, and the endpoint's own request names {there}: it can name the same only",
+        )
     yield from _from_parent_problems(endpoint)
     yield from _batch_problems(endpoint)
 

@@ -287,3 +287,14 @@ def test_whatever_is_cut_and_whenever_it_fails_each_line_is_there_once(
     )
     assert all(line["_position"] == line["n"] for line in lines)
     assert (account.received, account.inserted) == (len(counts), len(counts))
+
+
+@pytest.mark.parametrize("name", ["lines.data.taxes", "lines.data.taxes.data"])
+def test_a_list_inside_of_a_lists_elements_is_refused_and_not_passed_over(lab, api, answer, name):
+    api.answer = Invoices(answer, [2], 5)
+    inner = {**BY_PATH, "has_more": "lines.has_more"}
+
+    with pytest.raises(
+        WalkIncomplete, match=r"'lines.data' is a list, and lists inside of its elements are not read on"
+    ):
+        lab.fetch(lab.walk({"paginator": {"type": "none"}, "cut_lists": {name: inner}}))
