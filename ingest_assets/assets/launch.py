@@ -121,7 +121,7 @@ def _replay(sources: Mapping[str, Source], wanted: Range, data: Path, run: str, 
             except IngestError as error:
                 watcher.failed(line.label(endpoint, key), error)
                 good = False
-        line.publish()
+        line.publish(paced=True)
     return good
 
 

@@ -91,6 +91,8 @@ def _asked(context: dg.SensorEvaluationContext, line: Line, jobs: list[Job]) -> 
     for name in [name for name, one in known.items() if one.members]:
         add_listed(instance, line, name)  # a run of a partition that Dagster does not know would fail
     bury(instance, line.data)
+    if line.source.publish:  # the last run may have left its loads to whoever comes when it is time
+        line.publish(paced=True)
     on_their_way = going_on(context, line.source, jobs)
     told = _tell(line, known, on_their_way, instance)
     tick = get_latest_completed_cron_tick(line.source.schedule, now, "UTC")

@@ -196,7 +196,7 @@ class Step:
     def _publish(self) -> None:
         try:
             self._reconciler.note(self._known)
-            self.line.publish()
+            self.line.publish(paced=True)
         except (Locked, StorageFailed) as error:
             self.context.log.warning("The tables are loaded; the reader's copy is still the former one: %s", error)
 

@@ -10,7 +10,8 @@ from ingest_assets.assets.plan import Name
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.down import down, print_down
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.terminal import note, table
+from ingest_assets.commands.terminal import moment, note, table
+from ingest_assets.durations import spoken
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.total import Expected, Tells
 from ingest_assets.load import ledger
@@ -58,13 +59,26 @@ def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
     titles = ("endpoint", "rows", "newest partition", "last look", *(["it brought"] if counted else []), "")
     out.console.print(table(titles, rows))
     print_down(broken, out)
+    reader = _reader(DuckDB(data), now, out)
     problems = [(name, text) for name, state in states.items() for text in state.problems]
     for name, text in problems:
         out.console.print(note("!", f"{'.'.join(name)}: {text}"))
     told = [{"endpoint": ".".join(name), **asdict(state)} for name, state in states.items()]
     is_well = not problems and not broken
-    out.document({"endpoints": told, "down": broken}, ok=is_well)
+    out.document({"endpoints": told, "down": broken, "reader": reader}, ok=is_well)
     return is_well
+
+
+def _reader(warehouse: DuckDB, now: datetime, out: Output) -> dict[str, Any]:
+    """When the reader's copy was published; said where more was loaded since."""
+    published, is_current = warehouse.published, warehouse.is_current
+    if published is not None and not is_current:
+        age = spoken(max(0.0, (now - published).total_seconds()))
+        out.console.print(
+            f"This is of the reader's copy, published {age} ago ({moment(published)}); more is loaded since. "
+            "Bring it up to date: ingest reader publish"
+        )
+    return {"published": published, "is_current": is_current}
 
 
 def _state(connection: Any, source: Source, name: Name, data: Path, now: datetime) -> _State:

@@ -4,7 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -220,9 +220,9 @@ class Line(Standing):
             partitioning.abandon(connection, name, endpoint, tables)
         return self.snapshots.archive(name, endpoint, self.archive)
 
-    def publish(self) -> None:
-        """Bring the reader's copy up to date."""
-        self.warehouse.publish()
+    def publish(self, *, paced: bool = False) -> None:
+        """Bring the reader's copy up to date; `paced`, unless it is younger than the file says."""
+        self.warehouse.publish(self.source.publish if paced else timedelta(0))
 
     def _begin(self, walk: Walk) -> tuple[int, datetime]:
         key = (walk.source.name, walk.name, walk.partition)

@@ -22,7 +22,8 @@ from ingest_assets.load.stage import Work, stage
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
-from ingest_assets.load.warehouse import TooLittleMemory, Warehouse
+from ingest_assets.load.troubles import TooLittleMemory
+from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.snapshots import Snapshot, Snapshots

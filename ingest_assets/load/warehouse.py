@@ -13,20 +13,21 @@ import itertools
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load import schema
+from ingest_assets.load.copies import copy, drafted
+from ingest_assets.load.troubles import UNTOUCHED, failure
 from ingest_assets.locks import held
 from ingest_assets.raw.snapshots import Snapshots
 
 # DuckDB 1.5 opens files of this storage version too, and so do the tools built on it.
 _STORAGE = "v1.0.0"
 _RESERVE_BYTES = 100_000_000
-_UNTOUCHED = "What is loaded and fetched stays as it is"
-_UNREADABLE = ("Storage Version", "version number", "Corrupt database", "not a valid DuckDB")  # as DuckDB says it
 _ROW_GROUP = 30_720  # rows that are held in memory until they are written; a quarter of what is usual
 _THREADS = 2  # each takes its share of the memory, so that more of them need a higher limit
 
@@ -47,10 +48,6 @@ def literal(text: str) -> str:
     "'it''s'"
     """
     return "'" + text.replace("'", "''") + "'"
-
-
-class TooLittleMemory(StorageFailed):
-    """A load that may do with more memory: see `Warehouse.more_memory`."""
 
 
 class Warehouse:
@@ -165,13 +162,15 @@ class Warehouse:
         with self.connection() as connection, self.writing(connection, what):
             yield connection
 
-    def publish(self) -> bool:
-        """Put a copy of the writer's file, as last committed, in the reader's place; False where nothing is new."""
-        if not self.writer.exists() or self._is_current():
+    def publish(self, pace: timedelta = timedelta(0)) -> bool:
+        """Put a copy of the writer's file, as last committed, in the reader's place.
+
+        False where nothing is new, or the copy was put there less than `pace` ago.
+        """
+        if not self.writer.exists() or self.is_current or self._is_young(pace):
             return False
         with self.alone("publishing the reader's copy"):
             self.fold_in()
-            self._check_space(self.writer.stat().st_size)
             for left in self.reader.parent.glob(f"{self.reader.stem}.*.new"):
                 left.unlink()  # of a process that died while it published: who publishes is alone
             try:
@@ -183,6 +182,16 @@ class Warehouse:
                 ) from error
         return True
 
+    @property
+    def published(self) -> datetime | None:
+        """When the reader's copy was put in its place; None where there is none."""
+        # Its time of change: that of modification is the writer's, by which it is known whether it is current.
+        return datetime.fromtimestamp(self.reader.stat().st_ctime, UTC) if self.reader.exists() else None
+
+    def _is_young(self, pace: timedelta) -> bool:
+        published = self.published
+        return published is not None and timedelta(0) <= datetime.now(UTC) - published < pace
+
     def copied(self, target: Path) -> Path | None:
         """A copy of the warehouse as last committed, beside `target`, to be put there; None where it is there already.
 
@@ -193,21 +202,7 @@ class Warehouse:
             target.exists() and target.stat().st_mtime_ns == self.reader.stat().st_mtime_ns
         ):
             return None
-        draft = target.with_name(f"{target.name}.new")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Who publishes meanwhile puts another file in this one's place; this one stays as it is.
-            with self.reader.open("rb") as content, draft.open("wb") as copy:
-                stat = os.fstat(content.fileno())
-                shutil.copyfileobj(content, copy)
-                copy.flush()
-                os.fsync(copy.fileno())
-            os.utime(draft, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
-        except OSError as error:
-            raise StorageFailed(
-                f"{draft}: the copy could not be written: {error.strerror}. Mend that, then run again"
-            ) from error
-        return draft
+        return drafted(self.reader, target)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -246,7 +241,9 @@ class Warehouse:
         """What was committed and is not in the file yet: DuckDB's log beside it."""
         return self.writer.with_name(f"{self.writer.name}.wal")
 
-    def _is_current(self) -> bool:
+    @property
+    def is_current(self) -> bool:
+        """Whether the reader's copy holds all that is committed."""
         if self.log.exists() or not self.reader.exists():
             return False
         return self.reader.stat().st_mtime_ns == self.writer.stat().st_mtime_ns
@@ -273,18 +270,14 @@ class Warehouse:
             finally:
                 self._detach(connection, "fresh")
                 self._detach(connection, "w")
-        with fresh.open("rb") as copy:
-            os.fsync(copy.fileno())
+        with fresh.open("rb") as written:
+            os.fsync(written.fileno())
         fresh.replace(self.writer)
 
     def _copy(self, fresh: Path) -> None:
         try:
-            shutil.copyfile(self.writer, fresh)
-            with fresh.open("rb") as copy:
-                os.fsync(copy.fileno())
             # The writer's time marks the copy, so that it is seen whether anything was committed since.
-            stat = self.writer.stat()
-            os.utime(fresh, ns=(stat.st_mtime_ns, stat.st_mtime_ns))
+            copy(self.writer, fresh, self._check_space)
             fresh.replace(self.reader)
         finally:
             fresh.unlink(missing_ok=True)
@@ -336,27 +329,9 @@ class Warehouse:
         try:
             yield
         except duckdb.Error as error:
-            if failure := self._failure(error):
-                raise failure from error
+            if found := failure(error, self.writer, self.memory_mb, self._free_bytes()):
+                raise found from error
             raise
-
-    def _failure(self, error: duckdb.Error) -> StorageFailed | None:
-        """What it means that DuckDB failed so, or None where it is neither memory nor disk."""
-        told = str(error).splitlines()[0]
-        if isinstance(error, duckdb.OutOfMemoryException) or "allocate" in told:
-            return TooLittleMemory(
-                f"{self.writer}: DuckDB cannot do with {self.memory_mb} MB: {told}. {_UNTOUCHED}; give it more memory"
-            )
-        if any(sign in told for sign in _UNREADABLE):
-            return StorageFailed(
-                f"{self.writer}: {told}. It is damaged, or a later DuckDB wrote it. Use the version that wrote it; or "
-                "move the file away and build it again from the snapshots: ingest rebuild"
-            )
-        # Nobody else writes: where a commit fails, it is the disk.
-        if isinstance(error, duckdb.IOException | duckdb.FatalException) or "Failed to commit" in told:
-            free = f"{self._free_bytes() / 1e6:,.0f} MB are free"
-            return StorageFailed(f"{self.writer}: {told}; {free}. {_UNTOUCHED}; mend that and run again")
-        return None
 
     def _free_bytes(self) -> int:
         return shutil.disk_usage(next(f for f in self.writer.parents if f.exists())).free
@@ -366,7 +341,7 @@ class Warehouse:
         if free < needed + self.reserve_bytes:
             raise StorageFailed(
                 f"{self.writer.parent}: {free / 1e6:,.0f} MB free, {(needed + self.reserve_bytes) / 1e6:,.0f} MB "
-                f"needed. {_UNTOUCHED}; free some space and run again"
+                f"needed. {UNTOUCHED}; free some space and run again"
             )
 
 

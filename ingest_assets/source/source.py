@@ -75,6 +75,11 @@ class Source(Model):
     breaker: BreakerSettings = Field(
         BreakerSettings(), description="when the API counts as down, so that requests fail at once for a while"
     )
+    publish: Duration = Field(
+        timedelta(0),
+        description="at most so often a run brings the reader's copy up to date, such as PT10M; each run does, where "
+        "nothing is said",
+    )
     resume_within: Duration = Field(timedelta(days=1), description="how old an unfinished walk may be to go on")
     error_message: Texts = Field(
         (), description="where an error body holds text that may be quoted, such as error.message"

@@ -1,0 +1,33 @@
+"""What it means that DuckDB failed: too little memory, a full disk, or a file that cannot be read."""
+
+from pathlib import Path
+
+import duckdb
+
+from ingest_assets.errors import StorageFailed
+
+UNTOUCHED = "What is loaded and fetched stays as it is"
+_UNREADABLE = ("Storage Version", "version number", "Corrupt database", "not a valid DuckDB")  # as DuckDB says it
+
+
+class TooLittleMemory(StorageFailed):
+    """A load that may do with more memory: see `Warehouse.more_memory`."""
+
+
+def failure(error: duckdb.Error, writer: Path, memory_mb: int, free_bytes: int) -> StorageFailed | None:
+    """What happened, where and what to do; None where it is neither memory nor disk."""
+    told = str(error).splitlines()[0]
+    if isinstance(error, duckdb.OutOfMemoryException) or "allocate" in told:
+        return TooLittleMemory(
+            f"{writer}: DuckDB cannot do with {memory_mb} MB: {told}. {UNTOUCHED}; give it more memory"
+        )
+    if any(sign in told for sign in _UNREADABLE):
+        return StorageFailed(
+            f"{writer}: {told}. It is damaged, or a later DuckDB wrote it. Use the version that wrote it; or "
+            "move the file away and build it again from the snapshots: ingest rebuild"
+        )
+    # Nobody else writes: where a commit fails, it is the disk.
+    if isinstance(error, duckdb.IOException | duckdb.FatalException) or "Failed to commit" in told:
+        free = f"{free_bytes / 1e6:,.0f} MB are free"
+        return StorageFailed(f"{writer}: {told}; {free}. {UNTOUCHED}; mend that and run again")
+    return None

@@ -1,0 +1,79 @@
+"""The reader's copy: at a stated pace, by sharing blocks where the file system can, and never half."""
+
+import os
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ingest_assets.errors import StorageFailed
+from ingest_assets.load.copies import copy
+
+
+def test_a_copy_that_is_young_enough_is_left_as_it_is(lab):
+    things = lab()
+    things.store(1, None, [{"id": 1}])
+    things.load()
+    assert things.warehouse.publish(timedelta(hours=1))
+    things.store(2, None, [{"id": 2}])
+    things.load()
+
+    young = things.warehouse.publish(timedelta(hours=1))
+    is_current = things.warehouse.is_current
+    due = things.warehouse.publish(timedelta(0))
+
+    assert (young, is_current, due, things.warehouse.is_current) == (False, False, True, True)
+    assert timedelta(0) <= datetime.now(UTC) - things.warehouse.published < timedelta(hours=1)
+
+
+def test_a_copy_is_the_same_to_the_byte_and_to_the_time(tmp_path):
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(os.urandom(3_000_000))
+    os.utime(source, ns=(1, 123_456_789_000))
+
+    copy(source, target, lambda _: None)
+
+    assert target.read_bytes() == source.read_bytes()
+    assert target.stat().st_mtime_ns == 123_456_789_000
+
+
+def test_a_copy_that_finds_no_room_leaves_the_former_one(lab):
+    things = lab()
+    things.store(1, None, [{"id": 1}])
+    things.load()
+    things.warehouse.publish()
+    things.store(2, None, [{"id": 2}])
+    things.load()
+    things.warehouse.reserve_bytes = 1 << 60
+
+    with pytest.raises(StorageFailed, match="free some space and run again"):
+        things.warehouse.publish()
+
+    with things.warehouse.reading() as connection:
+        assert connection.execute("SELECT id FROM shop.things").fetchall() == [(1,)]
+    assert not list(things.data.glob("*.new"))
+
+
+def test_a_process_that_dies_while_it_copies_leaves_the_former_copy(lab):
+    things = lab()
+    things.store(1, None, [{"id": 1}])
+    things.load()
+    things.warehouse.publish()
+    things.store(2, None, [{"id": 2}])
+    things.load()
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom ingest_assets.load.warehouse import Warehouse\n"
+        "os.utime = lambda *args, **more: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "Warehouse(Path(sys.argv[1]), reserve_bytes=0).publish()"
+    )
+    died = subprocess.run([sys.executable, "-c", script, str(things.data)], check=False)
+
+    with things.warehouse.reading() as connection:
+        former = connection.execute("SELECT id FROM shop.things").fetchall()
+    things.warehouse.publish()
+
+    assert (died.returncode, former) == (-9, [(1,)])
+    with things.warehouse.reading() as connection:
+        assert connection.execute("SELECT id FROM shop.things ORDER BY id").fetchall() == [(1,), (2,)]
+    assert not list(things.data.glob("*.new"))
