@@ -38,6 +38,13 @@ class Modes(BaseModel):
         "and, frozen, about one that would widen a learned column",
     )
 
+    model: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$",
+        description="a pydantic model of the records, as package.module:Model: its fields are declared columns, beside "
+        "those of the file; fields that it lacks are allowed",
+    )
+
     @property
     def unfitting(self) -> Unfitting:
         """What becomes of a value that a declared column does not take: its type never changes."""
@@ -60,8 +67,10 @@ class Modes(BaseModel):
 
 
 def _as_modes(told: Any) -> Any:
-    """One word says all three."""
+    """One word says all three, or names a model."""
+    if isinstance(told, str) and ":" in told:
+        return {"model": told}
     return dict.fromkeys(("tables", "columns", "types"), told) if isinstance(told, str) else told
 
 
-ToldModes = Annotated[Modes, BeforeValidator(_as_modes, json_schema_input_type=Mode | Modes)]
+ToldModes = Annotated[Modes, BeforeValidator(_as_modes, json_schema_input_type=Mode | str | Modes)]

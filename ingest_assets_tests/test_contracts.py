@@ -2,7 +2,9 @@
 
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +292,56 @@ def test_a_reference_to_what_is_no_endpoint_is_refused(mistake):
     told = mistake("{type: bigint, references: customers.id}")
 
     assert told.startswith("7: endpoints.things.columns.a.references: 'customers' is not an endpoint of this source")
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder on the path of imports, with the module that the page on contracts shows."""
+    package = tmp_path / "warehouse_models"
+    package.mkdir()
+    (package / "orders.py").write_text(shown("python")[0])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield package
+    for name in [name for name in sys.modules if name.partition(".")[0] == "warehouse_models"]:
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("models")
+def test_a_pydantic_model_says_what_columns_there_are(shop):
+    good = {"id": 1, "state": "open", "placedAt": "2026-01-05T10:00:00Z", "total": "5.50", "customer": {"id": 7}}
+    good |= {"lines": [{"sku": "a", "quantity": 2}], "extra": True}
+    told = yaml.safe_load(shown("yaml")[-1])
+    bad = [{"state": "lost"}, {"lines": [{"sku": "a", "quantity": 0}]}, {"placedAt": "2019-01-01T00:00:00Z"}]
+    things = shop(good, *[{**good, "id": n, **wrong} for n, wrong in enumerate(bad, 2)], **told | {"path": "/things"})
+
+    problem = things.run()
+
+    assert not problem
+    assert things.ask(
+        "SELECT id, state, CAST(placed_at AS VARCHAR), total, customer__id, customer__city, extra FROM w.shop.things"
+    ) == [(1, "open", "2026-01-05 10:00:00+00", Decimal("5.50"), 7, None, True)]
+    assert things.ask("SELECT sku, quantity FROM w.shop.things__lines") == [("a", 2)]
+    assert [c for (c,) in things.ask('SELECT "column" FROM w._ingest.quarantine ORDER BY _position')] == [
+        "state", "quantity", "placed_at",
+    ]  # fmt: skip
+    contract = things.line().source.endpoints["things"].contract
+    assert contract.columns["id"].description == "never given again"
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("warehouse_models.nothing:Order", "there is no module 'warehouse_models.nothing'"),
+        ("warehouse_models.orders:Nothing", "warehouse_models.orders has no pydantic model 'Nothing'"),
+        ("warehouse_models.orders:Decimal", "warehouse_models.orders has no pydantic model 'Decimal'"),
+        ("warehouse_models.broken:Order", "importing warehouse_models.broken fails: ZeroDivisionError"),
+    ],
+)
+def test_a_model_that_cannot_be_had_is_told_of_with_its_line(mistake, models, named, said):
+    (models / "broken.py").write_text("1 / 0\n")
+
+    told = mistake("{type: bigint}", f"    contract: {named}\n")
+
+    assert told.startswith("6: endpoints.things.contract: ")
+    assert said in told

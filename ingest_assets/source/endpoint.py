@@ -27,6 +27,7 @@ from ingest_assets.source.cut_list import CutList
 from ingest_assets.source.job import Job, JobRequest
 from ingest_assets.source.job_rules import requests_of
 from ingest_assets.source.model import Model, refuse
+from ingest_assets.source.model_columns import with_model_columns
 from ingest_assets.source.parents import Parents, named_fields
 from ingest_assets.source.volume import Volume
 
@@ -128,7 +129,7 @@ class Endpoint(Model):
         default_factory=Modes,
         alias="contract",
         description="what is done about what is not foreseen: evolve, freeze, quarantine or drop; or by tables, "
-        "columns and types",
+        "columns and types; and a pydantic model of the records, package.module:Model",
     )
     children: dict[str, Children] = Field(default_factory=dict, description="columns of child tables, by list path")
     fresh_within: Duration | None = Field(None, description="older than this, the data is late")
@@ -144,7 +145,8 @@ class Endpoint(Model):
         names = ("columns", "children", "primary_key", "newest_by", "write", "deleted", "sweep", "deletes", "time_zone")
         position = self.window.position if self.window is not None else None
         within = self.window.stop_at if self.window is not None else None
-        told = {name: getattr(self, name) for name in (*names, "modes")}
+        modes = self.modes.model_copy(update={"model": None})  # which gave its columns
+        told = {"modes": modes, **{name: getattr(self, name) for name in names}}
         return Contract(position=position, within=within, texts=self.decoder.texts, **told)
 
     @property
@@ -272,6 +274,11 @@ class Endpoint(Model):
     def job_placeholders(self) -> set[str]:
         """What stands for values of its job, in the request for what that made."""
         return {f"job.{name}" for name in ("id", *self.job.told)} if self.job is not None else set()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_columns_of_model(cls, told: Any) -> Any:
+        return with_model_columns(told)
 
     @field_validator("time_zone")
     @classmethod

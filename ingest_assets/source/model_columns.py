@@ -1,0 +1,192 @@
+"""The columns that a pydantic model of the records promises, as the file would declare them.
+
+Types, constraints and descriptions are taken; what the model's own validators do is not, since a table is a function
+of its file and the responses. Fields that the model lacks are allowed, as the file's contract says.
+"""
+
+import enum
+import importlib
+import types
+import typing
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import AliasPath, BaseModel
+from pydantic.fields import FieldInfo
+
+from ingest_assets.source.model import refuse
+
+_PLAIN = {
+    bool: "boolean",
+    int: "bigint",
+    float: "double",
+    str: "varchar",
+    datetime: "timestamptz",
+    date: "date",
+    time: "time",
+    uuid.UUID: "uuid",
+}
+_DEEPEST = 8
+Told = dict[str, dict[str, Any]]
+
+
+def model_of(path: str) -> type[BaseModel]:
+    """The model at `package.module:Model`; a ValueError that says what is wrong there."""
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"there is no module {error.name!r}: install its package, or put its folder on PYTHONPATH"
+        ) from None
+    except Exception as error:
+        raise ValueError(f"importing {module} fails: {type(error).__name__}: {error}") from error
+    if not isinstance(found, type) or not issubclass(found, BaseModel):
+        raise ValueError(  # noqa: TRY004 -- of the file, as all that is wrong in it
+            f"{module} has no pydantic model {name!r}; expected package.module:Model"
+        )
+    return found
+
+
+def declared_by(model: type[BaseModel]) -> tuple[Told, dict[str, Told]]:
+    """The columns of the table, and those of the table of each list by its path, as a file declares them.
+
+    >>> class Order(BaseModel):
+    ...     id: int
+    ...     tags: list[str] = []
+    >>> declared_by(Order)
+    ({'id': {'type': 'bigint', 'required': True}}, {'tags': {'value': {'type': 'varchar'}}})
+    """
+    columns: Told = {}
+    lists: dict[str, Told] = {}
+    _fields(model, columns, lists, (), (), (), needed=True)
+    return columns, lists
+
+
+def _fields(
+    model: type[BaseModel],
+    columns: Told,
+    lists: dict[str, Told],
+    table: tuple[str, ...],
+    names: tuple[str, ...],
+    path: tuple[str, ...],
+    *,
+    needed: bool,
+) -> None:
+    """Declare a model's fields as columns of a list's table, () for the root; nested models are in the same row."""
+    for name, field in model.model_fields.items():
+        kind, said, may_be_null = _bare(field.annotation)
+        here, named = (*path, *_sent_as(name, field)), (*names, name)
+        required = needed and field.is_required() and not may_be_null
+        shallow = len(table) + len(here) < _DEEPEST
+        if _is_model(kind) and shallow:
+            _fields(kind, columns, lists, table, named, here, needed=required)
+        elif typing.get_origin(kind) is list and shallow:
+            _list(kind, lists, (*table, *here))
+        else:
+            rules = [*field.metadata, *said]
+            column = _column(kind, rules, field, f"{model.__name__}.{name}", required=required)
+            columns["__".join(named)] = column | ({"path": ".".join(here)} if here != named or path else {})
+
+
+def _list(kind: Any, lists: dict[str, Told], table: tuple[str, ...]) -> None:
+    (element,) = typing.get_args(kind) or (Any,)
+    element, said, _ = _bare(element)
+    columns = lists.setdefault(".".join(table), {})
+    if _is_model(element):
+        _fields(element, columns, lists, table, (), (), needed=True)
+    else:
+        columns["value"] = {"type": _type(element, said)} | _values(element)
+        columns["value"] |= dict(_rules(columns["value"]["type"], said, f"{'.'.join(table)}[]"))
+
+
+def _column(kind: Any, rules: Sequence[Any], field: FieldInfo, place: str, *, required: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {"type": _type(kind, rules), **_values(kind)}
+    told |= dict(_rules(told["type"], rules, place))
+    if required:
+        told["required"] = True
+    elif isinstance(field.default, str | int | float) and not isinstance(field.default, enum.Enum):
+        told["default"] = field.default
+    if field.description is not None:
+        told["description"] = field.description
+    return told
+
+
+def _type(kind: Any, metadata: Iterable[Any]) -> str:
+    if _values(kind):
+        return "varchar"
+    if kind is Decimal:
+        names = ("max_digits", "decimal_places")
+        digits = {name: getattr(one, name) for one in metadata for name in names if hasattr(one, name)}
+        return f"decimal({digits.get('max_digits') or 38},{digits.get('decimal_places') or 9})"
+    return _PLAIN.get(kind, "json") if isinstance(kind, type) else "json"
+
+
+def _values(kind: Any) -> dict[str, list[str]]:
+    """The allowed texts of an enumeration or a Literal, where these are all texts."""
+    values = list(typing.get_args(kind)) if typing.get_origin(kind) is typing.Literal else []
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        values = [member.value for member in kind]
+    return {"values": values} if values and all(isinstance(value, str) for value in values) else {}
+
+
+def _rules(kind: str, said: Iterable[Any], place: str) -> Iterator[tuple[str, Any]]:
+    for one in said:
+        for name, rule in (("ge", "min"), ("le", "max"), ("gt", "min"), ("lt", "max")):
+            if (bound := getattr(one, name, None)) is None or kind in ("varchar", "json", "boolean", "uuid"):
+                continue
+            if name in ("gt", "lt") and kind != "bigint":
+                raise ValueError(f"{place}: {name} of what is no integer is no rule of a column; say {name[0]}e")
+            shift = {"gt": 1, "lt": -1}.get(name, 0)
+            yield rule, bound + shift if shift else bound if isinstance(bound, int | float) else str(bound)
+        if isinstance(pattern := getattr(one, "pattern", None), str) and kind == "varchar":
+            yield "pattern", f"(?s:.*)(?:{pattern})(?s:.*)"  # pydantic looks for it anywhere in the text
+
+
+def _sent_as(name: str, field: FieldInfo) -> tuple[str, ...]:
+    alias = field.validation_alias or field.alias
+    if isinstance(alias, AliasPath):
+        return tuple(str(part) for part in alias.path)
+    return (alias,) if isinstance(alias, str) else (name,)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
+def _bare(kind: Any) -> tuple[Any, list[Any], bool]:
+    """A type without None and annotations, what these say, and whether None was among it."""
+    if typing.get_origin(kind) is Annotated:
+        inner, *said = typing.get_args(kind)
+        told = [rule for one in said for rule in (one.metadata if isinstance(one, FieldInfo) else [one])]
+        bare, more, null = _bare(inner)
+        return bare, [*told, *more], null
+    if typing.get_origin(kind) not in (typing.Union, types.UnionType):
+        return kind, [], False
+    left = [one for one in typing.get_args(kind) if one is not type(None)]
+    if len(left) != 1:
+        return Any, [], len(left) < len(typing.get_args(kind))
+    bare, told, _ = _bare(left[0])
+    return bare, told, True
+
+
+def with_model_columns(told: Any) -> Any:
+    """What is told of an endpoint, with the columns of the model that its contract names; the file's own come first."""
+    contract = told.get("contract") if isinstance(told, Mapping) else None
+    path = contract.get("model") if isinstance(contract, Mapping) else contract
+    if not isinstance(path, str) or ":" not in path:
+        return told
+    try:
+        columns, lists = declared_by(model_of(path))
+    except ValueError as error:
+        refuse([(("contract",), str(error))])
+        raise
+    children = dict(told.get("children") or {})
+    for table, found in lists.items():
+        own = children.get(table) or {}
+        own = own.model_dump(by_alias=True, exclude_unset=True) if isinstance(own, BaseModel) else own
+        children[table] = {**own, "columns": {**found, **(own.get("columns") or {})}}
+    return {**told, "columns": {**columns, **(told.get("columns") or {})}, "children": children}
