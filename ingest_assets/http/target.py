@@ -53,6 +53,9 @@ class Target(BaseModel):
     def put(self, request: PageRequest, value: Any) -> PageRequest:
         """The request with this value here, in place of any other. ValueError where it cannot stand there."""
         place, name = self._settled(request)
+        if isinstance(value, list | Mapping) and (place != "body" or request.body_as == "form"):
+            found = "a list" if isinstance(value, list) else "an object"
+            raise ValueError(f"found {found}, which can stand in a JSON body only: method: POST, and {{body: NAME}}")
         if place == "body":
             return replace(request, body=_with(request, name, value))
         if any("\ud800" <= character <= "\udfff" for character in str(value)):

@@ -15,6 +15,7 @@ from ingest_assets.http.paginators.signs import (
     END,
     HAS_MORE,
     NO_MORE,
+    as_cursor,
     as_param,
     ended,
     flag,
@@ -74,7 +75,7 @@ class LastRecord(PaginatorModel):
         return "short_page" if page.records < (self.page_size or 0) and is_short(page) else None
 
     def _following(self, page: Page) -> PageRequest:
-        value = as_param(find(page.last_record, self.field))
+        value = as_cursor(find(page.last_record, self.field))
         if value is None:
             told = kind(find(page.last_record, self.field))
             found = f"{told} in the last record" if page.records else "no records"
@@ -157,7 +158,7 @@ class Cursor(PaginatorModel):
 
     def _following(self, page: Page) -> PageRequest:
         found = self._place.find(page)
-        value = as_param(found)
+        value = as_cursor(found)
         if value is None:
             raise lost(page, self._place, "a cursor", found)
         request = asking(page, {self.param: value})

@@ -1,5 +1,6 @@
 """What an answer says of the pages after it, read strictly: a sign that is missing is no end."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Literal, Protocol
 
@@ -94,8 +95,17 @@ def is_short(page: Page) -> bool:
     return page.records < page.fullest or not page.records
 
 
+def as_cursor(value: Any) -> Any:
+    """A cursor as it came, or None for what cannot be one: a list or an object too, where it holds anything.
+
+    >>> as_cursor([1700000000, "id-7"]), as_cursor({}), as_cursor(0)
+    ([1700000000, 'id-7'], None, 0)
+    """
+    return value if isinstance(value, list | Mapping) and value else as_param(value)
+
+
 def as_param(value: Any) -> str | int | None:
-    """A cursor as it came, or None for what cannot be one. Zero is a cursor like any other."""
+    """A cursor that is one value, as it came, or None for what cannot be one. Zero is a cursor like any other."""
     if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
         return None
     return value if isinstance(value, int) else str(value) or None
