@@ -17,6 +17,7 @@ _KEY = re.compile(rb'"[ \t\r\n]*:')
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _TINY = re.compile(rb"[0-9][eE]-[0-9]{3}")
 _COLON, _QUOTE, _BACKSLASH, _SPACE = b':"\\ '
+_E, _MINUS, _LOWER = ord("e"), ord("-"), 0x20
 _IS_FIGURE = np.array([byte in b"0123456789." for byte in range(256)])
 _LONG = 16  # 15 significant digits always survive a double, and the point is one more
 _PAD = b" " * 16
@@ -80,14 +81,22 @@ def _suspects(text: bytes, *, tiny: bool) -> Iterator[Decimal]:
         start, done = _token(text, at)
         if (start == 0 or text[start - 1] in _BEFORE_NUMBER) and (number := _fraction(text[start:done])) is not None:
             yield number
-    for sign in (b"e-", b"E-") if tiny else ():
-        at = text.find(sign)
-        while at > 0:
-            if _TINY.match(text, at - 1):
-                start, end = _token(text, at)
-                if (number := _fraction(text[start:end])) is not None:
-                    yield number
-            at = text.find(sign, at + 1)
+    for at in _exponents(text) if tiny else ():
+        if _TINY.match(text, at - 1):
+            start, end = _token(text, at)
+            if (number := _fraction(text[start:end])) is not None:
+                yield number
+
+
+def _exponents(text: bytes) -> Iterator[int]:
+    """Each place of an e or E before a minus."""
+    signs = np.frombuffer(text, np.uint8)
+    for begin in range(0, len(text), _STEP):
+        piece = signs[begin : begin + _STEP + 1]
+        minus = piece[1:] == _MINUS
+        minus &= (piece[:-1] | _LOWER) == _E
+        if minus.any():
+            yield from (begin + np.flatnonzero(minus)).tolist()
 
 
 def _long_figures(text: bytes) -> list[int]:

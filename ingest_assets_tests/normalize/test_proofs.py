@@ -60,3 +60,12 @@ def test_a_number_that_no_double_holds_is_found_wherever_it_stands(
 @pytest.mark.parametrize("text", ['{"a":1e-99999999999999999999}', '["n:1111111111111111e99999999999999999999"]'])
 def test_an_exponent_beyond_all_use_is_no_error(text: str) -> None:
     assert not doubles_are_exact(text.encode(), tiny=True)
+
+
+@pytest.mark.parametrize("before", [0, 5, 32_766, 32_767, 32_768, 70_000])
+@pytest.mark.parametrize("sign", ["e", "E"])
+def test_tiny_numbers_are_found_wherever_they_stand(before, sign):
+    text = b"[" + b"1," * (before // 2) + b" " * (before % 2) + f"1{sign}-400]".encode()
+
+    assert not doubles_are_exact(text, tiny=True)
+    assert doubles_are_exact(text.replace(b"-400", b"-004"), tiny=True)
