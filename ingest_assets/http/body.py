@@ -15,6 +15,7 @@ from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http.unpacking import CHUNK_BYTES, unpacked
 
 _FREE_BYTES = 64 << 20
+_LONGEST_NUMBER = 19
 
 
 def chunks(
@@ -35,6 +36,9 @@ def chunks(
     encoding = answer.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip", "x-gzip"):
         raise RequestFailed(f"{named}: asked for gzip or plain, and the answer is encoded as {encoding[:40]!r}")
+    announced = answer.headers.get("content-length", "").strip()
+    if announced.isdecimal() and int(announced[:_LONGEST_NUMBER]) > max_bytes:
+        raise _too_large(named, max_bytes)
     came = _Counted(_received(answer, named, count), named, max_bytes)
     whole: Iterable[bytes] = came
     if encoding.endswith("gzip"):

@@ -1,0 +1,141 @@
+"""Files that a job made: several, at another origin, whose URLs are signed for a while; and several jobs at once."""
+
+import gzip
+import threading
+
+import pytest
+
+from ingest_assets_tests.whole import Reply, api_of_its_own
+
+STATUS = {"path": "/jobs/{job.id}"}
+
+
+@pytest.fixture
+def storage():
+    """Another origin, where files lie; `good` is the signature that it takes."""
+    with api_of_its_own() as other:
+        other.good = "s1"
+
+        def answer(asked):
+            if asked.query.get("sig") != other.good:
+                return Reply({}, 403)
+            number = asked.path.rpartition("/")[2]
+            if number == "2":
+                return Reply(b"Id,Name\n")
+            return Reply(gzip.compress(f"Id,Name\n{number}0,a\n{number}1,b\n".encode()))
+
+        other.answer = answer
+        yield other
+
+
+@pytest.fixture
+def files(bulk, whole, storage):
+    """An endpoint whose job makes three files, the middle one without records."""
+    usual = bulk.answer
+
+    def answer(asked):
+        told = usual(asked)
+        if asked.path.startswith("/jobs/") and isinstance(told, dict) and told.get("state") == "JobComplete":
+            told["parts"] = [{"url": f"{storage.url}/{number}?sig={storage.good}"} for number in (1, 2, 3)]
+        return told
+
+    bulk.api.answer = answer
+    job = {"files": {"path": "parts[].url"}, "status": STATUS}
+    return lambda **more: whole(job, **{"path": None, "params": None, "paginator": None} | more)
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_each_file_is_read_and_none_gets_the_credential(bulk, files, storage, at_once, monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN", "tok-secret-1")
+    auth = {"auth": {"type": "bearer", "token": {"env": "SHOP_TOKEN"}}}
+    here = files(at_once=at_once, source=auth)
+
+    assert here.run() == ""
+
+    assert here.values("Id") == ["10", "11", "30", "31"]
+    assert all(asked.headers["authorization"] == "Bearer tok-secret-1" for asked in bulk.api.asked)
+    assert sorted(asked.path for asked in storage.asked) == ["/1", "/2", "/3"]
+    assert not any("tok-secret-1" in str(asked) for asked in storage.asked)
+    assert b"sig=" not in here.files()
+
+
+def test_a_signature_that_ran_out_on_the_way_is_asked_for_again(bulk, files, storage):
+    usual = storage.answer
+
+    def answer(asked):
+        told = usual(asked)
+        storage.good = "s2" if asked.path == "/1" else storage.good
+        return told
+
+    storage.answer = answer
+    here = files()
+
+    assert here.run() == ""
+
+    assert here.values("Id") == ["10", "11", "30", "31"]
+    assert len(bulk.created) == 1
+
+
+def test_a_walk_that_died_between_two_files_asks_for_those_that_are_missing_under_new_signatures(bulk, files, storage):
+    here = files()
+    assert "Killed" in here.run(kill_after=1)
+    storage.good = "s2"
+    storage.asked.clear()
+
+    assert here.run() == ""
+
+    assert here.values("Id") == ["10", "11", "30", "31"]
+    assert [asked.path for asked in storage.asked if asked.query["sig"] == "s2"] == ["/3"]
+    assert len(bulk.created) == 1
+
+
+def test_a_file_that_is_refused_is_a_failure_that_names_no_signature(files, storage):
+    storage.answer = lambda _: Reply({}, 403)
+
+    told = files().run()
+
+    assert f"GET {storage.url}/1: HTTP 403" in told
+    assert "sig" not in told
+
+
+def test_a_job_that_names_no_file_is_a_failure(bulk, whole):
+    here = whole({"files": {"path": "parts[].url"}}, path=None, params=None, paginator=None)
+
+    assert "it is done, and its status names no file at 'parts[].url'" in here.run()
+
+
+@pytest.mark.parametrize(("most", "expected"), [(1, 1), (2, 2)])
+def test_no_more_jobs_are_at_work_than_the_source_says(bulk, whole, most, expected):
+    days = ["2026-01-01", "2026-01-02", "2026-01-03"]
+    here = whole(
+        {"create": {"path": "/jobs", "body": {"q": "{from} {until}"}}, "longest": "PT0.05S"},
+        window={"format": "iso"},
+        partitions={"every": "day", "start": days[0]},
+        changes="immutable",
+        source={"jobs_at_once": most},
+    )
+    usual, working, seen = bulk.answer, set(), [0]
+
+    def answer(asked):
+        if asked.path.endswith("/results"):
+            number = asked.path.split("/")[2]
+            return Reply(f"Id,Name\n{number},x\n".encode(), headers={"Sforce-Locator": "null"})
+        told = usual(asked)
+        if asked.path == "/jobs":
+            working.add(told["id"])
+        elif told.__class__ is dict and told.get("state") == "JobComplete":
+            working.discard(told["id"])
+        seen[0] = max(seen[0], len(working))
+        return told
+
+    bulk.api.answer, bulk.states = answer, ["InProgress"] * 4 + ["JobComplete"]
+    problems = list[str]()
+    threads = [threading.Thread(target=lambda day=day: problems.append(here.run(day, load=False))) for day in days]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert problems == ["", "", ""]
+    assert len(bulk.created) == 3
+    assert seen[0] <= expected
