@@ -21,7 +21,7 @@ from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.http.place import Place, whole
 from ingest_assets.http.redirects import redirected
 from ingest_assets.http.refusal import phrase
-from ingest_assets.http.responses import ResponseRule
+from ingest_assets.http.responses import ResponseRule, concerned
 from ingest_assets.http.rotation import Rotation
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
@@ -105,6 +105,10 @@ class Asking:
         token, can_renew = self._token, self.exchange is not None and not self._renewed
         return token is not None and can_renew and self.auth.tells_end_by_nothing
 
+    def is_over_by(self, status: int) -> bool:
+        """Whether a refusal of which no rule speaks says that the session is over."""
+        return self._token is not None and self.exchange is not None and self.exchange.refuses(status)
+
     def another_credential(self) -> bool:
         """See that what is asked next goes with another credential than the last request; whether there is one.
 
@@ -136,6 +140,8 @@ class Asking:
             answer, token = self._asked(request)
         if token is None or self.exchange is None or not self.exchange.is_refused(answer):
             return answer
+        if answer.status_code == HTTPStatus.FORBIDDEN and concerned(self._responses, HTTPStatus.FORBIDDEN):
+            return answer  # a rule of the source file may know better, and reads it first
         if not self._renewed:
             answer.close()
             self._renewed = True

@@ -68,6 +68,10 @@ class Exchange:
             return False
         return self._auth.refuses(answer.status_code, headers.get("location", ""))
 
+    def refuses(self, status: int) -> bool:
+        """Whether an answer of this status, which is no limit's, says that the API does not take the token."""
+        return self._auth.refuses(status, "")
+
     def is_fresh(self, token: KeptToken) -> bool:
         """Whether a token will still be alive when it arrives."""
         return self._file.is_fresh(token)

@@ -98,6 +98,8 @@ class Meaning:
         status, wait = heard.status, wait_told(heard.headers, heard.now)
         if is_throttled(status, heard.headers):
             return self._throttling(named, heard, None)
+        if status == HTTPStatus.FORBIDDEN and self._asking.is_over_by(status) and self._asking.another_credential():
+            return SessionEnded(f"{named}: the session is over")
         if status == HTTPStatus.ACCEPTED:  # RFC 9110 §15.3.3: what it holds is not what was asked for
             return self._passing(f"{named}: the answer is still being made", wait)
         if status not in RETRIED_STATUSES:

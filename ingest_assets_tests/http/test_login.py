@@ -15,6 +15,7 @@ from ingest_assets.errors import ConfigError, RequestFailed, TransientFailure
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
 from ingest_assets_tests.loopback import serving
@@ -118,7 +119,7 @@ def auth(url, **more):
 def client_for(world, clock, tmp_path):
     clients = []
 
-    def made(values=None, **more):
+    def made(values=None, responses=(), **more):
         made_secrets = Secrets(VALUES if values is None else values, {})
         kind = auth(world.url, **more)
         client = Client(
@@ -128,6 +129,7 @@ def client_for(world, clock, tmp_path):
             sleep=clock.sleep,
             tokens=tmp_path / "tokens",
             retry=RetryPolicy(attempts=2, first_wait_seconds=0.0),
+            responses=TypeAdapter(tuple[ResponseRule, ...]).validate_python(responses),
         )
         clients.append(client)
         return client
@@ -224,6 +226,44 @@ def test_a_403_that_is_a_limit_says_nothing_of_a_session_either(world, client_fo
         page(client)
 
     assert len(world.logins) == 1
+
+
+OFF = {"status": 403, "text": "who", "means": "fail", "message": "Turn it on"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "told", "logins"),
+    [
+        (OFF, "Turn it on", 1),
+        ({"status": 403, "path": "error", "means": "throttled", "wait": "PT1S"}, "throttled", 1),
+        ({**OFF, "text": "something else"}, "", 2),
+        ({**OFF, "text": "who", "means": "new_credential", "message": None}, "", 2),
+        ({**OFF, "status": 404}, "", 2),
+    ],
+)
+def test_rules_look_at_a_403_before_it_says_that_a_session_is_over(world, client_for, rule, told, logins):
+    client = client_for(**SESSION, responses=[{name: value for name, value in rule.items() if value is not None}])
+    page(client)
+    world.known.append("another")
+    world.ended = (403, {})
+
+    if told:
+        with pytest.raises((RequestFailed, TransientFailure), match=told):
+            page(client)
+    else:
+        page(client)
+
+    assert len(world.logins) == logins
+
+
+def test_a_403_of_a_new_session_is_refused_for_good_though_a_rule_speaks_of_others(world, client_for):
+    client = client_for(**SESSION, responses=[{**OFF, "text": "something else"}])
+    page(client)
+    world.ended, world.cookie = (403, {}), "{}; Path=/"
+    world.page = lambda *_: (403, {}, b"{}")
+
+    assert "HTTP 403" in failed(client)
+    assert len(world.logins) == 2
 
 
 @pytest.mark.parametrize("kind", [TOKEN, SESSION])
