@@ -129,7 +129,12 @@ def test_parents_that_fail_are_told_apart_from_those_that_are_skipped(api: Api, 
 
     assert (told, here.values(), verdicts(here)) == ("", customers.things("c1", "c2"), ["incomplete"])
     assert "1 of 4 requests for parents failed" in reason(here)
-    assert "1 of 4 parents skipped by a rule: c1 (HTTP 451, as its body holds 'legal')" in reason(here)
+    skipped = "1 of 4 parents skipped by a rule: c1 (HTTP 451, as its body holds 'legal')"
+    assert skipped in reason(here)
+    api.answer = customers.answer
+    here.run()  # asks for the one that failed, and for no other
+    assert (here.values(), verdicts(here)) == (customers.things("c1"), ["incomplete", "complete"])
+    assert skipped in here.problems()["skipped"]
 
 
 def test_all_parents_skipped_is_a_failure(api: Api, shop: Any) -> None:
@@ -210,6 +215,19 @@ def test_a_parent_that_is_skipped_keeps_the_position_of_its_feed(api: Api, shop:
 def test_a_rule_that_could_skip_too_much_is_refused(api: Api, shop: Any, more: dict[str, Any], told: str) -> None:
     with pytest.raises(ValidationError, match=told):
         shop(**more)
+
+
+def test_a_look_at_a_first_parent_that_is_skipped_says_so(api: Api, shop: Any) -> None:
+    customers = Customers(api, 2)
+    customers.closed = {"c0": 0}
+    here = shop()
+
+    peeked = here.line().peek("things", None)
+
+    assert (peeked.records, peeked.stops) == (0, None)
+    assert peeked.oddities == (
+        "the first parent, c0, is skipped by a rule of `responses`: HTTP 451, as its status says so",
+    )
 
 
 def test_a_rule_of_the_source_skips_no_parents(api: Api, tmp_path: Path) -> None:

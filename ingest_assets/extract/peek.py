@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
 
-from ingest_assets.errors import RequestFailed, WalkIncomplete
+from ingest_assets.errors import RequestFailed, Ruled, WalkIncomplete
 from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import cuts
 from ingest_assets.extract.expected import counted, refuse_unmarked
 from ingest_assets.extract.jobs import Control, Jobs, parts
 from ingest_assets.extract.more import more
-from ingest_assets.extract.request import File, Walk, first_request
+from ingest_assets.extract.request import File, Walk, first_request, shown
 from ingest_assets.extract.ruled import is_empty, noted, nothing_in
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
@@ -51,7 +51,7 @@ def peek(client: Client, walk: Walk, control: Control | None = None) -> Peek:
     Where the API makes the records by a job, one is made, and of its files the first is read.
     """
     if walk.endpoint.job is None:
-        return _peek(client, walk, client.fetch)
+        return _peek_unless_skipped(client, walk)
     jobs = Jobs(walk, InMemory(), control or Control(), lambda: datetime.now(UTC))
     with jobs.cancelling(client):
         made = jobs.made(client, walk)
@@ -61,6 +61,16 @@ def peek(client: Client, walk: Walk, control: Control | None = None) -> Peek:
         return Peek("", 0, 0, None, ("the job made no files: has the partition no records?",), left=client.left)
     part, first = next(parts(walk, made.files)), File("", 0)
     return _peek(client, walk.of(part), lambda _, receive: jobs.download(client, walk, first, receive))
+
+
+def _peek_unless_skipped(client: Client, walk: Walk) -> Peek:
+    try:
+        return _peek(client, walk, client.fetch)
+    except Ruled as error:
+        if error.means != "skip_parent" or walk.part is None:
+            raise
+        told = f"the first parent, {shown(walk.part.key)}, is skipped by a rule of `responses`: {error.rule}"
+        return Peek(first_request(walk).url, 0, 0, None, (told,), parent=walk.part.parent, left=client.left)
 
 
 def _peek(client: Client, walk: Walk, fetch: Callable[[PageRequest, Callable[[Response], Peek]], Peek]) -> Peek:

@@ -98,9 +98,17 @@ def complete(at: Looked) -> Found:
 
 def skipped(at: Looked) -> Found:
     """No parent was left out of the newest fetch of each partition, as a rule of the source file may want it."""
-    told = at.newest("partition, reason", "loaded IS NOT NULL")
-    left = [(partition, reason) for partition, reason in told if reason and SKIPPED in reason]
-    problem = f"{named([partition for partition, _ in left])} without some parents: {left[0][1]}" if left else ""
+    # What completes a fetch asks for its failed parents only: those that it skipped are skipped still.
+    told = at.rows(
+        "SELECT partition, reason, lag(CASE WHEN verdict = 'incomplete' THEN reason END) OVER parts FROM "
+        "_ingest.fetches WHERE source = $1 AND endpoint = $2 AND loaded IS NOT NULL "
+        "WINDOW parts AS (PARTITION BY partition ORDER BY _fetch) "
+        "QUALIFY row_number() OVER (PARTITION BY partition ORDER BY _fetch DESC) = 1 ORDER BY partition",
+        at.source,
+        at.name,
+    )
+    left = {key: one for key, *reasons in told for one in reversed(reasons) if one and SKIPPED in one}
+    problem = f"{named([*left])} without some parents: {next(iter(left.values()))}" if left else ""
     return Found(problem, {"partitions": len(told), "with parents skipped": len(left)}, serious=False)
 
 
