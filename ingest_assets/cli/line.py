@@ -1,8 +1,10 @@
 """Commands that fetch and load."""
 
+from datetime import datetime
+
 import click
 
-from ingest_assets.cli.options import MEMBER, SOURCES, SOURCES_AND_ENDPOINTS, TIME, end, json_option
+from ingest_assets.cli.options import MEMBER, MOMENT, SOURCES, SOURCES_AND_ENDPOINTS, TIME, end, json_option
 
 
 @click.command(short_help="Fetch and load what is due.")
@@ -63,23 +65,33 @@ def run(
 @click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.option("--partition", help="One partition: its key, such as 2026-01-07.")
 @click.option("--all", "every", is_flag=True, help="All that is stored, not only what is out of date.")
+@click.option("--as-of", "moment", type=MOMENT, help="The table as it was then, into a database file of its own.")
 @json_option
 @click.pass_obj
-def replay(data: str, name: str, partition: str | None, every: bool, as_json: bool) -> None:
+def replay(data: str, name: str, partition: str | None, every: bool, moment: datetime | None, as_json: bool) -> None:
     """Load again what is stored, with no request: after a contract changed, or to empty quarantine.
+
+    With --as-of, the tables stay as they are: the one of that time goes into a file below the data folder.
 
     \b
     ingest replay stripe.charges
+    ingest replay stripe.charges --as-of 2026-11-01
     """
     from ingest_assets import catalog
     from ingest_assets.assets.plan import one
     from ingest_assets.commands import environment
     from ingest_assets.commands import run as running
+    from ingest_assets.commands.as_of import as_of
     from ingest_assets.commands.output import output
     from ingest_assets.commands.replay import ranges_to_replay
 
     out, folder, sources = output(as_json=as_json), environment.settle(data), catalog.sources()
     wanted = one(sources, name)
+    if moment is not None:
+        if partition is not None or every:
+            raise click.UsageError("--as-of builds the whole table: leave --partition and --all out")
+        as_of(sources[wanted[0]], wanted, moment, folder, out)
+        return
     ranges = ranges_to_replay(sources[wanted[0]], wanted, folder, partition, every=every)
     if not ranges:
         out.console.print("Nothing is out of date or in quarantine. Replay all that is stored by --all")

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -54,6 +54,23 @@ class Age(click.ParamType[timedelta]):
 
 
 AGE = Age()
+
+
+class Moment(click.ParamType[datetime]):
+    """A day, or a time with or without its offset; UTC where that is not said."""
+
+    name = "time"
+
+    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """The time in UTC, or an error that says what was expected."""
+        try:
+            told = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no time; expected such as 2026-01-31 or 2026-01-31T18:00Z", param, ctx)
+        return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+
+
+MOMENT = Moment()
 
 
 class Time(click.ParamType[str]):

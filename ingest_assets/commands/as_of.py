@@ -1,0 +1,61 @@
+"""A table as it was at a time, in a database of its own: from the fetches that had ended by then, with no request."""
+
+import shutil
+from datetime import datetime
+from pathlib import Path
+
+from ingest_assets.assets.plan import Name
+from ingest_assets.assets.resources import Api
+from ingest_assets.commands.output import Output
+from ingest_assets.commands.terminal import counted, moment
+from ingest_assets.errors import ConfigError, StorageFailed
+from ingest_assets.line import Line
+from ingest_assets.load.load import LOADABLE
+from ingest_assets.locks import held
+from ingest_assets.raw.paths import encoded
+from ingest_assets.source import Source
+
+
+def as_of(source: Source, name: Name, at: datetime, data: Path, out: Output) -> None:
+    """Build the table of an endpoint, and its child tables, under today's contract; the present ones stay as they are.
+
+    ConfigError where nothing had been fetched by then; StorageFailed where fetches of then are not stored any more.
+    """
+    label, folder = ".".join(name), data / "as-of"
+    line = Api(data=str(data)).line(source, "as-of")
+    ended = [s for s in line.snapshots.fetches(*name) if s.manifest.ended and s.manifest.ended.at <= at]
+    _refuse_missing(line, name, at, {one.fetch for one in ended})
+    stored = [s for s in ended if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
+    if not stored:
+        raise ConfigError(f"{label}: no fetch had ended by {moment(at)}")
+    # DuckDB takes the file's name for the database's, which must not be that of the schema.
+    target = folder / encoded(name[0]) / f"{encoded(name[1])}-{at:%Y%m%dT%H%M%SZ}.duckdb"
+    with held(folder / "building.lock", f"building {target.name}", 0):
+        building = Api(data=str(data)).line(source, "as-of", warehouse=folder / "building")
+        shutil.rmtree(folder / "building", ignore_errors=True)  # of a process that died
+        records = dict[int, int]()
+        for partition in dict.fromkeys(one.manifest.partition for one in stored):
+            with line.partition(name[1], partition):
+                loaded = building.load_as_of(name[1], partition, at)
+            records |= {one.fetch: one.account.received for one in loaded}
+        target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        building.warehouse.writer.replace(target)
+        shutil.rmtree(folder / "building")
+    fetches, rows = len(records), sum(records.values())
+    out.console.print(
+        f"{label} as of {moment(at)}, from {counted(fetches, 'fetch', 'fetches')} ({rows:,} records): {target}\n"
+        "The present tables are as they were"
+    )
+    out.document({"endpoint": label, "as_of": at, "fetches": fetches, "records": rows, "file": str(target)})
+
+
+def _refuse_missing(line: Line, name: Name, at: datetime, stored: set[int]) -> None:
+    """What was pruned since may have been the newest version of something then."""
+    known = line.fetches(name[1]) if line.warehouse.writer.exists() else []
+    missing = [f.fetch for f in known if f.loaded and f.ended is not None and f.ended <= at and f.fetch not in stored]
+    if missing:
+        many = counted(len(missing), "fetch", "fetches")
+        raise StorageFailed(
+            f"{'.'.join(name)}: {many} that had ended by {moment(at)}, such as {missing[0]}, are not stored any more "
+            "(ingest prune): the table of then cannot be told. Restore them from a backup"
+        )
