@@ -151,3 +151,21 @@ def test_a_live_walk_gets_more_than_its_turn_among_backfills(tmp_path):
 
     # In the order of asking there are three of the backfill for each live one.
     assert others <= 2 * 12
+
+
+def test_what_a_backfills_share_leaves_of_a_long_window_is_there_for_a_live_run(tmp_path, clock):
+    def made(share):
+        return Limiter(
+            tmp_path, "hourly", limit(10, 3600), share=share, clock=clock, sleep=clock.sleep, max_wait_seconds=60
+        )
+
+    backfill, live, order = made(0.9), made(1.0), []
+    for _ in range(9):
+        take(backfill, order, "backfill")
+    with pytest.raises(NotBefore):
+        take(backfill)
+
+    take(live, order, "live")
+
+    assert order == [*["backfill"] * 9, "live"]
+    assert clock.slept == []
