@@ -5,6 +5,9 @@ from typing import Any
 
 import pytest
 
+from ingest_assets.errors import RequestFailed
+from ingest_assets.raw.copies import copied
+from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets_tests.whole import Asked, Reply
 
 
@@ -131,3 +134,35 @@ def test_a_job_that_expired_while_nobody_looked_is_created_again(bulk, whole):
     assert len(bulk.created) == 2
     assert here.verdicts() == ["given_up", "complete"]
     assert here.values("Id") == ["1", "2", "3"]
+
+
+def test_a_backup_holds_what_the_api_said_of_the_job(bulk, whole, tmp_path):
+    here = whole()
+    here.run()
+    there = tmp_path / "backup"
+
+    assert [one.problems for one in copied(here.line().snapshots, there)] == [()]
+
+    (kept,) = Snapshots(there).fetches("shop", "things")
+    note = kept.jobs.get("")
+    assert (note.id, note.over, note.status["state"]) == ("7501", "done", "JobComplete")
+
+
+def test_who_only_looks_has_a_job_made_and_writes_nothing(bulk, whole):
+    here = whole()
+
+    peek = here.line().peek("things", None)
+
+    assert peek.records == 2
+    assert len(bulk.created) == 1
+    assert not (here.data / "raw").exists()
+
+
+def test_who_only_looks_cancels_what_takes_too_long(bulk, whole):
+    bulk.states = ["InProgress"]
+    here = whole({"within": "PT0.1S", "cancel": {"path": "/jobs/{job.id}/cancel", "method": "PUT"}})
+
+    with pytest.raises(RequestFailed, match="It is cancelled"):
+        here.line().peek("things", None)
+
+    assert bulk.cancelled == ["7501"]
