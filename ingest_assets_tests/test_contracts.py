@@ -13,6 +13,7 @@ import yaml
 
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError
+from ingest_assets.load.asked import CODE
 from ingest_assets.source import Source
 from ingest_assets_tests.whole import Api, Whole, api_of_its_own, state_in
 
@@ -345,3 +346,17 @@ def test_a_model_that_cannot_be_had_is_told_of_with_its_line(mistake, models, na
 
     assert told.startswith("6: endpoints.things.contract: ")
     assert said in told
+
+
+def test_every_row_is_one_query_away_from_its_request(shop):
+    (query,) = re.findall(r"```sql\n(SELECT t.id.*?)```", (PAGE.parent / "tables.md").read_text(), re.DOTALL)
+    things = shop({"id": 1}, {"id": 2})
+    assert not things.run()
+
+    rows = things.ask(query.replace("lodging.bookings", "w.shop.things").replace("_ingest.", "w._ingest."))
+
+    version = things.line().source.endpoints["things"].contract.version
+    assert [row[:2] + row[3:] for row in rows] == [
+        (n, f"{things.url}/things", "run-1", "complete", version, CODE) for n in (1, 2)
+    ]
+    assert all(row[2] is not None for row in rows)

@@ -15,6 +15,7 @@ import duckdb
 
 from ingest_assets.errors import ContractBroken, StorageFailed
 from ingest_assets.load import drift, ledger, tables
+from ingest_assets.load.asked import CODE, asked_url
 from ingest_assets.load.clashes import NO_CLASHES, clashes
 from ingest_assets.load.merge import Account, forget, merge
 from ingest_assets.load.plan import LOADABLE, WHOLE, Known, Plan, Planner
@@ -318,6 +319,7 @@ class Loader:
         """The fetch's account, and its quarantine in place of that of an earlier load."""
         told = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
         told |= clashes(connection, staged, self.work.model) if account.duplicates else NO_CLASHES
+        told |= {"url": asked_url(snapshot, self.work.model), "code": CODE}
         told |= {"load_seconds": seconds, "filled": json.dumps(staged.counts), **asdict(account)}
         ledger.ended(connection, snapshot.manifest, **told)
         key, end = (self.work.source, self.work.endpoint, staged.partition), snapshot.manifest.ended

@@ -16,7 +16,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 
-FORMAT = 6
+FORMAT = 7
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS w._ingest.fetches (
     limit_wait_seconds DOUBLE, retry_wait_seconds DOUBLE,
     loaded TIMESTAMPTZ, loaded_run VARCHAR, contract VARCHAR, load_seconds DOUBLE,
     received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT,
-    expected_is VARCHAR, clashing BIGINT, clash JSON, dropped BIGINT, filled JSON
+    expected_is VARCHAR, clashing BIGINT, clash JSON, dropped BIGINT, filled JSON, url VARCHAR, code VARCHAR
 );
 CREATE TABLE IF NOT EXISTS w._ingest.registries (
     source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, version BIGINT NOT NULL, layout VARCHAR NOT NULL,
@@ -69,6 +69,8 @@ _UPGRADES = {
     "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS clash JSON",
     5: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS dropped BIGINT; "
     "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS filled JSON",
+    6: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS url VARCHAR; "
+    "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS code VARCHAR",
 }
 
 
