@@ -320,7 +320,7 @@ class Loader:
         told = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
         told |= clashes(connection, staged, self.work.model) if account.duplicates else NO_CLASHES
         told |= {"url": asked_url(snapshot, self.work.model), "code": CODE}
-        told |= {"load_seconds": seconds, "filled": json.dumps(staged.counts), **asdict(account)}
+        told |= {"load_seconds": seconds, "filled": _filled(staged), **asdict(account)}
         ledger.ended(connection, snapshot.manifest, **told)
         key, end = (self.work.source, self.work.endpoint, staged.partition), snapshot.manifest.ended
         aside = staged.table("_quarantine") if staged.quarantined else None
@@ -328,3 +328,8 @@ class Loader:
         # A listing or a window that was read again to its end has told all its records anew; a feed has not.
         if self.work.model.feed is None and end is not None and end.verdict in WHOLE:
             ledger.close_quarantine(connection, staged.fetch, key)
+
+
+def _filled(staged: Staged) -> str:
+    """How many values each column has, as the same text whether or not the columns were known before."""
+    return json.dumps({name: count for name, count in staged.counts.items() if count}, sort_keys=True)
