@@ -90,6 +90,7 @@ def test_which_file_of_an_archive_is_meant_is_not_guessed(api, files, member, pr
         archive({"a": BODY})[:-30],
         archive({"a": BODY}).replace(archive({"a": BODY})[35:60], b"\xff" * 25),
     ],
+    ids=["a cut gzip", "a damaged gzip", "a cut zip", "a damaged zip"],  # a gzip has the second it was made in
 )
 def test_a_file_that_is_cut_or_damaged_is_asked_for_again(api, body):
     with pytest.raises(TransientFailure, match="cut body"):
