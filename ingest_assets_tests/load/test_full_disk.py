@@ -1,0 +1,91 @@
+"""A disk that fills while a fetch is stored, loaded or published: all that was there stays, and more can be loaded
+as soon as there is room."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+LONG = bool(os.environ.get("INGEST_LONG"))
+POINTS = 20 if LONG else 4
+_MB = 40
+_MOUNTED = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
+
+_FILLING = """
+import json, shutil, sys
+from pathlib import Path
+from ingest_assets.errors import StorageFailed
+from ingest_assets_tests.load.conftest import Lab, endpoint, rebuild
+
+disk, points = Path(sys.argv[1]), int(sys.argv[2])
+def records(first):
+    return [{"id": n, "v": f"{hash((first, n)):x}" * 8, "l": [n, n + 1]} for n in range(first, first + 4000)]
+
+stopped = set()
+for point in range(points):
+    things = Lab(disk / str(point), endpoint())
+    things.store(1, None, records(0))
+    things.load()
+    things.warehouse.publish()
+    before = things.contents(lineage=True)
+    left = point * 5_000_000 // points
+    with (disk / "filler").open("wb") as filler:
+        while (more := shutil.disk_usage(disk).free - left) > 4096:
+            filler.write(bytes(min(more, 1 << 20)))
+            filler.flush()
+    done = []
+    for step, act in {
+        "store": lambda: things.store(2, None, records(2000)), "load": things.load, "publish": things.warehouse.publish
+    }.items():
+        try:
+            act()
+            done.append(step)
+        except StorageFailed as error:
+            assert str(disk) in str(error), error
+            stopped.add(step)
+            break
+    with things.warehouse.reading() as connection:
+        (count,), = connection.execute("SELECT count(*) FROM shop.things").fetchall()
+    assert count == (6000 if "publish" in done else 4000), (count, done)
+    (disk / "filler").unlink()
+    if "load" not in done:
+        assert things.contents(lineage=True) == before, done
+    things.store(3, None, records(4000))
+    things.load()
+    things.warehouse.publish()
+    there = set(range(4000)) | set(range(4000, 8000)) | (set(range(2000, 6000)) if "store" in done else set())
+    assert things.values("id") == sorted(there)
+    assert things.contents() == rebuild(things).contents(), done
+    shutil.rmtree(disk / str(point))
+print(json.dumps(sorted(stopped)))
+"""
+
+
+def _can_mount() -> bool:
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*_MOUNTED, "mount -t tmpfs none /mnt"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not _can_mount(), reason="this user may mount no small disk of its own")
+def test_a_disk_that_fills_at_any_point_leaves_everything_loadable(tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    script = f'mount -t tmpfs -o size={_MB}m none "$1" && shift && exec "$@"'
+
+    run = subprocess.run(
+        [*_MOUNTED, script, "sh", str(disk), sys.executable, "-c", _FILLING, str(disk), str(POINTS)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        timeout=300,
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    # With more points, also in the middle of a load's commit.
+    assert set(json.loads(run.stdout)) >= ({"store", "load", "publish"} if LONG else {"store", "publish"})
