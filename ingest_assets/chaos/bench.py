@@ -25,7 +25,7 @@ from ingest_assets.source import Source
 
 _LONGEST_NAP_SECONDS = 0.02
 _IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
-_PACE = Pace(connect_timeout_seconds=5.0, read_timeout_seconds=0.5, retry_seconds=0.5)
+PACE = Pace(connect_timeout_seconds=5.0, read_timeout_seconds=0.5, retry_seconds=0.5)
 _LOGS = ("", "urllib3")
 
 
@@ -51,9 +51,9 @@ def bench(source: Source, name: str, seed: int = 0) -> Iterator[Bench]:
         apis.append(Api(case(here, name, seed), gate, gate.expire, elsewhere, url=url))
         open_.enter_context(_logged(lines))
         client = open_.enter_context(
-            Clients(here, secrets, _PACE).client(name, _written_to(lines), _nap, lambda _: None)
+            Clients(here, secrets, PACE).client(name, _written_to(lines), _nap, lambda _: None)
         )
-        yield Bench(apis[0], client, folder, gate, strays, lines, fresh=lambda: _emptied(folder / "limits"))
+        yield Bench(apis[0], client, folder, gate, secrets, strays, lines, fresh=lambda: _emptied(folder / "limits"))
 
 
 def _let_in(here: Source, name: str, seed: int) -> tuple[Gate, Secrets]:

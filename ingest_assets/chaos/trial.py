@@ -3,6 +3,7 @@
 kept      all records came, each once
 refused   nothing counts as done, and the message says why; without the fault the next walk brings all
 unseen    records are missing, and nothing in the source file could have shown it: what to name is said
+untried   the API's side of such an endpoint is not known here
 broken    the promise is broken, in the source file or in the project
 """
 
@@ -12,7 +13,7 @@ import shutil
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -20,17 +21,18 @@ from typing import Literal
 from ingest_assets.chaos.api import Api
 from ingest_assets.chaos.asked import Asked
 from ingest_assets.chaos.echo import found_in
-from ingest_assets.chaos.faults.fault import Fault
+from ingest_assets.chaos.faults.fault import Fault, no_fault
 from ingest_assets.chaos.gate import Gate
 from ingest_assets.chaos.made import identity
 from ingest_assets.errors import IngestError
 from ingest_assets.extract.pull import Puller
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.client import Client
+from ingest_assets.http.secrets import Secrets
 from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
-Verdict = Literal["kept", "refused", "unseen", "broken"]
+Verdict = Literal["kept", "refused", "unseen", "untried", "broken"]
 _ADVICE_OF_BROKEN = "look at what the endpoint says of it; where the file is right, this is a mistake of ingest_assets"
 
 
@@ -65,6 +67,7 @@ class Bench:
     client: Client
     folder: Path
     gate: Gate
+    secrets: Secrets
     strays: list[Asked]
     lines: list[str]
     fresh: Callable[[], None] = lambda: None
@@ -74,18 +77,22 @@ class Bench:
     def run(self, fault: Fault) -> Tried:
         """One trial."""
         began = time.monotonic()
-        self.fresh()
-        self.api.begin(fault)
-        self.strays.clear()
-        self.lines.clear()
+        self.begin(fault)
         snapshots = Snapshots(self.folder / f"{next(self._numbers)}" / "raw", now=lambda: self.api.case.now)
         verdict, happened, todo = self._judged(fault, snapshots)
-        if leaks := self._leaks(snapshots, happened):
+        if leaks := self.leaks(snapshots, happened, {}):
             verdict, happened, todo = "broken", f"a secret stands in {', '.join(leaks)}", _ADVICE_OF_BROKEN
         shutil.rmtree(snapshots.folder.parent, ignore_errors=True)
         seconds = time.monotonic() - began
         label, asked = self.api.case.label, len(self.api.asked)
         return Tried(label, fault.name, fault.says, verdict, happened, todo, asked, seconds)
+
+    def begin(self, fault: Fault | None = None) -> None:
+        """Forget what was; answer with a fault from now on, or without one."""
+        self.fresh()
+        self.api.begin(fault or no_fault())
+        self.strays.clear()
+        self.lines.clear()
 
     def fits(self, fault: Fault, pages: int) -> bool:
         """Whether a fault can happen to this endpoint."""
@@ -174,9 +181,9 @@ class Bench:
                 )
         return found
 
-    def _leaks(self, snapshots: Snapshots, happened: str) -> list[str]:
+    def leaks(self, snapshots: Snapshots, happened: str, tables: Mapping[str, bytes]) -> list[str]:
         """Where a secret stands, in any encoding: what was stored, logged, raised, told, or sent to another origin."""
-        outputs = {"a message": happened.encode(), "a log or traceback": "\n".join(self.lines).encode()}
+        outputs = {**tables, "a message": happened.encode(), "a log or traceback": "\n".join(self.lines).encode()}
         for file in snapshots.folder.rglob("*"):
             if file.is_file():
                 outputs[f"{file.name}, which is stored"] = file.read_bytes()
