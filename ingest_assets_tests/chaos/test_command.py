@@ -45,10 +45,3 @@ def test_a_document_holds_each_trial(ingest):
 
     assert (told["ok"], told["source"], told["seed"], told["recorded"]) == (True, "shop", 0, [])
     assert [(one["fault"], one["verdict"]) for one in told["trials"]] == [("empty_page", "refused")]
-
-
-def test_an_unknown_fault_is_a_mistake_of_the_command_line(ingest):
-    told = ingest("shop.yaml", "--only", "empty")
-
-    assert told.returncode == 2
-    assert "'empty' is no fault; expected one of" in told.stderr
