@@ -25,7 +25,8 @@ from ingest_assets.source import Source
 
 _LONGEST_NAP_SECONDS = 0.02
 _IN_MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # noqa: S108 -- a folder of its own is made there
-PACE = Pace(connect_timeout_seconds=5.0, read_timeout_seconds=0.5, retry_seconds=0.5)
+# Long enough for a machine with much else to do, and short enough to wait for where a body stalls.
+PACE = Pace(connect_timeout_seconds=5.0, read_timeout_seconds=1.5, retry_seconds=1.0)
 _LOGS = ("", "urllib3")
 
 
