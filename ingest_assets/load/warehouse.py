@@ -244,9 +244,8 @@ class Warehouse:
     @property
     def is_current(self) -> bool:
         """Whether the reader's copy holds all that is committed."""
-        if self.log.exists() or not self.reader.exists():
-            return False
-        return self.reader.stat().st_mtime_ns == self.writer.stat().st_mtime_ns
+        is_whole = self.reader.exists() and not self.log.exists()
+        return is_whole and self.reader.stat().st_mtime_ns == self.writer.stat().st_mtime_ns
 
     def fold_in(self) -> None:
         """Put into the file what a process committed that died before it did so; for who is `alone`."""

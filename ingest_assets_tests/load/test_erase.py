@@ -15,6 +15,7 @@ from ingest_assets.raw.snapshots import Manifest
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 AT = {"at": {"type": "bigint"}}
+MOMENT = {"at": {"type": "timestamptz", "format": "unix", "required": True}}
 LISTS = {"l": [{"m": [1, 2]}, {"m": []}]}
 
 
@@ -54,8 +55,19 @@ def adds_up(things):
         {"newest_by": "at", "columns": AT},
         {"newest_by": "at", "columns": AT, "deleted": {"path": "gone", "equals": True}},
         {"columns": {"id": {"type": "varchar"}, "who": {"type": "varchar"}}},
+        {"write": "history", "deleted": {"path": "gone", "equals": True}},
+        {"write": "history", "newest_by": "at", "columns": MOMENT, "deleted": {"path": "gone", "equals": True}},
     ],
-    ids=["merge", "replaced", "no key", "newest_by", "newest_by and deleted", "all in quarantine"],
+    ids=[
+        "merge",
+        "replaced",
+        "no key",
+        "newest_by",
+        "newest_by and deleted",
+        "all in quarantine",
+        "history",
+        "history by newest_by",
+    ],
 )
 @pytest.mark.parametrize("by", ["id=1", "who=ann"])
 def test_the_tables_are_those_of_a_rebuild(lab, daily, rebuilt, told, by):
@@ -72,6 +84,7 @@ def test_the_tables_are_those_of_a_rebuild(lab, daily, rebuilt, told, by):
 
     assert (stored.records, stored.pages) == (2, 2)
     assert things.contents() == rebuilt(things, with_registry=True).contents()
+    assert things.model.write != "history" or things.rows('SELECT * FROM w._ingest."ends:shop.things"') == []
     assert adds_up(things)
     assert [s.verify() for s in things.snapshots.fetches(things.source, things.name)] == [[], [], []]
     assert things.load("2026-01-01") == []
