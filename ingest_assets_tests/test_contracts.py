@@ -360,3 +360,14 @@ def test_every_row_is_one_query_away_from_its_request(shop):
         (n, f"{things.url}/things", "run-1", "complete", version, CODE) for n in (1, 2)
     ]
     assert all(row[2] is not None for row in rows)
+
+
+def test_a_row_whose_newer_version_is_in_quarantine_is_told_of(shop, api):
+    things = shop({"id": 1, "n": 1}, {"id": 2, "n": 1}, columns={"n": {"type": "bigint"}})
+    assert not things.run()
+    api.answer = lambda _: {"data": [{"id": 1, "n": "N/A"}, {"id": 2, "n": 2}, {"id": 3, "n": "N/A"}]}
+
+    assert not things.run()
+
+    assert things.ask("SELECT id, n, _fetch FROM w.shop.things ORDER BY id") == [(1, 1, 1), (2, 2, 2)]
+    assert "; 1 rows of their keys are there, and may be older than they" in things.problems()["quarantine"]

@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from ingest_assets.load import partitioning
+from ingest_assets.load.behind import rows_behind
 from ingest_assets.load.clashes import shared_keys
 from ingest_assets.load.looked import EXPECTED_IS, Found, Looked, named, run_again
 from ingest_assets.load.noticed import drift
@@ -156,14 +157,17 @@ def quarantine(at: Looked) -> Found:
         at.name,
     )
     share = aside / total if total else 0.0
-    shown = {reason: count for reason, count, _ in reasons}
+    told = {"quarantined": aside, "share": share, "reasons": {reason: count for reason, count, _ in reasons}}
     problem = ""
     if share > at.endpoint.max_quarantined:
+        behind = rows_behind(at)
+        kept = f"; {behind:,} rows of their keys are there, and may be older than they" if behind else ""
         problem = (
-            f"{aside:,} records are in quarantine, mostly: {reasons[0][0]} (fetch {reasons[0][2]}). A newer version of "
-            f"a row may be among them. Mend the contract, then: {_replay(at)}"
+            f"{aside:,} records are in quarantine, mostly: {reasons[0][0]} (fetch {reasons[0][2]}){kept}. A newer "
+            f"version of a row may be among them. Mend the contract, then: {_replay(at)}"
         )
-    return Found(problem, {"quarantined": aside, "share": share, "reasons": shown})
+        told |= {"rows that may be older": behind}
+    return Found(problem, told)
 
 
 def contract(at: Looked) -> Found:
