@@ -229,7 +229,7 @@ OF_MANY_KEYS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(found=OF_MANY_KEYS, texts=st.booleans(), first=st.sampled_from(["", '"k1":1,', '"new":"x",']))
 def test_both_ways_give_the_same_tables_of_objects_of_many_keys(block, found, texts, first):
     known = [{f"k{n}": '"x"' if texts or n % 2 else "1"} for n in range(15)]
@@ -272,7 +272,7 @@ def rows(found: Sequence[Batch]) -> dict[str, list[dict[str, Any]]]:
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(records=RECORDS, size=st.integers(1, 4), times=st.sampled_from([1, 9, 20]), lines=st.booleans())
 def test_small_pages_taken_together_give_the_same_tables(block, name, records, size, times, lines):
     lines = lines and not any("\n" in record for record in records)
