@@ -236,9 +236,7 @@ class Jobs:
         while True:
             took = self.now() - asked
             if wait:
-                left = (job.within - took).total_seconds()
-                if left <= 0:
-                    raise _too_long(walk, note, shown, took)
+                left = max(0.0, (job.within - took).total_seconds())
                 control.pause(
                     min(wait, left), f"job {note.id} is {shown}, {spoken(took.total_seconds())} after it was created"
                 )
@@ -257,6 +255,8 @@ class Jobs:
                     f"{walk.label}: job {note.id} failed: its state is {told.shown}{answers.why(job, page)}, "
                     f"{spoken(took.total_seconds())} after it was created. Another run has another one made"
                 )
+            if took >= job.within:  # after a look: it is never given up unseen
+                raise _too_long(walk, note, told.shown, took)
             named = retry_after(page.headers, self.now()) if page is not None else None
             wait, shown = interval if named is None else max(named, 0.05), told.shown
             interval = max(min(interval * _GROWTH, job.longest.total_seconds()), job.every.total_seconds())
