@@ -75,6 +75,8 @@ def _histories(draw: st.DrawFn, mode: str) -> tuple[list[tuple[int, str | None, 
         # Only newest_by makes sense of a key that comes in several partitions.
         ids = range(3) if "newest_by" in model or partition != "2026-01-02" else range(10, 13)
         pages = draw(st.lists(st.lists(_records(ids), max_size=4), min_size=1, max_size=2))
+        if model["columns"] is _MOMENT:  # a required column that no record of a fetch has is a matter of its own
+            pages[0].append({"id": 9, "at": 1})
         verdict = draw(st.sampled_from(["complete", "complete", "incomplete", "failed"]))
         fetches.append((number, partition, pages, verdict))
     order = draw(st.permutations([partition for _, partition, _, _ in fetches]))
