@@ -87,7 +87,14 @@ class WalkIncomplete(IngestError):
 
 
 class PartsFailed(WalkIncomplete):
-    """Some parts of a fetch, such as the children of some parents, could not be had; the others have come."""
+    """Some parts of a fetch, such as the children of some parents, could not be had; the others have come.
+
+    `stored` tells that what is stored of one shows its mistake: going on would meet that again.
+    """
+
+    def __init__(self, message: str, *, stored: bool = False) -> None:
+        super().__init__(message)
+        self.stored = stored
 
 
 class ContractBroken(IngestError):

@@ -40,6 +40,7 @@ class Failures:
         self._walk = walk
         self._named, self._left_out = list[str](), list[str]()
         self._passing, self._last = 0, ""
+        self._stored = False
         self.well = self.count = self.skips = 0
 
     def succeeded(self) -> None:
@@ -55,6 +56,7 @@ class Failures:
     def failed(self, key: str, owner: str, error: IngestError) -> None:
         """A part of a parent failed; raises that again where it is no matter of one: the API is down or refuses all."""
         self.count += 1
+        self._stored = self._stored or _is_stored(error)
         if len(self._named) < _NAMED:
             self._named.append(f"{shown(key)} ({str(error)[:_QUOTED_CHARACTERS]})")
         if owner != self._last:
@@ -76,9 +78,12 @@ class Failures:
         also = f"; {self._skips()}" if self.skips else ""
         if self.count:
             of = self.count + self.well + self.skips
+            anew = self._stored and walk.endpoint.write not in ("merge", "history")
             raise PartsFailed(
                 f"{walk.label}: {self.count:,} of {of:,} requests for parents failed, and what the others have is "
-                f"stored: {'; '.join(self._named)}{more}{also}. The next run asks for these only"
+                f"stored: {'; '.join(self._named)}{more}{also}. The next run asks for "
+                + ("all of them again, since a stored page is wrong" if anew else "these only"),
+                stored=self._stored,
             )
         if self.skips and not self.well and walk.completes is None:
             raise WalkIncomplete(
@@ -89,6 +94,11 @@ class Failures:
     def _skips(self) -> str:
         of = self.count + self.well + self.skips
         return f"{self.skips:,} of {of:,} parents {SKIPPED}: {'; '.join(self._left_out)}{_more(self.skips)}"
+
+
+def _is_stored(error: IngestError) -> bool:
+    """Whether a failure may lie in the pages that are stored, and not in an answer that was refused."""
+    return isinstance(error, WalkIncomplete) or (isinstance(error, RequestFailed) and error.status is None)
 
 
 def _more(count: int) -> str:

@@ -94,6 +94,8 @@ class Puller:
             check_bounds(walk, opened, self.snapshots)
         except PartsFailed as error:
             if walk.endpoint.write not in ("merge", "history"):  # it goes on with what it did not reach
+                if error.stored:
+                    self._end(walking, "failed", str(error))
                 raise
             return self._end(walking, "incomplete", str(error), walking.reached)
         except WalkIncomplete as error:

@@ -12,7 +12,7 @@ import duckdb
 
 from ingest_assets.load.looked import Found, Looked, named, run_again
 from ingest_assets.load.staged import Staged
-from ingest_assets.load.warehouse import quoted
+from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.source import Endpoint
 
 NO_CLASHES: Mapping[str, Any] = {"clashing": 0, "clash": None}
@@ -102,5 +102,8 @@ def _key(staged: Staged, endpoint: Endpoint) -> str:
     columns = {column.name: column for column in staged.root.columns}
     if any(name not in columns or columns[name].sensitive for name in endpoint.primary_key):
         return "'a key'"
-    parts = [f"concat('{name}=', left(CAST(s.{quoted(name)} AS VARCHAR), {_LONGEST}))" for name in endpoint.primary_key]
+    parts = [
+        f"concat({literal(f'{name}=')}, left(CAST(s.{quoted(name)} AS VARCHAR), {_LONGEST}))"
+        for name in endpoint.primary_key
+    ]
     return f"concat_ws(' ', {', '.join(parts)})"
