@@ -15,6 +15,8 @@ from ingest_assets.locks import held
 from ingest_assets.raw.paths import encoded
 from ingest_assets.source import Source
 
+_MOMENT_LENGTH = len("20260131T000000Z.duckdb")
+
 
 def as_of(source: Source, name: Name, at: datetime, data: Path, out: Output) -> None:
     """Build the table of an endpoint, and its child tables, under today's contract; the present ones stay as they are.
@@ -47,6 +49,13 @@ def as_of(source: Source, name: Name, at: datetime, data: Path, out: Output) -> 
         "The present tables are as they were"
     )
     out.document({"endpoint": label, "as_of": at, "fetches": fetches, "records": rows, "file": str(target)})
+
+
+def built(data: Path, name: Name) -> list[Path]:
+    """The files of an endpoint's tables of other times."""
+    folder, prefix = data / "as-of" / encoded(name[0]), f"{encoded(name[1])}-"
+    there = folder.iterdir() if folder.is_dir() else ()
+    return [file for file in there if file.name.startswith(prefix) and len(file.name) == len(prefix) + _MOMENT_LENGTH]
 
 
 def _refuse_missing(line: Line, name: Name, at: datetime, stored: set[int]) -> None:

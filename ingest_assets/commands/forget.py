@@ -11,6 +11,7 @@ from ingest_assets.assets.names import table_key
 from ingest_assets.assets.plan import Name
 from ingest_assets.assets.previews import forget_previews
 from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.commands.as_of import built
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import counted, table
 from ingest_assets.errors import StorageFailed
@@ -80,7 +81,7 @@ ingest forget erases from {forgetting.label}, by its {columns}:
 
   stored responses   {found} of {counted(len(stored.found), "fetch", "fetches")}: marks take their place
   warehouse          rows, child rows, kept versions, records in quarantine
-  copies             free space of the database, reader's copy, Dagster's previews
+  copies             free space of the database, reader's copy, Dagster's previews, its tables of other times
 
 Later fetches leave it out, and count it as filtered, until --lift.
 Backups are yours to clean."""
@@ -112,6 +113,8 @@ def forget(forgetting: Forgetting, data: Path, out: Output) -> None:
     line, now = forgetting.line, datetime.now(UTC)
     forgetting.eraser.erase(forgetting.key, forgetting.stored, now)
     line.publish()
+    for file in built(data, forgetting.name):
+        file.unlink()
     previews = forget_previews(table_key(*forgetting.name))
     _forget_requests(trace_file(data, line.source.name), forgetting)
     if swept := line.sweep():

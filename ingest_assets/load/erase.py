@@ -302,6 +302,7 @@ class Eraser:
             if target.versions in citing:
                 connection.execute(f"DELETE FROM {target.versions} WHERE _id IN (FROM gone)")
         self._delete_quarantined(connection, key)
+        _delete_examples(connection, (self.work.source, self.work.endpoint))
         version, layout, text = ledger.registry(connection, self.work.source, self.work.endpoint) or (0, "", "")
         # Rows that were staged before hold the key still: under another version they are staged again.
         ledger.register(connection, (self.work.source, self.work.endpoint), version + 1, layout, text)
@@ -371,6 +372,14 @@ class Eraser:
             return key.has(exact(raw) | ({PARTITION: told} if told else {}))
         except Unfit:
             return all(value.encode().lower() in raw.lower() for value in key.values)
+
+
+def _delete_examples(connection: duckdb.DuckDBPyConnection, name: tuple[str, str]) -> None:
+    """What the tables of an endpoint's events quote of records; whose they are, they do not tell."""
+    mine = "WHERE source = ? AND endpoint = ?"
+    connection.execute(f"UPDATE w._ingest.drift SET sample = NULL {mine} AND sample IS NOT NULL", list(name))
+    hidden = """json_merge_patch(clash, '{"key": "a key"}')"""
+    connection.execute(f"UPDATE w._ingest.fetches SET clash = {hidden} {mine} AND clash IS NOT NULL", list(name))
 
 
 def _remember_places(connection: duckdb.DuckDBPyConnection, places: Sequence[tuple[int, int, int]]) -> None:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,10 @@ def test_no_file_holds_a_forgotten_person_any_more(here: Any, person: Any, inges
     customer, email = person
     others = here.ask(f"SELECT * FROM stripe.customers WHERE id <> '{customer}' ORDER BY id")  # noqa: S608 -- a test's own id
     (here.data / "staging" / "duckdb_temp_storage-0.tmp").write_text(f"left by a dead process: {email}")
+    ended = here.ask("SELECT max(ended) FROM _ingest.fetches WHERE endpoint = 'customers'")[0][0]
+    then = ingest(here, "replay", "stripe.customers", "--as-of", (ended + timedelta(seconds=1)).isoformat())
+    assert then.returncode == 0, then.stderr
+    assert any("as-of" in file.parts for file in holding(here, email))
     assert len(holding(here, email)) >= 5
 
     told = ingest(here, "forget", "stripe.customers", customer, "--yes")

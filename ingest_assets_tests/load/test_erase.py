@@ -115,6 +115,21 @@ def test_a_key_is_known_however_it_is_written(lab, sent):
     assert [str(value) for value in things.values("v")] == ["7"]
 
 
+def test_what_events_quote_of_records_is_erased(lab):
+    things = lab()
+    things.store(1, None, [{"id": 2}])
+    things.load()
+    things.store(2, None, [{"id": 1, "mail": "ann@example.com"}, {"id": 1, "mail": "ann@example.org"}])
+    things.load()
+    quoted = "SELECT sample FROM w._ingest.drift UNION ALL SELECT clash ->> '$.key' FROM w._ingest.fetches"
+    before = {row[0] for row in things.rows(quoted)}
+
+    erase(things, "1")
+
+    assert before == {None, "ann@example.com", "id=1"}
+    assert {row[0] for row in things.rows(quoted)} == {None, "a key"}
+
+
 def test_a_tombstone_keeps_nothing_of_a_forgotten_key(lab):
     things = lab(deleted={"path": "gone", "equals": True})
     things.store(1, None, [{"id": 1}, {"id": 2}])
