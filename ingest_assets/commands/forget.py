@@ -16,7 +16,8 @@ from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import counted, table
 from ingest_assets.errors import StorageFailed
 from ingest_assets.line import Line, trace_file
-from ingest_assets.load.erase import Eraser, Key, Stored
+from ingest_assets.load.erase import Eraser
+from ingest_assets.load.erase_key import Key, Stored
 from ingest_assets.load.occurs import QUARANTINE, Occurrence, occurrences
 from ingest_assets.source import Source
 

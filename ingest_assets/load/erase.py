@@ -9,81 +9,25 @@ Each step can be done again: who dies in between is followed by one who does it 
 """
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pyarrow as pa
-
 from ingest_assets.errors import ConfigError, IngestError, StorageFailed
-from ingest_assets.load import ledger, tables
+from ingest_assets.load import ledger
+from ingest_assets.load.erase_key import Key, Stored
+from ingest_assets.load.erase_rows import RowEraser
 from ingest_assets.load.stage import Work
-from ingest_assets.load.staged import key_text
-from ingest_assets.load.tables import in_warehouse
-from ingest_assets.load.warehouse import Warehouse, literal, quoted
+from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.exact import exact
 from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.normalize.values import Unfit
-from ingest_assets.raw.erase import Found, erase, find
+from ingest_assets.raw.erase import erase, find
 from ingest_assets.raw.forgotten import PARTITION, Keys, Rule, at, read, told, write
 from ingest_assets.raw.records import EMPTY
 from ingest_assets.raw.snapshots import IndexEntry, Snapshot, Snapshots
-
-_NUMERIC = ("bigint", "hugeint", "double", "decimal")
-
-
-@dataclass(frozen=True)
-class Key:
-    """What is to be forgotten: some columns, their values as typed, and where in a record they are."""
-
-    columns: tuple[str, ...]
-    values: tuple[str, ...]
-    paths: tuple[Keys, ...]
-    types: tuple[str, ...]
-
-    def has(self, record: Any) -> bool:
-        """Whether a parsed record is of this key; 7, 7.0 and "7" are one where the column is a number."""
-        values = [told(at(record, path)) for path in self.paths]
-        return all(map(_same, values, self.values, self.types))
-
-
-def _same(value: str | None, wanted: str, kind: str) -> bool:
-    if value is None or value == wanted:
-        return value == wanted
-    if kind == "uuid":
-        return value.lower() == wanted.lower()
-    try:
-        return kind.startswith(_NUMERIC) and Decimal(value) == Decimal(wanted)
-    except InvalidOperation:
-        return False
-
-
-@dataclass
-class Stored:
-    """What is stored of a key: records by fetch, and the ways in which key and primary key are written there."""
-
-    found: dict[int, list[Found]] = field(default_factory=dict)
-    writings: set[tuple[str, ...]] = field(default_factory=set)
-    keys: set[tuple[str, ...]] = field(default_factory=set)
-
-    @property
-    def records(self) -> int:
-        """How many records, all versions counted."""
-        return sum(len(one.positions) for found in self.found.values() for one in found)
-
-    @property
-    def pages(self) -> int:
-        """On how many pages they stand."""
-        return sum(map(len, self.found.values()))
-
-    @property
-    def places(self) -> list[tuple[int, int, int]]:
-        """Fetch, page and position of each."""
-        return [(f, one.page, p) for f, found in self.found.items() for one in found for p in one.positions]
 
 
 @dataclass(frozen=True)
@@ -248,7 +192,7 @@ class Eraser:
                 of_it = self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
                 self._erase_pages(key, of_it, stored, now)
         self._erase_pages(key, self._archived(), stored, now)
-        self._erase_rows(key, stored)
+        RowEraser(self.warehouse, self.work, self._specs).erase(key, stored)
 
     def finish(self, key: Key, stored: Stored, now: datetime) -> None:
         """Remember that nothing of a key is left, also not where readers look."""
@@ -276,120 +220,3 @@ class Eraser:
                 # It would go on by a cursor that may be the key.
                 self.snapshots.give_up(snapshot, "a record of it was forgotten")
             erase(Snapshot(snapshot.folder), found, keys, now)
-
-    def _erase_rows(self, key: Key, stored: Stored) -> None:
-        with (
-            self.warehouse.connection() as connection,
-            self.warehouse.alone(f"forgetting a key of {self._label}"),
-        ):
-            with self.warehouse.transaction(connection):
-                self._delete(connection, key, stored)
-            self.warehouse.rewrite(connection)
-
-    def _delete(self, connection: duckdb.DuckDBPyConnection, key: Key, stored: Stored) -> None:
-        target, names = in_warehouse(self.work.source, self.work.endpoint), [spec.name for spec in self._specs]
-        there = tables.present(connection, target, names)
-        _remember_places(connection, stored.places)
-        citing = tables.citing(connection, target, names)
-        if self._specs[0].name in there:
-            connection.execute(f"CREATE OR REPLACE TEMP TABLE gone AS {self._gone(key, target, there, citing)}")
-            for spec in (s for s in self._specs if s.parent == self._specs[0].name):
-                self._delete_children(connection, target, there, spec, "FROM gone")
-            if target.ends in citing:
-                keys = f"SELECT _key FROM {target.table(self._specs[0].name)} WHERE _id IN (FROM gone)"
-                connection.execute(f"DELETE FROM {target.ends} WHERE _id IN (FROM gone) OR _key IN ({keys})")
-            connection.execute(f"DELETE FROM {target.table(self._specs[0].name)} WHERE _id IN (FROM gone)")
-            if target.versions in citing:
-                connection.execute(f"DELETE FROM {target.versions} WHERE _id IN (FROM gone)")
-        self._delete_quarantined(connection, key)
-        _delete_examples(connection, (self.work.source, self.work.endpoint))
-        version, layout, text = ledger.registry(connection, self.work.source, self.work.endpoint) or (0, "", "")
-        # Rows that were staged before hold the key still: under another version they are staged again.
-        ledger.register(connection, (self.work.source, self.work.endpoint), version + 1, layout, text)
-
-    def _gone(self, key: Key, target: tables.Target, there: Mapping[str, Any], citing: Sequence[str]) -> str:
-        """SQL: the ids of all rows and versions of the key."""
-        root, texts = target.table(self._specs[0].name), {key.values}
-        columns = there[self._specs[0].name]
-        cited = "SELECT _id FROM {} AS t JOIN places AS p USING (_fetch, _page, _position)"
-        parts = [cited.format(table) for table in (root, *([target.versions] if target.versions in citing else []))]
-        if all(name in columns for name in key.columns):
-            same = " AND ".join(
-                f"{quoted(name)} = TRY_CAST({literal(value)} AS {columns[name]})"
-                for name, value in zip(key.columns, key.values, strict=True)
-            )
-            parts.append(f"SELECT _id FROM {root} WHERE {same}")
-            if key.columns == self.work.contract.primary_key and self.work.contract.write == "merge":
-                for values in texts:
-                    typed = [
-                        f"CAST(TRY_CAST({literal(value)} AS {columns[name]}) AS VARCHAR)"
-                        for name, value in zip(key.columns, values, strict=True)
-                    ]
-                    parts.append(f"SELECT CAST(md5(concat({', '.join(key_text(typed))})) AS UUID)")
-        return " UNION ".join(parts)
-
-    def _delete_children(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        target: tables.Target,
-        there: Mapping[str, Any],
-        spec: TableSpec,
-        parents: str,
-    ) -> None:
-        if spec.name not in there:
-            return
-        theirs = f"{target.table(spec.name)} WHERE _parent IN ({parents})"
-        for inner in (s for s in self._specs if s.parent == spec.name):
-            self._delete_children(connection, target, there, inner, f"SELECT _id FROM {theirs}")
-        connection.execute(f"DELETE FROM {theirs}")
-
-    def _delete_quarantined(self, connection: duckdb.DuckDBPyConnection, key: Key) -> None:
-        """Of what is stored, by place; of what is not stored any more, by its text."""
-        mine = "source = ? AND endpoint = ?"
-        name = [self.work.source, self.work.endpoint]
-        rows = connection.execute(
-            f"SELECT _fetch, _page, _position, partition, record FROM w._ingest.quarantine WHERE {mine}", name
-        ).fetchall()
-        for fetch, page, position, partition, raw in rows:
-            if self._is_quarantined(key, bytes(raw), partition):
-                _add_place(connection, (fetch, page, position))
-        connection.execute(
-            "UPDATE w._ingest.fetches AS f SET quarantined = quarantined - n, filtered = coalesce(filtered, 0) + n "
-            f"FROM (SELECT _fetch, count(*) AS n FROM w._ingest.quarantine JOIN (SELECT DISTINCT * FROM places) "
-            f"USING (_fetch, _page, _position) WHERE {mine} GROUP BY 1) AS q "
-            "WHERE q._fetch = f._fetch AND f.quarantined IS NOT NULL",
-            name,
-        )
-        connection.execute(
-            "DELETE FROM w._ingest.quarantine AS q USING places AS p "
-            f"WHERE {mine} AND (q._fetch, q._page, q._position) = (p._fetch, p._page, p._position)",
-            name,
-        )
-
-    def _is_quarantined(self, key: Key, raw: bytes, partition: str | None) -> bool:
-        told = self.work.model.told(partition)
-        try:
-            return key.has(exact(raw) | ({PARTITION: told} if told else {}))
-        except Unfit:
-            return all(value.encode().lower() in raw.lower() for value in key.values)
-
-
-def _delete_examples(connection: duckdb.DuckDBPyConnection, name: tuple[str, str]) -> None:
-    """What the tables of an endpoint's events quote of records; whose they are, they do not tell."""
-    mine = "WHERE source = ? AND endpoint = ?"
-    connection.execute(f"UPDATE w._ingest.drift SET sample = NULL {mine} AND sample IS NOT NULL", list(name))
-    hidden = """json_merge_patch(clash, '{"key": "a key"}')"""
-    connection.execute(f"UPDATE w._ingest.fetches SET clash = {hidden} {mine} AND clash IS NOT NULL", list(name))
-
-
-def _remember_places(connection: duckdb.DuckDBPyConnection, places: Sequence[tuple[int, int, int]]) -> None:
-    columns = list(zip(*places, strict=True)) or [(), (), ()]
-    names = ("_fetch", "_page", "_position")
-    arrived = pa.table({name: pa.array(column, pa.int64()) for name, column in zip(names, columns, strict=True)})
-    connection.register("found_places", arrived)
-    connection.execute("CREATE OR REPLACE TEMP TABLE places AS FROM found_places")
-    connection.unregister("found_places")
-
-
-def _add_place(connection: duckdb.DuckDBPyConnection, place: tuple[int, int, int]) -> None:
-    connection.execute("INSERT INTO places VALUES (?, ?, ?)", list(place))
