@@ -1,5 +1,6 @@
 """Every paginator and every auth that docs/ show loads, and every kind is shown."""
 
+import ast
 import io
 import json
 import re
@@ -203,3 +204,18 @@ def test_the_readmes_example_of_children_loads() -> None:
     )
 
     assert (source.endpoints["invoices"].parent, source.endpoints["invoices"].at_once) == ("customers", 8)
+
+
+GUIDES = ("assets", "chaos", "commands", "extract", "http", "line", "load", "normalize", "raw")
+
+
+@pytest.mark.parametrize("folder", GUIDES)
+def test_a_folders_guide_names_every_module_of_it(folder: str) -> None:
+    """The guide is what a folder's docstring says before its modules are read."""
+    package = DOCS.parent / "ingest_assets" / folder
+    guide = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    there = {file.stem for file in package.glob("*.py")} - {"__init__"}
+
+    named = set(re.findall(r"\w+", guide))
+
+    assert there - named == set()

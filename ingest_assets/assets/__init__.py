@@ -3,6 +3,8 @@
 resources    Api and Warehouse: what a person sets in the launchpad, and takes as parameters
 names        asset keys, and when Dagster calls them out of date
 factory      a source's endpoints as assets
+columns      a table's columns as Dagster shows them, and where each comes from
+members      partitions that an endpoint lists
 step         what a run does with the selected partitions of one endpoint
 report       what Dagster is told of a fetch and of a load
 reconcile    what the warehouse has and Dagster was not told of, after a crash

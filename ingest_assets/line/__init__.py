@@ -2,6 +2,11 @@
 
     API ──► extract ──► snapshot ──► normalize ──► load ──► warehouse
 
+line      fetch, load, replay: pace  how patiently, watcher  who is told
+clients   what asks the API: credential, limits and breaker put together
+standing  where its endpoints stand: stored, loaded, waiting
+folders   where locks and traces are
+
 Without Dagster, so that it can be used as a library; `ingest_assets.assets` calls nothing else to move data.
 """
 

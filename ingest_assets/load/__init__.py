@@ -1,13 +1,19 @@
 """The warehouse: staged rows become tables, in one short transaction with the fetch's account.
 
-stage      stored pages → typed rows, in a database file of its own, outside the lock
-merge      staged rows → the table, its children and its tombstones: who wins, and what is left alone
-tables     the columns a table has, and what it takes to give it others
-ledger     the `_ingest` schema: fetches, accounts, names, quarantine
-warehouse  the writer's file, its lock, and the reader's copy
-erase      a key taken out of pages, tables and files
-occurs     where else a value is
-plan       what is to be loaded: pending fetches, replays, rebuilds
-rebuild    a lost warehouse from the snapshots, in a place of its own until it is whole
-load       one load, from reading what is loaded to the commit
+load         one load, from reading what is loaded to the commit
+    plan         what is to be loaded: pending fetches, replays, rebuilds
+    stage        stored pages → typed rows outside the lock: spool  where they are many, staged  their ids and ranks
+    merge        staged rows → the table and its children: who wins, and what is left alone
+    history      when each version held; sweep  what is gone, and whether so many may go unasked
+    drift        what is new to a table; broken  when a fetch breaks its contract; clashes  records that share a key
+    tables       the columns a table has, and what it takes to give it others
+    summary      what the warehouse says of a load
+warehouse    the writer's file, its lock, the reader's copy: copies, troubles
+schema       `_ingest`: ledger  fetches, names, quarantine; owners, reported, partitioning, asked
+health       what is wrong with a table: volume, behind, references, noticed, looked
+due          which partitions are to be fetched: listed  of which accounts and parents, patience  after which failures
+lineage      which stored response a row came from; occurs  where else a value is
+erase        a key taken out of pages and tables: erase_key, erase_rows
+rebuild      a lost warehouse from the snapshots
+usage        what the tables cite; unneeded  which fetches nothing needs any more
 """

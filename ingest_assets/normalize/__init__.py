@@ -2,6 +2,15 @@
 
 Normalizer(endpoint, contract, registry).batch(block, page) -> Batch
 batches(normalizer, placed blocks) -> Batch, Batch, …     the same for many small pages at once
+
+normalize    one batch: the quick way where it is proven to fit, else record by record
+rows         record by record: exact  values as the text has them, masked  as people may see them
+fast         many records at once: layout  generated structs, arrays  a column each, sparse  keys that few records have
+    proofs       what has to be shown of a text first; together  many small pages
+columns      where a column's value is, and what makes it fit: values, times, rules
+rest         what no column takes, under a contract that does not take everything
+registry     the names and types of all that was ever seen: names, shape
+collecting   when Python looks for garbage
 """
 
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined, Records, Widened

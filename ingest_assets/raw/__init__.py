@@ -29,6 +29,7 @@ snapshot says can change unseen.
     bodies     bodies with records replaced by marks
     forgotten  who is to stay out, by salted hashes
     erase      records taken out of stored pages
+    reading    one snapshot, read and verified
     snapshots  all of them: begin, find, read, verify
 
 The folder's lock is the caller's: one process a partition writes, any number reads.
