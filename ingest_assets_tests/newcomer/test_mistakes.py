@@ -77,7 +77,7 @@ REFUSED = {
     "an unknown write": (
         "write: replace_partition",
         "write: overwrite",
-        "expected merge, replace_partition or replace",
+        "expected merge, replace_partition, replace, append or history",
     ),
     "a duration without its P": ("per: PT1S", "per: 1s", "write PT1S; found '1s'"),
     "a look-back as text": ("changes: {lookback: P2D}", "changes: P2D", "{lookback: P28D} or {feed: ENDPOINT}"),
