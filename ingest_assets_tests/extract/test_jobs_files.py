@@ -1,6 +1,7 @@
 """Files that a job made: several, at another origin, whose URLs are signed for a while; and several jobs at once."""
 
 import gzip
+import json
 import threading
 
 import pytest
@@ -139,3 +140,30 @@ def test_no_more_jobs_are_at_work_than_the_source_says(bulk, whole, most, expect
     assert problems == ["", "", ""]
     assert len(bulk.created) == 3
     assert seen[0] <= expected
+
+
+def test_the_pieces_of_a_window_have_their_jobs_at_once(bulk, whole):
+    day = "2026-01-01"
+    here = whole(
+        {"create": {"path": "/jobs", "body": {"q": "{from} {until}"}}, "within": "PT30S"},
+        window={"format": "iso", "pieces": 3},
+        partitions={"every": "day", "start": day},
+        changes="immutable",
+        at_once=3,
+    )
+    usual = bulk.answer
+
+    def answer(asked):
+        told = usual(asked)
+        if asked.path.endswith("/results"):
+            return Reply(f"Id,Name\n{asked.path.split('/')[2]},x\n".encode(), headers={"Sforce-Locator": "null"})
+        if isinstance(told, dict) and asked.path != "/jobs":  # none is done before all of them are there
+            told["state"] = "JobComplete" if len(bulk.created) == 3 else "InProgress"
+        return told
+
+    bulk.api.answer = answer
+
+    assert here.run(day) == ""
+
+    assert here.values("Id") == ["7501", "7502", "7503"]
+    assert sorted(json.loads(asked.body)["q"][11:13] for asked in bulk.created) == ["00", "08", "16"]
