@@ -4,6 +4,7 @@ values, made     records of the declared columns: types, formats, keys, times
 bodies           … written as the endpoint's decoder reads them
 asked            a request, and what of it stands for which placeholder
 desk             the API's side of each paginator; gate  of each kind of auth; echo  what it repeats of a request
+exports          … and of jobs: create, look, cancel, find, and where the results are
 faults/          what can go wrong, one frozen value each
 api, server      one endpoint's API with one fault, over HTTP
 case, stand_in   which partition is asked for; the source with its addresses there

@@ -21,6 +21,7 @@ from ingest_assets.chaos.asked import Asked, path_read_by, read_by
 from ingest_assets.chaos.bodies import written
 from ingest_assets.chaos.case import Case, parents
 from ingest_assets.chaos.desk import Desk, NoSuchPage, Pages, Served
+from ingest_assets.chaos.exports import Exports
 from ingest_assets.chaos.faults.fault import Fault, NoFault, Struck, parted
 from ingest_assets.chaos.made import Record, put
 from ingest_assets.chaos.server import Answer
@@ -44,7 +45,7 @@ class Chain:
 @dataclass
 class Api:
     """Answers for one case, with one fault; `gate` says who is let in, `expire` changes that, `elsewhere` is another
-    origin.
+    origin, and so is `storage`, where the files of jobs are.
 
     `asked` are all requests so far, `complaints` what they held that the file does not say.
     """
@@ -53,6 +54,7 @@ class Api:
     gate: Gate = lambda _: None
     expire: Gate = lambda _: None
     elsewhere: str = ""
+    storage: str = ""
     fault: Fault = field(default_factory=NoFault)
     url: str = ""
     asked: list[Asked] = field(default_factory=list)
@@ -62,11 +64,13 @@ class Api:
         self._chains: dict[tuple[tuple[str, str], ...], Chain] = {}
         self._times = Counter[tuple[int, int]]()
         self._lock = threading.Lock()
+        self._exports = self._jobs()
 
     def begin(self, fault: Fault) -> None:
         """Forget what was, and answer with this fault from now on."""
         with self._lock:
             self.fault = fault
+            self._exports = self._jobs()
             self._chains.clear()
             self._times.clear()
             self.asked.clear()
@@ -86,6 +90,32 @@ class Api:
             refused = self.gate(asked)
             return refused if refused is not None else self._answer(asked)
 
+    def stored(self, asked: Asked) -> Answer:
+        """What a request for the file of a job is answered with, which carries no credential."""
+        with self._lock:
+            self.asked.append(asked)
+            file = self._exports.file(asked) if self._exports is not None else None
+            chain = self._chain_of(file[0].values) if file is not None else "no such file"
+            if file is None or isinstance(chain, str):
+                return Answer(b"{}", HTTPStatus.NOT_FOUND)
+            return self._page(chain, file[1], asked)
+
+    @property
+    def passed(self) -> timedelta:
+        """The time that went by while jobs were looked at."""
+        return self._exports.passed if self._exports is not None else timedelta(0)
+
+    def _jobs(self) -> Exports | None:
+        """The jobs of an endpoint whose records are made by them, none so far."""
+        case, job = self.case, self.case.endpoint.job
+        if job is None:
+            return None
+        return Exports(case.source, case.endpoint, job, self.url, self.storage, case.now, self._parts)
+
+    def _parts(self, values: Mapping[str, str]) -> int | str:
+        chain = self._chain_of(values)
+        return chain if isinstance(chain, str) else len(chain.pages)
+
     @property
     def expected(self) -> list[Record]:
         """All records that were asked for, by the chains that were begun."""
@@ -99,8 +129,11 @@ class Api:
         endpoint = self.case.endpoint
         if endpoint.count is not None and (answer := self._count(endpoint.count, asked)) is not None:
             return answer
+        about = self._exports.answer(asked, self.fault) if self._exports is not None else None
+        if about is not None:
+            return about if isinstance(about, Answer) else self._complain(about, HTTPStatus.BAD_REQUEST)
         values = self._segments(asked)
-        if values is None:
+        if values is None or (endpoint.job is not None and endpoint.job.files is not None):
             return self._complain(f"no such path: {asked.method} {asked.path}", HTTPStatus.NOT_FOUND)
         chain = self._chain(asked, values)
         if isinstance(chain, str):
@@ -163,6 +196,13 @@ class Api:
         if known is not None:
             return known
         values = {**segments, **self._read(asked)}
+        if self._exports is None:
+            return self._chain_of(values)
+        export = self._exports.of(values)
+        return export if isinstance(export, str) else self._chain_of(export.values)
+
+    def _chain_of(self, values: Mapping[str, str]) -> Chain | str:
+        """The chain of what stands for the placeholders of requests."""
         key = tuple(
             sorted((name, text) for name, text in values.items() if name not in self.case.endpoint.paginator.segments)
         )
@@ -206,7 +246,10 @@ class Api:
         return Chain(Desk(endpoint, number), records, *self.fault.lay(records, self._parted(records), self.case.size))
 
     def _parted(self, records: list[Record]) -> Pages:
-        return [records] if self.case.endpoint.paginator.type == "none" else parted(records, self.case.size)
+        job = self.case.endpoint.job
+        several = job is not None and job.files is not None and "[]" in job.files.path
+        single = self.case.endpoint.paginator.type == "none" and not several
+        return [records] if single else parted(records, self.case.size)
 
     def _parent(self, values: Mapping[str, str]) -> tuple[Mapping[str, str] | None, str]:
         """The parent whose children are asked for, and what is wrong where there is no such one."""

@@ -45,11 +45,16 @@ def bench(source: Source, name: str, seed: int = 0) -> Iterator[Bench]:
             strays.append(asked)
             return Answer(b"{}", HTTPStatus.FORBIDDEN)
 
+        def store(asked: Asked) -> Answer:
+            strays.append(asked)  # no secret may stand in it, either
+            return apis[0].stored(asked)
+
         url = open_.enter_context(serving(answer))
         here = stand_in(source, url)
         gate, secrets = _let_in(here, name, seed)
         elsewhere = open_.enter_context(serving(stray))
-        apis.append(Api(case(here, name, seed), gate, gate.expire, elsewhere, url=url))
+        storage = open_.enter_context(serving(store)) if here.endpoints[name].job is not None else ""
+        apis.append(Api(case(here, name, seed), gate, gate.expire, elsewhere, storage, url=url))
         open_.enter_context(_logged(lines))
         client = open_.enter_context(
             Clients(here, secrets, PACE).client(name, _written_to(lines), _nap, lambda _: None)

@@ -199,7 +199,7 @@ class Desk:
         elif on is not None or (
             paginator.absent == "refuse" and not (feed and feed.cursor and feed.cursor.path == paginator.path)
         ):
-            yield place, on
+            yield place, on if on is not None or not paginator.end else paginator.end[0]
 
     def _url(self, asked: Asked, token: str, origin: str, keep: tuple[str, ...]) -> str:
         """The URL of a page: its own parameters, but for those that the file says are left out."""

@@ -24,7 +24,14 @@ def loaded(bench: Bench, pace: Pace) -> Tried:
     """Fetch and load the case's partition by the whole line."""
     began, case = time.monotonic(), bench.api.case
     bench.begin()
-    line = Line(case.source, bench.folder / NAME, run="test", pace=pace, secrets=bench.secrets, now=lambda: case.now)
+    line = Line(
+        case.source,
+        bench.folder / NAME,
+        run="test",
+        pace=pace,
+        secrets=bench.secrets,
+        now=lambda: case.now + bench.api.passed,
+    )
     try:
         with line.partition(case.name, case.partition):
             line.fetch(case.name, case.partition)

@@ -48,6 +48,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = _answer  # noqa: N815 -- http.server calls them by these names
     do_POST = _answer  # noqa: N815
+    do_PUT = _answer  # noqa: N815
+    do_PATCH = _answer  # noqa: N815
+    do_DELETE = _answer  # noqa: N815
 
     def _send(self, answer: Answer) -> None:
         if answer.how == "reset":

@@ -1,6 +1,7 @@
 """A source as it is when its API is on loopback: the same file, with another address, planted secrets and no limits."""
 
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ _PLANTED = '5ecret/{}+of="the&shop-in-which-all-of-it-is-sold%{}'  # long enough
 _SIGNED_BY_A_KEY = ("RS", "ES", "PS")
 _ELSEWHERE = ("token_url", "login_url", "authorize_url")
 _OF_A_PERSON = ("authorize_url", "authorize_params", "redirect_port", "kept_as")
+_QUICK = {"every": timedelta(seconds=0.01), "longest": timedelta(seconds=0.01), "within": timedelta(seconds=20)}
 _OF_THE_MACHINE = ("tls", "settings", "rate_limit", "buckets", "bucket", "schedule")
 
 
@@ -79,6 +81,8 @@ def _entries(told: Mapping[str, Any], moved: Any) -> Iterator[tuple[str, Any]]:
             continue
         if name == "base_url" and given is not None:
             yield name, moved(given)
+        elif name == "job" and isinstance(given, Mapping):
+            yield name, dict(_entries(given, moved)) | _QUICK
         elif name == "auth" and isinstance(given, Mapping):
             yield name, _granted({key: moved(one) if key in _ELSEWHERE and one else one for key, one in given.items()})
         else:

@@ -3,7 +3,6 @@
 kept      all records came, each once
 refused   nothing counts as done, and the message says why; without the fault the next walk brings all
 unseen    records are missing, and nothing in the source file could have shown it: what to name is said
-untried   the API's side of such an endpoint is not known here
 broken    the promise is broken, in the source file or in the project
 """
 
@@ -15,6 +14,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -32,7 +32,7 @@ from ingest_assets.http.secrets import Secrets
 from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
-Verdict = Literal["kept", "refused", "unseen", "untried", "broken"]
+Verdict = Literal["kept", "refused", "unseen", "broken"]
 _ADVICE_OF_BROKEN = "look at what the endpoint says of it; where the file is right, this is a mistake of ingest_assets"
 
 
@@ -119,7 +119,10 @@ class Bench:
         )
         if fault.harmless:
             return "broken", why, _ADVICE_OF_BROKEN
-        if not any(place in why for place in (self.api.case.label, self.api.url, self.api.elsewhere)):
+        if not any(
+            place in why
+            for place in (self.api.case.label, self.api.url, self.api.elsewhere, self.api.storage or self.api.url)
+        ):
             return "broken", f"the message does not say where: {why}", _ADVICE_OF_BROKEN
         return self._mended(why, snapshots)
 
@@ -157,13 +160,16 @@ class Bench:
         """The fetch, or what it raised."""
         case = self.api.case
         puller = Puller(
-            self.client, snapshots, lambda _: (snapshots.last_number() + 1, case.now), "test", now=lambda: case.now
+            self.client, snapshots, lambda _: (snapshots.last_number() + 1, case.now), "test", now=self._now
         )
         try:
             return puller.fetch(self.walk or case.walk)
         except Exception as error:  # noqa: BLE001 -- whatever comes is what the trial is about
             self.lines += ["".join(traceback.format_exception(error))]
             return error
+
+    def _now(self) -> datetime:
+        return self.api.case.now + self.api.passed
 
     def _came(self, snapshot: Snapshot) -> Counter[tuple[str, ...]]:
         endpoint, found = self.api.case.endpoint, Counter[tuple[str, ...]]()

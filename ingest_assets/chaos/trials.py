@@ -8,7 +8,7 @@ from ingest_assets.chaos.faults import FAULTS, Fault
 from ingest_assets.chaos.loaded import NAME, loaded, loads
 from ingest_assets.chaos.trial import Tried
 from ingest_assets.errors import ConfigError
-from ingest_assets.source import Endpoint, Source
+from ingest_assets.source import Source
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,6 @@ def trials(
     first, *others = FAULTS
     wanted = {one.name for one in chosen.faults()}
     for name in chosen.endpoints or source.endpoints:
-        if why := untried(source.endpoints[name]):
-            yield Tried(f"{source.name}.{name}", first.name, first.says, "untried", why)
-            continue
         with bench(source, name, chosen.seed) as here:
             began(name, first.name)
             tried = here.run(first)
@@ -61,10 +58,3 @@ def trials(
                 if fault.name in wanted and here.fits(fault, pages):
                     began(name, fault.name)
                     yield here.run(fault)
-
-
-def untried(endpoint: Endpoint) -> str:
-    """Why an endpoint is not tried, if so."""
-    if endpoint.job is not None:
-        return "its records are made by a job, and the API's side of jobs is not made up here"
-    return ""

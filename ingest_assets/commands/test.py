@@ -23,14 +23,12 @@ _SIGNS: dict[Verdict, str] = {
     "kept": "✓",
     "refused": "✓ refused",
     "unseen": "! unseen",
-    "untried": "- not tried",
     "broken": "✗ broken",
 }
 _LEGEND = (
     ("✓", "all records came, each once"),
     ("✓ refused", "a failure that says why; nothing counts as done, and the next run brings all"),
     ("! unseen", "records can be lost, and nothing in the file would show it"),
-    ("- not tried", "the API's side of such an endpoint is not known here"),
     ("✗ broken", "the promise is broken"),
 )
 _MOST_IN_A_ROW = 6
@@ -108,7 +106,7 @@ def _print(found: Sequence[Tried], out: Output, *, details: bool) -> None:
     out.console.print()
     shown = {_SIGNS[one.verdict] for one in found}
     out.console.print(facts([(sign, told) for sign, told in _LEGEND if sign in shown]))
-    for verdict, sign in (("untried", "-"), ("unseen", "!"), ("broken", "✗")):
+    for verdict, sign in (("unseen", "!"), ("broken", "✗")):
         for fault, some in _by_fault([one for one in found if one.verdict == verdict]):
             where = ", ".join(one.endpoint for one in some)
             out.console.print(note(sign, f"{fault} ({some[0].says}): {where}: {some[0].happened}"))

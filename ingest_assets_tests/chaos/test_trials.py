@@ -10,7 +10,7 @@ from ingest_assets.chaos.bench import PACE, bench
 from ingest_assets.chaos.faults import FAULTS, Fault
 from ingest_assets.chaos.faults.paging import PAGING
 from ingest_assets.chaos.loaded import loaded
-from ingest_assets.chaos.trials import Chosen, trials, untried
+from ingest_assets.chaos.trials import Chosen, trials
 from ingest_assets.errors import ConfigError
 from ingest_assets.source import Source
 
@@ -231,12 +231,6 @@ def test_a_secret_in_a_table_breaks_the_promise():
 
     assert told.verdict == "broken"
     assert "a table: shop.things" in told.happened
-
-
-def test_an_endpoint_whose_side_of_the_api_is_not_known_is_not_tried():
-    shop = source(things={}).endpoints["things"].model_copy(update={"job": object()})
-
-    assert "made by a job" in untried(shop)
 
 
 def test_an_unknown_fault_is_refused_with_those_there_are():

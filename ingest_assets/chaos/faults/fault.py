@@ -10,7 +10,8 @@ from ingest_assets.chaos.made import Record
 from ingest_assets.chaos.server import Answer
 from ingest_assets.source import Endpoint
 
-Group = Literal["none", "paging", "status", "body", "redirect", "credential"]
+Group = Literal["none", "paging", "status", "body", "redirect", "credential", "job"]
+Means = Literal["running", "done", "failed", "expired", "unknown"]
 Laid = tuple[list[Record], Pages]
 
 
@@ -38,6 +39,16 @@ class Struck:
 
 
 @dataclass(frozen=True)
+class Step:
+    """Which answer about a job it is: to which request of the file's, and how many of these there were."""
+
+    what: Literal["create", "status", "cancel", "find"]
+    times: int
+    endpoint: Endpoint
+    error_message: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Fault:
     """One thing that an API does wrong.
 
@@ -47,6 +58,7 @@ class Fault:
 
     `needs_renewal` is whether it takes a credential that can be renewed. `check` is what is wrong with the requests
     that came, if so. `lay` parts an API's records into pages, `serve` changes what a page gives, `answer` what is sent.
+    Of jobs, `state` says how far one is instead, and `about` changes what is sent.
     """
 
     name: str
@@ -61,6 +73,8 @@ class Fault:
     needs_renewal: bool = False
     check: Callable[[Sequence[Asked]], str] = lambda _: ""
     answer: Callable[[Answer, Struck, Asked], Answer] = lambda answer, _struck, _asked: answer
+    state: Callable[[Means, Endpoint], Means] = lambda means, _endpoint: means
+    about: Callable[[Answer, Step, Asked], Answer] = lambda answer, _step, _asked: answer
 
 
 def no_fault() -> Fault:
