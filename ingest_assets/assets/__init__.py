@@ -9,7 +9,7 @@ step         what a run does with the selected partitions of one endpoint
 report       what Dagster is told of a fetch and of a load
 reconcile    what the warehouse has and Dagster was not told of, after a crash
 undone       what the warehouse has no more, since it was undone
-previews     rows that Dagster was shown, taken out of its event log
+shown        what Dagster was shown of records, taken out of its events
 progress     who watches the walks of this process
 checks       what is looked at in all partitions
 jobs         what schedules and sensors launch

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from ingest_assets.assets.names import table_key
 from ingest_assets.assets.plan import Name
-from ingest_assets.assets.previews import forget_previews
 from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.assets.shown import forget_shown
 from ingest_assets.commands.as_of import built
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import counted, table
@@ -82,7 +82,7 @@ ingest forget erases from {forgetting.label}, by its {columns}:
 
   stored responses   {found} of {counted(len(stored.found), "fetch", "fetches")}: marks take their place
   warehouse          rows, child rows, kept versions, records in quarantine
-  copies             free space of the database, reader's copy, Dagster's previews, its tables of other times
+  copies             free space of the database, reader's copy, tables of other times, what Dagster was shown
 
 Later fetches leave it out, and count it as filtered, until --lift.
 Backups are yours to clean."""
@@ -116,12 +116,12 @@ def forget(forgetting: Forgetting, data: Path, out: Output) -> None:
     line.publish()
     for file in built(data, forgetting.name):
         file.unlink()
-    previews = forget_previews(table_key(*forgetting.name))
+    shown = forget_shown(table_key(*forgetting.name))
     _forget_requests(trace_file(data, line.source.name), forgetting)
     if swept := line.sweep():
         forgetting.eraser.finish(forgetting.key, forgetting.stored, now)
     records = counted(forgetting.stored.records, "record")
-    told = f"{records} of {forgetting.label}, {counted(previews, 'preview')} in Dagster"
+    told = f"{records} of {forgetting.label}, and what {counted(shown, 'event')} in Dagster showed"
     out.console.print(f"Forgotten: {told}. It stays out from now on")
     if not swept:
         out.console.print("! A load is going on: what a dead one may have left in staging/ stays. Run this again later")

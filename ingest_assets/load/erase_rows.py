@@ -131,6 +131,7 @@ def _delete_examples(connection: duckdb.DuckDBPyConnection, name: tuple[str, str
     """What the tables of an endpoint's events quote of records; whose they are, they do not tell."""
     mine = "WHERE source = ? AND endpoint = ?"
     connection.execute(f"UPDATE w._ingest.drift SET sample = NULL {mine} AND sample IS NOT NULL", list(name))
+    connection.execute(f"UPDATE w._ingest.failures SET problem = ? {mine}", ["(a record was forgotten since)", *name])
     hidden = """json_merge_patch(clash, '{"key": "a key"}')"""
     connection.execute(f"UPDATE w._ingest.fetches SET clash = {hidden} {mine} AND clash IS NOT NULL", list(name))
 

@@ -32,6 +32,8 @@ from ingest_assets.load.warehouse import quoted
 from ingest_assets.raw.manifest import SKIPPED
 from ingest_assets.source import Endpoint
 
+QUOTING = frozenset({"drift", "references", "shared_keys"})
+"""Those whose findings quote values of records: who is forgotten may be among them."""
 _NAMED = 10
 _DIED = timedelta(days=1)
 

@@ -30,6 +30,12 @@ endpoints:
     columns: {name: {type: varchar}, email: {type: varchar}}
 """
 
+PEOPLE = """
+base_url: {url}
+endpoints:
+  people: {{path: /, primary_key: id}}
+"""
+
 
 def contents(file: Path) -> bytes:
     """All bytes of a file, and of what it holds compressed."""
@@ -220,3 +226,20 @@ def test_after_kills_at_random_moments_it_is_as_after_one_quiet_forget(
         assert holding(killed, email) == []
         assert ingest(killed, "verify").returncode == 0
         shutil.rmtree(killed.folder)
+
+
+def test_nor_do_samples_of_what_was_new_or_clashed_which_dagster_was_shown(
+    here: Any, ingest: Any, answering: Any
+) -> None:
+    people = [[{"id": 1}, {"id": 9}], [{"id": 1, "mail": "ann@example.com"}, {"id": 1, "mail": "ann@example.org"}]]
+    api = answering([json.dumps(told) for told in people])
+    (here.folder / "sources" / "shop.yaml").write_text(PEOPLE.format(url=api.url))
+    here = replace(here, more={"INGEST_ONLY": "shop"})
+    for _ in people:
+        assert ingest(here, "run", "shop.people").returncode in (0, 1)
+    assert len(holding(here, "ann@example")) >= 4
+
+    told = ingest(here, "forget", "shop.people", "1", "--yes")
+
+    assert told.returncode == 0, told.stderr
+    assert holding(here, "ann@example", "id=1") == []

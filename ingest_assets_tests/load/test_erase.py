@@ -9,7 +9,9 @@ import pytest
 
 from ingest_assets.errors import ConfigError, Locked
 from ingest_assets.http.page import PageRequest
+from ingest_assets.load import ledger
 from ingest_assets.load.erase import Eraser
+from ingest_assets.load.ledger import Failure
 from ingest_assets.load.stage import Work
 from ingest_assets.raw.snapshots import Manifest
 
@@ -123,11 +125,15 @@ def test_what_events_quote_of_records_is_erased(lab):
     things.load()
     quoted = "SELECT sample FROM w._ingest.drift UNION ALL SELECT clash ->> '$.key' FROM w._ingest.fetches"
     before = {row[0] for row in things.rows(quoted)}
+    with things.warehouse.session("a failure") as connection:
+        problem = Failure(None, NOW, "a value that does not fit, such as ann@example.com", False)
+        ledger.failed(connection, ("shop", "things", None), "run", problem)
 
     erase(things, "1")
 
     assert before == {None, "ann@example.com", "id=1"}
     assert {row[0] for row in things.rows(quoted)} == {None, "a key"}
+    assert things.rows("SELECT problem FROM w._ingest.failures") == [("(a record was forgotten since)",)]
 
 
 def test_a_tombstone_keeps_nothing_of_a_forgotten_key(lab):
