@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from ingest_assets.http.decoders import Block
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import MISSING, dig
 from ingest_assets.http.place import kind
 from ingest_assets.source import Endpoint
@@ -32,7 +33,7 @@ def _at(record: Any, path: str) -> Any:
 def _decoded(raw: bytes | memoryview) -> Any:
     try:
         return msgspec.json.decode(raw)
-    except msgspec.MsgspecError:  # its record goes to quarantine, which is told
+    except UNREADABLE:  # its record goes to quarantine, which is told
         return None
 
 

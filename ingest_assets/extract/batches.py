@@ -7,6 +7,7 @@ import msgspec
 
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.extract.request import Walk
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import dig
 
 ANSWERED = "answered"
@@ -56,5 +57,5 @@ def check(walk: Walk, notes: Iterable[Mapping[str, Any]]) -> None:
 def _value(text: bytes | memoryview, path: str) -> Any:
     try:
         return dig(msgspec.json.decode(text), path)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return None

@@ -11,6 +11,7 @@ import msgspec
 
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.extract.request import Walk
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.paginators.cursors import GraphQL
 
 _MORE = "hasNextPage"
@@ -36,7 +37,7 @@ class Connections:
     def _look(self, text: bytes | memoryview) -> None:
         try:
             record = msgspec.json.decode(text)
-        except (msgspec.MsgspecError, RecursionError):
+        except UNREADABLE:
             return  # it goes to quarantine
         for path in _going_on(record):
             if path not in self._read_on:

@@ -20,6 +20,7 @@ import msgspec
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.extract.request import Of, Part, Walk, filled_by, headers_of, request_from, values_of
 from ingest_assets.http.decoders import Block
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import MISSING, PageRequest, find
 from ingest_assets.http.paginators.links import next_url
 from ingest_assets.http.paginators.signs import truth
@@ -45,7 +46,7 @@ class Cuts:
         for position, text in enumerate(block.records(), block.first):
             try:
                 record = _decoder.decode(text)
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            except UNREADABLE:
                 continue  # it goes to quarantine
             for name, told in self._walk.endpoint.cut_lists.items():
                 where = f"{self._walk.label}: cut_lists: {name}: record {position}"

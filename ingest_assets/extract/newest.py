@@ -20,6 +20,7 @@ import msgspec
 
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.extract.request import Walk
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import dig
 from ingest_assets.normalize.times import time_parser
 
@@ -42,7 +43,7 @@ class Seen:
     def _time(self, record: bytes | memoryview) -> datetime | None:
         try:
             moment = self.read(dig(_decoder.decode(record), self.path))
-        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        except (*UNREADABLE, TypeError, ValueError, OverflowError):
             return None
         return moment.astimezone(UTC) if isinstance(moment, datetime) else None
 

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from ingest_assets.extract.request import Walk
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import dig
 
 BEGAN = "began"
@@ -32,7 +33,7 @@ class First:
         self._seen = True
         try:
             self.value = dig(_decoder.decode(text), self._path)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNREADABLE:
             return  # it goes to quarantine, and cannot be known again
 
 

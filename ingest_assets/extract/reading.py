@@ -14,6 +14,7 @@ from ingest_assets.extract.overlap import BEGAN
 from ingest_assets.extract.request import Walk
 from ingest_assets.extract.unchanged import UNCHANGED
 from ingest_assets.http.decoders import Decoded
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import Page, dig
 from ingest_assets.raw.forgotten import PARTITION, Forgotten
 from ingest_assets.raw.records import EMPTY, END, ITEMS
@@ -113,7 +114,7 @@ def refuse_made(walk: Walk, kept_out: Forgotten) -> None:
 def _is_kept_out(kept_out: Forgotten, text: bytes | memoryview, more: dict[str, Any]) -> bool:
     try:
         record = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return False
     return isinstance(record, dict) and kept_out.has(record | more)
 
@@ -142,5 +143,5 @@ def _moment(walk: Walk, path: str, record: Any) -> datetime | None:
             return zoned.astimezone(UTC)
         scale = 1000 if walk.endpoint.feed is not None and walk.endpoint.feed.format == "unix_ms" else 1
         return datetime.fromtimestamp(float(value) / scale, UTC)
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+    except (*UNREADABLE, TypeError, ValueError, OverflowError):
         return None

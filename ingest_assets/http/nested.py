@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import msgspec
 
 from ingest_assets.errors import RequestFailed
+from ingest_assets.http.decoders.parsing import SPACE, UNREADABLE, raw_list, raw_object
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.structure import Located, fields_of, locate, split_array
 
-_SPACE = b" \t\r\n"
 _KEYS_SHOWN = 10
-_raw_list = msgspec.json.Decoder(list[msgspec.Raw])
-_raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_NOT_WHOLE = "one of the elements is not JSON that can be read as a whole"
 
 Fields = tuple[tuple[str, bytes], ...]
 Steps = Sequence[tuple[str, tuple[str, ...]]]
@@ -29,7 +28,7 @@ def records(selector: Selector, element: bytes, max_record_bytes: int) -> Iterat
     >>> list(records(days, b'{"day": "05", "items": [{"id": 1}, {}]}', 1 << 20))
     [b'{"day":"05","id": 1}', b'{"day":"05"}']
     """
-    return _Way(selector, max_record_bytes).inside(element, selector.steps, ())
+    yield from _readable(selector, _Way(selector, max_record_bytes).inside(element, selector.steps, ()))
 
 
 def values(selector: Selector, holder: bytes, max_record_bytes: int) -> Iterator[bytes]:
@@ -39,7 +38,14 @@ def values(selector: Selector, holder: bytes, max_record_bytes: int) -> Iterator
     >>> list(values(rates, b'{"EUR": {"rate": 1}, "USD": 1.08}', 1 << 20))
     [b'{"currency":"EUR","rate": 1}', b'{"currency":"USD","value":1.08}']
     """
-    return _Way(selector, max_record_bytes).each(holder, selector.steps, ())
+    yield from _readable(selector, _Way(selector, max_record_bytes).each(holder, selector.steps, ()))
+
+
+def _readable(selector: Selector, texts: Iterator[bytes]) -> Iterator[bytes]:
+    try:
+        yield from texts
+    except UNREADABLE:
+        raise RequestFailed(f"records: {selector.path!r}: {_NOT_WHOLE}") from None
 
 
 class _Way:
@@ -74,7 +80,7 @@ class _Way:
         """What is at these keys: a record, or what the next step goes on with."""
         try:
             found = self._at(text, keys)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             yield from self._by_structure(text, keys, rest, fields)
             return
         if found is None:
@@ -100,9 +106,9 @@ class _Way:
         return text
 
     def _object(self, text: bytes, expected: str) -> Mapping[str, msgspec.Raw]:
-        if not text.lstrip(_SPACE).startswith(b"{"):
+        if not text.lstrip(SPACE).startswith(b"{"):
             raise RequestFailed(f"{self._named}: expected {expected}, found {_kind(text)} in one of the elements")
-        found = _raw_object.decode(text)
+        found = raw_object.decode(text)
         if len(found) != fields_of(text):
             raise RequestFailed(f"{self._named}: a key stands twice in one object, in one of the elements")
         return found
@@ -118,16 +124,16 @@ class _Way:
                 f"{self._named}: expected a list in each element, found {_kind(text)} in one of them"
                 + (f". Where that is this API's habit, say {hint}" if hint else "")
             )
-        return [bytes(raw) for raw in _raw_list.decode(text)]
+        return [bytes(raw) for raw in raw_list.decode(text)]
 
     def _by_structure(self, text: bytes, keys: tuple[str, ...], rest: Steps, fields: Fields) -> Iterator[bytes]:
         """The same for an element that msgspec refuses as a whole for the sake of one record in it."""
         located = Located()
         if self._selector.makes or rest != (("[]", ()),):
-            raise RequestFailed(f"{self._named}: one of the elements is not JSON that can be read as a whole")
+            raise RequestFailed(f"{self._named}: {_NOT_WHOLE}")
         for block, _ in locate([text], keys, located, self._max_record_bytes):
             for record in split_array(block):
-                yield self._record(record.strip(_SPACE), fields)
+                yield self._record(record.strip(SPACE), fields)
         if not located.found:
             raise RequestFailed(f"{self._named}: one of the elements is not JSON, or has no list at {'.'.join(keys)!r}")
 
@@ -138,11 +144,11 @@ class _Way:
         told = b",".join(json.dumps(name, ensure_ascii=False).encode() + b":" + value for name, value in fields)
         if not text.startswith(b"{"):
             return b"{%s,%s:%s}" % (told, json.dumps(self._selector.value, ensure_ascii=False).encode(), text)
-        inside = text[1:].lstrip(_SPACE)
+        inside = text[1:].lstrip(SPACE)
         return b"{%s%s%s" % (told, b"" if inside.startswith(b"}") else b",", inside)
 
 
 def _kind(text: bytes) -> str:
-    first = text.lstrip(_SPACE)[:1]
+    first = text.lstrip(SPACE)[:1]
     names = {b"{": "an object", b"[": "a list", b'"': "a text", b"n": "null", b"t": "a boolean", b"f": "a boolean"}
     return names.get(first, "a number")

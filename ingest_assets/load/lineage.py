@@ -13,6 +13,7 @@ import msgspec
 import xxhash
 
 from ingest_assets.errors import ConfigError, StorageFailed
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.load import ledger
 from ingest_assets.load.stage import Work
 from ingest_assets.load.staged import key_text
@@ -149,7 +150,7 @@ class Lineage:
         paths = sensitive_paths(self.specs) if hide else []
         try:
             shown, hidden = without(text, paths)
-        except msgspec.MsgspecError:
+        except UNREADABLE:
             return Stored(page, position, _UNREADABLE if paths else text.decode("utf-8", "replace"), 0)
         return Stored(page, position, shown.decode("utf-8", "replace"), hidden)
 

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import xxhash
 from msgspec import UNSET
 
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import (
     Misfit,
     Twins,
@@ -144,7 +145,7 @@ class Fast:
         """The struct of one record, None where it does not fit."""
         try:
             return self._one.decode(text)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        except UNREADABLE:
             return None
 
     def columns(self, structs: Sequence[Any], text: bytes) -> Columns:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import is_raw, wire_type
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.names import Path, cleaned
@@ -109,7 +110,7 @@ def order_in(texts: Iterable[Any]) -> dict[tuple[str, ...], int]:
 
 def _plain(texts: Iterable[Any]) -> Iterator[Any]:
     for text in texts:
-        with suppress(msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        with suppress(*UNREADABLE):
             yield msgspec.json.decode(text)
 
 

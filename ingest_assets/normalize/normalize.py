@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Protocol
 
-import msgspec
 import pyarrow as pa
 
 from ingest_assets.contract import Contract
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import Misfit, Twins
 from ingest_assets.normalize.collecting import uncollected
 from ingest_assets.normalize.exact import exact
@@ -273,7 +273,7 @@ def _decoded(fast: Fast, reading: Reading, places: Sequence[int]) -> list[Any]:
     while True:
         try:
             structs = fast.decoded(text, lines=lines)
-        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        except UNREADABLE:
             if not fast.loosen():
                 break
         else:

@@ -7,10 +7,10 @@ rows of each page, with its number and their positions, in the same order.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import Misfit
 from ingest_assets.normalize.collecting import uncollected
 from ingest_assets.normalize.fast import Columns, Fast, fast_tables
@@ -93,7 +93,7 @@ def _columns(fast: Fast, texts: Sequence[bytes | memoryview]) -> Columns:
     text = b"[%s]" % b",".join(texts)
     try:
         structs = fast.decoded(text, lines=False)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise Misfit("a record that does not fit") from error
     if len(structs) != len(texts):
         raise Misfit("other records than were counted")

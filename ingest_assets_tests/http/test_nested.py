@@ -133,6 +133,58 @@ def test_a_bad_record_in_a_nested_list_stops_none_of_the_others():
     assert found == [b'{"a": 1}', b'{"a": "\\ud800"}', b'{"a": 3}']
 
 
+UNREADABLE = {
+    "not UTF-8": b'{"id":1,"v":"\xff"}',
+    "a key that is not": b'{"id":1,"\xff":2}',
+    "half of a pair": b'{"id":1,"v":"\\ud800"}',
+    "too deep": b'{"id":1,"v":%s}' % (b"[" * 5000 + b"]" * 5000),
+    "no JSON": b'{"id":1,"v":NaN}',
+}
+AMONG = {
+    "a list": ("data", b'{"data":[%s,{"id":2}]}'),
+    "a list of a list": (ITEMS, b'{"data":[{"items":[%s,{"id":2}]}]}'),
+    "with what stands beside it": (ITEMS | {"keep": "day"}, b'{"data":[{"day":1,"items":[%s,{"id":2}]}]}'),
+    "what stands beside it": (ITEMS | {"keep": "day"}, b'{"data":[{"day":%s,"items":[{"id":2}]}]}'),
+    "what holds it": (ITEMS, b'{"data":[%s]}'),
+    "three lists": ("data[].a[].b[]", b'{"data":[{"a":[{"b":[%s]}]}]}'),
+    "values": (RATES, b'{"rates":{"a":%s,"b":{"id":2}}}'),
+    "a dictionary": (RATES, b'{"rates":%s}'),
+    "beside a dictionary": (RATES, b'{"rates":{"a":{"id":2}},"x":%s}'),
+    "lists of a dictionary": ({"path": "rates{}[]", "key": "code"}, b'{"rates":{"a":[%s]}}'),
+    "columns": ({"path": "h", "layout": "columns"}, b'{"h":{"a":[%s,2],"b":[3,4]}}'),
+    "a field that is no column": ({"path": "h", "layout": "columns"}, b'{"h":%s}'),
+    "beside columns": ({"path": "h", "layout": "columns"}, b'{"h":{"a":[1]},"x":%s}'),
+    "the only record": ({"path": "data", "single": "record"}, b'{"data":%s}'),
+}
+
+
+def outcome(body, selector):
+    """The texts of a page's records, and what is said where it is refused."""
+    page = Json().decode(io.BytesIO(body), Selector.model_validate(selector))
+    try:
+        return [bytes(record) for block in page for record in block.records()], ""
+    except RequestFailed as error:
+        return [], str(error)
+
+
+@pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("place", ["a list", "a list of a list"])
+def test_in_a_list_what_cannot_be_read_is_a_record_like_any_other(place, unreadable):
+    selector, body = AMONG[place]
+
+    assert outcome(body % unreadable, selector) == ([unreadable, b'{"id":2}'], "")
+
+
+@pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("place", AMONG)
+def test_elsewhere_it_is_one_too_or_a_failure_that_says_so(place, unreadable):
+    selector, body = AMONG[place]
+
+    found, told = outcome(body % unreadable, selector)
+
+    assert found or told.startswith(("records: ", "expected JSON, "))
+
+
 @pytest.mark.parametrize(
     ("selector", "body", "told"),
     [

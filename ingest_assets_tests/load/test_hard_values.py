@@ -50,6 +50,8 @@ ASIDE = {
     "half of a pair": (b'{"id":%d,"v":"\\ud800"}', "surrogate"),
     "half of a pair in a key": (b'{"id":%d,"\\udc00":1}', "surrogate"),
     "not UTF-8": (b'{"id":%d,"v":"\xff"}', "not UTF-8"),
+    "not UTF-8 far below": (b'{"id":%d,"v":[{"a":[{"b":"\xff"}]}]}', "not UTF-8"),
+    "not UTF-8 in a key": (b'{"id":%d,"\xff":1}', "not UTF-8"),
     "NaN": (b'{"id":%d,"v":NaN}', "NaN"),
     "an exponent beyond all use": (b'{"id":%d,"v":1e-99999999999999999999}', "exponent"),
     "5,000 levels": (b'{"id":%d,"v":' + b"[" * 5000 + b"]" * 5000 + b"}", "levels"),

@@ -123,6 +123,7 @@ TEXTS = [
     '"\\ud83d\\ude00"',
 ]
 BAD = ['"\\ud800"', "NaN", "1e-99999999999999999999", "01", '{"a":1,"a":2}', "[" * 210 + "]" * 210]
+BAD += ['"\udcff"', '{"\udcff":1}', '[{"a":"\udcff"}]']  # `cut` writes them as bytes that are not UTF-8
 
 
 def twins(spaces: list[str]) -> str:

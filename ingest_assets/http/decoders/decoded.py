@@ -4,9 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
-
-from ingest_assets.http.decoders.parsing import SPACE, parsed, raw_list
+from ingest_assets.http.decoders.parsing import SPACE, UNREADABLE, parsed, raw_list
 from ingest_assets.http.structure import split_array
 
 MAX_RECORD_BYTES = 64 << 20
@@ -35,7 +33,7 @@ class Block:
             return [line for line in map(trimmed, self.text.split(b"\n")) if line]
         try:
             return [memoryview(raw) for raw in raw_list.decode(self.text)]
-        except (msgspec.MsgspecError, RecursionError):
+        except UNREADABLE:
             return [record.strip(SPACE) for record in split_array(self.text)]
 
 

@@ -13,7 +13,7 @@ import msgspec
 
 from ingest_assets.http.decoders.decoded import Block, Decoded
 from ingest_assets.http.decoders.envelope import envelope_of
-from ingest_assets.http.decoders.parsing import address, raw, raw_list, raw_object
+from ingest_assets.http.decoders.parsing import UNREADABLE, address, raw, raw_list, raw_object
 from ingest_assets.http.decoders.pieces import begin_of, chunks, cut
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.structure import Located, locate
@@ -57,7 +57,7 @@ def _split_small(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.R
             part = raw_object.decode(part)[key]
         alone = selector.single == "record" and bytes(memoryview(part)[:1]) == b"{"
         records = [part] if alone else raw_list.decode(part)
-    except (msgspec.MsgspecError, RecursionError, KeyError):
+    except (*UNREADABLE, KeyError):
         return None
     start = address(part) - address(body)
     end = start + len(memoryview(part))

@@ -14,7 +14,7 @@ from ingest_assets.http.decoders import pieces
 from ingest_assets.http.decoders.decoded import Block, Decoded
 from ingest_assets.http.decoders.envelope import KEYS_SHOWN, envelope_of
 from ingest_assets.http.decoders.json_list import JsonPage
-from ingest_assets.http.decoders.parsing import SPACE, address, raw, raw_list, raw_object
+from ingest_assets.http.decoders.parsing import SPACE, UNREADABLE, address, raw, raw_list, raw_object
 from ingest_assets.http.decoders.pieces import BOM, begin_of, chunks, cut
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.structure import BLOCK_BYTES, is_whole
@@ -70,6 +70,13 @@ def _too_large_as_one(selector: Selector, what: str) -> RequestFailed:
     )
 
 
+def _unreadable(selector: Selector) -> RequestFailed:
+    return RequestFailed(
+        f"records: {selector.path!r}: a page of this kind is read as one, and this cannot be: a text in it is not "
+        "UTF-8 or has half a surrogate pair, or something in it is too deep"
+    )
+
+
 class ColumnsPage(Decoded):
     """A page whose records are given field by field. Its body is read as one, and so may not be large."""
 
@@ -98,7 +105,7 @@ class ColumnsPage(Decoded):
 
 
 def _at(body: bytes, selector: Selector) -> msgspec.Raw | None:
-    """What is at the path, or None where nothing is; TransientFailure where the body is cut."""
+    """What is at the path, or None where nothing is; TransientFailure where the body is cut, or RequestFailed."""
     part = msgspec.Raw(body)
     try:
         part = raw.decode(body)
@@ -106,10 +113,13 @@ def _at(body: bytes, selector: Selector) -> msgspec.Raw | None:
             part = raw_object.decode(part)[key]
     except KeyError:
         return None
-    except msgspec.MsgspecError:
+    except UNREADABLE as error:
         if not is_whole(body.removeprefix(BOM).strip(SPACE)):
             raise cut("its structure is not closed") from None
-        return None
+        if isinstance(error, msgspec.ValidationError):
+            return None
+        envelope_of(body, selector, found=True)  # says what is wrong where that is plain
+        raise _unreadable(selector) from None
     return None if bytes(part) == b"null" else part
 
 
@@ -119,8 +129,10 @@ def _columns(text: bytes, selector: Selector) -> dict[str, list[msgspec.Raw]]:
     try:
         fields = raw_object.decode(text)
         columns = {name: raw_list.decode(field) for name, field in fields.items()}
-    except msgspec.MsgspecError:
+    except msgspec.ValidationError:
         raise RequestFailed(f"{named}: layout: columns expects an object whose every field is a list") from None
+    except UNREADABLE:
+        raise _unreadable(selector) from None
     skeleton = text
     for field in sorted(fields.values(), key=address, reverse=True):
         start = address(field) - address(text)

@@ -12,6 +12,8 @@ SPACE = b" \t\r\n"
 raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 raw = msgspec.json.Decoder(msgspec.Raw)
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises of a text that it does not take: no JSON, half of a surrogate pair, not UTF-8, or too deep."""
 
 
 def address(text: bytes | msgspec.Raw) -> int:
