@@ -168,7 +168,7 @@ class Step:
         stored = self.line.done(self.endpoint, partition, whatever_age=self.context.retry_number > 0)
         if stored is None and loaded_next:
             stored = self.line.pending(self.endpoint, partition)
-        return stored or self.line.fetch(self.endpoint, partition, self.since)
+        return stored or self.line.fetch(self.endpoint, partition, self.since, loads=loaded_next)
 
     def _load(self, partition: str | None, *, replay: bool) -> None:
         newest = self.line.stored(self.endpoint, partition)

@@ -2,7 +2,7 @@
 
     API ──► extract ──► snapshot ──► normalize ──► load ──► warehouse
 
-line      fetch, load, replay: pace  how patiently, watcher  who is told
+line      fetch, load, replay: pace  how patiently, watcher  who is told, helped  by a second process
 clients   what asks the API: credential, limits and breaker put together
 standing  where its endpoints stand: stored, loaded, waiting
 folders   where locks and traces are

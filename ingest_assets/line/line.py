@@ -20,6 +20,7 @@ from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
 from ingest_assets.line.clients import Clients
 from ingest_assets.line.folders import partition_lock, trace_file
+from ingest_assets.line.helped import Helped
 from ingest_assets.line.pace import Pace
 from ingest_assets.line.standing import Standing
 from ingest_assets.line.watcher import Unwatched, Watcher
@@ -27,6 +28,7 @@ from ingest_assets.load import ledger, owners, partitioning
 from ingest_assets.load import listed as listing
 from ingest_assets.load.erase import Eraser
 from ingest_assets.load.load import LOADABLE, Loaded
+from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.stage import Work
 from ingest_assets.locks import held
 from ingest_assets.normalize.registry import Registry
@@ -44,6 +46,7 @@ class Line(Standing):
     secrets: Secrets = field(default_factory=Secrets)
     pace: Pace = field(default_factory=Pace)
     watcher: Watcher = field(default_factory=Unwatched)
+    helped: Helped = field(default_factory=Helped, init=False, repr=False, compare=False)
 
     @cached_property
     def settled(self) -> Source:
@@ -67,19 +70,26 @@ class Line(Standing):
         """Hold a partition's lock: its fetches and loads are one after another, over all processes."""
         file = partition_lock(self.data, self.source.name, endpoint, partition)
         with held(file, f"run {self.run}, {self.label(endpoint, partition)}", wait_seconds):
-            yield
+            try:
+                yield
+            finally:
+                self.helped.close()
 
-    def fetch(self, endpoint: str, partition: str | None, since: datetime | None = None) -> Snapshot:
+    def fetch(
+        self, endpoint: str, partition: str | None, since: datetime | None = None, *, loads: bool = True
+    ) -> Snapshot:
         """Walk a partition to its end, or what is left of an unfinished walk; inside the partition's lock.
 
-        `since` moves a feed to begin at that time. Raises what `Puller.fetch` raises; a fetch that failed for good
+        `since` moves a feed to begin at that time. Where a load follows (`loads`), a large walk's rows are made while
+        it goes on. Raises what `Puller.fetch` raises; a fetch that failed for good
         stands in the warehouse with its reason.
         """
         self.refuse_changed(endpoint)
         walk = self._walk(endpoint, partition, since)
         client = partial(self.clients.client, endpoint, self._traced(endpoint, partition))
         on_wait = partial(self.watcher.wait, walk.label)
-        begin, show, newest = self._begin, self.watcher.page, partial(self.newest_loaded, endpoint, partition)
+        begin, newest = self._begin, partial(self.newest_loaded, endpoint, partition)
+        show = self.helped.watching(self.watcher.page, partial(self._meanwhile, endpoint, partition), worth=loads)
         try:
             with client(time.sleep, on_wait) as own:
                 control = self.clients.control(endpoint, own, client)
@@ -106,7 +116,15 @@ class Line(Standing):
         ConfigError where what is kept is of other partitions than the file says.
         """
         self.refuse_changed(endpoint)
-        return self.loader(endpoint).load(partition, replay=replay)
+        return replace(self.loader(endpoint), meanwhile=self.helped.meanwhile).load(partition, replay=replay)
+
+    def _meanwhile(self, endpoint: str, partition: str | None) -> Meanwhile:
+        """What makes rows of the walk that goes on; Locked where no core is free for it."""
+        name, walked = self.source.name, self.snapshots.fetches(self.source.name, endpoint, partition)[-1]
+        noted = self.snapshots.notes.registry(name, endpoint)
+        registry = Registry.from_json(noted) if noted else Registry.empty()
+        work = Work(name, endpoint, self.source.endpoints[endpoint])
+        return Meanwhile(walked, work, registry, self.warehouse.staging, self.data / "locks")
 
     def load_as_of(self, endpoint: str, partition: str | None, at: datetime) -> list[Loaded]:
         """Load what had ended by a time, and nothing younger: for a line with a warehouse of its own."""

@@ -2,7 +2,8 @@
 
 load         one load, from reading what is loaded to the commit
     plan         what is to be loaded: pending fetches, replays, rebuilds
-    stage        stored pages → typed rows outside the lock: spool  where they are many, staged  their ids and ranks
+    stage        stored pages → typed rows outside the lock: staged  their ids and ranks
+        filling      the same before any database: spool  where rows are many, meanwhile  while the walk goes on
     merge        staged rows → the table and its children: who wins, and what is left alone
     history      when each version held; sweep  what is gone, and whether so many may go unasked
     drift        what is new to a table; broken  when a fetch breaks its contract; clashes  records that share a key

@@ -17,6 +17,7 @@ from ingest_assets.errors import ContractBroken, StorageFailed
 from ingest_assets.load import drift, ledger, tables
 from ingest_assets.load.asked import CODE, asked_url
 from ingest_assets.load.clashes import NO_CLASHES, clashes
+from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.merge import Account, forget, merge
 from ingest_assets.load.plan import LOADABLE, WHOLE, Known, Plan, Planner
 from ingest_assets.load.stage import Work, stage
@@ -53,7 +54,10 @@ class _NeedsRebuild(Exception):
 
 @dataclass(frozen=True)
 class Loader:
-    """Loads the stored fetches of one endpoint, but for those `held` back; sends no request."""
+    """Loads the stored fetches of one endpoint, but for those `held` back; sends no request.
+
+    `meanwhile` may have made the rows of one of them already.
+    """
 
     warehouse: Warehouse
     snapshots: Snapshots
@@ -61,6 +65,7 @@ class Loader:
     run: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     held: frozenset[int] = frozenset()
+    meanwhile: Meanwhile | None = None
 
     def load(self, partition: str | None, *, replay: bool = False) -> list[Loaded]:
         """Bring a partition up to date with its stored fetches; the caller holds the partition's lock.
@@ -114,7 +119,9 @@ class Loader:
                 return []
             with self.warehouse.stage(connection, plan.stored_bytes), contextlib.ExitStack() as files:
                 before = Registry.empty() if plan.undone else known.registry
-                staged, registry = stage(connection, self.work, plan.snapshots, before, self.warehouse.staging, files)
+                staged, registry = stage(
+                    connection, self.work, plan.snapshots, before, self.warehouse.staging, files, self.meanwhile
+                )
                 if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                     raise _NeedsRebuild
                 changed = self._changed(connection, known, staged)

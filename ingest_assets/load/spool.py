@@ -40,16 +40,23 @@ class _Pile:
 
 
 class Filed:
-    """Rows in a file of Arrow batches: a stream of them as often as it is asked for, one batch at a time in memory."""
+    """Rows in a file of Arrow batches: a stream of them as often as it is asked for, one batch at a time in memory.
 
-    def __init__(self, file: Any, schema: pa.Schema) -> None:
-        self._file, self._schema = file, schema
+    `descriptor` is of a file that is there until this is closed.
+    """
+
+    def __init__(self, descriptor: int, schema: pa.Schema) -> None:
+        self._file, self._schema = pa.OSFile(f"/dev/fd/{descriptor}"), schema
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """See the Arrow PyCapsule interface."""
         stored = pa.ipc.open_file(self._file)
         batches = (stored.get_batch(number) for number in range(stored.num_record_batches))
         return pa.RecordBatchReader.from_batches(self._schema, batches).__arrow_c_stream__(requested_schema)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
 
 class Spool:
@@ -101,23 +108,26 @@ class Spool:
     def kept(self) -> Iterator[tuple[str, tuple[str, ...], Any]]:
         """The same as `taken`, but the rows stay, to be read as often as need be; nothing can be added any more."""
         if self.on_disk:
-            self._write()
-        for (table, names, schema), pile in self._piles.items():
-            if pile.file is None:
+            for table, names, schema, file in self.handed():
+                yield table, names, self._files.enter_context(contextlib.closing(Filed(file.fileno(), schema)))
+        else:
+            for (table, names, _), pile in self._piles.items():
                 yield table, names, pile.combined()
-            else:
+
+    def handed(self) -> Iterator[tuple[str, tuple[str, ...], pa.Schema, IO[bytes]]]:
+        """The same with all rows in files of Arrow batches, as schema and file; these are closed with the spool."""
+        self._write()
+        for (table, names, schema), pile in self._piles.items():
+            if pile.file is not None:
                 pile.writer.close()
                 pile.file.flush()
-                yield table, names, self._readable(pile.file, schema)
+                yield table, names, schema, pile.file
 
     def close(self) -> None:
         """Let go of all rows."""
         self._piles.clear()
         self._files.close()
         self._bytes = self._taken_in = 0
-
-    def _readable(self, file: IO[bytes], schema: pa.Schema) -> Any:
-        return Filed(self._files.enter_context(pa.OSFile(f"/dev/fd/{file.fileno()}")), schema)
 
     def _write(self) -> None:
         try:

@@ -1,0 +1,45 @@
+"""When a walk is large enough for a second process that makes its rows meanwhile."""
+
+import contextlib
+from collections.abc import Callable
+
+from ingest_assets.errors import Locked
+from ingest_assets.extract.pull import Progress
+from ingest_assets.load.meanwhile import Meanwhile
+
+_WORTH_BYTES = 8_000_000  # to start a process takes as long as to make rows of so much
+
+
+class Helped:
+    """Begins such a process for a walk that has grown large, and has it until the load that follows; to be closed."""
+
+    def __init__(self) -> None:
+        self.meanwhile: Meanwhile | None = None
+
+    def watching(
+        self, show: Callable[[Progress], None], begin: Callable[[], Meanwhile], *, worth: bool
+    ) -> Callable[[Progress], None]:
+        """What is shown of a walk is also told to the process, which begins once that is `worth` it."""
+        self.close()
+        tried = not worth
+
+        def shown(progress: Progress) -> None:
+            nonlocal tried
+            show(progress)
+            if progress.anew is not None:
+                self.close()
+                tried = not worth
+            if self.meanwhile is not None:
+                self.meanwhile.look()
+            elif not tried and progress.bytes > _WORTH_BYTES:
+                tried = True
+                with contextlib.suppress(Locked, OSError):  # the load does it all then
+                    self.meanwhile = begin()
+
+        return shown
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        if self.meanwhile is not None:
+            self.meanwhile.close()
+            self.meanwhile = None

@@ -1,0 +1,120 @@
+"""The stored pages of a fetch into rows in a spool, with what there is to say of its records; no database yet."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ingest_assets.contract import Contract
+from ingest_assets.http.decoders import Block
+from ingest_assets.load.broken import Broken
+from ingest_assets.load.spool import Spool
+from ingest_assets.normalize import Batch, Normalizer, Placed, Quarantined, Registry, batches
+from ingest_assets.raw.records import StoredRecords
+from ingest_assets.raw.snapshots import IndexEntry
+from ingest_assets.source import Endpoint
+
+ASIDE = "_quarantine"
+"""The table of records that did not fit."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """An endpoint to load: its source's name, its own, and what its file says of it."""
+
+    source: str
+    endpoint: str
+    model: Endpoint
+
+    @property
+    def contract(self) -> Contract:
+        """What the table promises."""
+        return self.model.contract
+
+
+@dataclass
+class Filled:
+    """What became of a fetch's records: `registry` knows all that they needed, `counts` are values by column."""
+
+    registry: Registry
+    received: int = 0
+    quarantined: int = 0
+    dropped: int = 0
+    tombstones: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    broken: Broken = field(default_factory=Broken)
+
+
+def filled(
+    work: Work,
+    partition: str | None,
+    registry: Registry,
+    blocks: Iterable[Placed],
+    spool: Spool,
+    relieve: Callable[[Registry], None],
+) -> Filled:
+    """Put the rows of these blocks into the spool, and the records that did not fit; `relieve` empties a full one.
+
+    Raises Widened where a type has to change on the way.
+    """
+    normalizer = Normalizer(work.endpoint, work.contract, registry, work.model.told(partition))
+    told = Filled(normalizer.registry)
+    for batch in batches(normalizer, blocks):
+        for name, rows in batch.tables.items():
+            spool.add(name, rows)
+        if batch.quarantined:
+            spool.add(ASIDE, _aside(batch.quarantined))
+        _count(told, work, batch)
+        told.registry = normalizer.registry
+        if spool.is_full:
+            relieve(told.registry)
+    told.registry = normalizer.registry
+    return told
+
+
+def _count(told: Filled, work: Work, batch: Batch) -> None:
+    told.received += batch.received
+    told.quarantined += len(batch.quarantined)
+    told.dropped += batch.dropped
+    if (root := batch.tables.get(work.endpoint)) is not None:
+        told.counts.update(_values(root))
+        if work.contract.deleted is not None:
+            told.tombstones += pc.sum(root.column("_deleted")).as_py() or 0
+    told.broken.note(batch.quarantined)
+
+
+def _values(rows: pa.Table) -> dict[str, int]:
+    """How many values each column has, but for those of the system."""
+    names = [name for name in rows.column_names if not name.startswith("_")]
+    return {name: rows.num_rows - rows.column(name).null_count for name in names}
+
+
+def _aside(records: Sequence[Quarantined]) -> pa.Table:
+    texts = ("reason", "column", "value")
+    columns = {"_page": pa.array([r.page for r in records]), "_position": pa.array([r.position for r in records])}
+    columns |= {name: pa.array([getattr(r, name) for r in records], pa.string()) for name in texts}
+    return pa.table(columns | {"record": pa.array([r.record for r in records], pa.binary())})
+
+
+def blocks(stored: StoredRecords, entries: Iterable[IndexEntry]) -> Iterator[Placed]:
+    """The records of these pages, less the marks of forgotten ones, block by block."""
+    for entry in entries:
+        for block in stored.blocks(entry):
+            for rest in _without(block, entry.forgotten):
+                yield Placed(rest, entry.number, entry.note.get("parent", {}))
+
+
+def _without(block: Block, forgotten: Sequence[int]) -> Iterator[Block]:
+    """The block, less the marks of forgotten records; all others keep their positions."""
+    gone = {place - block.first for place in forgotten}
+    if gone.isdisjoint(range(block.count)):
+        yield block
+        return
+    records = [(place, bytes(text)) for place, text in enumerate(block.records())]
+    for kept, run in groupby(records, key=lambda record: record[0] not in gone):
+        if kept:
+            places, texts = zip(*run, strict=True)
+            yield Block(b"[" + b",".join(texts) + b"]", lines=False, first=block.first + places[0], count=len(texts))

@@ -1,0 +1,261 @@
+"""Rows that a second process makes while a walk goes on."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingest_assets.errors import Locked
+from ingest_assets.http.page import PageRequest
+from ingest_assets.line import Line
+from ingest_assets.load.meanwhile import Meanwhile
+from ingest_assets.load.stage import Work
+from ingest_assets.normalize import Registry
+from ingest_assets.raw.snapshots import Manifest, OpenSnapshot
+from ingest_assets.source import Source
+
+PAGED = {"things": {"path": "/", "primary_key": "id", "paginator": {"type": "page", "until": "empty_page"}}}
+
+SIMPLE = [
+    [{"id": n, "name": f"number {n}", "tags": [{"name": "a"}] * (n % 3)} for n in range(k, k + 50)]
+    for k in range(0, 200, 50)
+]
+WIDER = [*SIMPLE, [{"id": 300, "name": "wide", "size": 2**70}], [{"id": 301, "size": 1}], [{"id": 302, "size": 0.5}]]
+LATE = [*SIMPLE, [{"id": 900, "name": "one", "more": {"of": 1.5}}, {"id": 901, "name": 7}, {"id": None}, 5]]
+
+
+class Watched(Meanwhile):
+    """Knows whether a load had use of it."""
+
+    was_of_use = False
+
+    def taken(self, *given: Any) -> Any:
+        found = super().taken(*given)
+        self.was_of_use = found is not None
+        return found
+
+
+def begun(lab: Any, fetch: int = 1) -> OpenSnapshot:
+    told = Manifest(lab.source, lab.name, None, fetch, lab.snapshots.now(), "f")
+    return lab.snapshots.begin(told)
+
+
+def append(opened: OpenSnapshot, records: list[Any], note: Any = None) -> None:
+    with opened.append(PageRequest("https://api.example.com/things")) as page:
+        page.write(json.dumps(records).encode())
+        page.commit(200, {}, len(records), note or {})
+
+
+@contextlib.contextmanager
+def meanwhile(lab: Any, fetch: int = 1, registry: Registry | None = None) -> Iterator[Watched]:
+    walked = next(s for s in lab.snapshots.fetches(lab.source, lab.name) if s.fetch == fetch)
+    work = Work(lab.source, lab.name, lab.model)
+    with contextlib.closing(
+        Watched(walked, work, registry or Registry.empty(), lab.warehouse.staging, lab.data / "locks", places=1)
+    ) as second:
+        yield second
+
+
+def taken(lab: Any, second: Meanwhile, registry: Registry | None = None) -> Any:
+    """What a load gets of it; its files are closed again."""
+    with contextlib.ExitStack() as files:
+        return second.taken(lab.snapshots.fetches(lab.source, lab.name)[-1], registry or Registry.empty(), files)
+
+
+def is_there(pid: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, 0)
+        return True
+    return False
+
+
+@pytest.mark.parametrize("pages", [SIMPLE, LATE, WIDER], ids=["simple", "late", "wider"])
+def test_its_rows_make_the_tables_that_a_load_alone_makes(lab: Callable[..., Any], pages: list[Any]) -> None:
+    alone, helped = lab(at="alone"), lab(at="helped")
+    alone.store(1, None, *pages)
+    alone.load()
+    opened = begun(helped)
+    append(opened, pages[0])
+
+    with meanwhile(helped) as second:
+        for page in pages[1:]:
+            append(opened, page)
+            second.look()
+        opened.end("complete", "as the test says")
+        replace(helped.loader(), meanwhile=second).load(None)
+
+    assert second.was_of_use
+    assert helped.contents(lineage=True) == alone.contents(lineage=True)
+    assert helped.quarantined() == alone.quarantined()
+    assert helped.accounts() == alone.accounts()
+    registries = [one.snapshots.notes.registry(one.source, one.name) for one in (helped, alone)]
+    assert registries[0] == registries[1]
+
+
+def test_what_it_made_is_all_of_the_fetch_and_no_file_is_left(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+
+    with meanwhile(things) as second:
+        found = taken(things, second)
+
+    assert (found.told.received, sorted(table for table, *_ in found.rows)) == (200, ["things", "things__tags"])
+    assert list(things.warehouse.staging.iterdir()) == []
+    assert not is_there(second.pid)
+
+
+def test_it_is_of_use_once(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+
+    with meanwhile(things) as second:
+        assert taken(things, second) is not None
+        assert taken(things, second) is None
+
+
+def test_rows_for_another_registry_are_not_taken(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+    things.load()
+    learned = Registry.from_json(things.snapshots.notes.registry(things.source, things.name))
+
+    with meanwhile(things) as second:
+        assert taken(things, second, learned) is None
+    with meanwhile(things, registry=learned) as second:
+        assert taken(things, second, learned) is not None
+
+
+def test_rows_of_another_fetch_are_not_taken(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+    things.store(2, None, *SIMPLE)
+
+    with meanwhile(things, fetch=1) as second:
+        assert taken(things, second) is None
+
+
+def test_rows_of_pages_that_were_changed_since_are_not_taken(lab: Callable[..., Any]) -> None:
+    things = lab()
+    opened = begun(things)
+    append(opened, SIMPLE[0])
+    append(opened, SIMPLE[1])
+    index = opened.folder / "index.jsonl"
+
+    with meanwhile(things) as second:
+        wait_until(lambda: _reads(second.pid, index))
+        index.write_bytes(index.read_bytes().splitlines(keepends=True)[0])
+
+        assert taken(things, second) is None
+
+
+def _reads(pid: int, file: Path) -> bool:
+    """Whether a process has read a file that it has open to its end."""
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if link.resolve() == file.resolve():
+                told = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text()
+                return int(told.split()[1]) == file.stat().st_size
+    return False
+
+
+def wait_until(holds: Callable[[], Any], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def test_where_it_dies_the_load_makes_the_rows(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+
+    with meanwhile(things) as second:
+        os.kill(second.pid, signal.SIGKILL)
+        second.look()
+        (loaded,) = replace(things.loader(), meanwhile=second).load(None)
+
+    assert loaded.account.inserted == 200
+
+
+def test_pages_of_nested_lists_that_came_cut_are_left_to_the_load(lab: Callable[..., Any]) -> None:
+    things = lab()
+    opened = begun(things)
+    append(opened, SIMPLE[0])
+
+    with meanwhile(things) as second:
+        append(opened, [{"name": "b"}], {"of": {"list": "tags", "page": 0, "position": 1, "records": "tags"}})
+
+        assert taken(things, second) is None
+
+
+@pytest.mark.parametrize(("loads", "begins"), [(True, True), (False, False)])
+def test_it_begins_for_a_large_walk_that_is_loaded_next(
+    tmp_path: Path, answering: Any, monkeypatch: pytest.MonkeyPatch, loads: bool, begins: bool
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setenv("INGEST_LIMITS", str(tmp_path / "limits"))
+    pages = [json.dumps([{"id": n, "text": "x" * 5_000_000}]) for n in range(3)]
+    source = Source.model_validate({"name": "shop", "base_url": answering([*pages, "[]"]).url, "endpoints": PAGED})
+    line = Line(source, tmp_path / "data", run="r")
+
+    with line.partition("things", None):
+        line.fetch("things", None, loads=loads)
+        began = line.helped.meanwhile is not None
+        (loaded,) = line.load("things", None)
+    line.publish()
+
+    assert (began, line.helped.meanwhile) == (begins, None)
+    assert loaded.account.inserted == 3
+
+
+def test_one_begins_where_a_core_is_free(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+
+    with meanwhile(things), pytest.raises(Locked), meanwhile(things):
+        pass
+    with meanwhile(things):
+        pass
+
+
+def test_it_ends_when_the_process_of_the_walk_is_killed(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+    walking = f"""
+import sys, time
+from pathlib import Path
+from ingest_assets.line import Line
+from ingest_assets.load.meanwhile import Meanwhile
+from ingest_assets.load.stage import Work
+from ingest_assets.normalize import Registry
+from ingest_assets.raw.snapshots import Snapshots
+from ingest_assets.source import Endpoint
+data = Path({str(things.data)!r})
+(walked,) = Snapshots(data / "raw").fetches("shop", "things")
+work = Work("shop", "things", Endpoint(path="/things", primary_key=["id"]))
+second = Meanwhile(walked, work, Registry.empty(), data / "staging", data / "locks", places=1)
+print(second.pid, flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", walking], stdout=subprocess.PIPE, text=True) as walk:
+        assert walk.stdout is not None
+        pid = int(walk.stdout.readline())
+        walk.kill()
+
+    wait_until(lambda: not is_there(pid) or _is_dead(pid))
+
+
+def _is_dead(pid: int) -> bool:
+    """Whether a process has ended that nobody has asked about yet."""
+    with contextlib.suppress(FileNotFoundError):
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    return True
