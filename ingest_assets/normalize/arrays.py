@@ -218,7 +218,7 @@ def json_array(texts: Sequence[Any], joined: bytes, above: int) -> pa.Array:
     `joined` is the JSON array of them. Where all are canonical as they came, it is what their re-encoded values give.
     """
     texts = [bytes(text) for text in texts]
-    if any(len(text) > _SHORT and levels(text) + above > MOST_LEVELS for text in texts):
+    if len(joined) > _SHORT and any(levels(text) + above > MOST_LEVELS for text in texts if len(text) > _SHORT):
         raise Misfit("levels")
     if _is_canonical(joined):
         found = [str(text, "utf-8") for text in texts]

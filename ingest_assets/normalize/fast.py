@@ -38,7 +38,7 @@ from ingest_assets.normalize.arrays import (
 from ingest_assets.normalize.columns import ColumnPlan, at
 from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Required, Sparse, layout, order_in
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.proofs import doubles_are_exact, keys_in, most_keys_in
+from ingest_assets.normalize.proofs import COUNTS, doubles_are_exact
 from ingest_assets.normalize.rows import Plan, TablePlan, to_arrow
 from ingest_assets.normalize.shape import Shape, joined, shape_of_numbers
 from ingest_assets.normalize.sparse import spread
@@ -183,7 +183,7 @@ def _codes(column: ColumnPlan, found: Found) -> pa.Array | None:
 
 
 def _prove(columns: Columns, text: bytes) -> None:
-    if not any(count(text) == columns.keys + sum(map(count, columns.raws)) for count in (most_keys_in, keys_in)):
+    if not any(count(text) == columns.keys + sum(map(count, columns.raws)) for count in COUNTS):
         raise Twins("a key stands twice")
     if columns.exact_doubles and not doubles_are_exact(text, tiny=columns.tiny):
         raise Misfit("a number that no double holds")

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
 
 import numpy as np
+import numpy.typing as npt
 
 from ingest_assets.normalize.shape import in_double
 
@@ -17,7 +18,9 @@ _KEY = re.compile(rb'"[ \t\r\n]*:')
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _TINY = re.compile(rb"[0-9][eE]-[0-9]{3}")
 _COLON, _QUOTE, _BACKSLASH, _SPACE = b':"\\ '
-_E, _MINUS, _LOWER = ord("e"), ord("-"), 0x20
+_COLON_SECOND = np.uint16(_COLON << 8)
+_E_MINUS, _LOWER = np.uint16(ord("-") << 8 | ord("e")), np.uint16(0x20)
+_NO_PAIRS = np.zeros(0, np.uint16)
 _IS_FIGURE = np.array([byte in b"0123456789." for byte in range(256)])
 _LONG = 16  # 15 significant digits always survive a double, and the point is one more
 _PAD = b" " * 16
@@ -34,6 +37,24 @@ def keys_in(text: bytes) -> int:
     (2, 4)
     """
     return len(_KEY.findall(_STRING.sub(b'"', text)))
+
+
+def keys_at_most(text: bytes) -> int:
+    """As many as `keys_in`, or more where a string has a colon after a space, a quote or a !; quickest by far.
+
+    >>> keys_at_most(b'[{"a": {"a":1}}]'), keys_at_most(b'{"a":": !:"}')
+    (2, 3)
+    """
+    # Before the colon of a key is its quote or a space, so a pair from 00 3a on, and 22 3a at most.
+    return sum(int(np.count_nonzero(pairs - _COLON_SECOND <= _QUOTE)) for _, pairs in _pairs(text))
+
+
+def _pairs(text: bytes) -> Iterator[tuple[int, npt.NDArray[np.uint16]]]:
+    """Each two neighbours of a text, the second as the higher byte: every other pair from a place on, in pieces."""
+    for first in (0, 1):
+        pairs = np.frombuffer(text, "<u2", max(len(text) - first, 0) // 2, first) if len(text) > first else _NO_PAIRS
+        for start in range(0, len(pairs), _STEP):  # arrays that are small stay in the processor's cache
+            yield first + 2 * start, pairs[start : start + _STEP]
 
 
 def most_keys_in(text: bytes) -> int:
@@ -57,6 +78,10 @@ def most_keys_in(text: bytes) -> int:
         # A quote before a colon ends a key, but for an escaped one inside of a string, and one that begins it.
         count += int(np.count_nonzero(quoted)) - int(np.count_nonzero(escaped))
     return count
+
+
+COUNTS = (keys_at_most, most_keys_in, keys_in)
+"""How keys are counted: the quickest first, which may find too many, and at last the one that is right."""
 
 
 def doubles_are_exact(text: bytes, *, tiny: bool) -> bool:
@@ -90,13 +115,10 @@ def _suspects(text: bytes, *, tiny: bool) -> Iterator[Decimal]:
 
 def _exponents(text: bytes) -> Iterator[int]:
     """Each place of an e or E before a minus."""
-    signs = np.frombuffer(text, np.uint8)
-    for begin in range(0, len(text), _STEP):
-        piece = signs[begin : begin + _STEP + 1]
-        minus = piece[1:] == _MINUS
-        minus &= (piece[:-1] | _LOWER) == _E
-        if minus.any():
-            yield from (begin + np.flatnonzero(minus)).tolist()
+    for first, pairs in _pairs(text):
+        signs = (pairs | _LOWER) == _E_MINUS
+        if signs.any():
+            yield from (first + 2 * np.flatnonzero(signs)).tolist()
 
 
 def _long_figures(text: bytes) -> list[int]:

@@ -88,7 +88,7 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
         return Batch(fast_tables(columns, normalizer.counts, pages, positions, texts), [], len(texts))
 
 
-def _columns(fast: Fast, texts: Sequence[bytes | memoryview]) -> Columns:
+def _columns(fast: Fast, texts: Sequence[bytes]) -> Columns:
     """The columns of records that all fit; raises Misfit."""
     text = b"[%s]" % b",".join(texts)
     try:

@@ -1,6 +1,6 @@
 """What every decoder gives: the records of a page in blocks, and what was learned of it on the way."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,8 @@ MAX_RECORD_BYTES = 64 << 20
 class Block:
     """Some records in a row: the text of a JSON array, or JSON lines. `first` is the first one's place in the page.
 
-    `flaws` says what is wrong with those that are no records, by place in the block.
+    `flaws` says what is wrong with those that are no records, by place in the block. `split` are the texts of the
+    records, where it was taken apart already.
     """
 
     text: bytes
@@ -22,17 +23,22 @@ class Block:
     first: int
     count: int
     flaws: Mapping[int, str] = field(default_factory=dict)
+    split: Sequence[bytes] | None = field(default=None, compare=False, repr=False)
 
-    def records(self) -> list[bytes | memoryview]:
+    def records(self) -> Sequence[bytes]:
         """The text of each record, in order, without the space around it; empty where the API sent nothing.
+
+        Texts are bytes, or msgspec.Raw: anything that takes a buffer takes them.
 
         >>> [bytes(record) for record in Block(b'[ {"a": 1} , 2]', lines=False, first=0, count=2).records()]
         [b'{"a": 1}', b'2']
         """
+        if self.split is not None:
+            return self.split
         if self.lines:
             return [line for line in map(trimmed, self.text.split(b"\n")) if line]
         try:
-            return [memoryview(raw) for raw in raw_list.decode(self.text)]
+            return raw_list.decode(self.text)
         except UNREADABLE:
             return [record.strip(SPACE) for record in split_array(self.text)]
 

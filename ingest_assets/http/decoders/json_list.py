@@ -6,8 +6,9 @@ record (a lone surrogate, a thousand levels of nesting), are split by their quot
 """
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -33,7 +34,7 @@ class JsonPage(Decoded):
             self.envelope = envelope_of(envelope, selector, found=True)
             if records:
                 self._last = memoryview(records[-1])
-                yield Block(text, lines=False, first=0, count=len(records))
+                yield Block(text, lines=False, first=0, count=len(records), split=records)
             return
         yield from self._by_structure(chain([begin], pieces), selector, max_record_bytes)
 
@@ -52,13 +53,44 @@ class JsonPage(Decoded):
 def _split_small(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.Raw], bytes] | None:
     """The array's text, its records and the envelope's text; None where msgspec finds anything amiss."""
     try:
-        part = raw.decode(body)
-        for key in selector.keys:
-            part = raw_object.decode(part)[key]
-        alone = selector.single == "record" and bytes(memoryview(part)[:1]) == b"{"
-        records = [part] if alone else raw_list.decode(part)
+        if selector.single != "record" and (records := _at_once(body, selector.keys)):
+            start = body.rindex(b"[", 0, address(records[0]) - address(body))
+            end = body.index(b"]", address(records[-1]) - address(body) + len(memoryview(records[-1]))) + 1
+            return body[start:end], records, body[:start] + b"null" + body[end:]
+        return _step_by_step(body, selector)
     except (*UNREADABLE, KeyError):
         return None
+
+
+def _at_once(body: bytes, keys: tuple[str, ...]) -> list[msgspec.Raw] | None:
+    """The records at a path, found by reading the body once; None where the keys cannot be told to the decoder."""
+    decoder = _decoder(keys)
+    if decoder is None:
+        return None
+    found = decoder.decode(body)
+    for _ in keys:
+        (found,) = msgspec.structs.astuple(found)
+    records: list[msgspec.Raw] = found
+    return records
+
+
+@lru_cache(maxsize=256)
+def _decoder(keys: tuple[str, ...]) -> msgspec.json.Decoder[Any] | None:
+    kind: Any = list[msgspec.Raw]
+    try:
+        for key in reversed(keys):
+            kind = msgspec.defstruct("Envelope", [("inside", kind)], rename={"inside": key}, gc=False)
+    except ValueError:  # a key with a quote, a backslash or a control character
+        return None
+    return msgspec.json.Decoder(kind)
+
+
+def _step_by_step(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.Raw], bytes]:
+    part = raw.decode(body)
+    for key in selector.keys:
+        part = raw_object.decode(part)[key]
+    alone = selector.single == "record" and bytes(memoryview(part)[:1]) == b"{"
+    records = [part] if alone else raw_list.decode(part)
     start = address(part) - address(body)
     end = start + len(memoryview(part))
     text = b"[" + body[start:end] + b"]" if alone else body[start:end]
