@@ -1,6 +1,7 @@
 """Benchmarks in their short form: what they count is right, and they run."""
 
 import importlib
+import itertools
 import os
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def test_a_run_that_finds_nothing_new_asks_once_and_writes_no_row():
     (cost,) = importlib.import_module("benchmarks.nothing_new").runs(1, 500)
 
     assert cost.cpu_seconds > 0
+
+
+def test_one_na_among_numbers_makes_their_column_json_until_it_is_undone_or_declared():
+    steps = importlib.import_module("benchmarks.na").steps(2000)
+
+    types = [step.type for step in itertools.islice(steps, None if "INGEST_LONG" in os.environ else 2)]
+    steps.close()
+
+    assert types == ["DOUBLE", "JSON", "DOUBLE", "DOUBLE", "DOUBLE"][: len(types)]
 
 
 @pytest.mark.skipif("INGEST_LONG" not in os.environ, reason="Dagster takes its time: INGEST_LONG")

@@ -16,6 +16,7 @@ from ingest_assets.load import schema
 from ingest_assets.load.load import Loaded, Loader
 from ingest_assets.load.stage import Work
 from ingest_assets.load.warehouse import Warehouse, quoted
+from ingest_assets.raw.manifest import Bounds
 from ingest_assets.raw.notes import REGISTRY
 from ingest_assets.raw.snapshots import Manifest, Snapshots
 from ingest_assets.source import Endpoint
@@ -54,13 +55,19 @@ class Lab:
 
     def store(self, fetch: int, partition: str | None, *pages: list[Any], verdict: str = "complete") -> None:
         """A fetch with these pages; a record that is bytes is taken as it is."""
-        told = Manifest(self.source, self.name, partition, fetch, START + timedelta(hours=fetch), "f")
+        told = Manifest(
+            self.source, self.name, partition, fetch, START + timedelta(hours=fetch), "f", self._of(partition)
+        )
         opened = self.snapshots.begin(told)
         for records in pages:
             with opened.append(PageRequest("https://api.example.com/things")) as page:
                 page.write(b"[" + b",".join(map(text, records)) + b"]")
                 page.commit(200, {}, len(records))
         opened.end(verdict, "as the test says")
+
+    def _of(self, partition: str | None) -> Bounds | None:
+        bounds = self.model.bounds(partition)
+        return Bounds(*bounds) if bounds else None
 
     def loader(self, model: Endpoint | None = None, now: Callable[[], datetime] | None = None) -> Loader:
         work = Work(self.source, self.name, model or self.model)
