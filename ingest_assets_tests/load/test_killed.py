@@ -220,7 +220,7 @@ def test_kills_at_any_moment_tear_lose_and_double_nothing(tmp_path: Path, victim
 
         for name in NAMES:
             found = {t: rows for t, rows in lab(world.here, name).contents().items() if t.split("__")[0] == name}
-            assert found == rebuild(lab(world.here, name)).contents()
+            assert found == rebuild(lab(world.here, name), with_registry=True).contents()
         assert line(world.here).sweep()
         assert list((world.here / "staging").iterdir()) == []
         assert [*world.here.rglob("*.new"), *world.here.rglob(".removed-*")] == []
