@@ -18,6 +18,7 @@ from hypothesis import settings
 
 from ingest_assets.sandbox import Sandbox
 from ingest_assets.sandbox.credentials import ENVIRONMENT
+from ingest_assets_tests.whole import Api, Whole, api_of_its_own, state_in
 
 # The short form asks the same of every change; the long form looks for what nobody thought of.
 settings.register_profile("short", derandomize=True)
@@ -166,6 +167,19 @@ def elsewhere(tmp_path: Path, box: Sandbox) -> Place:
 def places(box: Sandbox) -> Callable[[Path], Place]:
     """More of them, by their folder."""
     return lambda folder: place(folder, box.url)
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Api]:
+    """An API of a test's own, and a folder of its own for limits and tokens."""
+    with state_in(tmp_path), api_of_its_own() as running:
+        yield running
+
+
+@pytest.fixture
+def shop(api: Api, tmp_path: Path) -> Callable[..., Whole]:
+    """Makes the line of an endpoint of that API."""
+    return lambda endpoint, **source: Whole(tmp_path / "here", api.url, endpoint, source)
 
 
 @dataclass(frozen=True)

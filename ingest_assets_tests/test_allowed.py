@@ -3,7 +3,6 @@
 import io
 import itertools
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,21 +12,9 @@ from rich.console import Console
 
 from ingest_assets.commands.check import check
 from ingest_assets.commands.output import Output
-from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Asked, Reply, Whole
 
 PAGES = {"paginator": {"type": "page", "total_pages": "pages"}}
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path) -> Iterator[None]:
-    with state_in(tmp_path):
-        yield
 
 
 def page_of(asked: Asked, pages: int) -> dict[str, Any]:

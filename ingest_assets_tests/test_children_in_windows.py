@@ -1,6 +1,6 @@
 """Children of parents by windows that are cut in pieces, or where the API caps a query: each parent by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ingest_assets.line import Pace
-from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Asked, Reply, Whole
 
 DAY = datetime(2026, 1, 2, tzinfo=UTC)
 SAME = {"records": "data", "primary_key": "id"}
@@ -51,13 +51,7 @@ class Groups:
 
 
 @pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
-@pytest.fixture
-def lived(api: Api, tmp_path: Path) -> Iterator[Any]:
+def lived(api: Api, tmp_path: Path) -> Callable[..., tuple[Whole, Groups]]:
     """Makes the line of things by such a window, its groups loaded, and what the API is."""
 
     def made(name: str, window: dict[str, Any] | None = None, **more: Any) -> tuple[Whole, Groups]:
@@ -70,8 +64,7 @@ def lived(api: Api, tmp_path: Path) -> Iterator[Any]:
         line.load("groups", None)
         return here, groups
 
-    with state_in(tmp_path):
-        yield made
+    return made
 
 
 def run(here: Whole) -> str:

@@ -15,27 +15,20 @@ from ingest_assets import catalog
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.asked import CODE
 from ingest_assets.source import Source
-from ingest_assets_tests.whole import Api, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Whole
 
 PAGE = Path(__file__).parent.parent / "docs" / "contracts.md"
 
 
 @pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
-@pytest.fixture
-def shop(tmp_path: Path, api: Api) -> Iterator[Callable[..., Whole]]:
+def shop(tmp_path: Path, api: Api) -> Callable[..., Whole]:
     """Make the endpoint `things` with what is said of it, and give these records from then on."""
-    with state_in(tmp_path):
 
-        def make(*records: Any, **told: Any) -> Whole:
-            api.answer = lambda _: {"data": list(records)}
-            return Whole(tmp_path, api.url, told)
+    def make(*records: Any, **told: Any) -> Whole:
+        api.answer = lambda _: {"data": list(records)}
+        return Whole(tmp_path, api.url, told)
 
-        yield make
+    return make
 
 
 def shown(kind: str) -> list[str]:

@@ -4,7 +4,7 @@ import gzip
 import io
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ingest_assets_tests.whole import Api, Reply, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Reply, Whole
 
 FORMATS = Path(__file__).parent.parent / "docs" / "formats.md"
 PRICES = (
@@ -32,16 +32,9 @@ COLUMNS = {
 
 
 @pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
-@pytest.fixture
-def shop(api: Api, tmp_path: Path) -> Iterator[Any]:
+def shop(api: Api, tmp_path: Path) -> Callable[..., Whole]:
     """Makes the line of an endpoint whose answers are no JSON."""
-    with state_in(tmp_path):
-        yield lambda **endpoint: Whole(tmp_path / "here", api.url, {"records": None, **endpoint})
+    return lambda **endpoint: Whole(tmp_path / "here", api.url, {"records": None, **endpoint})
 
 
 def table(here: Whole, columns: str = "*") -> list[tuple[Any, ...]]:

@@ -4,39 +4,20 @@ Each test goes the whole way, from a real server to rows in DuckDB. Its docstrin
 """
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest_assets_tests.whole import Api, Asked, Handler, Reply, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Asked, Handler, Reply, Whole, api_of_its_own, state_in, things
 
 CURSOR = {"paginator": {"type": "cursor", "path": "next", "param": "cursor"}}
 SECRET = "s3cr3t-0f-th3-sh0p"
 
 
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_KEY", SECRET)
-    with state_in(tmp_path):
-        yield
-
-
-@pytest.fixture
-def shop(api: Api, tmp_path: Path) -> Any:
-    """Makes the line of an endpoint of the API."""
-    return lambda endpoint, **source: Whole(tmp_path / "here", api.url, endpoint, source)
-
-
-def things(*numbers: int) -> list[dict[str, int]]:
-    return [{"id": n} for n in numbers]
 
 
 def nothing_counts(shop: Whole) -> bool:
@@ -499,7 +480,7 @@ def test_lines_of_a_body_whose_end_is_marked_nowhere(
     tmp_path: Path, kind: str, so: dict[str, Any], is_fine: bool
 ) -> None:
     """Cut between two lines, it looks whole."""
-    with api_of_its_own(_UntilClosed) as api:
+    with state_in(tmp_path), api_of_its_own(_UntilClosed) as api:
         api.answer = lambda asked: {"count": 2} if asked.path == "/count" else Reply(LINES[kind])
         decoder = {"type": kind} | so.get("decoder", {})
         here = Whole(tmp_path / "here", api.url, {"records": None, **NUMBERED, **so, "decoder": decoder})

@@ -1,36 +1,12 @@
 """What answers mean by the rules of a source file, through the whole line; the rules are those that docs/ show."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ingest_assets_tests.shown import shown
-from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path) -> Iterator[None]:
-    with state_in(tmp_path):
-        yield
-
-
-@pytest.fixture
-def shop(api: Api, tmp_path: Path) -> Any:
-    """Makes the line of an endpoint of the API."""
-    return lambda endpoint, **source: Whole(tmp_path / "here", api.url, endpoint, source)
-
-
-def things(*numbers: int) -> list[dict[str, int]]:
-    return [{"id": n} for n in numbers]
-
+from ingest_assets_tests.whole import Api, Asked, Reply, things
 
 CURSOR = {"paginator": {"type": "cursor", "path": "next", "param": "cursor"}}
 THREE = ({"data": things(1, 2), "next": "1"}, {"data": things(3), "next": "2"}, {"data": things(4), "next": None})

@@ -1,6 +1,5 @@
 """Ends and empty pages by the rules of a source file, through the whole line: never a record lost without a word."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from ingest_assets.extract.request import Walk
 from ingest_assets.http.client import Client
 from ingest_assets.source import Source
 from ingest_assets_tests.shown import shown
-from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Asked, Reply, Whole, things
 
 OUT_OF_RANGE, END_OF_FEED = shown("end", "text"), shown("end", "path")
 NO_DATA, NO_CONTENT = shown("empty", "path"), {"status": 204, "means": "empty"}
@@ -23,26 +22,10 @@ REFUSED = Reply({"error": {"code": "no_data", "message": "Page out of range"}}, 
 
 
 @pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path) -> Iterator[None]:
-    with state_in(tmp_path):
-        yield
-
-
-@pytest.fixture
 def shop(api: Api, tmp_path: Path) -> Any:
     """Makes the line of an endpoint of the API."""
     columns = {"columns": {"id": {"type": "bigint"}}}
     return lambda endpoint, **source: Whole(tmp_path / "here", api.url, columns | endpoint, source)
-
-
-def things(*numbers: int) -> list[dict[str, int]]:
-    return [{"id": n} for n in numbers]
 
 
 def numbered(api: Api, *pages: Any) -> None:

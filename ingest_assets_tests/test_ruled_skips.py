@@ -1,6 +1,5 @@
 """Parents that a rule of the source file skips, through the whole line: one alone, named and counted, never quietly."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from ingest_assets_tests.shown import shown
-from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Asked, Reply, Whole
 
 SKIP = shown("skip_parent")
 THINGS = {
@@ -41,18 +40,6 @@ class Customers:
     def things(self, *left_out: str) -> list[str]:
         """The ids of all things, but for these customers'."""
         return [f"{one}-{page}" for one in self.ids if one not in left_out for page in (0, 1)]
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path) -> Iterator[None]:
-    with state_in(tmp_path):
-        yield
 
 
 @pytest.fixture

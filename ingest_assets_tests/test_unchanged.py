@@ -1,7 +1,6 @@
 """Requests on condition, through the whole line: what has not changed is a fetch as good as any other."""
 
 import shutil
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from ingest_assets.raw.snapshots import Snapshot
-from ingest_assets_tests.whole import Api, Asked, Reply, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Asked, Reply, Whole
 
 OFF = {"paginator": None, "only_if_changed": True, "columns": {"id": {"type": "bigint"}}}
 
@@ -45,17 +44,9 @@ class Page:
         self.etag, self.numbers = etag, numbers
 
 
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
-def _own_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_KEY", "s3cr3t-0f-th3-sh0p")
-    with state_in(tmp_path):
-        yield
 
 
 @pytest.fixture

@@ -142,6 +142,11 @@ def api_of_its_own(handler: type[Handler] = Handler) -> Iterator[Api]:
         yield server.api
 
 
+def things(*numbers: int) -> list[dict[str, int]]:
+    """Records of these ids."""
+    return [{"id": n} for n in numbers]
+
+
 class Killed(BaseException):
     """Ends a process as far as this one goes: nothing of the project catches it."""
 

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -42,6 +43,11 @@ def refusal(status: int, asked: Asked, paths: Sequence[str], headers: Mapping[st
         body = put(body, path, repeated(asked))
     told = {"Content-Type": "application/json", **(headers or {})}
     return Answer(json.dumps(body).encode(), status, told)
+
+
+def echoing(answer: Answer, asked: Asked) -> Answer:
+    """The same answer, an object, with what was sent in it."""
+    return replace(answer, body=json.dumps({"echo": repeated(asked), **json.loads(answer.body)}).encode())
 
 
 def found_in(values: Iterable[str], outputs: Mapping[str, bytes]) -> list[str]:

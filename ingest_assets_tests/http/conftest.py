@@ -10,8 +10,14 @@ from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
 
 import pytest
+from pydantic import TypeAdapter
 
+from ingest_assets.http.client import Client
+from ingest_assets.http.limits import Limiter
+from ingest_assets.http.responses import ResponseRule
 from ingest_assets_tests.loopback import serving
+
+_RULES = TypeAdapter(tuple[ResponseRule, ...])
 
 
 @dataclass(frozen=True)
@@ -129,6 +135,24 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
+
+
+@pytest.fixture
+def limiter(clock, tmp_path):
+    return Limiter(tmp_path / "limits", "key", clock=clock, sleep=clock.sleep)
+
+
+@pytest.fixture
+def asking(api, clock, limiter):
+    """Makes clients with some rules, which mean that it throttles where they do not say what they mean."""
+    with contextlib.ExitStack() as ending:
+
+        def made(*told, **options):
+            rules = _RULES.validate_python([{"means": "throttled", **one} for one in told])
+            client = Client(api.url, limiters=[limiter], responses=rules, sleep=clock.sleep, **options)
+            return ending.enter_context(client)
+
+        yield made
 
 
 @dataclass

@@ -10,7 +10,6 @@ from ingest_assets.http.auth import Auth
 from ingest_assets.http.breaker import Breaker, BreakerSettings
 from ingest_assets.http.client import Client
 from ingest_assets.http.conditions import holds
-from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.secrets import Secrets
@@ -26,26 +25,6 @@ def rules(*told):
 
 def whole(response):
     return b"".join(response.chunks())
-
-
-@pytest.fixture
-def limiter(clock, tmp_path):
-    return Limiter(tmp_path / "limits", "key", clock=clock, sleep=clock.sleep)
-
-
-@pytest.fixture
-def asking(api, clock, limiter):
-    """A client with some rules."""
-    clients = []
-
-    def made(*told, **options):
-        client = Client(api.url, limiters=[limiter], responses=rules(*told), sleep=clock.sleep, **options)
-        clients.append(client)
-        return client
-
-    yield made
-    for client in clients:
-        client.close()
 
 
 CONDITIONS = {

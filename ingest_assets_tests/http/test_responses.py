@@ -9,7 +9,6 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from ingest_assets.errors import RequestFailed, TransientFailure
-from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.responses import MOST_BYTES, ResponseRule
@@ -50,26 +49,6 @@ def rules(*told):
 
 def whole(response):
     return b"".join(response.chunks())
-
-
-@pytest.fixture
-def limiter(clock, tmp_path):
-    return Limiter(tmp_path, "key", clock=clock, sleep=clock.sleep)
-
-
-@pytest.fixture
-def asking(api, clock, limiter):
-    """A client with some rules, and a request to the API."""
-    clients = []
-
-    def made(*told, **options):
-        client = Client(api.url, limiters=[limiter], responses=rules(*told), sleep=clock.sleep, **options)
-        clients.append(client)
-        return client
-
-    yield made
-    for client in clients:
-        client.close()
 
 
 KNOWN = {
@@ -234,7 +213,7 @@ def test_a_fixed_window_ends_at_the_next_full_one_of_its_zone(until, zone, now, 
 
 def test_throttling_inside_200_holds_back_every_process_and_is_never_received(api, asking, clock, tmp_path):
     api.answer(200, json.dumps(SHOPIFY).encode()).answer(200, b"fine")
-    other, held_back, received = Limiter(tmp_path, "key", clock=clock, max_wait_seconds=0), [], []
+    other, held_back, received = Limiter(tmp_path / "limits", "key", clock=clock, max_wait_seconds=0), [], []
 
     def look(_):
         with pytest.raises(TransientFailure, match="held back") as refused:

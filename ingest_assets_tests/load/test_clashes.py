@@ -1,24 +1,18 @@
 """Records that differ and share a key within one fetch: noticed where nothing says which of them is newer."""
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest_assets_tests.whole import Api, Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Api, Whole, state_in
 
 CURSOR = {"paginator": {"type": "cursor", "path": "next", "param": "cursor"}}
 
 
 @pytest.fixture
-def api() -> Iterator[Api]:
-    with api_of_its_own() as running:
-        yield running
-
-
-@pytest.fixture
-def shop(api: Api, tmp_path: Path) -> Iterator[Any]:
+def shop(api: Api, tmp_path: Path) -> Callable[..., str]:
     """Makes the line of an endpoint that gives these pages, runs it, and gives what its check of shared keys says."""
 
     def told(endpoint: dict[str, Any], *pages: list[dict[str, Any]]) -> str:
@@ -28,8 +22,7 @@ def shop(api: Api, tmp_path: Path) -> Iterator[Any]:
         assert here.run() == ""
         return here.problems().get("shared_keys", "")
 
-    with state_in(tmp_path):
-        yield told
+    return told
 
 
 def test_a_key_that_does_not_tell_records_apart_is_named_with_an_example(shop: Any) -> None:

@@ -1,14 +1,12 @@
 """Bodies that are cut, slow, or of another format or charset; connections that break; redirects; credentials."""
 
 import gzip
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from http import HTTPStatus
-from typing import Any
 
 from ingest_assets.chaos.asked import Asked
-from ingest_assets.chaos.echo import refusal, repeated
+from ingest_assets.chaos.echo import echoing, refusal
 from ingest_assets.chaos.faults.fault import Fault, Struck
 from ingest_assets.chaos.gate import SIGN_IN
 from ingest_assets.chaos.server import Answer, How
@@ -58,11 +56,6 @@ def _invalid(answer: Answer, _: Struck, __: Asked) -> Answer:
 def _error_inside(answer: Answer, struck: Struck, asked: Asked) -> Answer:
     refused = refusal(HTTPStatus.OK, asked, struck.error_message)
     return replace(answer, body=refused.body)
-
-
-def _echo(answer: Answer, _: Struck, asked: Asked) -> Answer:
-    body: Any = json.loads(answer.body)
-    return replace(answer, body=json.dumps({"echo": repeated(asked), **body}).encode())
 
 
 def _to(url: Callable[[Struck, Asked], str], status: int = 307, times: int | None = 1) -> Sent:
@@ -212,7 +205,7 @@ CREDENTIALS = (
         "a page repeats what was sent, credentials among it",
         harmless=True,
         fits=_is_json_object,
-        answer=_struck(_echo, None),
+        answer=_struck(lambda answer, _, asked: echoing(answer, asked), None),
     ),
     Fault(
         "status_401_for_good",

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 from ingest_assets.chaos.asked import Asked
-from ingest_assets.chaos.echo import refusal, repeated
+from ingest_assets.chaos.echo import echoing, refusal, repeated
 from ingest_assets.chaos.faults.fault import Fault, Means, Step
 from ingest_assets.chaos.made import put
 from ingest_assets.chaos.server import Answer
@@ -37,11 +36,6 @@ def _error(answer: Answer, step: Step, asked: Asked) -> Answer:
     """An error at the first of the paths that the file names, with status 200."""
     paths = step.endpoint.job.errors if step.endpoint.job is not None else ()
     return replace(answer, body=json.dumps(put({}, paths[0], [{"message": repeated(asked)}])).encode())
-
-
-def _echo(answer: Answer, _: Step, asked: Asked) -> Answer:
-    body: Any = json.loads(answer.body)
-    return replace(answer, body=json.dumps({"echo": repeated(asked), **body}).encode())
 
 
 def _fileless(answer: Answer, step: Step, _: Asked) -> Answer:
@@ -151,6 +145,6 @@ JOBS = (
         "the status of the job repeats what was sent, credentials among it",
         harmless=True,
         fits=_where(),
-        about=_struck("status", _echo, None),
+        about=_struck("status", lambda answer, _, asked: echoing(answer, asked), None),
     ),
 )
