@@ -21,8 +21,8 @@ import duckdb
 
 from ingest_assets.http.page import PageRequest
 from ingest_assets.load.load import Loader
-from ingest_assets.load.stage import Work
 from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.load.work import Work
 from ingest_assets.raw.snapshots import Manifest, Snapshots
 from ingest_assets.source import Endpoint
 

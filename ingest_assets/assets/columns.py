@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import dagster as dg
 
 from ingest_assets.column import Column
-from ingest_assets.normalize import ColumnSpec
+from ingest_assets.normalize.registry import ColumnSpec
 from ingest_assets.source import Endpoint
 
 

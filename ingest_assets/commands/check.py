@@ -19,7 +19,8 @@ from ingest_assets.errors import ConfigError, IngestError, WalkIncomplete
 from ingest_assets.extract.peek import Peek
 from ingest_assets.line import Line
 from ingest_assets.load.due import combinations, last_closed
-from ingest_assets.normalize import Batch, Normalizer, Registry, Widened
+from ingest_assets.normalize.normalize import Batch, Normalizer, Widened
+from ingest_assets.normalize.registry import Registry
 from ingest_assets.partitions import Listed
 from ingest_assets.source import Source, listed
 

@@ -14,7 +14,7 @@ from ingest_assets.commands.terminal import facts, moment
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.http.transport import url_of
 from ingest_assets.load.lineage import Cited, Lineage, Stored
-from ingest_assets.load.stage import Work
+from ingest_assets.load.work import Work
 from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Source
 

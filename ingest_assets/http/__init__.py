@@ -15,5 +15,5 @@ meaning        a page, or which failure: refusal  in words
 auth/          how a request says who asks; secret, secrets, stores, vault, aws_secrets  where secrets come from
 page           a request for a page, and the page: place, total  values in it; naming  how messages name it
 paginators/    where the next page is
-decoders/      from a body to records: selector, nested, structure  where these are
+decoders/      from a body to records: selector, nested, structure  where these are; sizes  what is held at once
 """

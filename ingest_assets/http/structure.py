@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ingest_assets.errors import RequestFailed
+from ingest_assets.http.sizes import BLOCK_BYTES, MAX_ENVELOPE_BYTES, too_large
 
-BLOCK_BYTES = 4 << 20
-MAX_ENVELOPE_BYTES = 64 << 20
 _PIECE_BYTES = 1 << 19
 _SPACE = b" \t\r\n"
 
@@ -208,11 +207,6 @@ class _Records:
         inside = b"".join(self._parts)
         count = self._commas + 1 if self._commas or inside.strip(_SPACE) else 0
         return b"[" + inside + b"]", count, inside[len(inside) - self._open :]
-
-
-def too_large(max_record_bytes: int) -> RequestFailed:
-    """The error for a record that is larger than what memory is planned for."""
-    return RequestFailed(f"a single record is larger than {max_record_bytes >> 20} MB, the most that is read as one")
 
 
 def locate(

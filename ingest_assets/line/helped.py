@@ -2,10 +2,13 @@
 
 import contextlib
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ingest_assets.errors import Locked
 from ingest_assets.extract.pull import Progress
-from ingest_assets.load.meanwhile import Meanwhile
+
+if TYPE_CHECKING:
+    from ingest_assets.load.meanwhile import Meanwhile
 
 _WORTH_BYTES = 8_000_000  # to start a process takes as long as to make rows of so much
 
@@ -17,7 +20,7 @@ class Helped:
         self.meanwhile: Meanwhile | None = None
 
     def watching(
-        self, show: Callable[[Progress], None], begin: Callable[[], Meanwhile], *, worth: bool
+        self, show: Callable[[Progress], None], begin: "Callable[[], Meanwhile]", *, worth: bool
     ) -> Callable[[Progress], None]:
         """What is shown of a walk is also told to the process, which begins once that is `worth` it."""
         self.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError, IngestError, Locked, NotBefore
@@ -26,14 +26,16 @@ from ingest_assets.line.standing import Standing
 from ingest_assets.line.watcher import Unwatched, Watcher
 from ingest_assets.load import ledger, owners, partitioning
 from ingest_assets.load import listed as listing
-from ingest_assets.load.erase import Eraser
 from ingest_assets.load.load import LOADABLE, Loaded
-from ingest_assets.load.meanwhile import Meanwhile
-from ingest_assets.load.stage import Work
+from ingest_assets.load.work import Work
 from ingest_assets.locks import held
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Source
+
+if TYPE_CHECKING:
+    from ingest_assets.load.erase import Eraser
+    from ingest_assets.load.meanwhile import Meanwhile
 
 _PARTITION_WAIT_SECONDS = 30
 _AT_ONCE = 30  # fetches that are staged together when many wait
@@ -118,8 +120,10 @@ class Line(Standing):
         self.refuse_changed(endpoint)
         return replace(self.loader(endpoint), meanwhile=self.helped.meanwhile).load(partition, replay=replay)
 
-    def _meanwhile(self, endpoint: str, partition: str | None) -> Meanwhile:
+    def _meanwhile(self, endpoint: str, partition: str | None) -> "Meanwhile":
         """What makes rows of the walk that goes on; Locked where no core is free for it."""
+        from ingest_assets.load.meanwhile import Meanwhile
+
         name, walked = self.source.name, self.snapshots.fetches(self.source.name, endpoint, partition)[-1]
         noted = self.snapshots.notes.registry(name, endpoint)
         registry = Registry.from_json(noted) if noted else Registry.empty()
@@ -190,8 +194,10 @@ class Line(Standing):
                 file.unlink(missing_ok=True)
         return True
 
-    def eraser(self, endpoint: str) -> Eraser:
+    def eraser(self, endpoint: str) -> "Eraser":
         """What finds and erases a key of an endpoint; it waits for who works on a partition, or raises Locked."""
+        from ingest_assets.load.erase import Eraser
+
         work = Work(self.source.name, endpoint, self.source.endpoints[endpoint])
         return Eraser(
             self.warehouse, self.snapshots, work, lambda partition: self.partition(endpoint, partition), self.archive

@@ -11,9 +11,9 @@ from ingest_assets.load import ledger, partitioning, reported
 from ingest_assets.load import listed as listing
 from ingest_assets.load.load import LOADABLE, Loader
 from ingest_assets.load.partitioning import Kept
-from ingest_assets.load.stage import Work
 from ingest_assets.load.summary import Summary, summaries
 from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.load.work import Work
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source, listed
 

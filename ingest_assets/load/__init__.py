@@ -1,7 +1,7 @@
 """The warehouse: staged rows become tables, in one short transaction with the fetch's account.
 
-load         one load, from reading what is loaded to the commit
-    plan         what is to be loaded: pending fetches, replays, rebuilds
+load         one load of some work, from reading what is loaded to the commit
+    plan         what is to be loaded: pending fetches, replays, rebuilds; nothing  fetches without a record
     stage        stored pages → typed rows outside the lock: staged  their ids and ranks
         filling      the same before any database: spool  where rows are many, meanwhile  while the walk goes on
     merge        staged rows → the table and its children: who wins, and what is left alone

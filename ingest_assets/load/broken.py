@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ingest_assets.errors import ContractBroken
+from ingest_assets.load.troubles import NEXT
 from ingest_assets.normalize.normalize import Quarantined
 
 _TOLD = 3
-NEXT = "nothing of it is loaded, and it is kept. Next: change the file, and it loads without another request"
 
 
 @dataclass

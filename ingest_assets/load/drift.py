@@ -16,8 +16,8 @@ import duckdb
 
 from ingest_assets.contract import Contract
 from ingest_assets.errors import ContractBroken
-from ingest_assets.load.broken import NEXT
 from ingest_assets.load.staged import Staged
+from ingest_assets.load.troubles import NEXT
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import TableSpec
 

@@ -19,8 +19,8 @@ from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.load import ledger
 from ingest_assets.load.erase_key import Key, Stored
 from ingest_assets.load.erase_rows import RowEraser
-from ingest_assets.load.stage import Work
 from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.load.work import Work
 from ingest_assets.normalize.exact import exact
 from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.normalize.values import Unfit

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from ingest_assets.load import ledger, tables
 from ingest_assets.load.erase_key import Key, Stored
-from ingest_assets.load.stage import Work
 from ingest_assets.load.staged import key_text
 from ingest_assets.load.warehouse import Warehouse, literal, quoted
+from ingest_assets.load.work import Work
 from ingest_assets.normalize.exact import exact
 from ingest_assets.normalize.registry import TableSpec
 from ingest_assets.normalize.values import Unfit

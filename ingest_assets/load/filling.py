@@ -8,31 +8,18 @@ from itertools import groupby
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ingest_assets.contract import Contract
 from ingest_assets.http.decoders import Block
 from ingest_assets.load.broken import Broken
 from ingest_assets.load.spool import Spool
-from ingest_assets.normalize import Batch, Normalizer, Placed, Quarantined, Registry, batches
+from ingest_assets.load.work import Work
+from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined
+from ingest_assets.normalize.registry import Registry
+from ingest_assets.normalize.together import Placed, batches
 from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import IndexEntry
-from ingest_assets.source import Endpoint
 
 ASIDE = "_quarantine"
 """The table of records that did not fit."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """An endpoint to load: its source's name, its own, and what its file says of it."""
-
-    source: str
-    endpoint: str
-    model: Endpoint
-
-    @property
-    def contract(self) -> Contract:
-        """What the table promises."""
-        return self.model.contract
 
 
 @dataclass

@@ -15,10 +15,10 @@ import xxhash
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.load import ledger
-from ingest_assets.load.stage import Work
 from ingest_assets.load.staged import key_text
 from ingest_assets.load.tables import ROOT, in_warehouse
 from ingest_assets.load.warehouse import quoted
+from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import IndexEntry, Snapshots

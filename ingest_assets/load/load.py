@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -17,18 +18,21 @@ from ingest_assets.errors import ContractBroken, StorageFailed
 from ingest_assets.load import drift, ledger, tables
 from ingest_assets.load.asked import CODE, asked_url
 from ingest_assets.load.clashes import NO_CLASHES, clashes
-from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.merge import Account, forget, merge
+from ingest_assets.load.nothing import brings_nothing, unstaged
 from ingest_assets.load.plan import LOADABLE, WHOLE, Known, Plan, Planner
-from ingest_assets.load.stage import Work, stage
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 from ingest_assets.load.troubles import TooLittleMemory
 from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
+
+if TYPE_CHECKING:
+    from ingest_assets.load.meanwhile import Meanwhile
 
 __all__ = ["LOADABLE", "Loaded", "Loader"]
 
@@ -65,7 +69,7 @@ class Loader:
     run: str
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     held: frozenset[int] = frozenset()
-    meanwhile: Meanwhile | None = None
+    meanwhile: "Meanwhile | None" = None
 
     def load(self, partition: str | None, *, replay: bool = False) -> list[Loaded]:
         """Bring a partition up to date with its stored fetches; the caller holds the partition's lock.
@@ -117,6 +121,10 @@ class Loader:
             self._refuse_replaced(plan)
             if not plan.snapshots and not plan.undone:
                 return []
+            if brings_nothing(self.work, known, plan):
+                return self._noted(connection, known, plan, began, alone=alone)
+            from ingest_assets.load.stage import stage
+
             with self.warehouse.stage(connection, plan.stored_bytes), contextlib.ExitStack() as files:
                 before = Registry.empty() if plan.undone else known.registry
                 staged, registry = stage(
@@ -139,6 +147,16 @@ class Loader:
                     return accounts
 
                 accounts = self._with_enough_memory(connection, commit)
+        return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
+
+    def _noted(
+        self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, alone: bool
+    ) -> list[Loaded]:
+        """The accounts of fetches that brought no record."""
+        staged, accounts = [unstaged(snapshot) for snapshot in plan.snapshots], [Account(0)] * len(plan.snapshots)
+        with self._transaction(connection, alone=alone):
+            self._check_same(connection, known, plan)
+            self._record(connection, known, known.registry, plan, staged, accounts, time.monotonic() - began)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
 
     def _with_enough_memory(

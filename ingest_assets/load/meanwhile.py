@@ -27,10 +27,12 @@ from typing import Any
 import pyarrow as pa
 
 from ingest_assets.errors import IngestError, Locked
-from ingest_assets.load.filling import Filled, Work, blocks, filled
+from ingest_assets.load.filling import Filled, blocks, filled
 from ingest_assets.load.spool import MOST_PILES, Filed, Spool
+from ingest_assets.load.work import Work
 from ingest_assets.locks import held
-from ingest_assets.normalize import Registry, Widened
+from ingest_assets.normalize.normalize import Widened
+from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw import disk
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import IndexEntry, from_line

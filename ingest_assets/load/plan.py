@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ingest_assets.load import ledger
-from ingest_assets.load.stage import Work
+from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 

@@ -8,16 +8,16 @@ from typing import Any
 
 import duckdb
 
-from ingest_assets.load.filling import ASIDE, Filled, Work, blocks, filled
+from ingest_assets.load.filling import ASIDE, Filled, blocks, filled
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.spool import MOST_PILES, Spool
 from ingest_assets.load.staged import Staged, rank
 from ingest_assets.load.warehouse import quoted
-from ingest_assets.normalize import Registry, TableSpec, Widened
+from ingest_assets.load.work import Work
+from ingest_assets.normalize.normalize import Widened
+from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import Snapshot
-
-__all__ = ["Work", "stage"]
 
 _ROOT = {"_row": "BIGINT", "_page": "BIGINT", "_position": "BIGINT", "_hash": "UUID", "_deleted": "BOOLEAN"}
 _CHILD = {"_row": "BIGINT", "_position": "BIGINT", "_parent_row": "BIGINT", "_root_row": "BIGINT"}

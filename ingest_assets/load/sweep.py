@@ -13,9 +13,9 @@ import duckdb
 
 from ingest_assets.contract import Contract
 from ingest_assets.errors import ContractBroken
-from ingest_assets.load.stage import Work
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.warehouse import quoted
+from ingest_assets.load.work import Work
 from ingest_assets.raw.snapshots import Snapshots
 
 _SHOWN = 60

@@ -1,4 +1,4 @@
-"""What it means that DuckDB failed: too little memory, a full disk, or a file that cannot be read."""
+"""How failures end: what stays, what is next; and what it means that DuckDB failed."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import duckdb
 from ingest_assets.errors import StorageFailed
 
 UNTOUCHED = "What is loaded and fetched stays as it is"
+NEXT = "nothing of it is loaded, and it is kept. Next: change the file, and it loads without another request"
 _UNREADABLE = ("Storage Version", "version number", "Corrupt database", "not a valid DuckDB")  # as DuckDB says it
 
 

@@ -11,21 +11,6 @@ columns      where a column's value is, and what makes it fit: values, times, ru
 rest         what no column takes, under a contract that does not take everything
 registry     the names and types of all that was ever seen: names, shape
 collecting   when Python looks for garbage
+
+Its modules are imported by their names: a process that loads no row needs the registry alone, and no Arrow.
 """
-
-from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined, Records, Widened
-from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec
-from ingest_assets.normalize.together import Placed, batches
-
-__all__ = [
-    "Batch",
-    "ColumnSpec",
-    "Normalizer",
-    "Placed",
-    "Quarantined",
-    "Records",
-    "Registry",
-    "TableSpec",
-    "Widened",
-    "batches",
-]

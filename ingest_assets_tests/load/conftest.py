@@ -14,8 +14,8 @@ import pytest
 from ingest_assets.http.page import PageRequest
 from ingest_assets.load import schema
 from ingest_assets.load.load import Loaded, Loader
-from ingest_assets.load.stage import Work
 from ingest_assets.load.warehouse import Warehouse, quoted
+from ingest_assets.load.work import Work
 from ingest_assets.raw.manifest import Bounds
 from ingest_assets.raw.notes import REGISTRY
 from ingest_assets.raw.snapshots import Manifest, Snapshots

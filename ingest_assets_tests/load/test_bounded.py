@@ -13,7 +13,7 @@ _MEASURE = """
 import resource, sys
 from pathlib import Path
 from ingest_assets.load.load import Loader
-from ingest_assets.load.stage import Work
+from ingest_assets.load.work import Work
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Endpoint

@@ -12,7 +12,7 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.load import ledger
 from ingest_assets.load.erase import Eraser
 from ingest_assets.load.ledger import Failure
-from ingest_assets.load.stage import Work
+from ingest_assets.load.work import Work
 from ingest_assets.raw.snapshots import Manifest
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -18,8 +18,8 @@ from ingest_assets.errors import Locked
 from ingest_assets.http.page import PageRequest
 from ingest_assets.line import Line
 from ingest_assets.load.meanwhile import Meanwhile
-from ingest_assets.load.stage import Work
-from ingest_assets.normalize import Registry
+from ingest_assets.load.work import Work
+from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.snapshots import Manifest, OpenSnapshot
 from ingest_assets.source import Source
 
@@ -235,8 +235,8 @@ import sys, time
 from pathlib import Path
 from ingest_assets.line import Line
 from ingest_assets.load.meanwhile import Meanwhile
-from ingest_assets.load.stage import Work
-from ingest_assets.normalize import Registry
+from ingest_assets.load.work import Work
+from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Endpoint
 data = Path({str(things.data)!r})

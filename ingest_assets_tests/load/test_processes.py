@@ -13,7 +13,7 @@ import json, os, signal, sys
 from datetime import UTC, datetime
 from pathlib import Path
 from ingest_assets.load.load import Loader
-from ingest_assets.load.stage import Work
+from ingest_assets.load.work import Work
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Endpoint

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from ingest_assets.contract import Contract
-from ingest_assets.normalize import Batch, Normalizer, Registry
+from ingest_assets.normalize.normalize import Batch, Normalizer
+from ingest_assets.normalize.registry import Registry
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,9 @@ import pytest
 import xxhash
 
 from ingest_assets.contract import Column, Contract
-from ingest_assets.normalize import Normalizer, Placed, Registry, Widened, batches
+from ingest_assets.normalize.normalize import Normalizer, Widened
+from ingest_assets.normalize.registry import Registry
+from ingest_assets.normalize.together import Placed, batches
 
 
 @pytest.fixture

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from ingest_assets.column import Money
 from ingest_assets.contract import Children, Column, Contract, Tombstone
 from ingest_assets.modes import Modes
-from ingest_assets.normalize import Batch, Normalizer, Placed, Registry, Widened, batches
+from ingest_assets.normalize.normalize import Batch, Normalizer, Widened
+from ingest_assets.normalize.registry import Registry
+from ingest_assets.normalize.together import Placed, batches
 
 CONTRACTS = {
     "bare": Contract(),

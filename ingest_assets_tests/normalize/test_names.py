@@ -4,8 +4,9 @@ import duckdb
 import pytest
 
 from ingest_assets.contract import Contract
-from ingest_assets.normalize import Normalizer, Registry
 from ingest_assets.normalize.names import RESERVED
+from ingest_assets.normalize.normalize import Normalizer
+from ingest_assets.normalize.registry import Registry
 
 
 def names(normalizer):

@@ -3,7 +3,8 @@
 import pytest
 
 from ingest_assets.contract import Contract
-from ingest_assets.normalize import Normalizer, Registry
+from ingest_assets.normalize.normalize import Normalizer
+from ingest_assets.normalize.registry import Registry
 
 
 def quarantined(normalized, bad, **contract):

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_assets.contract import Column, Contract
-from ingest_assets.normalize import Normalizer, Registry
+from ingest_assets.normalize.normalize import Normalizer
+from ingest_assets.normalize.registry import Registry
 from ingest_assets_tests.normalize.conftest import Block, raw
 
 COLUMNS = {

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_assets.contract import Column, Contract
-from ingest_assets.normalize import Normalizer, Registry
+from ingest_assets.normalize.normalize import Normalizer
+from ingest_assets.normalize.registry import Registry
 
 READ = [
     ("iso", "UTC", '"2026-01-02T03:04:05Z"', "2026-01-02T03:04:05+00:00"),

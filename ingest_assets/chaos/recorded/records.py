@@ -16,7 +16,8 @@ from ingest_assets.http.decoders import Block
 from ingest_assets.http.page import MISSING, Page, find
 from ingest_assets.http.place import whole
 from ingest_assets.http.total import Total
-from ingest_assets.normalize import Normalizer, Registry, Widened
+from ingest_assets.normalize.normalize import Normalizer, Widened
+from ingest_assets.normalize.registry import Registry
 from ingest_assets.source import Endpoint, Source
 
 _CHANGES = ("updated_at", "updated", "modified_at", "modified", "last_modified", "updatedAt", "version")

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ingest_assets.http.decoders.parsing import SPACE, UNREADABLE, parsed, raw_list
-from ingest_assets.http.structure import split_array
 
 MAX_RECORD_BYTES = 64 << 20
 
@@ -40,6 +39,8 @@ class Block:
         try:
             return raw_list.decode(self.text)
         except UNREADABLE:
+            from ingest_assets.http.structure import split_array
+
             return [record.strip(SPACE) for record in split_array(self.text)]
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from xml.parsers import expat
 
 from ingest_assets.errors import RequestFailed
-from ingest_assets.http.structure import MAX_ENVELOPE_BYTES, too_large
+from ingest_assets.http.sizes import MAX_ENVELOPE_BYTES, too_large
 
 MOST_LEVELS = 100
 TEXT = "value"

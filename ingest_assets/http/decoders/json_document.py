@@ -4,7 +4,6 @@ from typing import BinaryIO, Literal
 
 from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Decoded
 from ingest_assets.http.decoders.json_list import JsonPage
-from ingest_assets.http.decoders.json_places import ColumnsPage, NestedPage
 from ingest_assets.http.decoders.kind import DecoderModel
 from ingest_assets.http.selector import Selector
 
@@ -29,7 +28,9 @@ class Json(DecoderModel):
         >>> [block.text for block in page]
         [b'[{"time":1,"rain":0.0},{"time":2,"rain":null}]']
         """
-        if selector.layout == "columns":
-            return ColumnsPage(body, selector, max_record_bytes)
-        made = NestedPage if selector.steps else JsonPage
+        if selector.layout != "columns" and not selector.steps:
+            return JsonPage(body, selector, max_record_bytes)
+        from ingest_assets.http.decoders.json_places import ColumnsPage, NestedPage
+
+        made = ColumnsPage if selector.layout == "columns" else NestedPage
         return made(body, selector, max_record_bytes)

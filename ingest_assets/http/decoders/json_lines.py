@@ -9,7 +9,7 @@ from ingest_assets.http.decoders.kind import LinesModel
 from ingest_assets.http.decoders.parsing import SPACE, parsed
 from ingest_assets.http.decoders.pieces import chunks, cut
 from ingest_assets.http.selector import Selector
-from ingest_assets.http.structure import BLOCK_BYTES, is_whole, too_large
+from ingest_assets.http.sizes import BLOCK_BYTES, too_large
 
 
 class JsonLines(LinesModel):
@@ -72,6 +72,8 @@ class _JsonLinesPage(Decoded):
 
 def _complete(line: bytes) -> bool:
     if line[:1] in (b"{", b"["):
+        from ingest_assets.http.structure import is_whole
+
         return is_whole(line)
     try:
         parsed(line)

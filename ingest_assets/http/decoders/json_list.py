@@ -17,7 +17,6 @@ from ingest_assets.http.decoders.envelope import envelope_of
 from ingest_assets.http.decoders.parsing import UNREADABLE, address, raw, raw_list, raw_object
 from ingest_assets.http.decoders.pieces import begin_of, chunks, cut
 from ingest_assets.http.selector import Selector
-from ingest_assets.http.structure import Located, locate
 
 
 class JsonPage(Decoded):
@@ -39,6 +38,8 @@ class JsonPage(Decoded):
         yield from self._by_structure(chain([begin], pieces), selector, max_record_bytes)
 
     def _by_structure(self, pieces: Iterable[bytes], selector: Selector, max_record_bytes: int) -> Iterator[Block]:
+        from ingest_assets.http.structure import Located, locate
+
         located = Located()
         first = 0
         for text, count in locate(pieces, selector.keys, located, max_record_bytes):
@@ -91,6 +92,8 @@ def _step_by_step(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.
         part = raw_object.decode(part)[key]
     alone = selector.single == "record" and bytes(memoryview(part)[:1]) == b"{"
     records = [part] if alone else raw_list.decode(part)
+    if not records:  # an empty list may stay where it is: whatever is at the path is taken out of the envelope
+        return b"[]", [], body
     start = address(part) - address(body)
     end = start + len(memoryview(part))
     text = b"[" + body[start:end] + b"]" if alone else body[start:end]

@@ -17,7 +17,8 @@ from ingest_assets.http.decoders.json_list import JsonPage
 from ingest_assets.http.decoders.parsing import SPACE, UNREADABLE, address, raw, raw_list, raw_object
 from ingest_assets.http.decoders.pieces import BOM, begin_of, chunks, cut
 from ingest_assets.http.selector import Selector
-from ingest_assets.http.structure import BLOCK_BYTES, is_whole
+from ingest_assets.http.sizes import BLOCK_BYTES
+from ingest_assets.http.structure import is_whole
 
 _FIELD_BYTES = 64  # of one field in a record's text, about: a block of records is as large as any other
 

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 import msgspec
-import numpy as np
 
 SPACE = b" \t\r\n"
 raw_list = msgspec.json.Decoder(list[msgspec.Raw])
@@ -18,6 +17,8 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 def address(text: bytes | msgspec.Raw) -> int:
     """Where in memory a text begins: a part of a body that msgspec gave, less the body, is its place there."""
+    import numpy as np
+
     pointer: int = np.frombuffer(text, np.uint8).__array_interface__["data"][0]
     return pointer
 

@@ -24,7 +24,7 @@ from ingest_assets.http.decoders.markup import is_page, not_records
 from ingest_assets.http.decoders.pieces import cut
 from ingest_assets.http.decoders.texts import Encoding, Lines, looked_into
 from ingest_assets.http.selector import Selector
-from ingest_assets.http.structure import BLOCK_BYTES, too_large
+from ingest_assets.http.sizes import BLOCK_BYTES, too_large
 
 _AROUND = 6  # bytes that JSON puts around a value and its name
 _NAME_SHOWN = 40

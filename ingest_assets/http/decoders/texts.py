@@ -8,7 +8,7 @@ from typing import Annotated, Any, BinaryIO
 from pydantic import AfterValidator
 
 from ingest_assets.errors import RequestFailed
-from ingest_assets.http.structure import too_large
+from ingest_assets.http.sizes import too_large
 
 _BUFFER_BYTES = 1 << 18
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))

@@ -16,7 +16,7 @@ from ingest_assets.http.decoders.markup import is_page, not_records
 from ingest_assets.http.decoders.pieces import cut
 from ingest_assets.http.decoders.texts import Encoding, looked_into
 from ingest_assets.http.selector import Selector
-from ingest_assets.http.structure import BLOCK_BYTES
+from ingest_assets.http.sizes import BLOCK_BYTES
 
 _PIECE_BYTES = 1 << 16
 _NAMES_SHOWN = 10

@@ -1,0 +1,20 @@
+"""What is loaded: an endpoint, and what its table promises."""
+
+from dataclasses import dataclass
+
+from ingest_assets.contract import Contract
+from ingest_assets.source import Endpoint
+
+
+@dataclass(frozen=True)
+class Work:
+    """An endpoint to load: its source's name, its own, and what its file says of it."""
+
+    source: str
+    endpoint: str
+    model: Endpoint
+
+    @property
+    def contract(self) -> Contract:
+        """What the table promises."""
+        return self.model.contract
