@@ -207,8 +207,6 @@ def _show_files(sheet: _Sheets) -> None:
 
 
 def _cast(column: str, name: str, types: Mapping[str, str]) -> str:
-    if name == "_hash":
-        return f"CAST({column} AS UUID)"
     return f"CAST({column} AS {types[name]})" if types.get(name) in ("json", "hugeint", "uuid") else column
 
 

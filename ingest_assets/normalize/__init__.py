@@ -6,6 +6,7 @@ batches(normalizer, placed blocks) -> Batch, Batch, …     the same for many sm
 normalize    one batch: the quick way where it is proven to fit, else record by record
 rows         record by record: exact  values as the text has them, masked  as people may see them
 fast         many records at once: layout  generated structs, arrays  a column each, sparse  keys that few records have
+    plain    arrays of plain values, without pandas
     proofs       what has to be shown of a text first; together  many small pages
 columns      where a column's value is, and what makes it fit: values, times, rules
 rest         what no column takes, under a contract that does not take everything

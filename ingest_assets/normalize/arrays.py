@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from ingest_assets.column import TIME_TYPES
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.exact import MOST_LEVELS, exact_value, levels
+from ingest_assets.normalize.plain import numbers_of, plain_array
 from ingest_assets.normalize.shape import Shape, learn_number
 from ingest_assets.normalize.values import Unfit, arrow_type, json_text
 
@@ -101,7 +102,7 @@ def _array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
     if from_text and kind in ("boolean", "bigint", "double"):
         return _fitted(column, values)
     if kind in ("boolean", "bigint") or (kind == "varchar" and not _asks_of_texts(column)):
-        return pa.array(values, arrow_type(kind))
+        return plain_array(values, arrow_type(kind))
     if kind == "double":
         return _doubles(column, values)
     if kind in TIME_TYPES and (quick := _times(column, values)) is not None:
@@ -131,8 +132,8 @@ def money_array(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> p
 
 def _doubles(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
     if column.declared is None:
-        return pa.array(values, pa.float64())  # refuses whole numbers that no double holds
-    return pa.array([None if value is None else float(value) for value in values], pa.float64())
+        return plain_array(values, pa.float64())  # refuses whole numbers that no double holds
+    return plain_array([None if value is None else float(value) for value in values], pa.float64())
 
 
 def _fitted(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
@@ -150,7 +151,7 @@ def _fitted(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
 def _unified(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
     keys = list(zip(map(type, values), values, strict=True))  # True and 1 are equal, and not the same
     fitted = {key: None if key[1] is None else column.fit(key[1]) for key in set(keys)}
-    return pa.array([fitted[key] for key in keys], pa.string())
+    return plain_array([fitted[key] for key in keys], pa.string())
 
 
 def _times(column: ColumnPlan, values: Sequence[Any]) -> pa.Array | None:
@@ -163,7 +164,7 @@ def _times(column: ColumnPlan, values: Sequence[Any]) -> pa.Array | None:
     if declared.format not in (None, "iso"):
         return None
     pattern = {"timestamptz": _ZONED, "timestamp": _LOCAL, "date": _DAY}[column.spec.type]
-    texts = pa.array(values, pa.string())
+    texts = plain_array(values, pa.string())
     if pc.all(pc.match_substring_regex(texts, pattern)).as_py() is False:
         return None
     return texts.cast(kind)
@@ -171,7 +172,7 @@ def _times(column: ColumnPlan, values: Sequence[Any]) -> pa.Array | None:
 
 def _whole_texts(values: Sequence[str | None]) -> pa.Array | None:
     """Texts of whole numbers as these, read by Arrow; None where one needs a closer look."""
-    texts = pa.array(values, pa.string())
+    texts = plain_array(values, pa.string())
     if pc.all(pc.match_substring_regex(texts, _WHOLE)).as_py() is False:
         return None
     return texts.cast(pa.int64())
@@ -181,13 +182,13 @@ def _epochs(values: Sequence[Any], kind: pa.DataType, micros: int) -> pa.Array |
     kinds = {type(value) for value in values} - {type(None)}
     if pa.types.is_date(kind) or not (kinds <= {int} or kinds <= {str}):
         return None
-    numbers = _whole_texts(values) if kinds == {str} else pa.array(values, pa.int64())
+    numbers = _whole_texts(values) if kinds == {str} else plain_array(values, pa.int64())
     if numbers is None:
         return None
     limits = pc.min_max(numbers).as_py()
     if max(abs(limits["min"] or 0), abs(limits["max"] or 0)) * micros > _MOST_SECONDS * 1_000_000:
         return None
-    return pc.multiply(numbers, micros).cast(kind)
+    return pc.multiply(numbers, plain_array([micros], pa.int64())[0]).cast(kind)
 
 
 def raw_values(texts: Sequence[Any], above: int) -> list[Any]:
@@ -225,7 +226,7 @@ def json_array(texts: Sequence[Any], joined: bytes, above: int) -> pa.Array:
     else:
         some = (texts[at : at + _SOME] for at in range(0, len(texts), _SOME))
         found = [text for part in some for text in _canonical_texts(part, above)]
-    return pa.array([None if text == "null" else text for text in found], pa.string())
+    return plain_array([None if text == "null" else text for text in found], pa.string())
 
 
 def _is_canonical(text: bytes) -> bool:
@@ -271,7 +272,7 @@ def news(known: Shape, type_name: str, array: pa.Array) -> list[Decimal | int]:
 
 
 def _new_doubles(known: Shape, array: pa.Array) -> list[Decimal]:
-    values = array.drop_null().to_numpy(zero_copy_only=False)
+    values = numbers_of(array)
     if not len(values):
         return []
     limits = [values.min(), values.max()]
@@ -287,5 +288,5 @@ def _new_doubles(known: Shape, array: pa.Array) -> list[Decimal]:
 
 def has_tiny(array: pa.Array) -> bool:
     """Whether a column of doubles holds a number so small that digits may be lost, or a zero that may be one."""
-    values = array.drop_null().to_numpy(zero_copy_only=False)
+    values = numbers_of(array)
     return bool(len(values)) and bool(np.abs(values).min() < _TINY)

@@ -5,13 +5,14 @@ System columns, of the root table and of a list's:
     _row       ordinal of the row in its table, within the fetch     _row         the same
     _page      number of the page                                    _parent_row  ordinal in the parent table
     _position  of the record in its page                             _root_row    ordinal of the record's own row
-    _hash      xxh3_128 of the record's text, 32 hex digits          _position    in the list
+    _hash      xxh3_128 of the record's text, as a UUID              _position    in the list
     _deleted   whether the record is a tombstone
     _has__…    whether the list came with the record
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -20,6 +21,7 @@ import xxhash
 from ingest_assets.contract import Contract, Tombstone
 from ingest_assets.normalize.columns import ColumnPlan, at, is_absent, kind_of
 from ingest_assets.normalize.names import Path
+from ingest_assets.normalize.plain import plain_array, uuid_array
 from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec, declared_columns, declared_path
 from ingest_assets.normalize.rest import Fence, fences, nested
 from ingest_assets.normalize.rules import amount_fit, bounds_of, default_of
@@ -30,7 +32,7 @@ ROOT_COLUMNS = {
     "_row": pa.int64(),
     "_page": pa.int64(),
     "_position": pa.int64(),
-    "_hash": pa.string(),
+    "_hash": pa.uuid(),
     "_deleted": pa.bool_(),
 }
 CHILD_COLUMNS = {"_row": pa.int64(), "_parent_row": pa.int64(), "_root_row": pa.int64(), "_position": pa.int64()}
@@ -50,7 +52,12 @@ class TablePlan:
     flags: tuple[tuple[str, Path], ...]
     fence: Fence | None = None
 
-    @property
+    @cached_property
+    def arrow_schema(self) -> pa.Schema:
+        """The same for Arrow."""
+        return pa.schema(self.schema)
+
+    @cached_property
     def schema(self) -> dict[str, pa.DataType]:
         """Arrow types by column, system columns first."""
         system = ROOT_COLUMNS if self.spec.parent is None else CHILD_COLUMNS
@@ -270,7 +277,7 @@ def exact_tables(
             if table is plan.root:
                 rows["_page"].append(page)
                 rows["_position"].append(position)
-                rows["_hash"].append(xxhash.xxh3_128_hexdigest(raw))
+                rows["_hash"].append(xxhash.xxh3_128_digest(raw))
                 rows["_deleted"].append(is_deleted(record, plan.deleted))
                 for name, steps in flags:
                     rows[name].append(isinstance(at(record, steps), list))
@@ -284,9 +291,11 @@ def exact_tables(
 
 def to_arrow(table: TablePlan, columns: Mapping[str, Any]) -> pa.Table:
     """Columns of Python values (or Arrow arrays of the right type) as one Arrow table."""
-    schema = table.schema
-    arrays = [
-        values if isinstance(values, pa.Array) else pa.array(values, schema[name])
-        for name, values in ((name, columns[name]) for name in schema)
-    ]
-    return pa.Table.from_arrays(arrays, schema=pa.schema(schema))
+    arrays = [_as_array(columns[name], kind) for name, kind in table.schema.items()]
+    return pa.Table.from_arrays(arrays, schema=table.arrow_schema)
+
+
+def _as_array(values: Any, kind: pa.DataType) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
+    return uuid_array(values) if kind == ROOT_COLUMNS["_hash"] else plain_array(values, kind)

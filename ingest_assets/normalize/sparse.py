@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ingest_assets.normalize.arrays import Misfit, json_array
 from ingest_assets.normalize.layout import Sparse
+from ingest_assets.normalize.plain import numbers_array, plain_array
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def spread(node: Sparse, values: Sequence[dict[str, Any] | None], rows: npt.NDAr
         raise Misfit("a key that was never seen") from error
     flat = list(chain.from_iterable(map(dict.values, objects)))
     raw = b"[%s]" % b",".join(flat) if node.verbatim else None
-    found = pa.array(flat, pa.string()) if raw is None else json_array(flat, raw, node.depth)
+    found = plain_array(flat, pa.string()) if raw is None else json_array(flat, raw, node.depth)
     rows = np.repeat(rows, np.fromiter(map(len, objects), np.int64, len(objects)))
     arrays = {}
     for number, column in enumerate(node.columns.values()):
@@ -40,5 +41,5 @@ def spread(node: Sparse, values: Sequence[dict[str, Any] | None], rows: npt.NDAr
         if len(places):
             source = np.full(count, -1)
             source[rows[places]] = places
-            arrays[column.spec.name] = found.take(pa.array(source, mask=source < 0))
+            arrays[column.spec.name] = found.take(numbers_array(source, source >= 0))
     return Spread(len(flat), raw, arrays)

@@ -15,6 +15,7 @@ from ingest_assets.normalize.arrays import Misfit
 from ingest_assets.normalize.collecting import uncollected
 from ingest_assets.normalize.fast import Columns, Fast, fast_tables
 from ingest_assets.normalize.normalize import Batch, Normalizer, Records
+from ingest_assets.normalize.plain import numbers_array, plain_array
 from ingest_assets.normalize.rows import Plan
 from ingest_assets.normalize.values import Unfit, arrow_type
 
@@ -110,8 +111,8 @@ def _given(normalizer: Normalizer, plan: Plan, held: Sequence[Placed]) -> dict[s
         normalizer.of_page(placed.parent)
         for column in given:
             values[column.spec.name].append(column.value(None))
-    of_page = pa.array(np.repeat(np.arange(len(held)), [placed.block.count for placed in held]))
+    of_page = numbers_array(np.repeat(np.arange(len(held)), [placed.block.count for placed in held]))
     return {
-        column.spec.name: pa.array(values[column.spec.name], arrow_type(column.spec.type)).take(of_page)
+        column.spec.name: plain_array(values[column.spec.name], arrow_type(column.spec.type)).take(of_page)
         for column in given
     }

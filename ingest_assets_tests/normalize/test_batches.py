@@ -34,7 +34,7 @@ def test_the_hash_is_that_of_the_text_as_sent(block, normalizer):
 
     batch = normalizer.batch(block(text), 0)
 
-    assert batch.tables["things"]["_hash"].to_pylist() == [xxhash.xxh3_128_hexdigest(text)]
+    assert [found.hex for found in batch.tables["things"]["_hash"].to_pylist()] == [xxhash.xxh3_128_hexdigest(text)]
 
 
 def test_new_columns_and_tables_start_nothing_again(block, normalizer):

@@ -1,0 +1,62 @@
+import subprocess
+import sys
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ingest_assets.normalize.plain import plain_array
+
+TEXTS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from('\0\n"\\,é')), max_size=6)
+NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-3, 3), st.sampled_from([2**53, -(2**53) - 1]))
+VALUES = {
+    pa.int64(): NUMBERS,
+    pa.float64(): st.one_of(st.integers(-(2**53), 2**53), st.floats(allow_nan=False), st.just(-0.0)),
+    pa.string(): TEXTS,
+    pa.bool_(): st.booleans(),
+}
+
+
+@pytest.mark.parametrize("kind", VALUES, ids=str)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_an_array_is_the_one_that_pyarrow_makes(kind: pa.DataType, data: st.DataObject) -> None:
+    values = data.draw(st.lists(st.one_of(VALUES[kind], st.none()) if data.draw(st.booleans()) else VALUES[kind]))
+
+    made = plain_array(values, kind)
+
+    made.validate(full=True)
+    assert (made.type, repr(made.to_pylist())) == (kind, repr(pa.array(values, kind).to_pylist()))
+    assert made.null_count == values.count(None)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [(2**63, pa.int64()), (-(2**63) - 1, pa.int64()), (2**53 + 1, pa.float64()), ("\ud800", pa.string())],
+)
+@pytest.mark.parametrize("before", [[], [None]])
+def test_what_the_kind_does_not_hold_is_refused(value, kind, before):
+    with pytest.raises((OverflowError, ValueError, pa.ArrowException)):
+        plain_array([*before, value], kind)
+
+
+def test_rows_are_made_without_pandas():
+    page = (
+        b'[{"id": 1, "name": "a", "price": 1.5, "paid": null, "gift": true, "lines": [{"id": null}], "to": {"x": 1}}]'
+    )
+    script = f"""
+import sys
+from ingest_assets.contract import Contract
+from ingest_assets.http.decoders import Block
+from ingest_assets.normalize.normalize import Normalizer
+from ingest_assets.normalize.registry import Registry
+normalizer = Normalizer("orders", Contract(), Registry.empty())
+batches = [normalizer.batch(Block({page!r}, lines=False, first=0, count=1), page) for page in range(2)]
+assert [batch.tables["orders"].num_rows for batch in batches] == [1, 1]
+print("pandas" in sys.modules)
+"""
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (ran.stdout, ran.stderr) == ("False\n", "")
