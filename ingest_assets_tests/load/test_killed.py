@@ -9,21 +9,16 @@ import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ingest_assets.load.schema import FATES
 from ingest_assets_tests.load.conftest import Lab, rebuild
-from ingest_assets_tests.load.victims import SOURCE, line
+from ingest_assets_tests.load.victims import SOURCE, Victims, line, victims
 
 LONG = bool(os.environ.get("INGEST_LONG"))
 KILLS = 80 if LONG else 1  # of each of these
@@ -49,56 +44,6 @@ _PHASES = {
 }  # fmt: skip
 _PHASES["replay"] = _PHASES["load"]
 _RARE = {"building anew", "folding in", "around it"}  # a moment, or only after another kill
-
-
-@dataclass
-class Victims:
-    """Starts what is to be killed."""
-
-    zygote: "subprocess.Popen[str]"
-    marks: Path
-
-    def start(self, job: dict[str, Any], data: Path) -> int:
-        """The number of a process that does a job."""
-        self.marks.write_bytes(b"")  # what the process before said is none of this one
-        return self._ask({**job, "data": str(data), "marks": str(self.marks)})
-
-    def end(self, process: int) -> tuple[int, str]:
-        """How a process ended, and where it was last."""
-        return self._ask({"end": process}), self.marks.read_bytes().decode(errors="replace").strip(" \0")
-
-    def _ask(self, told: dict[str, Any]) -> int:
-        assert self.zygote.stdin is not None
-        assert self.zygote.stdout is not None
-        self.zygote.stdin.write(json.dumps(told) + "\n")
-        self.zygote.stdin.flush()
-        return int(self.zygote.stdout.readline())
-
-
-@pytest.fixture
-def victims(tmp_path: Path) -> Iterator[Victims]:
-    with _zygote() as zygote:
-        yield Victims(zygote, tmp_path / "marks")
-
-
-@contextmanager
-def _zygote() -> "Iterator[subprocess.Popen[str]]":
-    command = [sys.executable, "-m", "ingest_assets_tests.load.victims"]
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        start_new_session=True,
-    ) as zygote:
-        try:
-            assert zygote.stdout is not None
-            assert zygote.stdout.readline() == "ready\n"
-            yield zygote
-        finally:
-            os.killpg(zygote.pid, signal.SIGKILL)
-            zygote.communicate()
 
 
 @dataclass
@@ -208,8 +153,12 @@ def jobs(*, more: bool) -> Iterator[dict[str, Any]]:
             yield {"what": "prune", "endpoint": name}
 
 
-def test_kills_at_any_moment_tear_lose_and_double_nothing(tmp_path: Path, victims: Victims) -> None:
-    world = World(victims, tmp_path / "here", tmp_path / "twin", random.Random(20261121))  # noqa: S311 -- moments
+def test_kills_at_any_moment_tear_lose_and_double_nothing(tmp_path: Path) -> None:
+    with victims(tmp_path) as starting:
+        _killed(World(starting, tmp_path / "here", tmp_path / "twin", random.Random(20261121)))  # noqa: S311 -- moments
+
+
+def _killed(world: World) -> None:
     rounds, world.told = 0, world.state(world.twin)
 
     while any(world.kills(what) < KILLS for what in WHAT):

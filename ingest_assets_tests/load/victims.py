@@ -6,12 +6,18 @@ its end. Where a process is stands in the file `marks`, written anew each millis
 functions of this project that it is in, outermost first. That file outlives it.
 """
 
+import itertools
 import json
 import mmap
 import os
+import signal
+import subprocess
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +25,7 @@ from ingest_assets.commands.output import output
 from ingest_assets.commands.prune import plan, prune
 from ingest_assets.line import Line
 from ingest_assets.source import Source
+from ingest_assets_tests.load.conftest import Lab
 
 _LENGTH = 1000
 _DONE = "done"
@@ -40,20 +47,25 @@ SOURCE = Source(
 """Endpoints whose partitions are replayed by themselves, and others whose tables are built anew."""
 
 
-def line(data: Path) -> Line:
-    """The line of that source in a data folder."""
-    return Line(SOURCE, data, run="victim")
+def line(data: Path, source: Source = SOURCE) -> Line:
+    """The line of a source in a data folder."""
+    return Line(source, data, run="victim")
 
 
 def do(job: dict[str, Any], data: Path) -> None:
-    """Load, replay, publish or prune."""
+    """Store, load, replay, publish or prune, of an endpoint of `SOURCE` or of a `model` that the job brings."""
     endpoint, partition = job.get("endpoint", ""), job.get("partition")
+    told = {endpoint: job["model"]} if "model" in job else SOURCE.endpoints
+    source = Source(name="shop", base_url="http://127.0.0.1:9", endpoints=told)
     if job["what"] == "prune":
         prune(plan(data, [f"shop.{endpoint}"], 1, None), output(as_json=True))
+    elif job["what"] == "store":
+        lab = Lab(data, source.endpoints[endpoint], "shop", endpoint)
+        lab.store(job["fetch"], partition, *job["pages"], verdict=job["verdict"])
     elif job["what"] == "publish":
-        line(data).publish()
+        line(data, source).publish()
     else:
-        own = line(data)
+        own = line(data, source)
         with own.partition(endpoint, partition):
             own.load(endpoint, partition, replay=job["what"] == "replay")
 
@@ -115,6 +127,50 @@ def _serve() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             _victim(job)
         print(answer, flush=True)
+
+
+@dataclass
+class Victims:
+    """Starts what is to be killed; where each process was is told by a file of its own below `folder`."""
+
+    parent: "subprocess.Popen[str]"
+    folder: Path
+    _marks: dict[int, Path] = field(default_factory=dict)
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def start(self, job: dict[str, Any], data: Path) -> int:
+        """The number of a process that does a job."""
+        marks = self.folder / f"marks{next(self._numbers)}"
+        process = self._ask({**job, "data": str(data), "marks": str(marks)})
+        self._marks[process] = marks
+        return process
+
+    def end(self, process: int) -> tuple[int, str]:
+        """How a process ended, and where it was last."""
+        code, marks = self._ask({"end": process}), self._marks.pop(process)
+        return code, marks.read_bytes().decode(errors="replace").strip(" \0") if marks.exists() else ""
+
+    def _ask(self, told: dict[str, Any]) -> int:
+        assert self.parent.stdin is not None
+        assert self.parent.stdout is not None
+        self.parent.stdin.write(json.dumps(told) + "\n")
+        self.parent.stdin.flush()
+        return int(self.parent.stdout.readline())
+
+
+@contextmanager
+def victims(folder: Path) -> Iterator[Victims]:
+    """What starts them; none is left at its end."""
+    command, pipe = [sys.executable, "-m", "ingest_assets_tests.load.victims"], subprocess.PIPE
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, cwd=root, start_new_session=True) as parent:
+        try:
+            assert parent.stdout is not None
+            assert parent.stdout.readline() == "ready\n"
+            yield Victims(parent, folder)
+        finally:
+            os.killpg(parent.pid, signal.SIGKILL)
+            parent.communicate()
 
 
 if __name__ == "__main__":
