@@ -115,12 +115,17 @@ class Puller:
     def _ended(self, walking: Walking) -> End:
         """How all parts ended; jobs that go on are cancelled where that is not to be."""
         jobs = walking.storing.jobs
-        with jobs.cancelling(self.client) if jobs is not None else contextlib.nullcontext():
+        with contextlib.ExitStack() as leaving:
+            leaving.callback(walking.opened.sync)
+            if jobs is not None:
+                leaving.enter_context(jobs.cancelling(self.client))
             return walking.end()
 
     def _walking(self, walk: Walk, opened: OpenSnapshot) -> Walking:
         jobs = Jobs(walk, opened.jobs, self.control, self.now) if walk.endpoint.job is not None else None
         before = former(walk, self.newest()) if walk.endpoint.only_if_changed else None
+        if walk.endpoint.job is not None:
+            opened.sync_each()
         storing = Storing(walk, opened.manifest.started, lambda: self._kept_out(walk), jobs, before)
         self._show(walk, opened, resumed=len(opened.pages) > 0)
         return Walking(storing, opened, self.client, self.another, lambda: self._show(walk, opened), self.on_wait)

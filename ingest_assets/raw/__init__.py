@@ -7,10 +7,11 @@
         parts.jsonl     of a fetch of several parts, a line for each that has ended
         jobs.jsonl      of a fetch by jobs, a line for each change of one
 
-A page exists when its line does: its frame is on disk before the line is written, and both are synced before
-`commit` returns. So a process may die at any moment: what it leaves behind the last whole line is cut off when
-the walk goes on. Lines and manifest are sealed by a checksum of their own, bodies by their sha256: nothing that a
-snapshot says can change unseen.
+A page exists when its line does: its frame is written before the line, and both before `commit` returns. So a process
+may die at any moment: what it leaves behind the last whole line is cut off when the walk goes on. The machine may
+fail, too: before the end of a fetch is noted all of it is synced, and while a walk goes on all but the last pages
+(`unsynced`). Lines and manifest are sealed by a checksum of their own, bodies by their sha256: nothing that a snapshot
+says can change unseen.
 
     paths      a partition's key as the name of a folder
     sealed     a JSON line with its checksum
@@ -23,6 +24,7 @@ snapshot says can change unseen.
     page       a page that arrives
     ahead      pages that came before their turn
     writing    a snapshot that grows
+    unsynced   what of it a power cut could still take
     records    the records of stored pages, nested lists that were cut put in whole
     notes      what the warehouse knows and no response tells: names, and whose rows these are
     copies     all of them in another folder, taken while walks go on

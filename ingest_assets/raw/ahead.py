@@ -85,9 +85,6 @@ class Ahead:
     def _is_whole(self, name: str) -> bool:
         try:
             entry = self.entry(name)
-            with body.opened(self.body(name), entry.number, entry.frame) as stored:
-                while stored.read(body.CHUNK_BYTES):
-                    pass
         except StorageFailed:
             return False
-        return True
+        return body.is_whole(self.body(name), entry.number, entry.frame)

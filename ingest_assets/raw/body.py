@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from ingest_assets.errors import StorageFailed
 from ingest_assets.raw import disk
 
 if sys.version_info >= (3, 14):
@@ -42,9 +43,11 @@ class Compressor:
         self.bytes += len(chunk)
         return self._zstd.compress(chunk)
 
-    def last(self) -> tuple[bytes, str]:
-        """The end of the frame, and the sha256 of all that went in."""
-        return self._zstd.flush(ZstdCompressor.FLUSH_FRAME), self._hash.hexdigest()
+    def last(self, chunk: bytes = b"") -> tuple[bytes, str]:
+        """The end of the frame once this chunk is in it, and the sha256 of all that went in."""
+        self._hash.update(chunk)
+        self.bytes += len(chunk)
+        return self._zstd.compress(chunk, ZstdCompressor.FLUSH_FRAME), self._hash.hexdigest()
 
 
 class _Body(io.RawIOBase):
@@ -94,6 +97,17 @@ class _Body(io.RawIOBase):
     def close(self) -> None:
         self._segment.close()
         super().close()
+
+
+def is_whole(file: Path, page: int, frame: Frame) -> bool:
+    """Whether every byte of a body is there, and as it was written."""
+    try:
+        with opened(file, page, frame) as stored:
+            while stored.read(CHUNK_BYTES):
+                pass
+    except StorageFailed:
+        return False
+    return True
 
 
 def copied(file: Path, into: int, offset: int) -> int:

@@ -83,6 +83,12 @@ def write_file(file: Path, content: bytes) -> None:
     sync_folder(file.parent)
 
 
+def make_file(file: Path) -> None:
+    """Make an empty file, mode 0600; its name is durable once its folder is synced."""
+    with opened(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL):
+        pass
+
+
 def damaged(file: Path, found: str) -> StorageFailed:
     """The error for a stored file that is not what was written, with the way out."""
     source, endpoint, name = file.parts[-5:-2]

@@ -18,6 +18,8 @@ from ingest_assets.raw.sealed import sealed, unsealed
 
 FILE = "index.jsonl"
 SEGMENT = "pages.zst"
+MOST_UNSYNCED = 100
+"""How many of the last pages a power cut may take at most: their lines or bodies were not synced."""
 _RARE = ("segment", "forgotten", "forgotten_at")  # told only where they differ from what is usual
 
 
@@ -76,7 +78,8 @@ class Index(Sequence[IndexEntry]):
     """The pages in order, read from their lines when asked for: in memory a page takes eight bytes.
 
     Reading stops at the first line that is not whole. `flaw` says what is wrong with it, or is None; `torn` is true
-    if it is the last one: that is what a process leaves that dies while it appends.
+    if it is the last one, which is what a process leaves that dies while it appends; or if it never came to the disk
+    but for its length, and was one of the last: that is what a power cut leaves.
     """
 
     def __init__(self, file: Path) -> None:
@@ -97,7 +100,8 @@ class Index(Sequence[IndexEntry]):
                     entry = from_line(line)
                 except ValueError as error:
                     self.flaw = f"line {len(self) + 1} {error}"
-                    self.torn = next(lines, None) is None
+                    after = sum(1 for _ in islice(lines, MOST_UNSYNCED))
+                    self.torn = not after or (b"\0" in line and after < MOST_UNSYNCED)
                     return
                 if (entry.number, entry.offset) != (len(self), self.segment_end):
                     self.flaw = (
@@ -142,28 +146,25 @@ class Index(Sequence[IndexEntry]):
             for line in islice(lines, len(self)):
                 yield self._entry(line)
 
-    def extend(self, entries: Sequence[IndexEntry]) -> None:
-        """Make pages exist, durably; their frames are on disk already. Whatever fails leaves all of them out."""
-        lines = [to_line(entry) for entry in entries]
+    def add(self, entry: IndexEntry) -> None:
+        """Make a page exist; its frame is written already. Whatever fails leaves it out."""
+        line = to_line(entry)
         with disk.opened(self.file, os.O_WRONLY) as descriptor:
             try:
-                os.ftruncate(descriptor, self._ends[-1])
-                disk.write_at(descriptor, b"".join(lines), self._ends[-1])
-                os.fsync(descriptor)
+                disk.write_at(descriptor, line, self._ends[-1])
             except BaseException:
                 os.ftruncate(descriptor, self._ends[-1])
                 raise
-        for entry, line in zip(entries, lines, strict=True):
-            self._count(entry, len(line))
+        self._count(entry, len(line))
 
     def holds(self, text: bytes) -> bool:
         """Whether a text stands anywhere in the file, which is not empty."""
         with self.file.open("rb") as lines, mmap.mmap(lines.fileno(), 0, access=mmap.ACCESS_READ) as whole:
             return whole.find(text) >= 0
 
-    def cut(self, segment_bytes: int) -> None:
-        """Leave out a torn last line, and pages whose frames are not in a segment of this length."""
-        while self.segment_end > segment_bytes:
+    def cut(self, pages: int) -> None:
+        """Leave out all but the first pages, and what follows them in the file."""
+        while len(self) > pages:
             last = self[-1]
             self._ends.pop()
             self.segment_end -= last.length
@@ -171,4 +172,3 @@ class Index(Sequence[IndexEntry]):
             self.bytes -= last.bytes
         with disk.opened(self.file, os.O_WRONLY) as descriptor:
             os.ftruncate(descriptor, self._ends[-1])
-            os.fsync(descriptor)

@@ -1,8 +1,13 @@
-"""A page that arrives: compressed as it comes, read back, and committed to wherever it belongs."""
+"""A page that arrives: compressed as it comes, read back, and committed to wherever it belongs.
 
+A small body is held until it is whole: it is compressed at once, and read from memory, where it is the very text that
+went into the frame.
+"""
+
+import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -14,6 +19,7 @@ from ingest_assets.raw.bodies import compressed, replaced
 from ingest_assets.raw.index import SEGMENT, IndexEntry
 
 _CHECK_EVERY_BYTES = 16_000_000
+_HELD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,9 @@ class PageWriter:
         self._place, self._file, self._descriptor, self._request = place, file, descriptor, request
         self._number, self._offset, self._keep = number, offset, keep
         self._compressor = body.Compressor()
+        self._held: list[bytes] | None = []
+        self._held_bytes = 0
+        self._text: bytes | None = None
         self._length = self._checked = 0
         self._frame: body.Frame | None = None
         self._received: datetime | None = None
@@ -58,6 +67,12 @@ class PageWriter:
         """Append to the body; chunks of any size. StorageFailed where the disk is full or near it."""
         if self._frame:
             raise StorageFailed(f"{self._file}: a page that was read or committed cannot grow")
+        if self._held is not None:
+            self._held.append(bytes(chunk))
+            self._held_bytes += len(chunk)
+            if self._held_bytes <= _HELD_BYTES:
+                return
+            chunk, self._held = b"".join(self._held), None
         view = memoryview(chunk)
         for start in range(0, len(view), body.CHUNK_BYTES):
             self._put(self._compressor.compressed(view[start : start + body.CHUNK_BYTES]))
@@ -73,14 +88,17 @@ class PageWriter:
     def _finished(self) -> body.Frame:
         if self._frame is None:
             self._received = self._place.now()
-            end, sha256 = self._compressor.last()
+            self._text = b"".join(self._held) if self._held is not None else None
+            self._held = None
+            end, sha256 = self._compressor.last(self._text or b"")
             self._put(end)
             self._frame = body.Frame(self._offset, self._length, self._compressor.bytes, sha256)
         return self._frame
 
     def read(self) -> BinaryIO:
         """The body as a stream to be closed; may be asked for again. Nothing can be written any more."""
-        return body.opened(self._file, self._number, self._finished())
+        frame = self._finished()
+        return io.BytesIO(self._text) if self._text is not None else body.opened(self._file, self._number, frame)
 
     def redact(self, instead: Mapping[bytes, bytes]) -> None:
         """Put other texts of the same length into the body before it is committed: what was there is stored nowhere."""
@@ -95,7 +113,7 @@ class PageWriter:
         try:
             length = body.copied(draft, self._descriptor, self._offset)
             os.ftruncate(self._descriptor, self._offset + length)
-            self._length, self._frame = length, replace(made, offset=self._offset)
+            self._length, self._frame, self._text = length, replace(made, offset=self._offset), None
         finally:
             draft.unlink()
 
@@ -107,14 +125,14 @@ class PageWriter:
         note: Mapping[str, Any] | None = None,
         forgotten: Sequence[int] = (),
     ) -> IndexEntry:
-        """Make the page exist, durably. `headers` are those worth keeping, `note` what the walk needs to go on.
+        """Make the page exist. `headers` are those worth keeping, `note` what the walk needs to go on.
 
         `forgotten` are the positions of records that were taken out of its body.
         """
         frame = self._finished()
         entry = IndexEntry(
             number=self._number,
-            **asdict(frame),
+            **vars(frame),
             request=self._request,
             status=status,
             received=self._received or self._place.now(),

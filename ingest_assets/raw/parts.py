@@ -1,12 +1,13 @@
 """Which parts of a fetch have ended: `parts.jsonl`, a sealed line a part, where a fetch has several.
 
 A line is written once the part's pages are stored. It is not synced: where a power cut takes it, the part is walked
-from its last stored page, as any other that has not ended.
+from its last stored page, as any other that has not ended. Where a power cut takes pages and leaves the line, the line
+tells that there were more pages by then, and counts for nothing.
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ class PartEnd:
     """How a part ended. `problem` says why it failed, where it did; `more` are parts that follow it, as JSON.
 
     `under` is the key of the parent that it is a piece of. What fails of a parent is noted under that parent's key.
+    `pages` is how many the fetch had by then.
     """
 
     key: str
@@ -33,20 +35,26 @@ class PartEnd:
     more: Sequence[Mapping[str, Any]] = ()
     problem: str | None = None
     under: str = ""
+    pages: int = 0
 
 
 class PartEnds:
     """The parts of one fetch that have ended, by key; a part that ended twice counts as it did last."""
 
-    def __init__(self, folder: Path) -> None:
-        """Reads what is there up to the first line that is not whole, which the next one replaces."""
-        self._file = folder / FILE
+    def __init__(self, folder: Path, pages: Callable[[], int] | None = None) -> None:
+        """Reads what is there up to the first line that is not whole, which the next one replaces.
+
+        `pages` is how many pages there are, for a fetch that goes on.
+        """
+        self._file, self._pages = folder / FILE, pages
         self._bytes = 0
         self._ends: dict[str, PartEnd] = {}
         for line in lines(self._file):
             try:
                 end = PartEnd(**unsealed(line))
             except ValueError:
+                break
+            if pages is not None and end.pages > pages():
                 break
             self._ends[end.key] = end
             self._bytes += len(line)
@@ -65,6 +73,7 @@ class PartEnds:
 
     def add(self, end: PartEnd) -> None:
         """Note that a part has ended."""
+        end = replace(end, pages=self._pages()) if self._pages is not None else end
         line = sealed(asdict(end))
         with disk.writing(self._file.parent), disk.opened(self._file, os.O_WRONLY | os.O_CREAT) as descriptor:
             os.ftruncate(descriptor, self._bytes)

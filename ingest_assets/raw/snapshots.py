@@ -80,7 +80,7 @@ class Snapshots:
             shutil.rmtree(draft, ignore_errors=True)
             disk.make_folder(draft)
             for name in (SEGMENT, INDEX):
-                disk.write_file(draft / name, b"")
+                disk.make_file(draft / name)
             manifest.write(draft, told)
             draft.rename(folder)
             disk.sync_folder(folder.parent)

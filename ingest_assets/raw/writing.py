@@ -19,6 +19,7 @@ from ingest_assets.raw.manifest import Counted, Ending, Manifest, Verdict
 from ingest_assets.raw.page import PageWriter, Place
 from ingest_assets.raw.parts import PartEnds
 from ingest_assets.raw.reading import Snapshot
+from ingest_assets.raw.unsynced import Unsynced, arrived
 
 
 class OpenSnapshot:
@@ -29,16 +30,26 @@ class OpenSnapshot:
         self.manifest = told
         self._place = place
         self._index = Index(place.folder / INDEX)
-        self.parts = PartEnds(place.folder)
+        self._unsynced = Unsynced((place.segment, self._index.file))
+        self._recover()
+        self.parts = PartEnds(place.folder, lambda: len(self._index))
         self.jobs = JobNotes(place.folder)
         self.ahead = Ahead(place)
-        if self._index.flaw and not self._index.torn:
-            raise self._index.damaged(self._index.flaw)
+
+    def _recover(self) -> None:
+        """Cut off what did not arrive, and have the rest on disk."""
+        index, segment = self._index, self._place.segment
+        if index.flaw and not index.torn:
+            raise index.damaged(index.flaw)
         try:
-            self._index.cut(place.segment.stat().st_size)
+            pages, is_new = arrived(index, segment), segment.stat().st_size == index.file.stat().st_size == 0
         except FileNotFoundError as error:
-            raise disk.damaged(place.segment, "the file is missing") from error
-        self._truncate()
+            raise disk.damaged(segment, "the file is missing") from error
+        if not is_new:
+            with disk.writing(self.folder):
+                index.cut(pages)
+                os.truncate(segment, index.segment_end)
+                self._unsynced.sync()
 
     @property
     def folder(self) -> Path:
@@ -78,6 +89,29 @@ class OpenSnapshot:
         with disk.writing(self.folder):
             os.truncate(self._place.segment, self._index.segment_end)
 
+    def sync_each(self) -> None:
+        """From now on have every page on disk before the next: for what the API could not be asked for again."""
+        self._unsynced.each = True
+
+    def sync(self) -> None:
+        """Have all pages on disk, also where the machine fails; those that cannot be synced are none."""
+        if not self._unsynced.pages:
+            return
+        with disk.writing(self.folder):
+            try:
+                self._unsynced.sync()
+            except BaseException:
+                self._index.cut(len(self._index) - self._unsynced.pages)
+                self._unsynced.pages = 0
+                self._truncate()
+                raise
+
+    def _keep(self, entry: IndexEntry) -> None:
+        """Let a page exist whose frame is written."""
+        self._index.add(entry)
+        if self._unsynced.is_due(entry):
+            self.sync()
+
     def _refuse_if_ended(self) -> None:
         if self.manifest.ended:
             raise StorageFailed(
@@ -100,32 +134,28 @@ class OpenSnapshot:
                 raise StorageFailed(
                     f"{self._place.segment}: page {entry.number} is there: a page is committed once, in turn"
                 )
-            os.fsync(descriptor)
-            self._index.extend([entry])
+            self._keep(entry)
 
+        number, end = len(self._index), self._index.segment_end
         try:
-            number, end = len(self._index), self._index.segment_end
             yield PageWriter(self._place, self._place.segment, descriptor, request, number, end, keep)
         finally:
             os.close(descriptor)
-            self._truncate()
+            if len(self._index) == number:
+                self._truncate()
 
     def take(self, pages: Sequence[tuple[str, IndexEntry]]) -> None:
-        """Append pages that came before their turn, in this order, durably and all at once; each with its name."""
+        """Append pages that came before their turn, in this order; each with its name."""
         self._refuse_if_ended()
-        entries, end = list[IndexEntry](), self._index.segment_end
         try:
             with disk.writing(self.folder), disk.opened(self._place.segment, os.O_WRONLY) as segment:
-                for number, (name, entry) in enumerate(pages, len(self._index)):
+                for name, entry in pages:
+                    end = self._index.segment_end
                     body.copied(self.ahead.body(name), segment, end)
-                    entries.append(replace(entry, number=number, offset=end))
-                    end += entry.length
-                os.fsync(segment)
-                self._index.extend(entries)
+                    self._keep(replace(entry, number=len(self._index), offset=end))
+                    self.ahead.drop(name)
         finally:
             self._truncate()
-        for name, _ in pages:
-            self.ahead.drop(name)
 
     def end(
         self,
@@ -138,6 +168,7 @@ class OpenSnapshot:
     ) -> Snapshot:
         """Write down why the walk ended: from now on the snapshot never changes. Counts are those of its pages."""
         self._refuse_if_ended()
+        self.sync()
         ending = Ending(
             at=self._place.now(),
             verdict=verdict,

@@ -17,7 +17,7 @@ from ingest_assets.raw.snapshots import IndexEntry, Manifest, OpenSnapshot, Snap
 Add = Callable[[OpenSnapshot, bytes], IndexEntry]
 Bodies = Callable[[Snapshot], list[bytes]]
 
-# The system refuses to let any file grow beyond 300 kB: a real write fails, in the middle of a body.
+# The system refuses to let any file grow beyond 300 kB: a real write fails, in the middle of a body that is not held.
 TOO_LARGE = """
 import random, resource, sys
 from pathlib import Path
@@ -29,8 +29,9 @@ snapshot = Snapshots(Path(sys.argv[1])).unfinished("stripe", "charges", "2026-01
 resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 try:
     with snapshot.append(PageRequest("https://api.example.com")) as page:
-        for part in range(10):
+        for part in range(int(sys.argv[2])):
             page.write(random.Random(part).randbytes(100_000))
+        print(page.commit(200, {}, 1))
 except StorageFailed as error:
     print(error)
 """
@@ -75,14 +76,18 @@ def test_no_fetch_is_begun_on_a_disk_that_is_almost_full(snapshots: Snapshots, m
     assert snapshots.fetches("stripe", "charges") == []
 
 
+@pytest.mark.parametrize("parts", [10, 100])
 def test_a_write_that_fails_amid_a_body_leaves_the_earlier_pages(
-    snapshots: Snapshots, manifest: Manifest, add: Add, bodies: Bodies
+    snapshots: Snapshots, manifest: Manifest, add: Add, bodies: Bodies, parts: int
 ) -> None:
     snapshot = snapshots.begin(manifest)
     first = add(snapshot, b"kept")
 
     told = subprocess.run(
-        [sys.executable, "-c", TOO_LARGE, str(snapshots.folder)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", TOO_LARGE, str(snapshots.folder), str(parts)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
 
     assert "cannot be written: File too large; all earlier pages are kept and can be loaded" in told
