@@ -293,8 +293,9 @@ class Line(Standing):
         ending = ("complete", "incomplete") if self.source.endpoints[endpoint].parent is not None else ("complete",)
         stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, partition)]
         ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict in ending}
-        undone = {snapshot.fetch for snapshot in self.undone(endpoint)}
-        told = [f for f in self.fetches(endpoint) if f.partition == partition and f.fetch not in undone]
+        known = self.fetches(endpoint)
+        undone = {snapshot.fetch for snapshot in self.undone(endpoint, known)}
+        told = [f for f in known if f.partition == partition and f.fetch not in undone]
         ends |= {f.fetch: f.told_position for f in told if f.verdict in ending}
         return ends
 

@@ -44,9 +44,12 @@ class Standing:
         """How messages name a partition."""
         return Walk(self.source, endpoint, partition).label
 
-    def undone(self, endpoint: str) -> list[Snapshot]:
-        """Fetches that were given up and are loaded still: somebody died while undoing them."""
-        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
+    def undone(self, endpoint: str, fetches: Iterable[ledger.Fetch] | None = None) -> list[Snapshot]:
+        """Fetches that were given up and are loaded still: somebody died while undoing them.
+
+        `fetches` are those that the warehouse knows, where they were read already.
+        """
+        loaded = {fetch.fetch for fetch in (self.fetches(endpoint) if fetches is None else fetches) if fetch.loaded}
         stored = self.snapshots.fetches(self.source.name, endpoint)
         return [snapshot for snapshot in _given_up(stored) if snapshot.fetch in loaded]
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -127,6 +128,7 @@ def to_line(manifest: Manifest) -> bytes:
     return sealed({"format": FORMAT} | told)
 
 
+@lru_cache(maxsize=4096)
 def from_line(line: bytes) -> Manifest:
     """The manifest that `to_line` wrote; ValueError where the line is not as it was written."""
     told = unsealed(line)

@@ -1,5 +1,6 @@
 """All snapshots of a data folder: begin one, go on with one, find them again."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -47,7 +48,11 @@ ANY: Final = _Any.ANY
 
 def _folders(folder: Path) -> list[Path]:
     """The folders in a folder, but for drafts; none where it is missing."""
-    return sorted(f for f in folder.iterdir() if f.is_dir() and not f.name.startswith(".")) if folder.is_dir() else []
+    try:
+        with os.scandir(folder) as found:  # unlike a path's own list, it knows what is a folder without another look
+            return sorted(folder / one.name for one in found if not one.name.startswith(".") and one.is_dir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 @dataclass(frozen=True)

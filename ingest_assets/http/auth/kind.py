@@ -86,8 +86,11 @@ class Kind(BaseModel):
         return ()
 
     def _digest(self, purpose: str, parts: Iterable[str]) -> str:
-        told = "\0".join([type(self).__name__, *parts]).encode()
-        return _slow_digest(told, f"ingest_assets {purpose}".encode())
+        names, salt = [type(self).__name__, *parts], f"ingest_assets {purpose}".encode()
+        told = "\0".join(names).encode()
+        if len(names) == 1:  # no part of it is anybody's secret
+            return hashlib.sha256(salt + told).hexdigest()
+        return _slow_digest(told, salt)
 
 
 @lru_cache(maxsize=64)
