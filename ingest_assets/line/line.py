@@ -248,6 +248,7 @@ class Line(Standing):
             known = ledger.registry(connection, name, endpoint)
             tables = list(Registry.from_json(known[2]).names.values()) if known else []
             partitioning.abandon(connection, name, endpoint, tables)
+            self.snapshots.notes.note_drift(name, endpoint, [])
         return self.snapshots.archive(name, endpoint, self.archive)
 
     def publish(self, *, paced: bool = False) -> None:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import duckdb
 
@@ -176,6 +177,24 @@ def note(
                 *(*key, change.fetch, version, now, change.kind),
                 *(change.table, change.column, change.former, change.now, change.sample),
             ],
+        )
+
+
+def events(connection: duckdb.DuckDBPyConnection, key: tuple[str, str]) -> list[list[Any]]:
+    """All that was written down of an endpoint, as JSON values, its sample last."""
+    rows = connection.execute(
+        'SELECT _fetch, version, CAST(noticed AS VARCHAR), kind, "table", "column", former, now, sample '
+        "FROM w._ingest.drift WHERE source = ? AND endpoint = ? ORDER BY ALL",
+        list(key),
+    ).fetchall()
+    return [list(row) for row in rows]
+
+
+def bring_back(connection: duckdb.DuckDBPyConnection, key: tuple[str, str], told: Sequence[Sequence[Any]]) -> None:
+    """Write down again what `events` gave, in a warehouse that takes the place of the one that knew it."""
+    for event in told:
+        connection.execute(
+            "INSERT INTO w._ingest.drift VALUES (?, ?, ?, ?, CAST(? AS TIMESTAMPTZ), ?, ?, ?, ?, ?, ?)", [*key, *event]
         )
 
 

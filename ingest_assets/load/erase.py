@@ -193,6 +193,14 @@ class Eraser:
                 self._erase_pages(key, of_it, stored, now)
         self._erase_pages(key, self._archived(), stored, now)
         RowEraser(self.warehouse, self.work, self._specs).erase(key, stored)
+        self._hide_samples()
+
+    def _hide_samples(self) -> None:
+        """Out of what is noted of drift, as they are out of the warehouse."""
+        name, notes = (self.work.source, self.work.endpoint), self.snapshots.notes
+        with self.warehouse.alone(f"forgetting samples of {self._label}"):
+            if noted := notes.drift(*name):
+                notes.note_drift(*name, [[*event[:-1], None] for event in noted])
 
     def finish(self, key: Key, stored: Stored, now: datetime) -> None:
         """Remember that nothing of a key is left, also not where readers look."""

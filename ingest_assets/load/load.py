@@ -204,7 +204,9 @@ class Loader:
         more = [change for one in new for change in drift.new_values(connection, one, self.work.contract)]
         if known.loaded:
             more += [change for one in new for change in drift.vanished(connection, one, *key)]
-        drift.note(connection, key, known.version + bool(changed), [*changed, *more], self.now())
+        if changed or more:
+            drift.note(connection, key, known.version + bool(changed), [*changed, *more], self.now())
+            self.snapshots.notes.note_drift(*key, drift.events(connection, key))
 
     def _refuse_replaced(self, plan: Plan) -> None:
         """Refuse to go back to an older fetch of a partition, or to nothing, where the newest is not stored."""
@@ -328,6 +330,8 @@ class Loader:
         if (registry, layout) != (known.registry, known.layout):
             key = (self.work.source, self.work.endpoint)
             ledger.register(connection, key, known.version + 1, layout, registry.to_json())
+            if known.version == 0:  # a warehouse that is new, or built again after it was lost
+                drift.bring_back(connection, key, self.snapshots.notes.drift(*key))
         ledger.undone(connection, plan.undone, self.now())
         self.snapshots.notes.note_registry(self.work.source, self.work.endpoint, registry.to_json())
         for snapshot, one, account in zip(plan.snapshots, staged, accounts, strict=True):

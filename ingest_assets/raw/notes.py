@@ -2,13 +2,14 @@
 
     <data>/raw/<source>/.account.json                whose rows these are: origin and account
     <data>/raw/<source>/<endpoint>/.registry.json    the names settled for columns and tables, and the shapes seen
+    <data>/raw/<source>/<endpoint>/.drift.json       what its fetches brought that the tables did not know
     <data>/raw/<source>/<endpoint>/.accepted.json    fetches whose many deletions a person has accepted
 
-The warehouse owns the first two: it
-writes them here before it commits, under its lock, and reads them where it has none.
+The warehouse owns the first three: it writes them here before it commits, under its lock, and reads them where it has
+none.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ingest_assets.raw.sealed import sealed, unsealed
 FORMAT = 1
 ACCOUNT = ".account.json"
 REGISTRY = ".registry.json"
+DRIFT = ".drift.json"
 ACCEPTED = ".accepted.json"
 
 
@@ -51,6 +53,15 @@ class Notes:
     def note_registry(self, source: str, endpoint: str, text: str) -> None:
         """Note the text of an endpoint's registry."""
         _write(self.folder / encoded(source) / encoded(endpoint) / REGISTRY, {"registry": text})
+
+    def drift(self, source: str, endpoint: str) -> list[list[Any]]:
+        """The events of an endpoint, as they were noted."""
+        told = _read(self.folder / encoded(source) / encoded(endpoint) / DRIFT)
+        return [] if told is None else list(told["events"])
+
+    def note_drift(self, source: str, endpoint: str, events: Sequence[Sequence[Any]]) -> None:
+        """Note the events of an endpoint, in place of those that were noted."""
+        _write(self.folder / encoded(source) / encoded(endpoint) / DRIFT, {"events": events})
 
     def accepted(self, source: str, endpoint: str) -> frozenset[int]:
         """The fetches of an endpoint whose deletions were accepted, however many."""

@@ -124,7 +124,7 @@ def test_what_events_quote_of_records_is_erased(lab):
     things.store(2, None, [{"id": 1, "mail": "ann@example.com"}, {"id": 1, "mail": "ann@example.org"}])
     things.load()
     quoted = "SELECT sample FROM w._ingest.drift UNION ALL SELECT clash ->> '$.key' FROM w._ingest.fetches"
-    before = {row[0] for row in things.rows(quoted)}
+    before, noted = {row[0] for row in things.rows(quoted)}, things.snapshots.notes.drift("shop", "things")
     with things.warehouse.session("a failure") as connection:
         problem = Failure(None, NOW, "a value that does not fit, such as ann@example.com", False)
         ledger.failed(connection, ("shop", "things", None), "run", problem)
@@ -133,6 +133,8 @@ def test_what_events_quote_of_records_is_erased(lab):
 
     assert before == {None, "ann@example.com", "id=1"}
     assert {row[0] for row in things.rows(quoted)} == {None, "a key"}
+    assert [event[-1] for event in noted] == ["ann@example.com"]
+    assert [event[-1] for event in things.snapshots.notes.drift("shop", "things")] == [None]
     assert things.rows("SELECT problem FROM w._ingest.failures") == [("(a record was forgotten since)",)]
 
 
