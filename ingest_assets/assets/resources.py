@@ -13,7 +13,7 @@ from pydantic import Field
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError
 from ingest_assets.http.secrets import Secrets
-from ingest_assets.line import Line, Pace, Unwatched, Watcher
+from ingest_assets.line import Line, Pace, Unwatched, Watcher, data_folder
 from ingest_assets.load import listed as listing
 from ingest_assets.load import owners
 from ingest_assets.load.warehouse import Warehouse as DuckDB
@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
     import pyarrow as pa
-
-
-def data_folder(given: str = "") -> Path:
-    """The folder of warehouse and snapshots: as given, else INGEST_DATA, else `data` below the working folder."""
-    return Path(given or os.environ.get("INGEST_DATA") or "data").expanduser().absolute()
 
 
 class Api(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's own generic takes no part here

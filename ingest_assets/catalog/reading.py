@@ -65,8 +65,9 @@ def _places(node: yaml.Node, file: str, path: tuple[Any, ...] = ()) -> Iterator[
     yield path, (file, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            yield from _places(value, file, (*path, key.value))
-            yield (*path, key.value), (file, key.start_mark.line + 1)
+            if isinstance(key, yaml.ScalarNode):  # no other will do, as is told when the data are made
+                yield from _places(value, file, (*path, key.value))
+                yield (*path, key.value), (file, key.start_mark.line + 1)
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
             yield from _places(value, file, (*path, number))
@@ -87,9 +88,12 @@ def _yaml_problem(error: yaml.MarkedYAMLError) -> str:
 
 def _parsed(text: str, file: Path) -> tuple[Any, dict[tuple[Any, ...], Place]]:
     try:
-        data = yaml.load(text, Loader=_Loader)  # noqa: S506 -- a SafeLoader
-        node = yaml.compose(text, Loader=_Loader)
-        return data, dict(_places(node, str(file))) if node else {}
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return None, {}
+        places = dict(_places(node, str(file)))
+        return loader.construct_document(node), places
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         raise ConfigError(f"{file}:{line}: is not YAML: there is an unprintable character") from None

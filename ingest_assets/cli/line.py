@@ -158,13 +158,13 @@ def auth(data: str, name: str, no_browser: bool, paste: bool, as_json: bool) -> 
     \b
     ingest auth shop
     """
-    from ingest_assets.assets.resources import Api
     from ingest_assets.commands import environment
     from ingest_assets.commands.auth import auth
     from ingest_assets.commands.check import named
     from ingest_assets.commands.output import output
+    from ingest_assets.line import opened
 
     environment.settle(data)
     source = named(name)
     ask = (lambda: str(click.prompt("The address that the browser ended at", err=True))) if paste else None
-    auth(source, Api().line(source, "auth"), output(as_json=as_json), browser=not (no_browser or paste), ask=ask)
+    auth(source, opened(source, "auth"), output(as_json=as_json), browser=not (no_browser or paste), ask=ask)

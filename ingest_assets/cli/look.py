@@ -81,10 +81,10 @@ def try_out(data: str, name: str, only: tuple[str, ...], seed: int, details: boo
     ingest test my/connectors/shop.yaml --only paging
     ingest test stripe.charges --only empty_page --details
     """
-    from ingest_assets.assets.resources import data_folder
     from ingest_assets.chaos.trials import Chosen
     from ingest_assets.commands.output import output
     from ingest_assets.commands.test import chosen, try_faults
+    from ingest_assets.line import data_folder
 
     source, endpoints = chosen(name)
     wanted, out = Chosen(endpoints, only, seed), output(as_json=as_json)

@@ -5,11 +5,10 @@ from datetime import datetime
 from pathlib import Path
 
 from ingest_assets.assets.plan import Name
-from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import counted, moment
 from ingest_assets.errors import ConfigError, StorageFailed
-from ingest_assets.line import Line
+from ingest_assets.line import Line, opened
 from ingest_assets.load.load import LOADABLE
 from ingest_assets.locks import held
 from ingest_assets.raw.paths import encoded
@@ -24,7 +23,7 @@ def as_of(source: Source, name: Name, at: datetime, data: Path, out: Output) -> 
     ConfigError where nothing had been fetched by then; StorageFailed where fetches of then are not stored any more.
     """
     label, folder = ".".join(name), data / "as-of"
-    line = Api(data=str(data)).line(source, "as-of")
+    line = opened(source, "as-of", data)
     ended = [s for s in line.snapshots.fetches(*name) if s.manifest.ended and s.manifest.ended.at <= at]
     _refuse_missing(line, name, at, {one.fetch for one in ended})
     stored = [s for s in ended if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
@@ -33,7 +32,7 @@ def as_of(source: Source, name: Name, at: datetime, data: Path, out: Output) -> 
     # DuckDB takes the file's name for the database's, which must not be that of the schema.
     target = folder / encoded(name[0]) / f"{encoded(name[1])}-{at:%Y%m%dT%H%M%SZ}.duckdb"
     with held(folder / "building.lock", f"building {target.name}", 0):
-        building = Api(data=str(data)).line(source, "as-of", warehouse=folder / "building")
+        building = opened(source, "as-of", data, warehouse=folder / "building")
         shutil.rmtree(folder / "building", ignore_errors=True)  # of a process that died
         records = dict[int, int]()
         for partition in dict.fromkeys(one.manifest.partition for one in stored):

@@ -10,14 +10,13 @@ import pyarrow as pa
 
 from ingest_assets import catalog
 from ingest_assets.assets.plan import Name
-from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.proposals import Proposal, proposals
 from ingest_assets.commands.terminal import note
 from ingest_assets.commands.unseen import unseen
 from ingest_assets.errors import ConfigError, IngestError, WalkIncomplete
 from ingest_assets.extract.peek import Peek
-from ingest_assets.line import Line
+from ingest_assets.line import Line, opened
 from ingest_assets.load.due import combinations, last_closed
 from ingest_assets.normalize.normalize import Batch, Normalizer, Widened
 from ingest_assets.normalize.registry import Registry
@@ -91,7 +90,7 @@ def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, An
 
 def _line(source: Source, run: str) -> Line:
     """The line of a command that somebody waits for: it gives up soon where there is no connection, or a long wait."""
-    line = Api().line(source, run)
+    line = opened(source, run)
     wait = min(line.pace.max_wait, _LONGEST_WAIT)
     return replace(line, pace=replace(line.pace, retry_seconds=_PATIENCE_SECONDS, max_wait=wait))
 

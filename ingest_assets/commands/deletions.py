@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from ingest_assets.assets.plan import Name
-from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.report import tell
+from ingest_assets.line import opened
 from ingest_assets.source import Source
 
 
@@ -14,7 +14,7 @@ def accept_deletions(source: Source, name: Name, fetch: int, data: Path, out: Ou
 
     ConfigError where the endpoint has no such fetch.
     """
-    line = Api(data=str(data)).line(source, "accept")
+    line = opened(source, "accept", data)
     loaded = line.accept(name[1], fetch)
     line.publish()
     removed = sum(one.account.removed for one in loaded)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import note
 from ingest_assets.errors import ConfigError
+from ingest_assets.line import opened
 from ingest_assets.source import Source
 
 
@@ -23,6 +23,6 @@ def print_down(found: Mapping[str, Iterable[str]], out: Output) -> None:
 
 def _down(source: Source) -> list[str]:
     try:
-        return Api().line(source, "").clients.down()
+        return opened(source, "").clients.down()
     except ConfigError:  # a setting is missing, and so the address is not known
         return []

@@ -6,8 +6,9 @@ from importlib.resources import files
 from pathlib import Path
 
 from ingest_assets import catalog
-from ingest_assets.assets.resources import Warehouse, data_folder
 from ingest_assets.errors import ConfigError, StorageFailed
+from ingest_assets.line import data_folder
+from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.source import Source
 
 
@@ -46,7 +47,7 @@ def _fetched(data: Path) -> set[str]:
     """The sources of which something is stored or loaded."""
     stored = {folder.name for folder in (data / "raw").glob("*") if folder.is_dir()}
     try:
-        with Warehouse(data=str(data)).reading() as connection:
+        with Warehouse(data).reading() as connection:
             return stored | {
                 name for (name,) in connection.sql("SELECT DISTINCT source FROM _ingest.fetches").fetchall()
             }

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ingest_assets.assets.plan import Name, Range, in_ranges
-from ingest_assets.assets.resources import Warehouse
 from ingest_assets.column import Column
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.run import Outcome, run
 from ingest_assets.commands.terminal import table
 from ingest_assets.contract import Contract
 from ingest_assets.errors import ConfigError
+from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.exact import exact_value
 from ingest_assets.normalize.masked import MASK, masked, sensitive
 from ingest_assets.normalize.registry import Registry
@@ -55,7 +55,7 @@ class _Record:
 
 def list_kinds(names: Sequence[Name], data: Path, out: Output) -> None:
     """Print what is in quarantine by endpoint and reason, newest first."""
-    with Warehouse(data=str(data)).reading() as connection:
+    with Warehouse(data).reading() as connection:
         found = sorted((kind for name in names for kind in _kinds(connection, name)), key=_newest, reverse=True)
     out.document({"quarantine": [asdict(kind) for kind in found]})
     if not found:
@@ -93,7 +93,7 @@ def show(source: Source, name: Name, data: Path, place: str | None, most: int, o
     Values of sensitive columns are masked. Raises ConfigError where no such record is open.
     """
     contract = source.endpoints[name[1]].contract
-    with Warehouse(data=str(data)).reading() as connection:
+    with Warehouse(data).reading() as connection:
         registry = _registry(connection, name)
         records = [_seen(row, contract, registry) for row in _open(connection, name, place, most)]
         total = sum(kind.records for kind in _kinds(connection, name))
@@ -198,7 +198,7 @@ class Mended:
 
 def replay(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out: Output) -> Mended:
     """Load again the partitions with open records whose contract was mended since, and say what came of the records."""
-    with Warehouse(data=str(data)).reading() as connection:
+    with Warehouse(data).reading() as connection:
         before = {name: places for name in names if (places := _places(connection, name))}
         ranges = [r for name, places in before.items() for r in _ranges(connection, sources[name[0]], name, places)]
     # The document is told at the end, with what came of the records.
@@ -216,7 +216,7 @@ def replay(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
 
 
 def _what_came(name: Name, data: Path, before: set[tuple[str | None, str]]) -> dict[str, Any]:
-    with Warehouse(data=str(data)).reading() as connection:
+    with Warehouse(data).reading() as connection:
         after = _places(connection, name)
     told = {"records": len(before), "fit": len(before - after), "still": len(before & after)}
     return {"endpoint": ".".join(name), **told, "others": len(after - before)}

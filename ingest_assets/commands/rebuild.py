@@ -8,12 +8,11 @@ from pathlib import Path
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ingest_assets.assets.plan import Name
-from ingest_assets.assets.resources import Api
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.report import tell
 from ingest_assets.commands.terminal import note, table
 from ingest_assets.errors import IngestError
-from ingest_assets.line import Line
+from ingest_assets.line import Line, opened
 from ingest_assets.load import rebuild as building
 from ingest_assets.locks import held
 from ingest_assets.raw.snapshots import Manifest, Snapshots
@@ -74,8 +73,7 @@ def _filled(
 def _lines(sources: Mapping[str, Source], data: Path, folder: Path, stored: list[Name]) -> dict[Name, Line]:
     """The line of each stored endpoint that a source file names; it loads into the warehouse of `folder`."""
     known = [name for name in stored if name[0] in sources and name[1] in sources[name[0]].endpoints]
-    api = Api(data=str(data))
-    by_source = {source: api.line(sources[source], _RUN, warehouse=folder) for source, _ in known}
+    by_source = {source: opened(sources[source], _RUN, data, warehouse=folder) for source, _ in known}
     return {name: by_source[name[0]] for name in known}
 
 

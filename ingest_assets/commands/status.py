@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ingest_assets.assets.plan import Name
-from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.commands.down import down, print_down
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import moment, note, table
 from ingest_assets.durations import spoken
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.total import Expected, Tells
+from ingest_assets.line import opened
 from ingest_assets.load import ledger
 from ingest_assets.load.health import look, looks
 from ingest_assets.load.looked import EXPECTED_IS, Looked
@@ -43,7 +43,7 @@ def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
     now, broken = datetime.now(UTC), down(sources, [source for source, _ in names])
     DuckDB(data).refuse_lost()
     try:
-        with Warehouse(data=str(data)).reading() as connection:
+        with DuckDB(data).reading() as connection:
             states = {name: _state(connection, sources[name[0]], name, data, now) for name in names}
     except StorageFailed:
         out.console.print("Nothing is loaded yet. Next: ingest run")
@@ -166,7 +166,7 @@ def _unfinished(data: Path, name: Name) -> list[str]:
 
 def _unloaded(at: Looked, source: Source, data: Path) -> list[str]:
     """Partitions of which something is stored and not loaded, though nobody can be about to load it."""
-    line = Api(data=str(data)).line(source, "")
+    line = opened(source, "", data)
     waiting = line.unloaded(at.name, ledger.fetches(at.connection, at.source, at.name, database="warehouse"))
     newest = {partition: line.stored(at.name, partition) for partition in waiting}
     left = [p for p, s in newest.items() if s and s.manifest.ended and s.manifest.ended.at < at.now - _LOADING]

@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 
-from ingest_assets.assets.resources import Warehouse
 from ingest_assets.catalog import hint
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import facts, moment
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.http.transport import url_of
 from ingest_assets.load.lineage import Cited, Lineage, Stored
+from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.load.work import Work
 from ingest_assets.raw.snapshots import Snapshots
 from ingest_assets.source import Source
@@ -37,7 +37,7 @@ def why(
     """
     source, endpoint = owner(sources, table)
     work = Work(source.name, endpoint, source.endpoints[endpoint])
-    with Warehouse(data=str(data)).reading() as connection:
+    with Warehouse(data).reading() as connection:
         lineage = Lineage(connection, work, table.partition(".")[2])
         wanted = lineage.key(key)
         secret = {} if show_sensitive else {c.name: _HIDDEN for c in lineage.root.columns if c.sensitive}

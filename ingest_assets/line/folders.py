@@ -1,9 +1,14 @@
-"""Where the state of limits and tokens is kept, one folder a user; and where locks and last requests are."""
+"""Where data are, with locks and last requests; and where limits and tokens are kept, one folder a user."""
 
 import os
 from pathlib import Path
 
 from ingest_assets.raw.paths import encoded
+
+
+def data_folder(given: str = "") -> Path:
+    """The folder of warehouse and snapshots: as given, else INGEST_DATA, else `data` below the working folder."""
+    return Path(given or os.environ.get("INGEST_DATA") or "data").expanduser().absolute()
 
 
 def limits_folder() -> Path:

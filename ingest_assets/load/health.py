@@ -21,7 +21,6 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from ingest_assets.load import partitioning
-from ingest_assets.load.behind import rows_behind
 from ingest_assets.load.clashes import shared_keys
 from ingest_assets.load.looked import EXPECTED_IS, Found, Looked, named, run_again
 from ingest_assets.load.noticed import drift
@@ -162,6 +161,8 @@ def quarantine(at: Looked) -> Found:
     told = {"quarantined": aside, "share": share, "reasons": {reason: count for reason, count, _ in reasons}}
     problem = ""
     if share > at.endpoint.max_quarantined:
+        from ingest_assets.load.behind import rows_behind
+
         behind = rows_behind(at)
         kept = f"; {behind:,} rows of their keys are there, and may be older than they" if behind else ""
         problem = (
