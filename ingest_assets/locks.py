@@ -46,6 +46,15 @@ def _tell(descriptor: int, holder: Mapping[str, Any]) -> None:
         os.ftruncate(descriptor, len(told))
 
 
+def _opened(file: Path) -> int:
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        return os.open(file, flags, 0o600)
+    except FileNotFoundError:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(file, flags, 0o600)
+
+
 @contextlib.contextmanager
 def held(file: Path, what: str, wait_seconds: float, poll_seconds: float = _POLL_SECONDS) -> Iterator[None]:
     """Hold the lock on `file` (made if missing, mode 0600) while inside; `what` is shown to those who wait.
@@ -54,8 +63,7 @@ def held(file: Path, what: str, wait_seconds: float, poll_seconds: float = _POLL
     `wait_seconds`, naming the holder's process, what it does and for how long. Not re-entrant: asking again inside
     waits for itself and fails.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _opened(file)
     try:
         until = time.monotonic() + wait_seconds
         while not _try(descriptor):

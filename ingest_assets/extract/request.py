@@ -219,7 +219,7 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
 
 def request_key(request: PageRequest) -> str:
     """A hash by which a request that comes again is known."""
-    return hashlib.sha256(json.dumps(_plain(asdict(request)), sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_plain(vars(request)), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _plain(request: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """A request becomes a stored page: asked for, compressed as it streams, and read through once."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -62,42 +62,15 @@ class Storing:
         count = self._count(client, request)
 
         def receive(response: Response, since: int | None = None) -> IndexEntry:
-            nothing = is_empty(response)
-            if not nothing and since is None:
+            if not is_empty(response) and since is None:
                 refuse_unmarked(walk, response)
+            beside = {} if count is None else {COUNTED: count}
             with begin() as writer:
                 for chunk in response.chunks():
                     writer.write(chunk)
-                times, whose, began, cut = seen(walk), answered(walk), first(walk), cuts(walk)
-                watching = [one for one in (times, whose, began, connections(walk)) if one is not None]
-                with labelled(walk), writer.read() as body:
-                    decode = walk.endpoint.decoder.decode
-                    decoded = nothing_in(walk, response, body) if nothing else decode(body, walk.endpoint.records)
-                    position, told, gone = read_through(walk, decoded, self.started, kept_out, watching, cut)
-                response.learn(decoded.envelope)
-                refuse_others(walk, decoded.envelope)
-                if gone:
-                    writer.redact(marked(list(gone.values())))
-                headers = {name: response.headers[name] for name in headers_kept(walk) if name in response.headers}
-                note = {
-                    "envelope": decoded.envelope,
-                    "last_record": decoded.last_record,
-                    "position": position,
-                    "told": told,
-                    **({} if times is None else {"times": times.told()}),
-                    **({} if whose is None else {ANSWERED: whose.told()}),
-                    **({} if began is None else {BEGAN: began.value}),
-                    **({} if cut is None else {CUT: cut.found}),
-                    **({} if count is None else {COUNTED: count}),
-                    **noted(response),
-                    **({} if since is None else {UNCHANGED: since}),
-                    **_of_part(walk, decoded.records),
-                    **({"parent": dict(walk.part.parent)} if walk.part is not None and walk.part.parent else {}),
-                }
-                # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
-                plain = json.loads(json.dumps(note, default=str))
-                records = 0 if OF in plain else decoded.records  # the elements of a nested list are no records
-                return writer.commit(response.status, headers, records, plain, sorted(gone))
+                return self._committed(
+                    writer, response, kept_out, beside if since is None else beside | {UNCHANGED: since}
+                )
 
         if (entry := self._unless_unchanged(client, request, receive)) is not None:
             return entry
@@ -105,6 +78,40 @@ class Storing:
         if file is None or self.jobs is None:
             return client.fetch(request, receive)
         return self.jobs.download(client, walk, file, receive)
+
+    def _committed(
+        self, writer: PageWriter, response: Response, kept_out: Forgotten, beside: Mapping[str, Any]
+    ) -> IndexEntry:
+        """The page once it was read through, with what the walk needs of it; `beside` is what is known already."""
+        walk = self.walk
+        times, whose, began, cut = seen(walk), answered(walk), first(walk), cuts(walk)
+        watching = [one for one in (times, whose, began, connections(walk)) if one is not None]
+        with labelled(walk), writer.read() as body:
+            decode = walk.endpoint.decoder.decode
+            decoded = nothing_in(walk, response, body) if is_empty(response) else decode(body, walk.endpoint.records)
+            position, told, gone = read_through(walk, decoded, self.started, kept_out, watching, cut)
+        response.learn(decoded.envelope)
+        refuse_others(walk, decoded.envelope)
+        if gone:
+            writer.redact(marked(list(gone.values())))
+        headers = {name: response.headers[name] for name in headers_kept(walk) if name in response.headers}
+        note = {
+            "envelope": decoded.envelope,
+            "last_record": decoded.last_record,
+            "position": position,
+            "told": told,
+            **({} if times is None else {"times": times.told()}),
+            **({} if whose is None else {ANSWERED: whose.told()}),
+            **({} if began is None else {BEGAN: began.value}),
+            **({} if cut is None else {CUT: cut.found}),
+            **noted(response),
+            **beside,
+            **_of_part(walk, decoded.records),
+        }
+        # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
+        plain = json.loads(json.dumps(note, default=str))
+        records = 0 if OF in plain else decoded.records  # the elements of a nested list are no records
+        return writer.commit(response.status, headers, records, plain, sorted(gone))
 
     def _unless_unchanged(
         self, client: Client, request: PageRequest, receive: Callable[[Response, int | None], IndexEntry]
@@ -131,9 +138,11 @@ class Storing:
 
 def _of_part(walk: Walk, records: int) -> dict[str, Any]:
     """What the note of each page says of its part; of a nested list, how its pages are read, too."""
-    if walk.part is None:
+    part = walk.part
+    if part is None:
         return {}
-    if walk.part.of is None:
-        return {PART: walk.part.key}
-    of = asdict(walk.part.of) | {"records": walk.endpoint.records.model_dump(mode="json")}
-    return {PART: walk.part.key, OF: of, ITEMS: records}
+    told: dict[str, Any] = {PART: part.key}
+    if part.of is not None:
+        told[OF] = asdict(part.of) | {"records": walk.endpoint.records.model_dump(mode="json")}
+        told[ITEMS] = records
+    return told | ({"parent": dict(part.parent)} if part.parent else {})

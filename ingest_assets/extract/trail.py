@@ -44,6 +44,7 @@ class Trail:
         self.order = Order(walk)
         self.cut = list[Part]()
         self.notes = list[Mapping[str, Any]]()
+        self._following: tuple[PageRequest | None, str] = None, ""
         self._asked = Seen()
         self._told = Seen()
 
@@ -60,7 +61,8 @@ class Trail:
             raise WalkIncomplete(
                 f"{self.walk.label}: page {page and page.number} names no next page and is not the last"
             )
-        if (former := self._asked.get(request_key(request))) is not None:
+        self._following = request, request_key(request)
+        if (former := self._asked.get(self._following[1])) is not None:
             raise WalkIncomplete(
                 f"{self.walk.label}: after page {self.pages - 1} the API names the request of page {former} again: "
                 "the walk would go in circles"
@@ -112,7 +114,9 @@ class Trail:
             raise hole(self.walk, self.last)
 
     def _check_circle(self, page: Page, told: str) -> None:
-        number = self._asked.setdefault(request_key(page.request), page.number)
+        request, key = self._following
+        key = key if page.request is request else request_key(page.request)
+        number = self._asked.setdefault(key, page.number)
         former = self._told.setdefault(told, number)
         if page.records and former != number:
             raise WalkIncomplete(

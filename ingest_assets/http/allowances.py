@@ -82,6 +82,8 @@ def of_body(envelope: Any, now: datetime | None = None) -> list[Allowance]:
     >>> one.left, one.limit, one.resets, one.cost
     (4950.0, 5000.0, 3600.0, 50.0)
     """
+    if not isinstance(envelope, Mapping) or not any(str(key).startswith(_OF_BODY) for key in envelope):
+        return []  # most answers, quickly
     status = "extensions.cost.throttleStatus"
     left, limit, refills, cost = (
         _plain(dig(envelope, path))
@@ -187,6 +189,7 @@ def _meta(headers: Mapping[str, str], _now: datetime) -> Iterator[Allowance]:
 
 
 _WORDS = ("limit", "usage", "throttle")
+_OF_BODY = ("extensions", "data")
 _META = {"x-app-usage", "x-ad-account-usage", "x-fb-ads-insights-throttle", "x-business-use-case-usage"}
 _META_PERCENTS = ("call_count", "total_cputime", "total_time", "acc_id_util_pct", "app_id_util_pct")
 _HUBSPOT_PARTS = (

@@ -23,7 +23,7 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RETRIED_STATUSES, is_throttled, retry_after
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.tokens import KeptToken, TokenFile
-from ingest_assets.http.transport import Timeouts, prepared, sent
+from ingest_assets.http.transport import Pool, Timeouts, prepared, sent
 
 _MOST_BYTES = 1 << 20
 _REFUSED = frozenset({400, 401, 403})
@@ -41,7 +41,7 @@ class Exchange:
         secrets: Secrets,
         file: TokenFile,
         limiter: Limiter | None,
-        pool: requests.Session,
+        pool: Pool,
         timeouts: Timeouts,
         on_wait: Callable[[float, str], None],
     ) -> None:
@@ -114,7 +114,7 @@ class Exchange:
             return self._asked(request, named)
 
     def _asked(self, request: PageRequest, named: str) -> Answer:
-        answer = sent(self._pool, prepared(self._pool, request, named), self._timeouts, named)
+        answer = sent(self._pool, prepared(request, named), self._timeouts, named)
         with answer:
             headers = tuple((name.lower(), value) for name, value in answer.raw.headers.items())
             if answer.status_code in RETRIED_STATUSES:

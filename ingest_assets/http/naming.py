@@ -1,5 +1,6 @@
 """How messages name a request, and whose credential goes with it: the origin of a client, and what is hidden."""
 
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ingest_assets.errors import ConfigError
@@ -35,6 +36,7 @@ class Naming:
         return f"{request.method} {self.shown(request)}"
 
 
+@lru_cache(maxsize=256)
 def origin_of(url: str) -> str | None:
     """The origin of an http or https URL; None for anything else.
 

@@ -25,6 +25,7 @@ from ingest_assets.http.stores import Stores
 
 # A token lives on for a moment after it was renewed, and may still turn up; earlier ones are dead.
 _FORMER_VALUES = 4
+_MARKED = "~hidden."
 _MARKER = re.compile(rb"~hidden\.\w+\.[a-z0-9]+\.")
 
 
@@ -119,7 +120,10 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """The text with every value replaced by its marker."""
-        return self._any.sub(self._replace, text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+        encoded = text.encode("utf-8", "surrogatepass")
+        if not self._occurs(encoded):
+            return text
+        return self._any.sub(self._replace, encoded).decode("utf-8", "surrogatepass")
 
     def stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """The chunks with every value replaced, also where it lies across chunks; holds no more than one back.
@@ -161,6 +165,8 @@ class Redactor:
         return self._put_back(text, self._decoded)
 
     def _put_back(self, text: str, texts: Mapping[bytes, bytes]) -> str:
+        if _MARKED not in text:
+            return text
         raw = text.encode("utf-8", "surrogatepass")
         return _MARKER.sub(lambda found: texts.get(found[0], found[0]), raw).decode("utf-8", "surrogatepass")
 

@@ -51,7 +51,7 @@ class Sending:
             raise RequestFailed(
                 f"{self._naming.named(request)}: its URL leads to another origin once it is put together"
             )
-        made = prepared(self.pool, restored, self._naming.named(request))
+        made = prepared(restored, self._naming.named(request))
         if auth is not None:
             self._sign(made, auth)
         return made

@@ -13,7 +13,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -105,11 +105,18 @@ class Tracer:
         asked, self._open = self._open, None
         if asked is None:
             return
-        told = asdict(asked) | {"url": discreet(asked.url)[:_MOST_URL], "status": self._status, "left": self._left}
         if problem is not None:
-            told["problem"] = discreet(problem.removeprefix(f"{asked.method} {asked.url}: "))[:_MOST_PROBLEM]
-        milliseconds = round((self._clock() - self._began) * 1000, 1)
-        self._tell(Asked(**told | {"milliseconds": milliseconds, "bytes": self._received() - self._before}))
+            problem = discreet(problem.removeprefix(f"{asked.method} {asked.url}: "))[:_MOST_PROBLEM]
+        told = replace(
+            asked,
+            url=discreet(asked.url)[:_MOST_URL],
+            milliseconds=round((self._clock() - self._began) * 1000, 1),
+            status=self._status,
+            bytes=self._received() - self._before,
+            left=self._left,
+            problem=problem,
+        )
+        self._tell(told)
 
 
 def discreet(url: str) -> str:
@@ -142,7 +149,7 @@ class TraceLog:
 
     def add(self, asked: Asked, **more: str | None) -> None:
         """Append a request; what cannot be written is left out."""
-        told = more | asdict(asked) | {"at": asked.at.astimezone(UTC).isoformat().replace("+00:00", "Z")}
+        told = more | vars(asked) | {"at": asked.at.astimezone(UTC).isoformat().replace("+00:00", "Z")}
         with contextlib.suppress(OSError):
             self._append(json.dumps(told, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 

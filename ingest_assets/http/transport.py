@@ -10,10 +10,12 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urldefrag, urlencode, urlsplit
 
 import requests
+from requests.structures import CaseInsensitiveDict
 
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
 from ingest_assets.http.page import PageRequest
@@ -39,40 +41,79 @@ class Timeouts:
     read: float
 
 
-def session(tls: Tls | None = None) -> requests.Session:
+class Pool(requests.Session):
+    """Connections to any origin; for each of them the environment is looked at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings: dict[str, Mapping[str, Any]] = {}
+        for scheme in ("https://", "http://"):
+            self.mount(scheme, _Adapter())
+
+    def settings(self, url: str) -> Mapping[str, Any]:
+        """Proxies and certificates for a URL."""
+        here = "/".join(url.split("/", 3)[:3])
+        if here not in self._settings:
+            # An authority of the source's own counts more than one of the environment.
+            own = self.verify if isinstance(self.verify, str) else None
+            self._settings[here] = dict(self.merge_environment_settings(url, {}, True, own, None))
+        return self._settings[here]
+
+
+class _Adapter(requests.adapters.HTTPAdapter):
+    """As that of requests, but that no cookies are looked for in answers: none is kept."""
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        answer = requests.Response()
+        answer.request, answer.url, answer.raw = req, req.url or "", resp
+        answer.status_code, answer.reason = resp.status, resp.reason
+        answer.headers = CaseInsensitiveDict(resp.headers)
+        return answer
+
+
+def session(tls: Tls | None = None) -> Pool:
     """A pool of connections that takes proxies and certificates from the environment, but no password.
 
     `tls` says who the client is, and whose servers it trusts; ConfigError where its files cannot be used.
     """
-    made = requests.Session()
+    made = Pool()
     if tls is not None:
         tls.refuse_unusable()
         made.verify = tls.authority or True
         made.cert = (tls.certificate, tls.key) if tls.certificate and tls.key else tls.certificate
-    made.headers.clear()
-    made.headers.update(_HEADERS)
-    made.auth = _leave_as_it_is  # without an auth, requests would look into ~/.netrc
     return made
 
 
-def _leave_as_it_is(prepared: requests.PreparedRequest) -> requests.PreparedRequest:
-    return prepared
-
-
-def prepared(pool: requests.Session, request: PageRequest, named: str) -> requests.PreparedRequest:
+def prepared(request: PageRequest, named: str) -> requests.PreparedRequest:
     """The request as it goes over the wire; ConfigError where it holds characters that cannot be sent."""
     url, headers = url_of(request), dict(request.headers)
     data = _encoded(request, request.body, headers) if request.body is not None else None
     try:
         # A header's text goes out as Latin-1; so it carries the bytes of UTF-8, as cursors came in.
         headers = {name: value.encode().decode("latin-1") for name, value in headers.items()}
-        made = pool.prepare_request(requests.Request(request.method, url, headers, data=data))
+        made = _made(request.method, url, {**_HEADERS, **headers}, data)
     except (requests.RequestException, ValueError):
         made = None
     if made is None:  # not raised where it was caught: that error shows what was to be sent
         raise ConfigError(f"{named}: a header or the URL holds characters that cannot be sent")
+    return made
+
+
+def _made(method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> requests.PreparedRequest:
+    """As a session makes it, without what is not used here: cookies, files, its own way to add parameters."""
+    _refuse_unsendable(url.partition("?")[0])
+    made = requests.PreparedRequest()
+    made.prepare_method(method)
+    made.prepare_headers(CaseInsensitiveDict(headers))
+    made.prepare_body(data, None)
     made.url = url  # as it was given: requests would write some of its percent-encoding differently
     return made
+
+
+@lru_cache(maxsize=64)
+def _refuse_unsendable(address: str) -> None:
+    """Raise what requests raises for a URL that has no host, or one that cannot be."""
+    requests.PreparedRequest().prepare_url(address, None)
 
 
 def url_of(request: PageRequest) -> str:
@@ -93,6 +134,11 @@ def full_url(url: str, params: Sequence[tuple[str, str]]) -> str:
     >>> full_url("https://x.example/a%2Fb?c=1#top", [("created[gte]", "1 2")])
     'https://x.example/a%2Fb?c=1&created%5Bgte%5D=1%202'
     """
+    return _full_url(url, tuple(params))
+
+
+@lru_cache(maxsize=16)  # that of one request is asked for again and again: to send it, and to name it
+def _full_url(url: str, params: tuple[tuple[str, str], ...]) -> str:
     bare, _ = urldefrag(url)
     query = urlencode(params, quote_via=quote, safe="~")
     joined = bare + ("&" if urlsplit(bare).query else "" if bare.endswith("?") else "?") + query if query else bare
@@ -116,21 +162,16 @@ def _form_value(value: Any) -> Any:
     return str(value).lower() if isinstance(value, bool) else value
 
 
-def sent(
-    pool: requests.Session, prepared: requests.PreparedRequest, timeouts: Timeouts, named: str
-) -> requests.Response:
+def sent(pool: Pool, prepared: requests.PreparedRequest, timeouts: Timeouts, named: str) -> requests.Response:
     """The answer, its body not yet read; redirects and cookies are not followed or kept.
 
     `named` is what messages call the request. Raises TransientFailure where there is no connection or no
     answer, RequestFailed where the server's certificate is not trusted, ConfigError where it cannot be sent.
     """
     url = prepared.url or ""
-    # An authority of the source's own counts more than one of the environment.
-    own = pool.verify if isinstance(pool.verify, str) else None
     try:
-        settings: dict[str, Any] = dict(pool.merge_environment_settings(url, {}, True, own, None))
         # Straight to the adapter: the session's own send reads the body of a redirect, and keeps cookies.
-        return pool.get_adapter(url).send(prepared, timeout=(timeouts.connect, timeouts.read), **settings)
+        return pool.get_adapter(url).send(prepared, timeout=(timeouts.connect, timeouts.read), **pool.settings(url))
     except (requests.RequestException, OSError, ValueError) as error:
         failure = _translated(error, timeouts, named)
     raise failure
