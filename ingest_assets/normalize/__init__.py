@@ -3,10 +3,10 @@
 Normalizer(endpoint, contract, registry).batch(block, page) -> Batch
 batches(normalizer, placed blocks) -> Batch, Batch, …     the same for many small pages at once
 
-normalize    one batch: the quick way where it is proven to fit, else record by record
+normalize    one batch: the quick way where it is proven to fit, else record by record; reading  a block on the way
 rows         record by record: exact  values as the text has them, masked  as people may see them
 fast         many records at once: layout  generated structs, arrays  a column each, sparse  keys that few records have
-    plain    arrays of plain values, without pandas
+    plain    arrays of plain values, without pandas; tables  what a batch gives
     proofs       what has to be shown of a text first; together  many small pages
 columns      where a column's value is, and what makes it fit: values, times, rules
 rest         what no column takes, under a contract that does not take everything

@@ -5,20 +5,22 @@ range and form; Misfit says that something here has to be looked at record by re
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from operator import ne
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_assets.column import TIME_TYPES
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.exact import MOST_LEVELS, exact_value, levels
-from ingest_assets.normalize.plain import numbers_of, plain_array
+from ingest_assets.normalize.plain import bytes_array, numbers_of, plain_array
 from ingest_assets.normalize.shape import Shape, learn_number
 from ingest_assets.normalize.values import Unfit, arrow_type, json_text
 
@@ -32,7 +34,7 @@ _MOST_SCALE = 22  # powers of ten up to here are doubles themselves
 _SURE = 1e15
 _TINY = 1e-99
 _SHORT = 150
-_SOME = 40
+_encoder = msgspec.json.Encoder()
 _NUMBERS = {int, Decimal, type(None)}
 
 
@@ -81,6 +83,11 @@ def _asks_of_texts(column: ColumnPlan) -> bool:
 
 def _is_unix(column: ColumnPlan) -> bool:
     return column.declared is not None and column.declared.format in ("unix", "unix_ms")
+
+
+def is_plain_text(column: ColumnPlan) -> bool:
+    """Whether any text fits a column as it is."""
+    return column.spec.type == "varchar" and not _asks_of_texts(column) and column.bounds.none
 
 
 def array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
@@ -216,17 +223,31 @@ def fitted_array(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
 def json_array(texts: Sequence[Any], joined: bytes, above: int) -> pa.Array:
     """Texts of JSON values as their canonical texts, null for null; raises Misfit.
 
-    `joined` is the JSON array of them. Where all are canonical as they came, it is what their re-encoded values give.
+    `joined` is the JSON array of them. Those that are canonical as they came are what their re-encoded values give.
     """
     texts = [bytes(text) for text in texts]
-    if len(joined) > _SHORT and any(levels(text) + above > MOST_LEVELS for text in texts if len(text) > _SHORT):
+    lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+    if any(levels(texts[place]) + above > MOST_LEVELS for place in np.flatnonzero(lengths > _SHORT).tolist()):
         raise Misfit("levels")
+    for place in _doubtful(texts, lengths, joined):
+        texts[place] = _canonical(texts[place], above).encode()
+    return bytes_array(texts, b"null")
+
+
+def _doubtful(texts: Sequence[bytes], lengths: npt.NDArray[np.int64], joined: bytes) -> Iterable[int]:
+    """The places of those that may not be canonical."""
     if _is_canonical(joined):
-        found = [str(text, "utf-8") for text in texts]
-    else:
-        some = (texts[at : at + _SOME] for at in range(0, len(texts), _SOME))
-        found = [text for part in some for text in _canonical_texts(part, above)]
-    return plain_array([None if text == "null" else text for text in found], pa.string())
+        return ()
+    try:
+        lines = _encoder.encode_lines(msgspec.json.decode(joined)).split(b"\n")
+    except (msgspec.MsgspecError, OverflowError, RecursionError):
+        return range(len(texts))
+    ends = np.cumsum(lengths + 1)  # each is followed by a comma, and the first one begins after a bracket
+    written = [found.start() for found in _NOT_CANONICAL.finditer(joined)]
+    return {
+        *np.searchsorted(ends, written).tolist(),
+        *np.flatnonzero(np.fromiter(map(ne, texts, lines), np.bool_, len(texts))).tolist(),
+    }
 
 
 def _is_canonical(text: bytes) -> bool:
@@ -235,12 +256,6 @@ def _is_canonical(text: bytes) -> bool:
     except (msgspec.MsgspecError, OverflowError, RecursionError):
         return False
     return same and not _NOT_CANONICAL.search(text)
-
-
-def _canonical_texts(texts: Sequence[bytes], above: int) -> list[str]:
-    if _is_canonical(b"[%s]" % b",".join(texts)):
-        return [str(text, "utf-8") for text in texts]
-    return [_canonical(text, above) for text in texts]
 
 
 def _canonical(text: bytes, above: int) -> str:

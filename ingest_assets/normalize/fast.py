@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import xxhash
 from msgspec import UNSET
 
 from ingest_assets.http.decoders.parsing import UNREADABLE
@@ -27,6 +26,7 @@ from ingest_assets.normalize.arrays import (
     array_of,
     fitted_array,
     has_tiny,
+    is_plain_text,
     is_raw,
     json_array,
     money_array,
@@ -37,9 +37,9 @@ from ingest_assets.normalize.arrays import (
 from ingest_assets.normalize.columns import ColumnPlan, at
 from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Required, Sparse, layout, order_in
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.plain import Flags, flags_array, numbers_array, repeated, there, uuid_array
+from ingest_assets.normalize.plain import Flags, flags_array, numbers_array, repeated, text_arrays, there
 from ingest_assets.normalize.proofs import COUNTS, doubles_are_exact
-from ingest_assets.normalize.rows import Plan, TablePlan, to_arrow
+from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape, joined, shape_of_numbers
 from ingest_assets.normalize.sparse import spread
 from ingest_assets.normalize.values import arrow_type
@@ -70,6 +70,7 @@ class Columns:
     raws: list[bytes] = field(default_factory=list)
     always: set[tuple[str, ...]] = field(default_factory=set)
     numbers: Shape = field(default_factory=Shape)
+    texts: list[tuple[Found, str, Sequence[str | None], "_Where"]] = field(default_factory=list)
     exact_doubles: bool = False
     tiny: bool = False
 
@@ -161,9 +162,18 @@ class Fast:
         columns = Columns(self.plan, {table.spec.path: Found() for table in self.plan.tables})
         columns.tables[()].rows = len(structs)
         _object(columns, self.plan.root, self.tree, structs, _Where(None, len(structs)))
+        _make_texts(columns)
         _apply_rules(columns)
         _prove(columns, text)
         return columns
+
+
+def _make_texts(columns: Columns) -> None:
+    """All columns of texts at once."""
+    arrays = text_arrays([values for _, _, values, _ in columns.texts])
+    for (found, name, _, where), array in zip(columns.texts, arrays, strict=True):
+        found.arrays[name] = where.spread(array)
+    columns.texts.clear()
 
 
 def _apply_rules(columns: Columns) -> None:
@@ -276,17 +286,25 @@ def _items(columns: Columns, node: Items, values: Sequence[Any], where: _Where) 
 
 def _one(columns: Columns, table: TablePlan, node: One, values: Sequence[Any], where: _Where) -> None:
     column = node.column
-    array = _raw_array(columns, node, values) if is_raw(column) else array_of(column, values)
-    columns.tables[table.spec.path].arrays[column.spec.name] = where.spread(array)
+    if is_plain_text(column):
+        columns.texts.append((columns.tables[table.spec.path], column.spec.name, values, where))
+    else:
+        array = _raw_array(columns, node, values) if is_raw(column) else array_of(column, values)
+        columns.tables[table.spec.path].arrays[column.spec.name] = where.spread(array)
+        _look(columns, table, column, array)
+    if node.tells and columns.plan.deleted is not None:
+        equals = columns.plan.deleted.equals
+        told = (type(value) is type(equals) and value == equals for value in values)
+        columns.tables[()].arrays["_deleted"] = where.flags(np.fromiter(told, np.bool_, len(values)))
+
+
+def _look(columns: Columns, table: TablePlan, column: ColumnPlan, array: pa.Array) -> None:
+    """Note what numbers tell, and what has to be proven of them."""
     if needs_exact_doubles(column):
         columns.exact_doubles = True
         columns.tiny |= column.spec.type != "double" or has_tiny(array)
     if column.declared is None and (column.spec.type in _NUMBERS or column.spec.type.startswith("decimal")):
         _note_numbers(columns, table, column, array)
-    if node.tells and columns.plan.deleted is not None:
-        equals = columns.plan.deleted.equals
-        told = (type(value) is type(equals) and value == equals for value in values)
-        columns.tables[()].arrays["_deleted"] = where.flags(np.fromiter(told, np.bool_, len(values)))
 
 
 def _raw_array(columns: Columns, node: One, values: Sequence[Any]) -> pa.Array:
@@ -319,46 +337,3 @@ def _steps(plan: Plan, table: TablePlan) -> list[Path]:
         steps.append(table.spec.steps)
         table = by_name[table.spec.parent]
     return steps[::-1]
-
-
-def fast_tables(
-    columns: Columns, counts: dict[str, int], page: int | Rows, positions: Sequence[int] | Rows, texts: Sequence[Any]
-) -> dict[str, pa.Table]:
-    """The Arrow tables of columns, as `exact_tables` gives them of the same records; `page` may be the page of each."""
-    roots: dict[Path, Rows] = {(): np.arange(len(columns))}
-    by_name = {table.spec.name: table for table in columns.plan.tables}
-    firsts = {table.spec.name: counts.get(table.spec.name, 0) for table in columns.plan.tables}
-    tables = {}
-    for table in columns.plan.tables:
-        name, found = table.spec.name, columns.tables[table.spec.path]
-        counts[name] = firsts[name] + found.rows
-        system: dict[str, Any] = {"_row": np.arange(firsts[name], counts[name])}
-        if table.spec.parent is None:
-            system |= {"_page": np.full(found.rows, page), "_position": np.asarray(positions, np.int64)}
-            system["_hash"] = uuid_array(list(map(xxhash.xxh3_128_digest, texts)))
-        else:
-            above = by_name[table.spec.parent]
-            roots[table.spec.path] = roots[above.spec.path][found.parents] if found.rows else found.parents
-            system["_parent_row"] = found.parents + firsts[above.spec.name]
-            system["_root_row"] = roots[table.spec.path] + firsts[columns.plan.root.spec.name]
-            system["_position"] = found.places
-        if found.rows:
-            tables[name] = to_arrow(table, _complete(table, found, system))
-    return tables
-
-
-def _complete(table: TablePlan, found: Found, system: Mapping[str, Any]) -> dict[str, Any]:
-    """All columns of a table: those that had no value in any of the records are null, or false."""
-    told = {"_deleted", *(name for name, _ in table.flags)}
-    values = {column.spec.name: column.value(None) for column in table.columns if column.given_by is not None}
-    complete: dict[str, Any] = {}
-    for name, kind in table.schema.items():
-        if name in system:
-            complete[name] = system[name] if name == "_hash" else numbers_array(system[name])
-        elif name in found.arrays:
-            complete[name] = found.arrays[name]
-        elif name in values:
-            complete[name] = repeated(values[name], kind, found.rows)
-        else:
-            complete[name] = repeated(False, kind, found.rows) if name in told else pa.nulls(found.rows, kind)
-    return complete

@@ -5,10 +5,10 @@ block ──► all at once, as columns (`fast`) ──────────�
                  and learned into the registry, or quarantined
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
@@ -17,33 +17,14 @@ from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import Misfit, Twins
 from ingest_assets.normalize.collecting import uncollected
 from ingest_assets.normalize.exact import exact
-from ingest_assets.normalize.fast import Columns, Fast, fast_tables
+from ingest_assets.normalize.fast import Columns, Fast
 from ingest_assets.normalize.layout import Unsuited
-from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.registry import Registry, TableSpec, bindings, declared_paths
-from ingest_assets.normalize.rest import fences, taken
-from ingest_assets.normalize.rows import Plan, check, exact_tables, of_parent, plan_for
-from ingest_assets.normalize.shape import Shape, joined, learn, loses
+from ingest_assets.normalize.reading import Reading, Records, registry_after
+from ingest_assets.normalize.registry import Registry, TableSpec
+from ingest_assets.normalize.rows import Plan, exact_tables, of_parent, plan_for
+from ingest_assets.normalize.shape import joined, loses
+from ingest_assets.normalize.tables import fast_tables
 from ingest_assets.normalize.values import Unfit, UnfitKind
-
-
-class Records(Protocol):
-    """A block of records: the text of a JSON array or of JSON lines, from position `first` of its page on."""
-
-    @property
-    def text(self) -> bytes: ...
-    @property
-    def lines(self) -> bool: ...
-    @property
-    def first(self) -> int: ...
-    @property
-    def count(self) -> int: ...
-    @property
-    def flaws(self) -> Mapping[int, str]:
-        """What is wrong with records that are none, by place in the block."""
-
-    def records(self) -> Sequence[Any]:
-        """The text of each record without the space around it, as bytes or a view of bytes."""
 
 
 @dataclass(frozen=True)
@@ -88,35 +69,6 @@ Part = tuple[list[int], Columns | None]
 
 _SAMPLE = 200  # of many records that do not fit, about so many are learned from before the rest is tried again
 _FEW = 8
-
-
-@dataclass
-class Reading:
-    """One block while it is read: the registry and the plan before it, and the records taken by themselves."""
-
-    block: Records
-    texts: list[Any]
-    registry: Registry
-    plan: Plan
-    exact: dict[int, dict[str, Any]] = field(default_factory=dict)
-    unfit: dict[int, Unfit] = field(default_factory=dict)
-    numbers: Shape = field(default_factory=Shape)
-
-    def text(self, places: Sequence[int]) -> bytes:
-        """These records as one text: a JSON array, or the block's own where it is all of them."""
-        if len(places) == len(self.texts):
-            return self.block.text
-        return b"[%s]" % b",".join([self.texts[place] for place in places])
-
-    def parse(self, place: int) -> None:
-        """Parses one record exactly, or says why it is none."""
-        if (flaw := self.block.flaws.get(place)) is not None:
-            self.unfit[place] = Unfit(flaw)
-            return
-        try:
-            self.exact[place] = exact(bytes(self.texts[place]))
-        except Unfit as error:
-            self.unfit[place] = error
 
 
 class Normalizer:
@@ -212,7 +164,7 @@ class Normalizer:
             reading.parse(place)
         for shape in numbers:
             reading.numbers = joined(reading.numbers, shape, root=True)
-        registry = _registry_after(self.endpoint, self.contract, reading, self._partition)
+        registry = registry_after(self.endpoint, self.contract, reading, self._partition)
         return self._take(registry, reading) or sampled
 
     def _take(self, registry: Registry, reading: Reading) -> bool:
@@ -308,47 +260,3 @@ def _without_unfit(reading: Reading, pairs: Sequence[tuple[int, Any]]) -> Sequen
         else:
             right.append((place, struct))
     return right
-
-
-def _registry_after(endpoint: str, contract: Contract, reading: Reading, partition: Mapping[str, str]) -> Registry:
-    """The registry that also knows the records parsed so far. Notes in `reading` which of them do not fit.
-
-    It begins with the registry before the block each time, so that names do not depend on the way to read it.
-    """
-    records = dict(sorted(reading.exact.items()))
-    registry = _bound(endpoint, contract, reading.registry, list(records.values()))
-    plan = plan_for(endpoint, contract, registry, partition)
-    skip, lists = declared_paths(registry, contract)
-    fenced = fences(contract, registry) if contract.fenced else {}
-    shape = Shape()
-    for place, record in records.items():
-        reading.unfit.pop(place, None)
-        try:
-            check(plan, record)
-        except Unfit as error:
-            reading.unfit[place] = error
-        else:
-            learn(shape, taken(record, fenced), skip, lists, root=True)
-    return registry.learned(joined(shape, reading.numbers, root=True), {}).settled(endpoint, contract)
-
-
-def _bound(endpoint: str, contract: Contract, registry: Registry, records: list[Any]) -> Registry:
-    """The registry in which columns declared by name alone, and those of the key, have their place."""
-    tables: dict[Path, list[Any]] = {(): records}
-    for dotted in contract.children:
-        path = tuple(dotted.split("."))
-        tables[path] = [item for record in records for item in items_at(record, path)]
-    return registry.learned(Shape(), bindings(registry, contract, tables)).settled(endpoint, contract)
-
-
-def items_at(value: Any, path: Path) -> Iterator[Any]:
-    """The elements of all lists at a list path, which lists on the way do not interrupt.
-
-    >>> list(items_at({"lines": [{"taxes": [1, 2]}, {"taxes": [3]}]}, ("lines", "taxes")))
-    [1, 2, 3]
-    """
-    if isinstance(value, list):
-        for item in value:
-            yield from items_at(item, path) if path else (item,)
-    elif isinstance(value, dict) and path:
-        yield from items_at(value.get(path[0]), path[1:])

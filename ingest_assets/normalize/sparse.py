@@ -1,6 +1,6 @@
 """Objects of many keys of which each record has a few, such as metadata: one look at all values, not one a key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -11,7 +11,9 @@ import pyarrow as pa
 
 from ingest_assets.normalize.arrays import Misfit, json_array
 from ingest_assets.normalize.layout import Sparse
-from ingest_assets.normalize.plain import numbers_array, plain_array
+from ingest_assets.normalize.plain import numbers_array, plain_array, strings_array, strings_of
+
+Rows = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Spread:
     arrays: Mapping[str, pa.Array] = field(default_factory=dict)
 
 
-def spread(node: Sparse, values: Sequence[dict[str, Any] | None], rows: npt.NDArray[np.int64], count: int) -> Spread:
+def spread(node: Sparse, values: Sequence[dict[str, Any] | None], rows: Rows, count: int) -> Spread:
     """The columns of these objects, which belong to `rows` out of `count`; Misfit where a key is not known."""
     objects = [value or {} for value in values]
     order = {key: number for number, key in enumerate(node.columns)}
@@ -35,11 +37,20 @@ def spread(node: Sparse, values: Sequence[dict[str, Any] | None], rows: npt.NDAr
     raw = b"[%s]" % b",".join(flat) if node.verbatim else None
     found = plain_array(flat, pa.string()) if raw is None else json_array(flat, raw, node.depth)
     rows = np.repeat(rows, np.fromiter(map(len, objects), np.int64, len(objects)))
-    arrays = {}
-    for number, column in enumerate(node.columns.values()):
-        places = np.flatnonzero(keys == number)
-        if len(places):
-            source = np.full(count, -1)
-            source[rows[places]] = places
-            arrays[column.spec.name] = found.take(numbers_array(source, source >= 0))
-    return Spread(len(flat), raw, arrays)
+    return Spread(len(flat), raw, dict(_columns(node, found, keys, rows, count)))
+
+
+def _columns(node: Sparse, found: pa.Array, keys: Rows, rows: Rows, count: int) -> Iterator[tuple[str, pa.Array]]:
+    """The columns that have values: these are put in the order of their keys, so that each column's are in a row."""
+    order = np.argsort(keys, kind="stable")
+    ends = np.searchsorted(keys[order], np.arange(len(node.columns) + 1)).tolist()
+    offsets, data, kept = strings_of(found.take(numbers_array(order)))
+    rows = rows[order]
+    for column, begin, end in zip(node.columns.values(), ends, ends[1:], strict=False):
+        if begin < end:
+            there = np.zeros(count + 1, np.int64)
+            there[rows[begin:end] + 1] = 1
+            flags = there[1:] == 1
+            if kept is not None:
+                flags[rows[begin:end]] = kept[begin:end]
+            yield column.spec.name, strings_array(offsets[begin + np.cumsum(there)], data, flags)

@@ -13,10 +13,12 @@ import pyarrow as pa
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import Misfit
 from ingest_assets.normalize.collecting import uncollected
-from ingest_assets.normalize.fast import Columns, Fast, fast_tables
-from ingest_assets.normalize.normalize import Batch, Normalizer, Records
+from ingest_assets.normalize.fast import Columns, Fast
+from ingest_assets.normalize.normalize import Batch, Normalizer
 from ingest_assets.normalize.plain import numbers_array, plain_array
+from ingest_assets.normalize.reading import Records
 from ingest_assets.normalize.rows import Plan
+from ingest_assets.normalize.tables import fast_tables
 from ingest_assets.normalize.values import Unfit, arrow_type
 
 _MOST_BYTES = 3_000_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_assets.normalize.plain import plain_array
+from ingest_assets.normalize.plain import plain_array, text_arrays
 
 TEXTS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from('\0\n"\\,é')), max_size=6)
 NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-3, 3), st.sampled_from([2**53, -(2**53) - 1]))
@@ -29,6 +29,15 @@ def test_an_array_is_the_one_that_pyarrow_makes(kind: pa.DataType, data: st.Data
     made.validate(full=True)
     assert (made.type, repr(made.to_pylist())) == (kind, repr(pa.array(values, kind).to_pylist()))
     assert made.null_count == values.count(None)
+
+
+@settings(max_examples=100, deadline=None)
+@given(columns=st.lists(st.lists(st.one_of(TEXTS, st.none()))))
+def test_columns_of_texts_do_not_mix(columns: list[list[str | None]]) -> None:
+    made = text_arrays(columns)
+
+    assert [array.to_pylist() for array in made] == columns
+    assert all(array.validate(full=True) is None for array in made)
 
 
 @pytest.mark.parametrize(

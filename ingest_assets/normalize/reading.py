@@ -1,0 +1,106 @@
+"""One block of records while it is read, and what the registry learns from those that were taken by themselves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ingest_assets.contract import Contract
+from ingest_assets.normalize.exact import exact
+from ingest_assets.normalize.names import Path
+from ingest_assets.normalize.registry import Registry, bindings, declared_paths
+from ingest_assets.normalize.rest import fences, taken
+from ingest_assets.normalize.rows import Plan, check, plan_for
+from ingest_assets.normalize.shape import Shape, joined, learn
+from ingest_assets.normalize.values import Unfit
+
+
+class Records(Protocol):
+    """A block of records: the text of a JSON array or of JSON lines, from position `first` of its page on."""
+
+    @property
+    def text(self) -> bytes: ...
+    @property
+    def lines(self) -> bool: ...
+    @property
+    def first(self) -> int: ...
+    @property
+    def count(self) -> int: ...
+    @property
+    def flaws(self) -> Mapping[int, str]:
+        """What is wrong with records that are none, by place in the block."""
+
+    def records(self) -> Sequence[Any]:
+        """The text of each record without the space around it, as bytes or a view of bytes."""
+
+
+@dataclass
+class Reading:
+    """One block while it is read: the registry and the plan before it, and the records taken by themselves."""
+
+    block: Records
+    texts: list[Any]
+    registry: Registry
+    plan: Plan
+    exact: dict[int, dict[str, Any]] = field(default_factory=dict)
+    unfit: dict[int, Unfit] = field(default_factory=dict)
+    numbers: Shape = field(default_factory=Shape)
+
+    def text(self, places: Sequence[int]) -> bytes:
+        """These records as one text: a JSON array, or the block's own where it is all of them."""
+        if len(places) == len(self.texts):
+            return self.block.text
+        return b"[%s]" % b",".join([self.texts[place] for place in places])
+
+    def parse(self, place: int) -> None:
+        """Parses one record exactly, or says why it is none."""
+        if (flaw := self.block.flaws.get(place)) is not None:
+            self.unfit[place] = Unfit(flaw)
+            return
+        try:
+            self.exact[place] = exact(bytes(self.texts[place]))
+        except Unfit as error:
+            self.unfit[place] = error
+
+
+def registry_after(endpoint: str, contract: Contract, reading: Reading, partition: Mapping[str, str]) -> Registry:
+    """The registry that also knows the records parsed so far. Notes in `reading` which of them do not fit.
+
+    It begins with the registry before the block each time, so that names do not depend on the way to read it.
+    """
+    records = dict(sorted(reading.exact.items()))
+    registry = _bound(endpoint, contract, reading.registry, list(records.values()))
+    plan = plan_for(endpoint, contract, registry, partition)
+    skip, lists = declared_paths(registry, contract)
+    fenced = fences(contract, registry) if contract.fenced else {}
+    shape = Shape()
+    for place, record in records.items():
+        reading.unfit.pop(place, None)
+        try:
+            check(plan, record)
+        except Unfit as error:
+            reading.unfit[place] = error
+        else:
+            learn(shape, taken(record, fenced), skip, lists, root=True)
+    return registry.learned(joined(shape, reading.numbers, root=True), {}).settled(endpoint, contract)
+
+
+def _bound(endpoint: str, contract: Contract, registry: Registry, records: list[Any]) -> Registry:
+    """The registry in which columns declared by name alone, and those of the key, have their place."""
+    tables: dict[Path, list[Any]] = {(): records}
+    for dotted in contract.children:
+        path = tuple(dotted.split("."))
+        tables[path] = [item for record in records for item in items_at(record, path)]
+    return registry.learned(Shape(), bindings(registry, contract, tables)).settled(endpoint, contract)
+
+
+def items_at(value: Any, path: Path) -> Iterator[Any]:
+    """The elements of all lists at a list path, which lists on the way do not interrupt.
+
+    >>> list(items_at({"lines": [{"taxes": [1, 2]}, {"taxes": [3]}]}, ("lines", "taxes")))
+    [1, 2, 3]
+    """
+    if isinstance(value, list):
+        for item in value:
+            yield from items_at(item, path) if path else (item,)
+    elif isinstance(value, dict) and path:
+        yield from items_at(value.get(path[0]), path[1:])

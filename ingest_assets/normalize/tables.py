@@ -1,0 +1,56 @@
+"""The columns of many records as the Arrow tables of a batch: with ordinals, places and hashes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from ingest_assets.normalize.fast import Columns, Found, Rows
+from ingest_assets.normalize.names import Path
+from ingest_assets.normalize.plain import numbers_array, repeated, uuid_array
+from ingest_assets.normalize.rows import TablePlan, to_arrow
+
+
+def fast_tables(
+    columns: Columns, counts: dict[str, int], page: int | Rows, positions: Sequence[int] | Rows, texts: Sequence[Any]
+) -> dict[str, pa.Table]:
+    """The Arrow tables of columns, as `exact_tables` gives them of the same records; `page` may be the page of each."""
+    roots: dict[Path, Rows] = {(): np.arange(len(columns))}
+    by_name = {table.spec.name: table for table in columns.plan.tables}
+    firsts = {table.spec.name: counts.get(table.spec.name, 0) for table in columns.plan.tables}
+    tables = {}
+    for table in columns.plan.tables:
+        name, found = table.spec.name, columns.tables[table.spec.path]
+        counts[name] = firsts[name] + found.rows
+        system: dict[str, Any] = {"_row": np.arange(firsts[name], counts[name])}
+        if table.spec.parent is None:
+            system |= {"_page": np.full(found.rows, page), "_position": np.asarray(positions, np.int64)}
+            system["_hash"] = uuid_array(list(map(xxhash.xxh3_128_digest, texts)))
+        else:
+            above = by_name[table.spec.parent]
+            roots[table.spec.path] = roots[above.spec.path][found.parents] if found.rows else found.parents
+            system["_parent_row"] = found.parents + firsts[above.spec.name]
+            system["_root_row"] = roots[table.spec.path] + firsts[columns.plan.root.spec.name]
+            system["_position"] = found.places
+        if found.rows:
+            tables[name] = to_arrow(table, _complete(table, found, system))
+    return tables
+
+
+def _complete(table: TablePlan, found: Found, system: Mapping[str, Any]) -> dict[str, Any]:
+    """All columns of a table: those that had no value in any of the records are null, or false."""
+    told = {"_deleted", *(name for name, _ in table.flags)}
+    values = {column.spec.name: column.value(None) for column in table.columns if column.given_by is not None}
+    complete: dict[str, Any] = {}
+    for name, kind in table.schema.items():
+        if name in system:
+            complete[name] = system[name] if name == "_hash" else numbers_array(system[name])
+        elif name in found.arrays:
+            complete[name] = found.arrays[name]
+        elif name in values:
+            complete[name] = repeated(values[name], kind, found.rows)
+        else:
+            complete[name] = repeated(False, kind, found.rows) if name in told else pa.nulls(found.rows, kind)
+    return complete
