@@ -11,7 +11,7 @@ load         one load of some work, from reading what is loaded to the commit
     summary      what the warehouse says of a load
 warehouse    the writer's file, its lock, the reader's copy: copies, troubles
 schema       `_ingest`: ledger  fetches, names, quarantine; owners, reported, partitioning, asked
-health       what is wrong with a table: volume, behind, references, noticed, looked
+health       what is wrong with a table: volume, behind, references, noticed, looked; published  how old the copy is
 due          which partitions are to be fetched: listed  of which accounts and parents, patience  after which failures
 lineage      which stored response a row came from; occurs  where else a value is
 erase        a key taken out of pages and tables: erase_key, erase_rows

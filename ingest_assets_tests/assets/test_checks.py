@@ -56,6 +56,18 @@ def test_an_endpoint_has_the_checks_that_it_can_have(lab):
     }
 
 
+def test_where_the_readers_copy_has_a_pace_a_check_looks_whether_it_is_kept(lab):
+    lab.text = lab.text.replace("max_wait:", "publish: PT10M\nmax_wait:", 1)
+    lab.run(FIRST)
+    lab.run(LAST)
+
+    found = lab.check("orders", "published", "complete")
+
+    assert found.keys() == {"published", "complete"}
+    assert found["published"].passed
+    assert found["published"].metadata["newer loads"].value == 1
+
+
 def test_some_checks_can_be_run_alone(lab):
     lab.run(FIRST)
 

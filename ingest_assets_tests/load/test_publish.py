@@ -9,6 +9,7 @@ import pytest
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load.copies import copy
+from ingest_assets.load.published import published
 
 
 def test_a_copy_that_is_young_enough_is_left_as_it_is(lab):
@@ -25,6 +26,30 @@ def test_a_copy_that_is_young_enough_is_left_as_it_is(lab):
 
     assert (young, is_current, due, things.warehouse.is_current) == (False, False, True, True)
     assert timedelta(0) <= datetime.now(UTC) - things.warehouse.published < timedelta(hours=1)
+
+
+def test_a_copy_that_lacks_loads_for_longer_than_its_pace_is_a_finding(lab):
+    things, pace = lab(), timedelta(minutes=10)
+    name, later = (things.source, things.name), timedelta(minutes=26)
+    things.store(1, None, [{"id": 1}])
+    things.load()
+    before = published(things.warehouse, name, pace, datetime.now(UTC) + later)
+    things.warehouse.publish()
+    at_rest = published(things.warehouse, name, pace, datetime.now(UTC) + 9 * later)
+    things.store(2, None, [{"id": 2}])
+    things.load()
+
+    young = published(things.warehouse, name, pace, datetime.now(UTC) + later / 2)
+    late = published(things.warehouse, name, pace, datetime.now(UTC) + later)
+    other = published(things.warehouse, ("shop", "others"), pace, datetime.now(UTC) + later)
+    things.warehouse.publish()
+    mended = published(things.warehouse, name, pace, datetime.now(UTC) + later)
+
+    assert before.problem.startswith("the reader's copy is not there, and 1 load of this table came since; `publish`")
+    assert late.problem.startswith("the reader's copy is of 26 min ago, and 1 load of this table came since; `publish`")
+    assert "Next: ingest reader publish" in late.problem
+    assert (late.serious, late.told["newer loads"]) == (False, 1)
+    assert [one.problem for one in (at_rest, young, other, mended)] == [""] * 4
 
 
 def test_a_copy_is_the_same_to_the_byte_and_to_the_time(tmp_path):
