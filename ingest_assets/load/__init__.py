@@ -5,6 +5,7 @@ load         one load of some work, from reading what is loaded to the commit
     stage        stored pages → typed rows outside the lock: staged  their ids and ranks
         filling      the same before any database: spool  where rows are many, meanwhile  while the walk goes on
     merge        staged rows → the table and its children: who wins, and what is left alone
+        merging      what its parts share: lists  the child tables, versions  where loads come in another order
     history      when each version held; sweep  what is gone, and whether so many may go unasked
     drift        what is new to a table; broken  when a fetch breaks its contract; clashes  records that share a key
     tables       the columns a table has, and what it takes to give it others

@@ -21,7 +21,7 @@ from ingest_assets.load.clashes import NO_CLASHES, clashes
 from ingest_assets.load.merge import Account, forget, merge
 from ingest_assets.load.nothing import brings_nothing, unstaged
 from ingest_assets.load.plan import LOADABLE, WHOLE, Known, Plan, Planner
-from ingest_assets.load.staged import Staged
+from ingest_assets.load.staged import Staged, ranked
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 from ingest_assets.load.troubles import TooLittleMemory
@@ -127,9 +127,10 @@ class Loader:
 
             with self.warehouse.stage(connection, plan.stored_bytes), contextlib.ExitStack() as files:
                 before = Registry.empty() if plan.undone else known.registry
-                staged, registry = stage(
+                unranked, registry = stage(
                     connection, self.work, plan.snapshots, before, self.warehouse.staging, files, self.meanwhile
                 )
+                staged = ranked(connection, unranked, self.work.contract, empty=plan.rebuild or not known.loaded)
                 if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                     raise _NeedsRebuild
                 changed = self._changed(connection, known, staged)

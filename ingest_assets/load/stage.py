@@ -11,7 +11,7 @@ import duckdb
 from ingest_assets.load.filling import ASIDE, Filled, blocks, filled
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.spool import MOST_PILES, Spool
-from ingest_assets.load.staged import Staged, rank
+from ingest_assets.load.staged import Staged
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.normalize import Widened
@@ -54,7 +54,7 @@ def stage(
     files: contextlib.ExitStack,
     meanwhile: Meanwhile | None = None,
 ) -> tuple[list[Staged], Registry]:
-    """The rows of some fetches, ranked, each in schema `f<fetch>`; with the registry, wider where they brought new.
+    """The rows of some fetches, each in schema `f<fetch>`; with the registry, wider where they brought new.
 
     `folder` takes what is too large for memory, for as long as `files` is not closed. `meanwhile` may have made the
     rows of one fetch already, while it was walked.
@@ -71,16 +71,16 @@ def stage(
         except Widened as wider:
             registry = wider.registry
     specs = _held(registry.tables(work.endpoint, work.contract))
-    return [_staged(sheet, told, work, specs) for sheet, told in made], registry
+    return [_staged(sheet, told, specs) for sheet, told in made], registry
 
 
-def _staged(sheet: _Sheets, told: Filled, work: Work, specs: tuple[TableSpec, ...]) -> Staged:
+def _staged(sheet: _Sheets, told: Filled, specs: tuple[TableSpec, ...]) -> Staged:
     _ensure_all(sheet, specs)
     _show_files(sheet)
     manifest = sheet.snapshot.manifest
     forgotten = sum(len(entry.forgotten) for entry in sheet.snapshot.pages)
     since, until = (manifest.bounds.from_, manifest.bounds.until) if manifest.bounds else (None, None)
-    one = Staged(
+    return Staged(
         fetch=manifest.fetch,
         partition=manifest.partition,
         specs=specs,
@@ -94,8 +94,6 @@ def _staged(sheet: _Sheets, told: Filled, work: Work, specs: tuple[TableSpec, ..
         dropped=told.dropped,
         counts=told.counts,
     )
-    rank(sheet.connection, one, work.contract)
-    return one
 
 
 def _made(

@@ -1,7 +1,7 @@
 """A staged fetch: its rows, each with its id and its rank among the versions of its key."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import duckdb
@@ -20,7 +20,8 @@ class Staged:
 
     `started` is when its walk began; `since` is the first moment of its partition and `until` the first one after it,
     where it has any; `forgotten` counts records that were taken out of its pages, `dropped` values that the contract
-    leaves out. `counts` are those of values, by column of the root table.
+    leaves out. `counts` are those of values, by column of the root table. `distinct` where it is known that no id comes
+    twice in it.
     """
 
     fetch: int
@@ -35,6 +36,7 @@ class Staged:
     since: datetime | None = None
     dropped: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
+    distinct: bool = False
 
     def table(self, name: str) -> str:
         """The full name of one of its tables."""
@@ -55,26 +57,72 @@ class Staged:
         return [spec for spec in self.specs if spec.parent == name]
 
 
-def rank(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract) -> None:
-    """Give every staged row its id, and its rank among the versions of its key (1 is the newest).
+def ranked(
+    connection: duckdb.DuckDBPyConnection, staged: Sequence[Staged], contract: Contract, *, empty: bool
+) -> list[Staged]:
+    """The fetches with every staged row given its id, and its rank among the versions of its key (1 is the newest).
 
     A row's id is a hash of its primary key; where there is none, of its content and how often that came. Tables
     that are replaced by partition have the partition in it, so that partitions can't take each other's rows. Where
     all fetches are added, it is that of the fetch and of the key, or the place, in it; in a history, that of the key
     and of the moment from which the version holds.
+
+    `empty` are the tables that the first of them comes into: then its ids are needed once, and not kept to be compared.
     """
+    return [_ranked(connection, one, contract, once=empty and not number) for number, one in enumerate(staged)]
+
+
+def _ranked(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract, *, once: bool) -> Staged:
+    distinct = _is_distinct(connection, staged, contract)
+    rank = "1" if distinct else f"row_number() OVER (PARTITION BY _id ORDER BY {ORDER})"
     key = f"CAST(md5({_key(staged, contract)}) AS UUID)" if contract.write == "history" else "NULL::UUID"
     newest = quoted(contract.newest_by) if contract.newest_by else "NULL::BIGINT"
     lists = "".join(f", {_has_list(spec, contract)} AS {quoted(spec.name)}" for spec in staged.below(staged.root.name))
     connection.execute(f"""
-        CREATE TABLE {staged.ranked} AS
-        SELECT *, row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) AS _rank
+        CREATE {"VIEW" if distinct and once and not _sorted(contract) else "TABLE"} {staged.ranked} AS
+        SELECT *, {rank} AS _rank
         FROM (
-            SELECT _row, CAST(md5({_identity(staged, contract)}) AS UUID) AS _id, {newest} AS _newest,
+            SELECT _row, {_id(staged, contract)} AS _id, {newest} AS _newest,
                 {key} AS _key, _page, _position, _hash, _deleted{lists}
             FROM {staged.table(staged.root.name)}
             WHERE {_is_inside(staged, contract)}
         )""")
+    return replace(staged, distinct=distinct)
+
+
+def rows(staged: Staged, contract: Contract) -> str:
+    """SQL: the rows of a ranked fetch as they are inserted, with all columns of the contract."""
+    names = "".join(f"s.{quoted(column.name)}, " for column in staged.root.columns)
+    told = f"CAST({staged.fetch} AS BIGINT) AS _fetch, _page, _position, _hash"
+    table = f"{staged.table(staged.root.name)} AS s"
+    if not _sorted(contract):
+        return f"SELECT {names}{_id(staged, contract)} AS _id, {told} FROM {table} WHERE {_is_inside(staged, contract)}"
+    named = f"SELECT _row, _id FROM {staged.ranked}"
+    return f"SELECT {names}r._id, {told} FROM {table} JOIN ({named}) AS r USING (_row)"
+
+
+def _is_distinct(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract) -> bool:
+    """Whether no id comes twice, as its key tells: what is more costly to find out, is not."""
+    if contract.write == "history":
+        return False
+    if not contract.primary_key:
+        return True
+    there = {column.name for column in staged.root.columns}
+    names = ", ".join(quoted(name) for name in contract.primary_key if name in there)
+    twice = connection.execute(
+        f"SELECT 1 FROM {staged.table(staged.root.name)} WHERE {_is_inside(staged, contract)} "
+        f"{f'GROUP BY {names}' if names else ''} HAVING count(*) > 1 LIMIT 1"
+    ).fetchone()
+    return twice is None
+
+
+def _sorted(contract: Contract) -> bool:
+    """Whether ids take a sort of all rows, as that by content does."""
+    return not contract.primary_key and contract.write != "append"
+
+
+def _id(staged: Staged, contract: Contract) -> str:
+    return f"CAST(md5({_identity(staged, contract)}) AS UUID)"
 
 
 def _is_inside(staged: Staged, contract: Contract) -> str:

@@ -1,0 +1,77 @@
+"""The lists of a fetch's records into the child tables.
+
+Child rows follow the newest version that has their list: an absent list leaves them, an empty one removes
+them, and a tombstone counts as having every list empty, also lists that were never seen until after it.
+"""
+
+from collections.abc import Mapping
+
+from ingest_assets.load.merging import Merge
+from ingest_assets.load.staged import ORDER
+from ingest_assets.load.tables import TOMBSTONE, versioned
+from ingest_assets.load.versions import candidates, remember
+from ingest_assets.load.warehouse import literal, quoted
+from ingest_assets.normalize.registry import TableSpec
+
+
+def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
+    """Bring one list of all rows to its newest version; how many child rows were written, those below included."""
+    if not versioned(at.contract):  # the newest version of each key says it all, where no key came twice
+        if not fates.keys() - {"unchanged"}:
+            return 0
+        if at.contract.write == "history":  # each version has the lists that came with it
+            return insert_children(at, spec, "(FROM decided WHERE fate = 'inserted')", "_root_row")
+        if not fates.keys() - {"inserted"}:  # nothing is below a row that was not there
+            return insert_children(at, spec, "decided", "_root_row")
+    table, has_list = at.target.table(spec.name), quoted(spec.name)
+    found = f"""
+        SELECT * FROM {at.staged.ranked} WHERE {has_list} {_of_rows(at)}
+        QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) = 1"""
+    if versioned(at.contract):
+        found = candidates(at, has_list, (spec.name, TOMBSTONE))
+    # The same record has the same child rows: they are not written again.
+    at.run(f"""
+        CREATE OR REPLACE TEMP TABLE listed AS
+        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, r._deleted, NOT r._deleted AND
+            EXISTS (SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._hash = r._hash) AS same
+        FROM ({found}) AS r""")
+    if versioned(at.contract):
+        remember(at, spec.name, "FROM listed")
+    if fates.keys() - {"inserted", "duplicates"}:
+        delete_children(at, spec, "SELECT _id FROM listed WHERE NOT same")
+    return insert_children(at, spec, "(FROM listed WHERE NOT same AND NOT _deleted)", "_root_row")
+
+
+def _of_rows(at: Merge) -> str:
+    """SQL: what is deleted softly keeps the lists that it had."""
+    if at.contract.deletes == "hard":
+        return ""
+    return "AND NOT _deleted AND _id NOT IN (SELECT _id FROM decided WHERE fate = 'deleted')"
+
+
+def delete_children(at: Merge, spec: TableSpec, parents: str) -> None:
+    """Delete the child rows of the ids that the query `parents` gives, the deepest first."""
+    theirs = f"{at.target.table(spec.name)} WHERE _parent IN ({parents})"
+    for inner in at.staged.below(spec.name):
+        delete_children(at, inner, f"SELECT _id FROM {theirs}")
+    at.run(f"DELETE FROM {theirs}")
+
+
+def insert_children(at: Merge, spec: TableSpec, parents: str, link: str) -> int:
+    """Insert the staged child rows whose `link` is the _row of one of `parents`, and theirs below them; how many."""
+    if spec.name not in at.staged.filled:
+        return 0
+    joined = f"{at.staged.table(spec.name)} AS c JOIN {parents} AS p ON p._row = c.{link}"
+    identity = f"CAST(md5(concat(p._id, '/', {literal(spec.name)}, '/', c._position)) AS UUID) AS _id"
+    columns = "".join(f"c.{quoted(column.name)}, " for column in spec.columns)
+    count = at.run(f"""
+        INSERT INTO {at.target.table(spec.name)} BY NAME
+        SELECT {columns}{identity}, p._id AS _parent, CAST({at.staged.fetch} AS BIGINT) AS _fetch, p._page,
+            c._position, p._hash
+        FROM {joined}""")
+    inner = [below for below in at.staged.below(spec.name) if below.name in at.staged.filled]
+    if inner and count:
+        written = quoted(f"rows of {spec.name}")
+        at.run(f"CREATE OR REPLACE TEMP TABLE {written} AS SELECT c._row, {identity}, p._page, p._hash FROM {joined}")
+        count += sum(insert_children(at, below, written, "_parent_row") for below in inner)
+    return count
