@@ -73,9 +73,9 @@ def response(
 
 def headers(answer: requests.Response, redactor: Redactor) -> dict[str, str]:
     """The headers that are for others to see, their names in small letters."""
-    return {
-        name.lower(): redactor.text(value) for name, value in answer.headers.items() if name.lower() != "set-cookie"
-    }
+    found = {name.lower(): value for name, value in answer.headers.items()}
+    found.pop("set-cookie", None)
+    return redactor.texts(found)
 
 
 def head(chunks: Iterator[bytes], most: int) -> tuple[bytes, bool]:

@@ -216,7 +216,7 @@ class Asking:
 
     def _told_left(self, answer: requests.Response, seconds: float) -> str | None:
         """Tell the limiters that an answer has come; gives what is left of the API's allowance, where that is told."""
-        found = headers(answer, self._naming.redactor)
+        found = headers(answer, self._naming.redactor) if self._grants else {}
         took = seconds if answer.status_code in _SUCCESS else None
         left = [grant.answered(found, took) for grant in self._grants]
         self.left = next((one for one in left if one), None)

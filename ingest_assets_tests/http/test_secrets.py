@@ -169,3 +169,21 @@ def test_log_records_pass_without_values(caplog):
     assert "abc-def-ghi" not in caplog.text
     assert "~hidden.KEY.plain." in caplog.text
     assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("value", ["abc/def ghi", "-----BEGIN KEY-----\nabc/def\n-----END KEY-----"])
+def test_of_several_texts_each_has_its_values_replaced(value: str) -> None:
+    redactor = Redactor({"KEY": value})
+    texts = {"a": "plain", "b": f"x {value} y", "c": quote(value, safe=""), "d": "é\udcff"}
+
+    found, without = redactor.texts(texts), redactor.texts({"a": "plain", "d": "é\udcff"})
+
+    assert found == {name: redactor.text(text) for name, text in texts.items()}
+    assert value not in str(found)
+    assert without == {"a": "plain", "d": "é\udcff"}
+
+
+def test_a_value_that_only_stands_across_two_texts_is_in_neither() -> None:
+    redactor = Redactor({"KEY": "first line\nlast line"})
+
+    assert redactor.texts({"a": "first line", "b": "last line"}) == {"a": "first line", "b": "last line"}
