@@ -18,6 +18,6 @@ storing       a request becomes a stored page
     reading       what the walk needs to know of it; seen  in few bytes a page
     unchanged     a page that has not changed is taken from what is stored
 crew          threads: abreast  part beside part, ahead  page after page of one chain
-jobs          what has to be made first: job_answers, job_places
+jobs          what has to be made first: job_answers, job_places, job_files
 peek          the first page for people to look at; more  whether it is all
 """

@@ -11,7 +11,7 @@ idempotency key gives the same one again, one that lists its jobs is asked, and 
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -23,8 +23,9 @@ from ingest_assets.errors import CursorExpired, IngestError, NotBefore, RequestF
 from ingest_assets.extract import job_answers as answers
 from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.crew import Another
+from ingest_assets.extract.job_files import parts
 from ingest_assets.extract.job_places import place
-from ingest_assets.extract.request import File, Part, Walk, filled, headers_of, job_base, job_request, values_of
+from ingest_assets.extract.request import File, Walk, filled, headers_of, job_base, job_request, values_of
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.naming import origin_of
@@ -331,14 +332,6 @@ def _key(walk: Walk) -> str:
 def _is_over(note: JobNote) -> bool:
     """Whether nothing will come of it."""
     return note.over in ("failed", "cancelled", "gone")
-
-
-def parts(walk: Walk, files: Sequence[str]) -> Iterator[Part]:
-    """A part for each file; what is stored of its URL has no query, which is a signature."""
-    part = walk.part or Part("")
-    for number, url in enumerate(files):
-        key = f"{part.key} file {number + 1} of {len(files)}".strip()
-        yield replace(part, key=key, request=PageRequest(answers.bare(url)), file=File(part.key, number))
 
 
 def _too_long(walk: Walk, note: JobNote, shown: str, took: timedelta) -> IngestError:

@@ -11,7 +11,8 @@ from ingest_assets.errors import RequestFailed, Ruled, WalkIncomplete
 from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import cuts
 from ingest_assets.extract.expected import counted, refuse_unmarked
-from ingest_assets.extract.jobs import Control, Jobs, parts
+from ingest_assets.extract.job_files import parts
+from ingest_assets.extract.jobs import Control, Jobs
 from ingest_assets.extract.more import more
 from ingest_assets.extract.request import File, Walk, first_request, shown
 from ingest_assets.extract.ruled import is_empty, noted, nothing_in

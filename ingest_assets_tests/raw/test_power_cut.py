@@ -125,10 +125,11 @@ def test_a_part_whose_pages_a_power_cut_took_has_not_ended(snapshots: Snapshots,
 
 def test_pages_that_cannot_be_synced_are_none(snapshots: Snapshots, manifest: Manifest, add: Add) -> None:
     opened = snapshots.begin(manifest)
+    segment = opened.folder / "pages.zst"
+    opened._unsynced = Unsynced((segment, opened.folder / "index.jsonl"), lambda: 0.0)  # its moment never passes
     add(opened, b"synced")
     opened.sync()
     add(opened, b"not yet")
-    segment = opened.folder / "pages.zst"
 
     segment.unlink()
     with pytest.raises(StorageFailed):
