@@ -1,5 +1,7 @@
-"""A sandbox, a folder with source files that lead to it, and the `ingest` command in processes of their own."""
+"""A sandbox, a folder with source files that lead to it, and the `ingest` command: here, or as a program."""
 
+import contextlib
+import io
 import os
 import signal
 import subprocess
@@ -16,6 +18,7 @@ import duckdb
 import pytest
 from hypothesis import settings
 
+from ingest_assets.cli.main import guarded, main
 from ingest_assets.sandbox import Sandbox
 from ingest_assets.sandbox.credentials import ENVIRONMENT
 from ingest_assets_tests.whole import Api, Whole, api_of_its_own, state_in
@@ -103,7 +106,17 @@ class Place:
         return any("index.jsonl" in files for _, _, files in os.walk(self.data / "raw"))
 
     def ingest(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """`ingest`, run to its end."""
+        """`ingest`, run to its end in this process, which has imported all of it; there is no terminal."""
+        out, err = io.StringIO(), io.StringIO()
+        with _surrounded(self), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = guarded(lambda: main(arguments, standalone_mode=False), as_json="--json" in arguments)
+            except SystemExit as end:
+                code = int(end.code or 0)
+        return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+    def program(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """`ingest`, run to its end in a process of its own."""
         return subprocess.run(
             [sys.executable, "-m", "ingest_assets.cli", *arguments],
             env=self.environment,
@@ -133,6 +146,22 @@ class Place:
         """Rows of a query on the reader's copy."""
         with duckdb.connect(str(self.data / "warehouse.duckdb"), read_only=True) as reader:
             return reader.execute(query).fetchall()
+
+
+@contextmanager
+def _surrounded(here: Place) -> Iterator[None]:
+    """While inside, the environment and folder of a place, and no other; signals are handled as before afterwards."""
+    before, handled = dict(os.environ), {n: signal.getsignal(n) for n in (signal.SIGTERM, signal.SIGINT)}
+    os.environ.clear()
+    os.environ.update(here.environment)
+    try:
+        with contextlib.chdir(here.folder):
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        for number, handler in handled.items():
+            signal.signal(number, handler)
 
 
 def place(folder: Path, url: str, **more: str) -> Place:

@@ -1,4 +1,4 @@
-"""The `ingest` command as a person at a terminal meets it: real processes, real exit codes."""
+"""The `ingest` command as a person at a terminal meets it: what it says, real exit codes, and that it is a program."""
 
 import json
 import os
@@ -43,16 +43,16 @@ COMMANDS = (
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help_with_an_example(here: Any, command: str) -> None:
-    told = here.ingest(command, "--help")
+    told = here.program(command, "--help")
 
     assert told.returncode == 0
     assert "ingest " in told.stdout.replace(f"Usage: ingest {command}", "").replace("Usage: python -m", "")
 
 
 def test_a_run_loads_and_a_second_one_has_nothing_to_do(here: Any) -> None:
-    first = here.ingest("run", "stripe.charges", "--from", "2026-11-18", "--to", "2026-11-19")
+    first = here.program("run", "stripe.charges", "--from", "2026-11-18", "--to", "2026-11-19")
     before = here.tables()
-    second = here.ingest("run", "stripe.charges", "--from", "2026-11-18", "--to", "2026-11-19")
+    second = here.program("run", "stripe.charges", "--from", "2026-11-18", "--to", "2026-11-19")
 
     assert first.returncode == 0, first.stderr
     assert "stripe.charges" in first.stdout
@@ -199,7 +199,7 @@ def test_a_wrong_source_file_is_told_with_its_line(here: Any) -> None:
     file = here.folder / "sources" / "stripe.yaml"
     file.write_text(file.read_text() + "endpoints: {charges: {pathh: /x}}\n")
 
-    told = here.ingest("run", "stripe")
+    told = here.program("run", "stripe")
 
     assert told.returncode == 2
     assert f"{file}:5" in told.stderr
@@ -209,7 +209,7 @@ def test_a_wrong_source_file_is_told_with_its_line(here: Any) -> None:
 def test_a_refused_key_fails_with_1_and_names_the_secret_without_its_value(here: Any) -> None:
     here.more["STRIPE_API_KEY"] = "sk_test_wrong_and_long_enough"
 
-    told = here.ingest("run", "stripe.customers")
+    told = here.program("run", "stripe.customers")
 
     assert told.returncode == 1, told.stdout + told.stderr
     assert "HTTP 401" in told.stdout
@@ -222,9 +222,9 @@ def test_an_api_that_is_down_ends_with_75_and_the_next_run_goes_on(here: Any, bo
     source.write_text(source.read_text() + "max_wait: PT0.1S\n")
     source.write_text(source.read_text().replace(box.url, "http://127.0.0.1:9"))
 
-    down = here.ingest("run", "stripe.customers")
+    down = here.program("run", "stripe.customers")
     source.write_text(source.read_text().replace("http://127.0.0.1:9", box.url))
-    up = here.ingest("run", "stripe.customers")
+    up = here.program("run", "stripe.customers")
 
     assert down.returncode == 75, down.stdout + down.stderr
     assert up.returncode == 0, up.stdout + up.stderr

@@ -35,7 +35,7 @@ def quiet_seconds(place: Any) -> float:
     """How long a command takes undisturbed; the kills are spread over this."""
     began = time.monotonic()
     for command in COMMANDS:
-        done = place.ingest(*command)
+        done = place.program(*command)
         assert done.returncode == 0, done.stderr + done.stdout
     return (time.monotonic() - began) / len(COMMANDS)
 

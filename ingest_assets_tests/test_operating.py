@@ -131,7 +131,7 @@ def test_a_port_that_is_named_is_taken_or_refused(here: Any) -> None:
         taken.listen()
         port = str(taken.getsockname()[1])
 
-        told = here.ingest("ui", "--port", port)
+        told = here.program("ui", "--port", port)
 
     assert told.returncode == 75
     assert f"port {port} on 127.0.0.1 is taken" in told.stderr

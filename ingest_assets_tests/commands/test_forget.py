@@ -211,7 +211,7 @@ def test_after_kills_at_random_moments_it_is_as_after_one_quiet_forget(
 ) -> None:
     customer, email = person
     began = time.monotonic()
-    assert here.ingest("forget", "stripe.customers", customer, "--yes").returncode == 0
+    assert here.program("forget", "stripe.customers", customer, "--yes").returncode == 0
     seconds, chance = time.monotonic() - began, random.Random(20261121)  # noqa: S311 -- moments, not secrets
 
     for kill in range(KILLS):

@@ -232,7 +232,7 @@ def test_an_undo_that_died_before_dagster_was_told_is_finished_and_undoes_no_oth
 def test_after_kills_at_random_moments_it_is_as_after_one_quiet_undo(loaded: Any, tmp_path: Any, ingest: Any) -> None:
     quiet = replace(loaded, folder=shutil.copytree(loaded.folder, tmp_path / "quiet"))
     began = time.monotonic()
-    assert quiet.ingest("undo", "stripe.charges", "--fetch", "3", "--yes").returncode == 0
+    assert quiet.program("undo", "stripe.charges", "--fetch", "3", "--yes").returncode == 0
     seconds, chance, kills = time.monotonic() - began, random.Random(20261121), 0  # noqa: S311 -- moments, not secrets
 
     while kills < KILLS:
