@@ -9,6 +9,8 @@ PYTHON ?= python3
 UI ?= 1
 PORT ?= 3000
 BIN := .venv/bin
+# A half each, so that what a file's tests share is made once; who is done first takes some of what the other has left.
+PYTEST := $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 .PHONY: run test test-long check bench lock clean-demo
 .DELETE_ON_ERROR:
@@ -17,10 +19,10 @@ run: .venv/ready
 	@$(BIN)/ingest demo --port $(PORT) $(if $(filter 0,$(UI)),--no-ui)
 
 test: .venv/dev
-	$(BIN)/pytest --numprocesses 2
+	$(PYTEST)
 
 test-long: .venv/dev
-	INGEST_LONG=1 $(BIN)/pytest --numprocesses 2
+	INGEST_LONG=1 $(PYTEST)
 
 check: .venv/dev
 	$(BIN)/python -m pip check --disable-pip-version-check
@@ -28,7 +30,7 @@ check: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/pytest --numprocesses 2
+	$(PYTEST)
 
 bench: .venv/dev
 	$(BIN)/python -m benchmarks orders 100000 --against "ours, schema known" floor pandas dlt-tuned
