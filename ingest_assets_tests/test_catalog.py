@@ -124,7 +124,7 @@ def test_a_file_is_read_as_it_stands(write):
         ("{type: bearer, ", "{", "shop.yaml:2: auth: expected a mapping with type: one of none, bearer, basic, api_key, oauth2_client_credentials"),
         # values of the wrong kind
         ("type: cursor", "type: cursr", "shop.yaml:9: endpoints.orders.paginator.type: expected one of none, page, offset"),
-        ("type: bearer", "type: berer", "shop.yaml:2: auth.type: expected one of none, bearer, basic, api_key, oauth2_client_credentials, oauth2_refresh_token, oauth2_jwt, jwt, hmac, aws_sigv4, rotated, login; found text"),
+        ("type: bearer", "type: berer", "shop.yaml:2: auth.type: expected one of none, bearer, basic, api_key, oauth2_client_credentials, oauth2_refresh_token, oauth2_jwt, jwt, hmac, aws_sigv4, rotated, login; found text; did you mean 'bearer'?"),
         ("type: bigint", "type: bigin", "shop.yaml:15: endpoints.orders.columns.id.type: 'bigin' is not a type; one of"),
         ("required: true", "required: perhaps", "shop.yaml:15: endpoints.orders.columns.id.required: expected true or false; found 'perhaps'"),
         ("{type: bigint, required: true}", "bigint", "shop.yaml:15: endpoints.orders.columns.id: expected a mapping of type, path, required, format, …; found 'bigint'"),
@@ -155,7 +155,7 @@ def test_a_file_is_read_as_it_stands(write):
         ("{lookback: P28D}", "{loockback: P28D}", "shop.yaml:12: endpoints.orders.changes: expected immutable, window, unseen"),
         ("  orders:", "  - orders:", "shop.yaml:4: endpoints: expected a mapping; found a list"),
         ("    fresh_within: PT26H", "  customers:", "shop.yaml:16: endpoints.customers: expected a mapping of path, description, base_url, method, … (is what belongs to it indented?); found nothing"),
-        ("    fresh_within: PT26H", "    write: mrege", "shop.yaml:16: endpoints.orders.write: expected merge, replace_partition, replace, append or history; found 'mrege'"),
+        ("    fresh_within: PT26H", "    write: mrege", "shop.yaml:16: endpoints.orders.write: expected merge, replace_partition, replace, append or history; found 'mrege'; did you mean 'merge'?"),
         ("    fresh_within: PT26H", "    time_zone: CEST", "shop.yaml:16: endpoints.orders.time_zone: 'CEST' is not a time zone such as Europe/Amsterdam"),
         ("    fresh_within: PT26H", "    decoder: {type: xls}", "shop.yaml:16: endpoints.orders.decoder.type: expected one of json, jsonl, csv, tsv, xml; found 'xls'"),
         ("    fresh_within: PT26H", "    max_quarantined: 5", "shop.yaml:16: endpoints.orders.max_quarantined: expected a value less than or equal to 1; found 5"),

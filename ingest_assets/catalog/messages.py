@@ -79,6 +79,12 @@ def _found(value: Any, path: tuple[Any, ...]) -> str:
     return told if len(told) <= 80 else f"{told[:80]}…"
 
 
+def _meant(found: Any, words: str) -> str:
+    """The one of some words that was meant, where it is near."""
+    near = difflib.get_close_matches(str(found), words.split(", "), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
 def _mistakes(read: Read, error: Mapping[str, Any]) -> Iterator[_Mistake]:
     """What a person who wrote YAML understands of one of pydantic's errors."""
     kind, context, location = error["type"], error.get("ctx", {}), error["loc"]
@@ -98,10 +104,13 @@ def _mistakes(read: Read, error: Mapping[str, Any]) -> Iterator[_Mistake]:
         yield _Mistake(path, expected=_mapping(error["input"], location), found=found)
     elif kind == "union_tag_invalid":
         path = _known_part(read, (*path, "type"))
-        expected = f"one of {context['expected_tags'].replace(chr(39), '')}"
-        yield _Mistake(path, expected=expected, found=_found(context["tag"], path))
+        tags = context["expected_tags"].replace("'", "")
+        yield _Mistake(
+            path, expected=f"one of {tags}", found=_found(context["tag"], path) + _meant(context["tag"], tags)
+        )
     elif kind == "literal_error":
-        yield _Mistake(path, expected=context["expected"].replace("'", ""), found=found)
+        words = context["expected"].replace("'", "")
+        yield _Mistake(path, expected=words, found=found + _meant(error["input"], words.replace(" or ", ", ")))
     elif kind in _EXPECTED:
         text = "text or " if kind == "tuple_type" and _takes_text(_options(location)) else ""
         yield _Mistake(path, expected=text + _EXPECTED[kind], found=found)
