@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -183,3 +184,51 @@ def test_only_the_user_can_read_who_holds_a_lock(lock: Path) -> None:
 
 def test_a_held_lock_is_a_failure_that_passes() -> None:
     assert issubclass(Locked, TransientFailure)
+
+
+def in_line(lock: Path, number: int, order: Path) -> subprocess.Popen[str]:
+    """A process that waits for the lock and writes its number down; it is in line when it has said so."""
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom ingest_assets import locks\n"
+        "def sleep(seconds, of=locks.time.sleep):\n    print('in line', flush=True)\n    of(seconds)\n"
+        "lock, number, order = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])\n"
+        "locks.time.sleep = sleep\n"
+        "with locks.held(lock, number, 60):\n"
+        "    with order.open('a') as file:\n        print(number, file=file)\n"
+    )
+    command = [sys.executable, "-c", code, str(lock), str(number), str(order)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in line\n"
+    return process
+
+
+def test_those_who_wait_get_it_in_the_order_in_which_they_came_without_the_dead(lock: Path, tmp_path: Path) -> None:
+    order, waiting = tmp_path / "order", list[subprocess.Popen[str]]()
+    try:
+        with another_process_holds(lock, "the first"):
+            waiting = [in_line(lock, number, order) for number in range(5)]
+            waiting[1].kill()
+            waiting[1].wait()
+        for process in waiting:
+            process.communicate(timeout=60)
+    finally:
+        for process in waiting:
+            process.kill()
+            process.communicate()
+
+    assert order.read_text().split() == ["0", "2", "3", "4"]
+
+
+def test_who_is_stopped_while_it_waits_holds_nobody_up_for_long(lock: Path, tmp_path: Path) -> None:
+    order, waiting = tmp_path / "order", list[subprocess.Popen[str]]()
+    try:
+        with another_process_holds(lock, "the first"):
+            waiting = [in_line(lock, number, order) for number in range(2)]
+            waiting[0].send_signal(signal.SIGSTOP)
+        waiting[1].communicate(timeout=60)
+        assert order.read_text().split() == ["1"]
+    finally:
+        for process in waiting:
+            process.kill()
+            process.communicate()
