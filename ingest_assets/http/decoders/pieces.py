@@ -9,6 +9,7 @@ from ingest_assets.http.decoders.parsing import SPACE
 
 SMALL_BYTES = 16 << 20
 _READ_BYTES = 1 << 19
+_FIRST_BYTES = 4 << 20  # a body that is in memory comes as it is, and not in pieces to be joined again
 BOM = b"\xef\xbb\xbf"
 
 
@@ -20,7 +21,7 @@ def cut(why: str) -> TransientFailure:
 def chunks(body: BinaryIO) -> Iterator[bytes]:
     """The body in pieces, without a byte order mark; the first piece begins with something to see."""
     start = b""
-    while len(start) < len(BOM) and (piece := body.read(_READ_BYTES)):
+    while len(start) < len(BOM) and (piece := body.read(_FIRST_BYTES)):
         start += piece
     start = start.removeprefix(BOM)
     while not start.strip(SPACE) and (piece := body.read(_READ_BYTES)):
