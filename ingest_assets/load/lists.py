@@ -29,17 +29,23 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
         QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) = 1"""
     if versioned(at.contract):
         found = candidates(at, has_list, (spec.name, TOMBSTONE))
-    # The same record has the same child rows: they are not written again.
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE listed AS
-        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, r._deleted, NOT r._deleted AND
-            EXISTS (SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._hash = r._hash) AS same
+        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, r._deleted,
+            NOT r._deleted AND {_is_same(at, table, fates)} AS same
         FROM ({found}) AS r""")
     if versioned(at.contract):
         remember(at, spec.name, "FROM listed")
     if fates.keys() - {"inserted", "duplicates"}:
         delete_children(at, spec, "SELECT _id FROM listed WHERE NOT same")
     return insert_children(at, spec, "(FROM listed WHERE NOT same AND NOT _deleted)", "_root_row")
+
+
+def _is_same(at: Merge, table: str, fates: Mapping[str, int]) -> str:
+    """SQL: the child rows are those of this very record, and are not written again."""
+    if at.staged.distinct and not versioned(at.contract) and "outdated" not in fates:
+        return "r._id IN (SELECT _id FROM decided WHERE fate = 'unchanged')"  # the row says it: no look at all children
+    return f"EXISTS (SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._hash = r._hash)"
 
 
 def _of_rows(at: Merge) -> str:

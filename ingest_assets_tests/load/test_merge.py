@@ -43,6 +43,18 @@ def test_an_absent_list_leaves_child_rows_and_an_empty_one_removes_them(lab):
     assert things.values("value", "things__l") == [1, 2, 4]
 
 
+def test_a_version_that_comes_again_has_its_list_once(lab):
+    things = lab()
+    first = {"id": 1, "l": [{"m": [1, 2]}]}
+    for fetch, record in enumerate([first, {"id": 1, "v": 1}, first, first], start=1):
+        things.store(fetch, None, [record])
+        (loaded,) = things.load()
+
+    assert (loaded.account.unchanged, loaded.account.child_rows) == (1, 0)
+    assert things.values("value", "things__l__m") == [1, 2]
+    assert things.rows("SELECT count(*) FROM w.shop.things__l") == [(1,)]
+
+
 @pytest.mark.parametrize("told", [{}, {"newest_by": "at", "columns": {"at": {"type": "bigint"}}}])
 def test_a_version_without_a_list_leaves_that_of_an_older_one_in_the_same_fetch(lab, told):
     things = lab(**told)
