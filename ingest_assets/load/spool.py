@@ -21,6 +21,7 @@ MOST_PILES = 24
 _MOST_BYTES = 8_000_000
 _MOST_AT_ONCE = 32_000_000  # what one insert changes has to fit into DuckDB's memory
 _MOST_IN_BATCH = 4_096  # rows
+_ENOUGH_IN_BATCH = 1_024  # with fewer on average, rows are put together first
 _COLUMN_BYTES = 500  # of a column in memory, beside its values
 
 
@@ -34,7 +35,9 @@ class _Pile:
 
     def combined(self) -> pa.Table:
         """The rows in memory, which it lets go of."""
-        rows = pa.concat_tables(self.rows).combine_chunks()
+        rows = pa.concat_tables(self.rows)
+        if rows.num_rows < _ENOUGH_IN_BATCH * len(self.rows):
+            rows = rows.combine_chunks()
         self.rows.clear()
         return rows
 

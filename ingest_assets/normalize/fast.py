@@ -157,14 +157,14 @@ class Fast:
         except UNREADABLE:
             return None
 
-    def columns(self, structs: Sequence[Any], text: bytes) -> Columns:
-        """The columns of decoded records, whose text (with anything around that is no key) this is; raises Misfit."""
+    def columns(self, structs: Sequence[Any], texts: Sequence[bytes]) -> Columns:
+        """The columns of decoded records, whose texts (with anything around that is no key) these are; or Misfit."""
         columns = Columns(self.plan, {table.spec.path: Found() for table in self.plan.tables})
         columns.tables[()].rows = len(structs)
         _object(columns, self.plan.root, self.tree, structs, _Where(None, len(structs)))
         _make_texts(columns)
         _apply_rules(columns)
-        _prove(columns, text)
+        _prove(columns, texts)
         return columns
 
 
@@ -200,10 +200,10 @@ def _codes(column: ColumnPlan, found: Found) -> pa.Array | None:
     return found.arrays.get(beside.spec.name)
 
 
-def _prove(columns: Columns, text: bytes) -> None:
-    if not any(count(text) == columns.keys + sum(map(count, columns.raws)) for count in COUNTS):
+def _prove(columns: Columns, texts: Sequence[bytes]) -> None:
+    if not any(sum(map(count, texts)) == columns.keys + sum(map(count, columns.raws)) for count in COUNTS):
         raise Twins("a key stands twice")
-    if columns.exact_doubles and not doubles_are_exact(text, tiny=columns.tiny):
+    if columns.exact_doubles and not all(doubles_are_exact(text, tiny=columns.tiny) for text in texts):
         raise Misfit("a number that no double holds")
     _prove_present(columns)
 

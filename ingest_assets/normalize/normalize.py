@@ -239,7 +239,7 @@ def _columns(fast: Fast, reading: Reading, pairs: Sequence[tuple[int, Any]]) -> 
     """Decoded records as columns; what cannot be shown to be right is halved until it is found."""
     places = [place for place, _ in pairs]
     try:
-        return [(places, fast.columns([struct for _, struct in pairs], reading.text(places)))]
+        return [(places, fast.columns([struct for _, struct in pairs], [reading.text(places)]))]
     except Misfit as error:
         if isinstance(error, Twins) and len(right := _without_unfit(reading, pairs)) < len(pairs):
             return _columns(fast, reading, right) if right else []

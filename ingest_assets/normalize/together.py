@@ -6,6 +6,7 @@ rows of each page, with its number and their positions, in the same order.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -78,7 +79,7 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
         texts = [text for placed in held for text in placed.block.records()]
         try:
             given = _given(normalizer, fast.plan, held)
-            columns = _columns(fast, texts)
+            columns = _columns(fast, held, len(texts))
         except (Misfit, Unfit):
             return None
         if columns.numbers.kinds:
@@ -91,16 +92,17 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
         return Batch(fast_tables(columns, normalizer.counts, pages, positions, texts), [], len(texts))
 
 
-def _columns(fast: Fast, texts: Sequence[bytes]) -> Columns:
-    """The columns of records that all fit; raises Misfit."""
-    text = b"[%s]" % b",".join(texts)
-    try:
-        structs = fast.decoded(text, lines=False)
-    except UNREADABLE as error:
-        raise Misfit("a record that does not fit") from error
-    if len(structs) != len(texts):
+def _columns(fast: Fast, held: Sequence[Placed], count: int) -> Columns:
+    """The columns of so many records that all fit; raises Misfit."""
+    structs: list[Any] = []
+    for block in (placed.block for placed in held):
+        try:
+            structs += fast.decoded(block.text, lines=block.lines)
+        except UNREADABLE as error:
+            raise Misfit("a record that does not fit") from error
+    if len(structs) != count:
         raise Misfit("other records than were counted")
-    return fast.columns(structs, text)
+    return fast.columns(structs, [placed.block.text for placed in held])
 
 
 def _given(normalizer: Normalizer, plan: Plan, held: Sequence[Placed]) -> dict[str, pa.Array]:
