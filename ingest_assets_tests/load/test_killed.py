@@ -23,7 +23,7 @@ from ingest_assets_tests.load.victims import SOURCE, Victims, line, victims
 LONG = bool(os.environ.get("INGEST_LONG"))
 KILLS = 80 if LONG else 1  # of each of these
 WHAT = ("load", "replay", "publish", "prune")
-_PRUNED = 3 if LONG else 2  # rounds
+_PRUNED = 3 if LONG else 1  # rounds
 _LATEST = 1.1 if LONG else 0.9  # of the time that the twin took: now and then after the end
 ROWS = 400 if LONG else 40
 NAMES = tuple(SOURCE.endpoints) if LONG else ("people",)
@@ -164,7 +164,8 @@ def _killed(world: World) -> None:
     rounds, world.told = 0, world.state(world.twin)
 
     while any(world.kills(what) < KILLS for what in WHAT):
-        world.store()
+        for _ in range(1 if LONG else 2):  # so that there is something to prune
+            world.store()
         for job in jobs(more=rounds % _PRUNED == _PRUNED - 1):
             world.done(job)
         rounds += 1
