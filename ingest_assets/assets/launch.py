@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
 
+from ingest_assets.assets.gathered import PLANNED, gathered
 from ingest_assets.assets.jobs import days, newest_first
 from ingest_assets.assets.members import add_listed
 from ingest_assets.assets.names import raw_key, step_name, table_key, versions
@@ -90,13 +91,14 @@ def materialize(
                 continue
             for source, endpoint in wanted.endpoints:
                 add_listed(instance, Api(data=str(data)).line(sources[source], ""), endpoint)
-            result = job.execute_in_process(
-                instance=instance,
-                asset_selection=_keys(wanted, tables_only=tables_only),
-                run_config=_QUIET | _config(wanted, since),
-                tags={PROCESS_TAG: process} | days(wanted) | (newest_first() if newest else {}),
-                raise_on_error=False,
-            )
+            with gathered(instance, PLANNED):
+                result = job.execute_in_process(
+                    instance=instance,
+                    asset_selection=_keys(wanted, tables_only=tables_only),
+                    run_config=_QUIET | _config(wanted, since),
+                    tags={PROCESS_TAG: process} | days(wanted) | (newest_first() if newest else {}),
+                    raise_on_error=False,
+                )
             runs.append(result.run_id)
             succeeded = succeeded and result.success
     return Done(tuple(runs), succeeded and not later, later)
