@@ -6,7 +6,9 @@ factory      a source's endpoints as assets
 columns      a table's columns as Dagster shows them, and where each comes from
 members      partitions that an endpoint lists
 step         what a run does with the selected partitions of one endpoint
+groups       how many partitions it deals with at once
 report       what Dagster is told of a fetch and of a load
+gathered     many of its events stored at once
 reconcile    what the warehouse has and Dagster was not told of, after a crash
 undone       what the warehouse has no more, since it was undone
 shown        what Dagster was shown of records, taken out of its events

@@ -9,6 +9,7 @@ from datetime import datetime
 
 import dagster as dg
 
+from ingest_assets.assets.gathered import MATERIALIZED, gathered
 from ingest_assets.assets.report import Reporter
 from ingest_assets.errors import Locked, StorageFailed
 from ingest_assets.load.ledger import Fetch
@@ -98,14 +99,17 @@ class Reconciler:
         summaries = self.report.line.summaries(self.report.endpoint, {fetch.fetch for fetch in fetches})
         stored = self._stored(fetches)
         shown = self.report.shown_of(self.report.raw)
-        for snapshot in stored.values():
-            if snapshot.manifest.partition not in shown or not self.report.knows_fetch(snapshot):
-                self.report.instance.report_runless_asset_event(self.report.fetched(snapshot))
+        with gathered(self.report.instance, MATERIALIZED):
+            for snapshot in stored.values():
+                if snapshot.manifest.partition not in shown or not self.report.knows_fetch(snapshot):
+                    self.report.instance.report_runless_asset_event(self.report.fetched(snapshot))
         shown = self.report.shown_of(self.report.table)
-        for number, snapshot in stored.items():
-            loaded = self.report.loaded(snapshot, summaries[number])
-            if loaded.partition not in shown or not self.report.knows_load(loaded):
-                self.report.instance.report_runless_asset_event(loaded)
+        sources = self.report.sources([snapshot.manifest.partition for snapshot in stored.values()]) if stored else {}
+        with gathered(self.report.instance, MATERIALIZED):
+            for number, snapshot in stored.items():
+                loaded = self.report.loaded(snapshot, summaries[number], sources.get(snapshot.manifest.partition))
+                if loaded.partition not in shown or not self.report.knows_load(loaded):
+                    self.report.instance.report_runless_asset_event(loaded)
         return {fetch.partition: fetch.loaded for fetch in fetches if fetch.fetch in stored and fetch.loaded}
 
     def _stored(self, fetches: Sequence[Fetch]) -> Mapping[int, Snapshot]:

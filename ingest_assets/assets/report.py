@@ -5,7 +5,7 @@ The tags make Dagster see what a table was made from, and under which contract.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from functools import cached_property
@@ -60,10 +60,21 @@ class Reporter:
         """The event of a fetch that counts."""
         return self._event(self.raw, snapshot, _fetch_metadata(snapshot), data_version(snapshot), {})
 
-    def loaded(self, snapshot: Snapshot, told: Summary) -> dg.AssetMaterialization:
-        """The event of a load; made from the raw asset's newest event of the partition."""
+    def sources(self, partitions: Sequence[str | None]) -> dict[str | None, dg.EventLogRecord]:
+        """The raw asset's newest event of each of these partitions that has one."""
+        keys = [partition for partition in partitions if partition is not None]
+        where = dg.AssetRecordsFilter(self.raw, asset_partitions=keys or None)
+        records = self.instance.fetch_materializations(where, limit=2 * len(partitions)).records
+        # They come newest first; those of a partition that was told of more often may leave no room for another one.
+        found = {record.partition_key: record for record in reversed(records)} if keys else {}
+        for partition in set(partitions) - found.keys():
+            record = self.instance.get_latest_data_version_record(self.raw, False, partition)
+            found |= {partition: record} if record is not None else {}
+        return found
+
+    def loaded(self, snapshot: Snapshot, told: Summary, source: dg.EventLogRecord | None) -> dg.AssetMaterialization:
+        """The event of a load; `source` is the raw asset's newest event of the partition."""
         version = f"{data_version(snapshot)}-{told.fetch.contract}"
-        source = self.instance.get_latest_data_version_record(self.raw, False, snapshot.manifest.partition)
         tags = (source.event_log_entry.tags if source else None) or {}
         name = self.raw.to_user_string()
         more = {

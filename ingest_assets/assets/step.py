@@ -1,27 +1,31 @@
 """What a run does with the selected partitions of one endpoint: fetch and load each before the next one begins.
 
-    for each partition, under its lock
+    for some partitions at a time, under their locks
         raw selected      what this run has fetched already, or a stored fetch that is not loaded, or a new fetch
         table selected    load what is stored; without raw: replay it
-        report            an event an asset and partition, at once
+        report            an event an asset and partition
     then                  the reader's copy, and one output an asset for what depends on it
 
 A range that dies on its fourth day leaves three days done. What is skipped or loaded is decided from the snapshots
 and the warehouse, never from what Dagster knows.
 """
 
-from collections.abc import Iterator, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NoReturn
 
 import dagster as dg
 
+from ingest_assets.assets.gathered import MATERIALIZED, gathered
+from ingest_assets.assets.groups import Size
 from ingest_assets.assets.members import add_listed_by
 from ingest_assets.assets.reconcile import Known, Reconciler
 from ingest_assets.assets.report import Reporter, identity
 from ingest_assets.durations import clock
 from ingest_assets.errors import (
+    ConfigError,
     ContractBroken,
     IngestError,
     Locked,
@@ -64,6 +68,8 @@ class Step:
     _told: set[tuple[object, ...]] = field(default_factory=set)
     _known: Known = field(default_factory=dict)
     _others_loaded: bool = False
+    _failures: list[IngestError] = field(default_factory=list)
+    _stops: IngestError | None = None
 
     def outputs(self) -> Iterator[dg.Output[None]]:
         """Does the work, then yields one output a selected asset, upstream first.
@@ -101,21 +107,83 @@ class Step:
                 self.context.log.info(f"{len(new)} new partitions {name}: {', '.join(new[:_NAMED])}")  # noqa: G004 -- Dagster's log shows the text
 
     def _work(self) -> list[IngestError]:
-        """Each partition in turn; the failures that concern one partition only."""
-        failures: list[IngestError] = []
-        for partition in self._partitions():
+        """All partitions, some at a time; the failures that concern one partition only."""
+        left, size = list(self._partitions()), Size()
+        while left and self._stops is None:
+            with size.measured(), contextlib.ExitStack() as locks:
+                done = self._some(self._held(left[: size.now], locks), size)
+            left = left[done:]
+        if self._stops is not None:
+            self._stop([*self._failures, self._stops])
+        return self._failures
+
+    def _held(self, partitions: Sequence[str | None], locks: contextlib.ExitStack) -> list[str | None]:
+        """Hold the locks of these partitions, up to one that is not free.
+
+        Who holds locks waits for none: of two runs that did, each might wait for the other.
+        """
+        held: list[str | None] = []
+        for partition in partitions:
+            wait = {"wait_seconds": 0.0} if held else {}
             try:
-                self._partition(partition)
-            except IngestError as error:
-                failures.append(error)
-                self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
-                stops = not isinstance(error, WalkIncomplete | ContractBroken)
-                self._write_down(partition, error, stops=stops)
-                if stops:
-                    self._stop(failures)
-                # The message says it all; a traceback would hide it.
-                self.context.log.error(str(error))  # noqa: TRY400
-        return failures
+                locks.enter_context(self.line.partition(self.endpoint, partition, **wait))
+            except Locked as error:
+                if not held:
+                    self._failed(partition, error)
+                break
+            held.append(partition)
+        return held
+
+    def _some(self, partitions: Sequence[str | None], size: Size) -> int:
+        """Fetch and load partitions whose locks are held; how many of them were dealt with."""
+        if self.report.raw not in self.context.selected_asset_keys:
+            self._load(partitions)
+            return len(partitions)
+        got: dict[str | None, Snapshot | None] = {}
+        try:
+            self._fetch(partitions, got, size)
+        finally:
+            # Also of a run that is interrupted: what it has fetched is loaded, and told.
+            self._finish({partition: snapshot for partition, snapshot in got.items() if snapshot is not None})
+        return len(got)
+
+    def _fetch(self, partitions: Sequence[str | None], got: dict[str | None, Snapshot | None], size: Size) -> None:
+        """Put into `got` what is stored of each partition, fetched if need be, as long as that takes moments.
+
+        Of one that could not be fetched it is None.
+        """
+        stored = self._stored(partitions)
+        try:
+            with self._numbered([partition for partition, snapshot in stored.items() if snapshot is None]):
+                for partition, snapshot in stored.items():
+                    if self._stops is not None or (got and size.is_used_up(got.values())):
+                        return
+                    got[partition] = snapshot or self._fetched(partition)
+        except (Locked, StorageFailed, ConfigError) as error:
+            self._failed(partitions[0], error)
+
+    def _fetched(self, partition: str | None) -> Snapshot | None:
+        loads = self.report.table in self.context.selected_asset_keys
+        try:
+            return self.line.fetch(self.endpoint, partition, self.since, loads=loads)
+        except IngestError as error:
+            self._failed(partition, error)
+            return None
+
+    def _numbered(self, partitions: Sequence[str | None]) -> contextlib.AbstractContextManager[None]:
+        return self.line.numbering(self.endpoint, partitions) if len(partitions) > 1 else contextlib.nullcontext()
+
+    def _failed(self, partition: str | None, error: IngestError) -> None:
+        """Note a failure: of one partition, or one that stops the range."""
+        self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
+        stops = not isinstance(error, WalkIncomplete | ContractBroken)
+        self._write_down(partition, error, stops=stops)
+        if stops and self._stops is None:
+            self._stops = error
+            return
+        self._failures.append(error)
+        # The message says it all; a traceback would hide it.
+        self.context.log.error(str(error))
 
     def _write_down(self, partition: str | None, error: IngestError, *, stops: bool) -> None:
         """So that sensors leave it alone for a while. Where the warehouse itself fails, it is told in the log only."""
@@ -155,38 +223,90 @@ class Step:
         logs = self.context.instance.all_logs(run, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION)
         return {identity(log.asset_materialization) for log in logs if log.asset_materialization}
 
-    def _partition(self, partition: str | None) -> None:
-        raw, table = (key in self.context.selected_asset_keys for key in (self.report.raw, self.report.table))
-        with self.line.partition(self.endpoint, partition):
-            if raw:
-                self._tell(self.report.fetched(self._fetched(partition, loaded_next=table)))
-            if table:
-                self._load(partition, replay=not raw)
+    def _stored(self, partitions: Sequence[str | None]) -> dict[str | None, Snapshot | None]:
+        """What this run has fetched already of partitions, or what waits to be loaded; None where a fetch is due."""
+        stored: dict[str | None, Snapshot | None] = {}
+        for partition in partitions:
+            try:
+                stored[partition] = self._there(partition)
+            except IngestError as error:
+                if not stored:  # else its turn comes after those before it
+                    self._failed(partition, error)
+                break
+        return stored
 
-    def _fetched(self, partition: str | None, *, loaded_next: bool) -> Snapshot:
-        """What this run has fetched already, or what waits to be loaded, or a new fetch."""
-        stored = self.line.done(self.endpoint, partition, whatever_age=self.context.retry_number > 0)
-        if stored is None and loaded_next:
-            stored = self.line.pending(self.endpoint, partition)
-        return stored or self.line.fetch(self.endpoint, partition, self.since, loads=loaded_next)
+    def _there(self, partition: str | None) -> Snapshot | None:
+        done = self.line.done(self.endpoint, partition, whatever_age=self.context.retry_number > 0)
+        if done is None and self.report.table in self.context.selected_asset_keys:
+            return self.line.pending(self.endpoint, partition)
+        return done
 
-    def _load(self, partition: str | None, *, replay: bool) -> None:
-        newest = self.line.stored(self.endpoint, partition)
-        if newest is None:
-            raise WalkIncomplete(
-                f"{self.line.label(self.endpoint, partition)}: nothing is stored to load; materialize "
-                f"{self.report.raw.to_user_string()} too"
-            )
-        replay = replay and not self.line.is_replayed(self.endpoint, newest)
-        loads = self.line.load(self.endpoint, partition, replay=replay)
-        self._others_loaded |= any(load.partition != partition for load in loads)
-        told = self.line.summaries(self.endpoint, [newest.fetch])[newest.fetch]
-        if not self.report.knows_fetch(newest):
-            self._tell(self.report.fetched(newest))
-        self._tell(self.report.loaded(newest, told))
-        if told.fetch.loaded is not None:
-            self._known[partition] = told.fetch.loaded
-        self.line.watcher.loaded(self.line.label(self.endpoint, partition))
+    def _finish(self, fetched: Mapping[str | None, Snapshot]) -> None:
+        """Tell of what was fetched, and load it."""
+        with gathered(self.report.instance, MATERIALIZED):
+            for snapshot in fetched.values():
+                self._tell(self.report.fetched(snapshot))
+        if self.report.table in self.context.selected_asset_keys:
+            self._load(list(fetched))
+
+    def _load(self, partitions: Sequence[str | None]) -> None:
+        """Load what is stored of partitions, and tell of it; without raw, replay it."""
+        try:
+            newest = self._newest(partitions)
+            loaded = self._loaded(newest)
+            self._tell_loaded([newest[partition] for partition in loaded])
+        except IngestError as error:
+            self._failed(partitions[0], error)
+
+    def _newest(self, partitions: Sequence[str | None]) -> dict[str | None, Snapshot]:
+        newest = {}
+        for partition in partitions:
+            found = self.line.stored(self.endpoint, partition)
+            if found is not None:
+                newest[partition] = found
+                continue
+            label, raw = self.line.label(self.endpoint, partition), self.report.raw.to_user_string()
+            self._failed(partition, WalkIncomplete(f"{label}: nothing is stored to load; materialize {raw} too"))
+        return newest
+
+    def _loaded(self, newest: Mapping[str | None, Snapshot]) -> list[str | None]:
+        """Load partitions, or replay them; those of them that are loaded."""
+        replays, loaded = self._replays(newest), list[str | None]()
+        for partition, found in self.line.load_together(self.endpoint, replays) if replays else ():
+            if isinstance(found, IngestError):
+                self._failed(partition, found)
+                if self._stops is not None:
+                    break
+                continue
+            self._others_loaded |= any(load.partition != partition for load in found)
+            loaded.append(partition)
+        return loaded
+
+    def _replays(self, newest: Mapping[str | None, Snapshot]) -> dict[str | None, bool]:
+        """Which partitions are to be replayed: without raw, all that this run has not replayed yet."""
+        if self.report.raw in self.context.selected_asset_keys:
+            return dict.fromkeys(newest, False)
+        done = self.line.replayed(self.endpoint, newest.values())
+        return {partition: snapshot.fetch not in done for partition, snapshot in newest.items()}
+
+    def _tell_loaded(self, newest: Sequence[Snapshot]) -> None:
+        """Tell of loads: first of those fetches that were not told, since what is told of a load points to them."""
+        if not newest:
+            return
+        told = self.line.summaries(self.endpoint, [snapshot.fetch for snapshot in newest])
+        with gathered(self.report.instance, MATERIALIZED):
+            for event, snapshot in [(self.report.fetched(snapshot), snapshot) for snapshot in newest]:
+                if identity(event) not in self._told and not self.report.knows_fetch(snapshot):
+                    self._tell(event)
+        sources = self.report.sources([snapshot.manifest.partition for snapshot in newest])
+        with gathered(self.report.instance, MATERIALIZED):
+            for snapshot in newest:
+                load, partition = told[snapshot.fetch], snapshot.manifest.partition
+                self._tell(self.report.loaded(snapshot, load, sources.get(partition)))
+                if load.fetch.loaded is not None:
+                    self._known[partition] = load.fetch.loaded
+        for snapshot in newest:
+            self.line.watcher.loaded(self.line.label(self.endpoint, snapshot.manifest.partition))
 
     def _tell(self, event: dg.AssetMaterialization) -> None:
         if identity(event) not in self._told:

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -49,6 +49,9 @@ class Line(Standing):
     pace: Pace = field(default_factory=Pace)
     watcher: Watcher = field(default_factory=Unwatched)
     helped: Helped = field(default_factory=Helped, init=False, repr=False, compare=False)
+    _numbers: dict[tuple[str, str | None], tuple[int, datetime]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def settled(self) -> Source:
@@ -129,6 +132,13 @@ class Line(Standing):
         registry = Registry.from_json(noted) if noted else Registry.empty()
         work = Work(name, endpoint, self.source.endpoints[endpoint])
         return Meanwhile(walked, work, registry, self.warehouse.staging, self.data / "locks")
+
+    def load_together(
+        self, endpoint: str, partitions: Mapping[str | None, bool]
+    ) -> Iterator[tuple[str | None, list[Loaded] | IngestError]]:
+        """See `Loader.load_together`; raises what `load` raises before it loads anything."""
+        self.refuse_changed(endpoint)
+        yield from replace(self.loader(endpoint), meanwhile=self.helped.meanwhile).load_together(partitions)
 
     def load_as_of(self, endpoint: str, partition: str | None, at: datetime) -> list[Loaded]:
         """Load what had ended by a time, and nothing younger: for a line with a warehouse of its own."""
@@ -221,12 +231,17 @@ class Line(Standing):
         loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
         return newest if newest.fetch not in loaded else None
 
-    def is_replayed(self, endpoint: str, newest: Snapshot) -> bool:
-        """Whether a partition needs no replay: its newest fetch was loaded by this very run, under this contract."""
-        told = next((fetch for fetch in self.fetches(endpoint) if fetch.fetch == newest.fetch), None)
-        if told is None or told.loaded is None or not self.run:
-            return False
-        return (told.loaded_run, told.contract) == (self.run, self.source.endpoints[endpoint].contract.version)
+    def replayed(self, endpoint: str, newest: Iterable[Snapshot]) -> set[int]:
+        """Those of partitions' newest fetches that this very run has loaded under this contract: no need to replay."""
+        if not self.run:
+            return set()
+        mine = (self.run, self.source.endpoints[endpoint].contract.version)
+        told = {
+            fetch.fetch
+            for fetch in self.fetches(endpoint)
+            if fetch.loaded and (fetch.loaded_run, fetch.contract) == mine
+        }
+        return told & {snapshot.fetch for snapshot in newest}
 
     def _is_young(self, snapshot: Snapshot) -> bool:
         return self.now() - snapshot.manifest.started <= self.source.resume_within
@@ -255,16 +270,41 @@ class Line(Standing):
         """Bring the reader's copy up to date; `paced`, unless it is younger than the file says."""
         self.warehouse.publish(self.source.publish if paced else timedelta(0))
 
+    @contextlib.contextmanager
+    def numbering(self, endpoint: str, partitions: Sequence[str | None]) -> Iterator[None]:
+        """Inside, new fetches of these partitions have their numbers already, issued in one transaction.
+
+        Under the locks of all of them, and for moments: a fetch counts as begun when it got its number. Numbers that
+        nothing came of are taken back. An unfinished fetch has its number, and goes on.
+        """
+        stored = {key: self.snapshots.fetches(self.source.name, endpoint, key)[-1:] for key in partitions}
+        new = [key for key, newest in stored.items() if all(one.manifest.ended for one in newest)]
+        self._numbers.update({(endpoint, key): told for key, told in self._issued(endpoint, new).items()})
+        try:
+            yield
+        finally:
+            unused = [number for number, _ in self._numbers.values()]
+            self._numbers.clear()
+            if unused:
+                with self.warehouse.session("taking back numbers of fetches") as connection:
+                    ledger.never_begun(connection, unused)
+
     def _begin(self, walk: Walk) -> tuple[int, datetime]:
-        key = (walk.source.name, walk.name, walk.partition)
-        with self.warehouse.session(f"beginning to fetch {walk.label}") as connection:
-            whose = owners.identify(connection, walk.source.name, origin(walk.source.base_url), walk.source.account)
-            self.snapshots.notes.note_account(walk.source.name, *whose)
-            fetch, started = ledger.begin(
-                connection, key, walk.bounds, self.run, self.now(), above=self.snapshots.last_number()
-            )
-            self.snapshots.issued(fetch)
-        return fetch, started
+        numbered = self._numbers.pop((walk.name, walk.partition), None)
+        return numbered or self._issued(walk.name, [walk.partition])[walk.partition]
+
+    def _issued(self, endpoint: str, partitions: Sequence[str | None]) -> dict[str | None, tuple[int, datetime]]:
+        source = self.settled
+        bounds = {partition: source.endpoints[endpoint].bounds(partition) for partition in partitions}
+        if not bounds:
+            return {}
+        with self.warehouse.session(f"beginning to fetch {self.label(endpoint, partitions[0])}") as connection:
+            whose = owners.identify(connection, source.name, origin(source.base_url), source.account)
+            self.snapshots.notes.note_account(source.name, *whose)
+            above = self.snapshots.last_number()
+            begun = ledger.begin(connection, (source.name, endpoint), bounds, self.run, self.now(), above)
+            self.snapshots.issued(max(number for number, _ in begun.values()))
+        return begun
 
     def _write_down(self, endpoint: str, partition: str | None) -> None:
         """The end of failed fetches into the ledger, so that `status` can tell; of good ones, their load does it."""

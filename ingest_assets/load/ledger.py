@@ -79,32 +79,37 @@ FETCH_COLUMNS = ", ".join("_fetch" if field.name == "fetch" else field.name for 
 
 def begin(
     connection: duckdb.DuckDBPyConnection,
-    key: tuple[str, str, str | None],
-    bounds: tuple[datetime, datetime] | None,
+    key: tuple[str, str],
+    bounds: Mapping[str | None, tuple[datetime, datetime] | None],
     run: str,
     now: datetime,
     above: int,
-) -> tuple[int, datetime]:
-    """Number and start time of a new fetch of (source, endpoint, partition); the number is greater than `above`.
+) -> dict[str | None, tuple[int, datetime]]:
+    """Number and start time of a new fetch of each of these partitions of (source, endpoint); greater than `above`.
 
-    The start time never goes back within an endpoint, whatever the clock does. Earlier fetches of the partition
-    that never ended are given up here: the partition's lock is held by who asks.
+    The start time never goes back within an endpoint, whatever the clock does. Earlier fetches of the partitions
+    that never ended are given up here: the partitions' locks are held by who asks.
     """
-    source, endpoint, partition = key
     connection.execute(
-        "UPDATE w._ingest.fetches SET ended = ?, verdict = 'given_up', reason = 'another fetch began' "
-        "WHERE source = ? AND endpoint = ? AND partition IS NOT DISTINCT FROM ? AND ended IS NULL",
-        [now, source, endpoint, partition],
+        "UPDATE w._ingest.fetches SET ended = ?, verdict = 'given_up', reason = 'another fetch began' WHERE source = ? "
+        "AND endpoint = ? AND ended IS NULL AND (list_contains(?, partition) OR partition IS NULL AND ?)",
+        [now, *key, [partition for partition in bounds if partition is not None], None in bounds],
     )
     last = connection.execute(
-        "SELECT max(_fetch), max(started) FILTER (source = ? AND endpoint = ?) FROM w._ingest.fetches",
-        [source, endpoint],
+        "SELECT max(_fetch), max(started) FILTER (source = ? AND endpoint = ?) FROM w._ingest.fetches", key
     ).fetchone()
     number, latest = last if last is not None else (None, None)
-    started = max(now, latest + timedelta(microseconds=1)) if latest else now
-    fetch = max(number or 0, above) + 1
-    _insert(connection, fetch, key, bounds or (None, None), started, run)
-    return fetch, started
+    first, tick = max(number or 0, above) + 1, timedelta(microseconds=1)
+    started = max(now, latest + tick) if latest else now
+    begun = {partition: (first + n, started + n * tick) for n, partition in enumerate(bounds)}
+    for partition, (fetch, moment) in begun.items():
+        _insert(connection, fetch, (*key, partition), bounds[partition] or (None, None), moment, run)
+    return begun
+
+
+def never_begun(connection: duckdb.DuckDBPyConnection, fetches: Iterable[int]) -> None:
+    """Take back fetches that have a number and nothing else: nothing was asked for."""
+    connection.execute("DELETE FROM w._ingest.fetches WHERE list_contains(?, _fetch)", [list(fetches)])
 
 
 def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest, **more: Any) -> None:

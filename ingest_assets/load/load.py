@@ -7,14 +7,15 @@ planned (see `ingest_assets.load.plan`), it ends in the table of a rebuild.
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import duckdb
 
-from ingest_assets.errors import ContractBroken, StorageFailed
+from ingest_assets.errors import ContractBroken, IngestError, StorageFailed
 from ingest_assets.load import drift, ledger, tables
 from ingest_assets.load.asked import CODE, asked_url
 from ingest_assets.load.clashes import NO_CLASHES, clashes
@@ -56,6 +57,10 @@ class _NeedsRebuild(Exception):
     """A column has to change in a way that only a rebuild gives exactly."""
 
 
+class _NotTogether(Exception):
+    """A partition needs more than its own fetches, or rows of it may be lost."""
+
+
 @dataclass(frozen=True)
 class Loader:
     """Loads the stored fetches of one endpoint, but for those `held` back; sends no request.
@@ -82,7 +87,7 @@ class Loader:
         while True:
             try:
                 with self._alone() if in_vain >= _PATIENCE else contextlib.nullcontext():
-                    return self._attempt(partition, replay=replay, rebuild=rebuild, alone=in_vain >= _PATIENCE)
+                    return self._attempt({partition: replay}, rebuild=rebuild, alone=in_vain >= _PATIENCE)
             except _MovedOn:
                 in_vain += 1
             except _NeedsRebuild:
@@ -90,6 +95,31 @@ class Loader:
             except TooLittleMemory:
                 if not self.warehouse.more_memory():
                     raise
+
+    def load_together(
+        self, partitions: Mapping[str | None, bool]
+    ) -> Iterator[tuple[str | None, list[Loaded] | IngestError]]:
+        """What `load` gives for each of these partitions, or its error; those that are to be replayed are true.
+
+        In one transaction where that goes well for all of them, else each by itself, so that none takes another one
+        with it. The caller holds all their locks.
+        """
+        try:
+            loads = self._attempt(partitions, rebuild=False, alone=False) if len(partitions) > 1 else None
+        except (_MovedOn, _NeedsRebuild, _NotTogether, IngestError):
+            loads = None
+        if loads is not None:
+            yield from ((partition, [one for one in loads if one.partition == partition]) for partition in partitions)
+            return
+        done = set[str | None]()  # by a rebuild that another partition needed
+        for partition, replay in partitions.items():
+            try:
+                found = self.load(partition, replay=replay and partition not in done)
+            except IngestError as error:
+                yield partition, error
+                continue
+            done |= {load.partition for load in found}
+            yield partition, found
 
     def kept(self, partition: str | None) -> list[Snapshot]:
         """The stored fetches of a partition that count, in order; of a replaced table, the newest whole one."""
@@ -111,14 +141,16 @@ class Loader:
         with contextlib.nullcontext() if alone else self._alone(), self.warehouse.transaction(connection):
             yield
 
-    def _attempt(self, partition: str | None, *, replay: bool, rebuild: bool, alone: bool) -> list[Loaded]:
-        """Read what is loaded, stage outside the lock, commit inside it; `alone` where the lock is held already."""
+    def _attempt(self, partitions: Mapping[str | None, bool], *, rebuild: bool, alone: bool) -> list[Loaded]:
+        """Read what is loaded, stage outside the lock, commit inside it; `alone` where the lock is held already.
+
+        Those of the partitions that are true are replayed.
+        """
         began = time.monotonic()
         with self.warehouse.connection() as connection:
             with self._transaction(connection, alone=alone):
                 known = self._known(connection)
-            plan = self._planner.plan(known, partition, replay=replay, rebuild=rebuild)
-            self._refuse_replaced(plan)
+            plan = self._plan(known, partitions, rebuild=rebuild)
             if not plan.snapshots and not plan.undone:
                 return []
             if brings_nothing(self.work, known, plan):
@@ -159,6 +191,14 @@ class Loader:
             self._check_same(connection, known, plan)
             self._record(connection, known, known.registry, plan, staged, accounts, time.monotonic() - began)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
+
+    def _plan(self, known: Known, partitions: Mapping[str | None, bool], *, rebuild: bool) -> Plan:
+        plans = [self._planner.plan(known, key, replay=replay, rebuild=rebuild) for key, replay in partitions.items()]
+        for plan in plans:
+            self._refuse_replaced(plan)
+        if len(plans) > 1 and any(plan.rebuild or plan.missing for plan in plans):
+            raise _NotTogether
+        return reduce(Plan.beside, plans)
 
     def _with_enough_memory(
         self, connection: duckdb.DuckDBPyConnection, commit: Callable[[], list[Account]]
@@ -249,7 +289,7 @@ class Loader:
         loads = ledger.loads(connection, self.work.source, self.work.endpoint)
         before = [(fetch.fetch, fetch.partition, fetch.loaded) for fetch in known.loaded]
         if not plan.rebuild:
-            loads, before = ([load for load in some if load[1] == plan.partition] for some in (loads, before))
+            loads, before = ([load for load in some if load[1] in plan.partitions] for some in (loads, before))
         version = ledger.version(connection, self.work.source, self.work.endpoint)
         if version != (known.version, known.layout) or loads != before:
             raise _MovedOn
@@ -297,8 +337,8 @@ class Loader:
             raise _NeedsRebuild
         if plan.forget:
             forget(connection, target, specs, contract, plan.forget)
-        replaced = [fetch.fetch for fetch in known.loaded_of(plan.partition)]
-        return [self._merged(connection, target, one, replaced, staged) for one in staged]
+        former = {key: [fetch.fetch for fetch in known.loaded_of(key)] for key in plan.partitions}
+        return [self._merged(connection, target, one, former[one.partition], staged) for one in staged]
 
     def _merged(
         self,

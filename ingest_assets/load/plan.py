@@ -9,7 +9,7 @@ where a fetch was undone: names and shapes are learned anew then.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ingest_assets.load import ledger
 from ingest_assets.load.work import Work
@@ -42,13 +42,13 @@ class Known:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to load. `partition` is what the load is about; a rebuild is about all.
+    """What to load. `partitions` are what the load is about; a rebuild is about all.
 
     `forget` are the fetches whose rows are taken out first, `missing` loaded ones that are not stored any more,
     `undone` loaded ones that were given up since: what only they taught of names and shapes goes with them.
     """
 
-    partition: str | None
+    partitions: tuple[str | None, ...]
     snapshots: tuple[Snapshot, ...]
     forget: tuple[int, ...] = ()
     rebuild: bool = False
@@ -65,6 +65,15 @@ class Plan:
         """A missing fetch that is newer than all that is left of its partition; None where there is none."""
         newest = {s.manifest.partition: s.fetch for s in self.snapshots}
         return next((f.fetch for f in self.missing if f.fetch > newest.get(f.partition, 0)), None)
+
+    def beside(self, other: "Plan") -> "Plan":
+        """Both at once: of other partitions each, none of them a rebuild or with fetches that are missing."""
+        return replace(
+            self,
+            partitions=self.partitions + other.partitions,
+            snapshots=self.snapshots + other.snapshots,
+            forget=self.forget + other.forget,
+        )
 
 
 @dataclass(frozen=True)
@@ -96,10 +105,10 @@ class Planner:
         anew = replay or self._is_stale(stored, mine) or bool(late and by_order and pending)
         undone = self.undone(known, [partition])
         if not (anew or rebuild or moved or undone):
-            return Plan(partition, tuple(pending))
+            return Plan((partition,), tuple(pending))
         if undone or moved or rebuild or self.work.model.partitions is None or contract.newest_by is not None:
             return self._everything(known, partition)
-        return Plan(partition, tuple(stored), forget=tuple(mine), missing=self._missing(known, [partition]))
+        return Plan((partition,), tuple(stored), forget=tuple(mine), missing=self._missing(known, [partition]))
 
     def undone(self, known: Known, partitions: Sequence[str | None]) -> tuple[int, ...]:
         """The fetches that are loaded, and were given up since."""
@@ -123,7 +132,7 @@ class Planner:
         partitions = list(dict.fromkeys([*(fetch.partition for fetch in known.loaded), partition]))
         kept = sorted((s for key in partitions for s in self.kept(key)), key=lambda s: s.fetch)
         missing, undone = self._missing(known, partitions), self.undone(known, partitions)
-        return Plan(partition, tuple(kept), rebuild=True, missing=missing, undone=undone)
+        return Plan((partition,), tuple(kept), rebuild=True, missing=missing, undone=undone)
 
     def _missing(self, known: Known, partitions: Sequence[str | None]) -> tuple[ledger.Fetch, ...]:
         stored = {s.fetch for partition in partitions for s in self._stored(partition)}

@@ -76,20 +76,43 @@ def test_a_warehouse_of_a_former_format_becomes_one_of_this(warehouse):
     assert found == [(schema.FORMAT, 7, None)]
 
 
+def known_fetches(connection):
+    return ledger.fetches(connection, *KEY[:2])
+
+
 def test_start_times_never_go_back_and_numbers_always_rise(connection):
-    first = ledger.begin(connection, KEY, None, "r", NOW, above=41)
-    second = ledger.begin(connection, KEY, None, "r", NOW - timedelta(days=1), above=0)
+    first = ledger.begin(connection, KEY[:2], {KEY[2]: None}, "r", NOW, above=41)[KEY[2]]
+    second = ledger.begin(connection, KEY[:2], {KEY[2]: None}, "r", NOW - timedelta(days=1), above=0)[KEY[2]]
 
     assert first == (42, NOW)
     assert second[0] == 43
     assert second[1] > NOW
 
 
-def test_a_fetch_that_never_ended_is_given_up_when_the_next_begins(connection):
-    ledger.begin(connection, KEY, None, "r", NOW, above=0)
-    ledger.begin(connection, ("shop", "things", None), None, "r", NOW, above=0)
+def test_fetches_that_begin_together_have_numbers_and_times_in_a_row(connection):
+    days = [f"2026-01-0{day}" for day in range(1, 5)]
+    bounds = {day: (NOW + timedelta(days=n), NOW + timedelta(days=n + 1)) for n, day in enumerate(days)}
 
-    ledger.begin(connection, KEY, None, "r", NOW, above=0)
+    begun = ledger.begin(connection, KEY[:2], bounds, "r", NOW, above=7)
+
+    assert [begun[day][0] for day in days] == [8, 9, 10, 11]
+    assert sorted({started for _, started in begun.values()}) == [begun[day][1] for day in days]
+    told = {f.partition: (f.fetch, f.started, (f.from_time, f.until_time)) for f in known_fetches(connection)}
+    assert told == {day: (*begun[day], bounds[day]) for day in days}
+
+
+def test_a_fetch_that_was_never_begun_leaves_no_row(connection):
+    begun = ledger.begin(connection, KEY[:2], {KEY[2]: None, None: None}, "r", NOW, above=0)
+
+    ledger.never_begun(connection, [begun[None][0]])
+
+    assert [f.partition for f in known_fetches(connection)] == [KEY[2]]
+
+
+def test_a_fetch_that_never_ended_is_given_up_when_the_next_begins(connection):
+    ledger.begin(connection, KEY[:2], {KEY[2]: None, None: None}, "r", NOW, above=0)
+
+    ledger.begin(connection, KEY[:2], {KEY[2]: None}, "r", NOW, above=0)
 
     told = [(f.partition, f.verdict) for f in ledger.fetches(connection, "shop", "things")]
     assert told == [("2026-01-01", "given_up"), (None, None), ("2026-01-01", None)]
