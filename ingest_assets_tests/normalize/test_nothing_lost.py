@@ -85,14 +85,14 @@ def put(element: dict[str, Any], path: Sequence[str], value: Any) -> None:
 
 
 def merged(one: Any, other: Any) -> Any:
-    """Both as one; what stands in both places is an error, but for objects."""
+    """Both as one; what stands in both places is the same: a column of text may hold what another one drops."""
     if isinstance(one, dict) and isinstance(other, dict):
         return {
             key: merged(one[key], other[key]) if key in one and key in other else one.get(key, other.get(key))
             for key in [*one, *(key for key in other if key not in one)]
         }
-    assert one in (None, {}) or other in (None, {}), "a value stands both in a column and in _rest"
-    return one if other in (None, {}) else other
+    assert told(one) is None or told(other) is None or told(one) == told(other)
+    return other if told(one) is None else one
 
 
 class Whole:
@@ -116,7 +116,12 @@ class Whole:
         element: dict[str, Any] = {}
         rest: Any = None
         bare: Any = None
-        for column in spec.columns:
+        for below in self.specs:
+            if below.parent == spec.name:
+                own = [one for one in self.rows[below.name] if one["_parent_row"] == row["_row"]]
+                if own:
+                    put(element, below.steps, [self.element(below, one) for one in own])
+        for column in sorted(spec.columns, key=lambda column: -len(column.path)):  # what holds all comes last
             value = row.get(column.name)
             if value is None:
                 continue
@@ -127,11 +132,6 @@ class Whole:
                 bare = value
             else:
                 put(element, column.path, value)
-        for below in self.specs:
-            if below.parent == spec.name:
-                own = [one for one in self.rows[below.name] if one["_parent_row"] == row["_row"]]
-                if own:
-                    put(element, below.steps, [self.element(below, one) for one in own])
         return merged(element if bare is None else bare, rest)
 
 
