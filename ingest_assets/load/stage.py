@@ -109,7 +109,7 @@ def _made(
     for snapshot in snapshots:
         sheet = _empty(connection, snapshot)
         told = None
-        if meanwhile is not None and len(snapshots) == 1:
+        if meanwhile is not None:
             told = _taken_over(sheet, work, registry, meanwhile, files)
         if told is None:
             spool = files.enter_context(contextlib.closing(Spool(folder, keeps=left >= MOST_PILES)))

@@ -18,3 +18,8 @@ class Work:
     def contract(self) -> Contract:
         """What the table promises."""
         return self.model.contract
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"{self.source}.{self.endpoint}"

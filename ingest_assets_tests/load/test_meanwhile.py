@@ -134,6 +134,21 @@ def test_rows_for_another_registry_are_not_taken(lab: Callable[..., Any]) -> Non
         assert taken(things, second, learned) is not None
 
 
+def test_its_rows_are_of_use_beside_another_fetch_that_is_loaded_with_it(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+    things.load()
+    learned = Registry.from_json(things.snapshots.notes.registry(things.source, things.name))
+    things.store(2, None, [{"id": 500, "name": "another", "tags": []}])
+    things.store(3, None, [{"id": 500, "name": "newer", "tags": []}])
+
+    with meanwhile(things, fetch=3, registry=learned) as second:
+        loaded = replace(things.loader(), meanwhile=second).load(None)
+
+    assert second.was_of_use
+    assert [(one.account.inserted, one.account.updated) for one in loaded] == [(1, 0), (0, 1)]
+
+
 def test_rows_of_another_fetch_are_not_taken(lab: Callable[..., Any]) -> None:
     things = lab()
     things.store(1, None, *SIMPLE)
