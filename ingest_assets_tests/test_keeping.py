@@ -155,9 +155,8 @@ def abandon(place: Any, source: str, endpoint: str, day: str) -> None:
     opened = Snapshots(place.data / "raw").fetches(source, endpoint, day)[-1].manifest
     with of.warehouse.session("beginning") as connection:
         bounds = (opened.bounds.from_, opened.bounds.until) if opened.bounds else None
-        number, started = ledger.begin(
-            connection, (source, endpoint, day), bounds, "run-1", of.now(), of.snapshots.last_number()
-        )
+        last = of.snapshots.last_number()
+        number, started = ledger.begin(connection, (source, endpoint), {day: bounds}, "run-1", of.now(), last)[day]
         of.snapshots.issued(number)
     of.snapshots.begin(replace(opened, fetch=number, started=started, fingerprint="of another request", ended=None))
 

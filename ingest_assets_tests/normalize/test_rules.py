@@ -128,7 +128,6 @@ def test_columns_with_rules_go_the_quick_way(normalized):
     _, first = normalized({"v": 1, "c": "euro"}, columns=columns)
 
     assert first.fast is not None
-    fitted = first.fast.columns(
-        first.fast.decoded(b'[{"v":199,"c":"euro"},{"v":1,"c":null}]', lines=False), b'"v":"c":"v":"c":'
-    )
+    texts = [b'{"v":199,"c":"euro"}', b'{"v":1,"c":null}']
+    fitted = first.fast.columns(first.fast.decoded(b"[%s]" % b",".join(texts), lines=False), texts)
     assert fitted.tables[()].arrays["v"].to_pylist() == [Decimal("1.99"), Decimal("0.01")]
