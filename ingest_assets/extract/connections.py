@@ -75,16 +75,17 @@ def _is_told_of(path: str, paginator: Mapping[str, Any]) -> bool:
     return any(isinstance(one, str) and one.startswith(f"{holder}.") for one in places if one)
 
 
-def _going_on(value: Any, path: str = "") -> Iterator[str]:
+def _going_on(value: Any) -> Iterator[str]:
     """The paths of all pageInfo that say that more follows; of what is in lists, without the place in these."""
-    if isinstance(value, list):
-        for one in value:
-            yield from _going_on(one, f"{path}[]")
-    if not isinstance(value, Mapping):
-        return
-    for key, inner in value.items():
-        here = f"{path}.{key}" if path else key
-        if key == _HOLDER and isinstance(inner, Mapping) and inner.get(_MORE) is True:
-            yield f"{here}.{_MORE}"
-        else:
-            yield from _going_on(inner, here)
+    left = [("", value)]  # no recursion: newer Pythons decode more levels than they may call
+    while left:
+        path, value = left.pop()
+        if isinstance(value, list):
+            left += [(f"{path}[]", one) for one in reversed(value) if isinstance(one, list | Mapping)]
+        elif isinstance(value, Mapping):
+            for key, inner in value.items():
+                here = f"{path}.{key}" if path else key
+                if key == _HOLDER and isinstance(inner, Mapping) and inner.get(_MORE) is True:
+                    yield f"{here}.{_MORE}"
+                elif isinstance(inner, list | Mapping):
+                    left.append((here, inner))
