@@ -53,7 +53,7 @@ class _Place:
     """A place in the line for a lock; it is a moment of the machine's clock, which all processes share."""
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+        self._descriptor, self._in_line = descriptor, _IN_LINE
         self._moment = time.monotonic_ns()
         self._look, self._seen_free = time.monotonic() + _LOOK_SECONDS, 0
         while not self._stands():
@@ -76,20 +76,22 @@ class _Place:
 
     def leave(self) -> None:
         """Stand in line no more."""
-        if _IN_LINE:
+        if self._in_line:
             self._ask(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, self._moment, 1)
 
     def _stands(self) -> bool:
-        if not _IN_LINE:
+        if not self._in_line:
             return True
         try:
             self._ask(fcntl.F_OFD_SETLK, fcntl.F_WRLCK, self._moment, 1)
         except BlockingIOError:
             return False
+        except OSError:  # a system or a disk without such locks
+            self._in_line = False
         return True
 
     def _is_next(self) -> bool:
-        return not _IN_LINE or self._ask(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, 0, self._moment) == fcntl.F_UNLCK
+        return not self._in_line or self._ask(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, 0, self._moment) == fcntl.F_UNLCK
 
     def _ask(self, command: int, kind: int, start: int, length: int) -> int:
         """The kind of lock that fcntl answers with."""

@@ -1,6 +1,8 @@
 """A lock between processes: one holds it, the others learn who, and the kernel gives it back."""
 
 import contextlib
+import errno
+import fcntl
 import os
 import re
 import signal
@@ -232,3 +234,17 @@ def test_who_is_stopped_while_it_waits_holds_nobody_up_for_long(lock: Path, tmp_
         for process in waiting:
             process.kill()
             process.communicate()
+
+
+def test_where_the_system_has_no_locks_of_open_files_a_lock_is_held_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(*_: object) -> bytes:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(fcntl, "fcntl", refusing)
+
+    with held(tmp_path / "a.lock", "first", 0), pytest.raises(Locked), held(tmp_path / "a.lock", "second", 0):
+        pass
+    with held(tmp_path / "a.lock", "third", 0):
+        pass
