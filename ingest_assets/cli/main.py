@@ -16,6 +16,7 @@ import click
 
 from ingest_assets.cli import keep, line, look, mend, serve
 from ingest_assets.cli.options import FAILED, INTERRUPTED, LATER, MEND
+from ingest_assets.commands.interrupts import send_again_where_swallowed
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 
 _OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
@@ -126,4 +127,5 @@ def _told(kind: str, message: str, code: int, *, as_json: bool) -> int:
 
 def entry() -> None:
     """Where the installed command begins."""
+    send_again_where_swallowed()
     sys.exit(guarded(lambda: main(standalone_mode=False), as_json="--json" in sys.argv[1:]))

@@ -3,7 +3,10 @@
 import contextlib
 import os
 import signal
+import sys
+import threading
 
+_SOON = 0.01  # seconds: until the finalizer that swallowed an interruption is over
 _STOP = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -28,3 +31,22 @@ class Interrupts:
         """Raise KeyboardInterrupt where there was one."""
         if self():
             raise KeyboardInterrupt
+
+
+def send_again_where_swallowed() -> None:
+    """From now on, an interruption that is raised within a finalizer, which can only print it, is sent once more.
+
+    A handler runs wherever the interpreter happens to be, and so in a `__del__` or a callback of a weak reference, too.
+    """
+    usual = sys.unraisablehook
+
+    def hook(swallowed: "sys.UnraisableHookArgs") -> None:
+        # Nobody else but handlers raises there what is no Exception: KeyboardInterrupt, or Dagster's own of that kind.
+        if issubclass(swallowed.exc_type, Exception):
+            usual(swallowed)
+        else:
+            again = threading.Timer(_SOON, os.kill, (os.getpid(), signal.SIGINT))
+            again.daemon = True
+            again.start()
+
+    sys.unraisablehook = hook
