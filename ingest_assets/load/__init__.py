@@ -3,7 +3,8 @@
 load         one load of some work, from reading what is loaded to the commit
     plan         what is to be loaded: pending fetches, replays, rebuilds; nothing  fetches without a record
     stage        stored pages → typed rows outside the lock: staged  their ids and ranks
-        filling      the same before any database: spool  where rows are many, meanwhile  while the walk goes on
+        filling      the same before any database: spool  where rows are many
+        meanwhile    the same while the walk goes on: second  the process that does it, link  what both tell each other
     commit       the transaction: tables, accounts, quarantine, names and drift
     merge        staged rows → the table and its children: who wins, and what is left alone
         merging      what its parts share: lists  the child tables, versions  where loads come in another order

@@ -34,6 +34,12 @@ class Broken:
                 self.first.setdefault(record.reason, record)
                 self.times[record.reason] += 1
 
+    def with_rest(self, rest: "Broken") -> "Broken":
+        """The same of the records that came after these, too."""
+        return Broken(
+            rest.first | self.first, self.times + rest.times, self.missing + rest.missing, self.unfit + rest.unfit
+        )
+
     def refuse(self, label: str, records: int) -> None:
         """Raise ContractBroken where a record of these breaks the contract, or none of so many has what all need."""
         if self.first:

@@ -34,11 +34,27 @@ class Filled:
     counts: Counter[str] = field(default_factory=Counter)
     broken: Broken = field(default_factory=Broken)
 
+    def with_rest(self, rest: "Filled", registry: Registry) -> "Filled":
+        """The same of the records that came after these, too."""
+        return Filled(
+            registry,
+            self.received + rest.received,
+            self.quarantined + rest.quarantined,
+            self.dropped + rest.dropped,
+            self.tombstones + rest.tombstones,
+            self.counts + rest.counts,
+            self.broken.with_rest(rest.broken),
+        )
+
+
+def normalizer(work: Work, partition: str | None, registry: Registry) -> Normalizer:
+    """What makes rows of a partition's records."""
+    return Normalizer(work.endpoint, work.contract, registry, work.model.told(partition))
+
 
 def filled(
     work: Work,
-    partition: str | None,
-    registry: Registry,
+    normalizer: Normalizer,
     blocks: Iterable[Placed],
     spool: Spool,
     relieve: Callable[[Registry], None],
@@ -47,7 +63,6 @@ def filled(
 
     Raises Widened where a type has to change on the way.
     """
-    normalizer = Normalizer(work.endpoint, work.contract, registry, work.model.told(partition))
     told = Filled(normalizer.registry)
     for batch in batches(normalizer, blocks):
         for name, rows in batch.tables.items():
@@ -60,6 +75,15 @@ def filled(
             relieve(told.registry)
     told.registry = normalizer.registry
     return told
+
+
+class Unsuited(Exception):
+    """What only a whole snapshot tells is needed, or more files than may be open."""
+
+
+def refuse(_: Registry) -> None:
+    """What to do about a full spool where nothing can be: raise Unsuited."""
+    raise Unsuited
 
 
 def _count(told: Filled, work: Work, batch: Batch) -> None:

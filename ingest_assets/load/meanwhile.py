@@ -1,9 +1,11 @@
 """Rows made by a second process while a walk goes on: where a core is free, a load has little left to do after it.
 
-walk's process                                        second process
+walk's process                                        second process (`second`)
     page stored ── "look" ─────────────────────────►  reads the index as it grows, each page as any load does
-    walk ended  ── "ended" ────────────────────────►  reads the rest
-    load        ◄── what became of the records, and files of rows that have no name ──┘
+    walk ended  ── "ended" ────────────────────────►  reads half of the rest
+    load        ◄── where that half ends ───────────
+        makes rows of the other half
+                ◄── what became of the records, and files of rows that have no name ──┘
 
 It is a help and nothing else. What it made is taken only where it is what the load would make: from this very index,
 under the registry that the load begins with. Wherever it fails, is late to begin or dies, the load makes the rows. It
@@ -16,55 +18,36 @@ import json
 import os
 import pickle
 import socket
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from ingest_assets.errors import IngestError, Locked
-from ingest_assets.load.filling import Filled, blocks, filled
-from ingest_assets.load.spool import MOST_PILES, Filed, Spool
+from ingest_assets.errors import Locked
+from ingest_assets.load.filling import Filled, Unsuited, blocks, filled, normalizer, refuse
+from ingest_assets.load.link import ENDED, LOOK, Asked, Made, Parted, files, received, send
+from ingest_assets.load.spool import Filed, Spool
 from ingest_assets.load.work import Work
 from ingest_assets.locks import held
-from ingest_assets.normalize.normalize import Widened
-from ingest_assets.normalize.registry import Registry
-from ingest_assets.raw import disk
+from ingest_assets.normalize.normalize import only_adds
+from ingest_assets.normalize.registry import Registry, TableSpec
+from ingest_assets.normalize.rows import plan_for
+from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.index import FILE as INDEX
-from ingest_assets.raw.index import IndexEntry, from_line
 from ingest_assets.raw.records import EMPTY, OF, StoredRecords
 from ingest_assets.raw.snapshots import Snapshot
 
-_LOOK, _ENDED = b".", b"!"
-_LENGTH = struct.Struct("!Q")
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from ingest_assets.load.meanwhile import work; work(int(sys.argv[2]))"
+    "from ingest_assets.load.second import work; work(int(sys.argv[2]))"
 )
-_RESERVES = 2  # as much as that has to be free beside what a walk leaves free
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What the second process is to do; `registry` is the text of the one to begin with."""
-
-    work: Work
-    folder: Path
-    registry: str
-    staging: Path
-
-
-@dataclass(frozen=True)
-class _Made:
-    """What it has done: of an index of this digest; tables and names of columns for each of the files that follow."""
-
-    index: str
-    told: Filled
-    tables: Sequence[tuple[str, tuple[str, ...], pa.Schema]]
+_LEAD_BYTES = 8_000_000  # what the second process does until this one is ready to make rows, too
+_FAR = 1 << 40  # more rows than a child table gets of the pages before
 
 
 @dataclass(frozen=True)
@@ -75,11 +58,19 @@ class Taken:
     rows: Sequence[tuple[str, Sequence[str], Any]]
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What became of some pages' records; open files of rows, each with its table, names of columns, and schema."""
+
+    told: Filled
+    rows: Sequence[tuple[tuple[str, tuple[str, ...], pa.Schema], int]]
+
+
 class Meanwhile:
     """A second process that makes rows of the pages of one fetch while it is walked; to be closed.
 
     A data folder has so many `places` for them, by default one fewer than there are cores: Locked where no more may
-    begin. OSError where the system starts no process.
+    begin. OSError where the system starts no process. `lead` as in `Asked`.
     """
 
     def __init__(
@@ -90,52 +81,107 @@ class Meanwhile:
         staging: Path,
         locks: Path,
         places: int | None = None,
+        lead: int = _LEAD_BYTES,
     ) -> None:
         self.fetch = snapshot.fetch
-        self._registry = registry
+        self._work, self._registry, self._staging = work, registry, staging
         with contextlib.ExitStack() as opened:
             places = _cores() - 1 if places is None else places
             opened.enter_context(_place(locks, places, f"{work.source}.{work.endpoint}"))
             self._link, self.pid = _begun(opened)
-            asked = pickle.dumps(_Asked(work, snapshot.folder.absolute(), registry.to_json(), staging.absolute()))
+            asked = Asked(work, snapshot.folder.absolute(), registry.to_json(), staging.absolute(), lead)
             with contextlib.suppress(OSError):  # it is gone: so `taken` gets nothing
-                self._link.sendall(_LENGTH.pack(len(asked)) + asked)
+                send(self._link, pickle.dumps(asked))
             self._opened = opened.pop_all()
 
     def look(self) -> None:
         """Say that there are more pages."""
         with contextlib.suppress(OSError):  # it has not read what it was told before, or is gone
-            self._link.send(_LOOK, socket.MSG_DONTWAIT)
+            self._link.send(LOOK, socket.MSG_DONTWAIT)
 
-    def taken(self, snapshot: Snapshot, registry: Registry, files: contextlib.ExitStack) -> Taken | None:
+    def taken(self, snapshot: Snapshot, registry: Registry, opened: contextlib.ExitStack) -> Taken | None:
         """What was made of a fetch that has ended, once; None where it is not just what a load makes.
 
         That is so for another fetch, another registry to begin with, pages that were changed since, and a process that
-        failed. The files are open until `files` are closed.
+        failed. The files of rows are there until `opened` is closed. Raises Widened as `filled` does.
         """
         if snapshot.fetch != self.fetch or registry != self._registry or self._link.fileno() < 0:
             return None
         try:
-            self._link.sendall(_ENDED)
-            made: _Made = pickle.loads(_received(self._link))  # noqa: S301 -- from a process of our own
-            descriptors = _descriptors(self._link, len(made.tables))
-        except (OSError, EOFError):
+            self._link.sendall(ENDED)
+            parted: Parted = pickle.loads(received(self._link))  # noqa: S301 -- from a process of our own
+            rest = _rest(self._work, snapshot, parted, self._staging, opened)
+            made: Made = pickle.loads(received(self._link))  # noqa: S301 -- from a process of our own
+            descriptors = files(self._link, len(made.tables))
+        except (OSError, EOFError, Unsuited):
             return None
         finally:
             self.close()
         for descriptor in descriptors:
-            files.callback(os.close, descriptor)
-        if made.index != hashlib.sha256((snapshot.folder / INDEX).read_bytes()).hexdigest():
+            opened.callback(os.close, descriptor)
+        told = made.told if rest is None else _with_rest(self._work, made.told, rest.told, parted)
+        if told is None or made.index != _digest(snapshot, parted.pages):
             return None
-        rows = [
-            (table, names, files.enter_context(contextlib.closing(Filed(descriptor, schema))))
-            for (table, names, schema), descriptor in zip(made.tables, descriptors, strict=True)
-        ]
-        return Taken(made.told, rows)
+        gathered = dict[tuple[str, tuple[str, ...], pa.Schema], list[int]]()
+        for rows, descriptor in [*zip(made.tables, descriptors, strict=True), *(rest.rows if rest else ())]:
+            gathered.setdefault(rows, []).append(descriptor)
+        return Taken(
+            told,
+            [
+                (table, names, opened.enter_context(contextlib.closing(Filed(found, schema))))
+                for (table, names, schema), found in gathered.items()
+            ],
+        )
 
     def close(self) -> None:
         """End the process, whatever it is at."""
         self._opened.close()
+
+
+def _digest(snapshot: Snapshot, pages: int) -> str:
+    with (snapshot.folder / INDEX).open("rb") as lines:
+        return hashlib.sha256(b"".join(islice(lines, pages))).hexdigest()
+
+
+def _rest(work: Work, snapshot: Snapshot, parted: Parted, staging: Path, opened: contextlib.ExitStack) -> _Part | None:
+    """What becomes of the records of the pages that a second process leaves to this one; None where it leaves none."""
+    entries = snapshot.pages[parted.pages :]
+    if not entries:
+        return None
+    if any(OF in entry.note for entry in entries):
+        raise Unsuited
+    stored = StoredRecords(snapshot, work.model.decoder, work.model.records)
+    spool = opened.enter_context(contextlib.closing(Spool(staging, keeps=True)))
+    placed = blocks(stored, (entry for entry in entries if EMPTY not in entry.note))
+    maker = normalizer(work, snapshot.manifest.partition, Registry.from_json(parted.registry))
+    maker.counts.update({spec.name: _FAR for spec in maker.specs})
+    told = filled(work, maker, placed, spool, refuse)
+    return _Part(told, [((table, names, schema), file.fileno()) for table, names, schema, file in spool.handed()])
+
+
+def _with_rest(work: Work, first: Filled, rest: Filled, parted: Parted) -> Filled | None:
+    """What became of all records; None where these would be other rows, had they been made one after the other.
+
+    So it is where both found names, which depend on those known before, and where a type is another one after all.
+    """
+    known = Registry.from_json(parted.registry)
+    one, other = first.registry, rest.registry
+    if _tables(work, one) == _tables(work, known):
+        one, other = other, one
+    both = one.joined(other)
+    if _tables(work, other) != _tables(work, known) or _tables(work, both) != _tables(work, one):
+        return None
+    if not _only_adds(work, known, both) or loses(known.shape, both.shape):
+        return None
+    return first.with_rest(rest, both)
+
+
+def _tables(work: Work, registry: Registry) -> tuple[TableSpec, ...]:
+    return registry.tables(work.endpoint, work.contract)
+
+
+def _only_adds(work: Work, before: Registry, after: Registry) -> bool:
+    return only_adds(*(plan_for(work.endpoint, work.contract, known, {}) for known in (before, after)))
 
 
 def _begun(opened: contextlib.ExitStack) -> tuple[socket.socket, int]:
@@ -169,118 +215,3 @@ def _place(locks: Path, places: int, what: str) -> Iterator[None]:
         else:
             raise Locked("no core is free for a second process")
         yield
-
-
-def _received(link: socket.socket) -> bytes:
-    """A message that its length goes before; EOFError where the other end is gone."""
-    return _exactly(link, _LENGTH.unpack(_exactly(link, _LENGTH.size))[0])
-
-
-def _exactly(link: socket.socket, count: int) -> bytes:
-    received = bytearray()
-    while len(received) < count:
-        if not (piece := link.recv(min(count - len(received), 1 << 20))):
-            raise EOFError
-        received += piece
-    return bytes(received)
-
-
-def _descriptors(link: socket.socket, count: int) -> list[int]:
-    if count == 0:
-        return []
-    _, descriptors, _, _ = socket.recv_fds(link, 1, count)
-    if len(descriptors) != count:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        raise EOFError
-    return descriptors
-
-
-class _Pages:
-    """The pages of an index that grows, and what was read of it."""
-
-    def __init__(self, file: Path, link: socket.socket) -> None:
-        self._file, self._link = file, link
-        self._ended = False
-        self._seen = hashlib.sha256()
-
-    @property
-    def digest(self) -> str:
-        """The digest of the lines that were read since the first."""
-        return self._seen.hexdigest()
-
-    def __iter__(self) -> Iterator[IndexEntry]:
-        """Those that hold records, from the first to that after which the walk ended; EOFError where it is gone."""
-        self._seen = hashlib.sha256()
-        with self._file.open("rb") as lines:
-            while True:
-                line = lines.readline()
-                if line.endswith(b"\n"):
-                    self._hear(socket.MSG_DONTWAIT)
-                    self._seen.update(line)
-                    yield from _with_records(from_line(line))
-                elif self._ended:
-                    return
-                else:
-                    lines.seek(-len(line), os.SEEK_CUR)
-                    self._hear(0)
-
-    def _hear(self, flags: int) -> None:
-        with contextlib.suppress(BlockingIOError):
-            if not (told := self._link.recv(4096, flags)):
-                raise EOFError
-            self._ended = self._ended or _ENDED in told
-
-
-class _Unsuited(Exception):
-    """What only a whole snapshot tells is needed, or more files than may be open."""
-
-
-def _with_records(entry: IndexEntry) -> Iterator[IndexEntry]:
-    if OF in entry.note:
-        raise _Unsuited
-    if EMPTY not in entry.note:
-        yield entry
-
-
-def work(descriptor: int) -> None:
-    """What the second process does: rows of the pages that it is asked for over this socket, and then it ends."""
-    with socket.socket(fileno=descriptor) as link, contextlib.suppress(EOFError, OSError, IngestError, _Unsuited):
-        asked: _Asked = pickle.loads(_received(link))  # noqa: S301 -- from a process of our own
-        asked.staging.mkdir(parents=True, exist_ok=True, mode=0o700)
-        pages, registry = _Pages(asked.folder / INDEX, link), Registry.from_json(asked.registry)
-        while True:
-            with contextlib.closing(Spool(asked.staging, keeps=True)) as spool:
-                try:
-                    told = _filled(asked, pages, registry, spool)
-                except Widened as wider:
-                    registry = wider.registry
-                    continue
-                _hand_over(link, pages.digest, told, spool)
-                return
-
-
-def _filled(asked: _Asked, pages: _Pages, registry: Registry, spool: Spool) -> Filled:
-    snapshot, model = Snapshot(asked.folder), asked.work.model
-    stored = StoredRecords(snapshot, model.decoder, model.records)
-
-    def with_room() -> Iterator[IndexEntry]:
-        for entry in pages:
-            disk.ensure_room(asked.staging, _RESERVES * disk.RESERVE_BYTES)
-            yield entry
-
-    return filled(asked.work, snapshot.manifest.partition, registry, blocks(stored, with_room()), spool, _refuse)
-
-
-def _refuse(_: Registry) -> None:
-    raise _Unsuited
-
-
-def _hand_over(link: socket.socket, digest: str, told: Filled, spool: Spool) -> None:
-    rows = list(spool.handed())
-    if len(rows) > MOST_PILES:
-        raise _Unsuited
-    made = pickle.dumps(_Made(digest, told, [row[:3] for row in rows]))
-    link.sendall(_LENGTH.pack(len(made)) + made)
-    if rows:
-        socket.send_fds(link, [_LOOK], [file.fileno() for *_, file in rows])

@@ -6,7 +6,7 @@ columns already are read from there, as often as they are asked for, and need no
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -43,23 +43,27 @@ class _Pile:
 
 
 class Filed:
-    """Rows in a file of Arrow batches: a stream of them as often as it is asked for, one batch at a time in memory.
+    """Rows in files of Arrow batches: a stream of them as often as it is asked for, one batch at a time in memory.
 
-    `descriptor` is of a file that is there until this is closed.
+    `descriptors` are of files that are there until this is closed.
     """
 
-    def __init__(self, descriptor: int, schema: pa.Schema) -> None:
-        self._file, self._schema = pa.OSFile(f"/dev/fd/{descriptor}"), schema
+    def __init__(self, descriptors: Sequence[int], schema: pa.Schema) -> None:
+        self._files, self._schema = [pa.OSFile(f"/dev/fd/{descriptor}") for descriptor in descriptors], schema
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
         """See the Arrow PyCapsule interface."""
-        stored = pa.ipc.open_file(self._file)
-        batches = (stored.get_batch(number) for number in range(stored.num_record_batches))
-        return pa.RecordBatchReader.from_batches(self._schema, batches).__arrow_c_stream__(requested_schema)
+        return pa.RecordBatchReader.from_batches(self._schema, self._batches()).__arrow_c_stream__(requested_schema)
+
+    def _batches(self) -> Iterator[pa.RecordBatch]:
+        for file in self._files:
+            stored = pa.ipc.open_file(file)
+            yield from map(stored.get_batch, range(stored.num_record_batches))
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+        """Let go of the files."""
+        for file in self._files:
+            file.close()
 
 
 class Spool:
@@ -112,7 +116,7 @@ class Spool:
         """The same as `taken`, but the rows stay, to be read as often as need be; nothing can be added any more."""
         if self.on_disk:
             for table, names, schema, file in self.handed():
-                yield table, names, self._files.enter_context(contextlib.closing(Filed(file.fileno(), schema)))
+                yield table, names, self._files.enter_context(contextlib.closing(Filed([file.fileno()], schema)))
         else:
             for (table, names, _), pile in self._piles.items():
                 yield table, names, pile.combined()

@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from ingest_assets.load.filling import ASIDE, Filled, blocks, filled
+from ingest_assets.load.filling import ASIDE, Filled, blocks, filled, normalizer
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.spool import MOST_PILES, Spool
 from ingest_assets.load.staged import Staged
@@ -138,8 +138,7 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> Fille
     stored = StoredRecords(sheet.snapshot, work.model.decoder, work.model.records)
     told = filled(
         work,
-        sheet.snapshot.manifest.partition,
-        registry,
+        normalizer(work, sheet.snapshot.manifest.partition, registry),
         blocks(stored, stored.pages()),
         spool,
         lambda known: _insert_all(sheet, work, known, spool),

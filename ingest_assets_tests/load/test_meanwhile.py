@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
-from ingest_assets.errors import Locked
+from ingest_assets.errors import ContractBroken, Locked
 from ingest_assets.http.page import PageRequest
 from ingest_assets.line import Line
+from ingest_assets.load.link import ENDED
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
@@ -38,6 +40,10 @@ class Watched(Meanwhile):
 
     was_of_use = False
 
+    def end(self) -> None:
+        """Say that the walk has ended, as `taken` does first."""
+        self._link.sendall(ENDED)
+
     def taken(self, *given: Any) -> Any:
         found = super().taken(*given)
         self.was_of_use = found is not None
@@ -56,11 +62,11 @@ def append(opened: OpenSnapshot, records: list[Any], note: Any = None) -> None:
 
 
 @contextlib.contextmanager
-def meanwhile(lab: Any, fetch: int = 1, registry: Registry | None = None) -> Iterator[Watched]:
+def meanwhile(lab: Any, fetch: int = 1, registry: Registry | None = None, **more: Any) -> Iterator[Watched]:
     walked = next(s for s in lab.snapshots.fetches(lab.source, lab.name) if s.fetch == fetch)
     work = Work(lab.source, lab.name, lab.model)
     with contextlib.closing(
-        Watched(walked, work, registry or Registry.empty(), lab.warehouse.staging, lab.data / "locks", places=1)
+        Watched(walked, work, registry or Registry.empty(), lab.warehouse.staging, lab.data / "locks", places=1, **more)
     ) as second:
         yield second
 
@@ -99,6 +105,99 @@ def test_its_rows_make_the_tables_that_a_load_alone_makes(lab: Callable[..., Any
     assert helped.accounts() == alone.accounts()
     registries = [one.snapshots.notes.registry(one.source, one.name) for one in (helped, alone)]
     assert registries[0] == registries[1]
+
+
+NEW, OTHER = [{"id": 500, "new": 1}], [{"id": 501, "other": {"a": 1}, "lists": [{"a": 1}]}]
+ASIDE = [{"id": None, "name": "aside"}, 5, {"id": 600, "name": "a", "tags": [{"name": "b"}, {"name": "c"}]}]
+WIDE = [{"id": 700, "name": 1}]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "of_use"),
+    [
+        (ASIDE, ASIDE, True),
+        (NEW, ASIDE, True),
+        (ASIDE, OTHER, True),
+        (NEW, OTHER, False),
+        (NEW, NEW, False),
+        (WIDE, ASIDE, False),
+        (ASIDE, WIDE, False),
+        (WIDE, WIDE, False),
+    ],
+)
+def test_half_of_what_is_left_is_made_by_the_load_to_the_same_tables(
+    lab: Callable[..., Any], first: Any, second: Any, of_use: bool
+) -> None:
+    alone, helped = knowing(lab(at="alone")), knowing(lab(at="helped"))
+    alone.store(2, None, *halves(first, second))
+    alone.load()
+    with ended_at_once(helped, halves(first, second)) as process:
+        replace(helped.loader(), meanwhile=process).load(None)
+
+    assert process.was_of_use is of_use
+    assert helped.contents(lineage=True) == alone.contents(lineage=True)
+    assert helped.quarantined() == alone.quarantined()
+    assert helped.accounts() == alone.accounts()
+    known = [Registry.from_json(one.snapshots.notes.registry(one.source, one.name)) for one in (helped, alone)]
+    assert replace(known[0], version=0) == replace(known[1], version=0)
+
+
+def knowing(lab: Any) -> Any:
+    """A lab that has loaded a fetch, and so knows names and types."""
+    lab.store(1, None, SIMPLE[0])
+    lab.load()
+    return lab
+
+
+def halves(first: Any, second: Any) -> list[Any]:
+    """Pages of a walk; of each half the one that is given."""
+    return [SIMPLE[1], first, second, SIMPLE[2]]
+
+
+@contextlib.contextmanager
+def ended_at_once(lab: Any, pages: Sequence[Any]) -> Iterator[Watched]:
+    """A second walk that has ended before the process has read any page of it: half of them is for the load to do."""
+    opened = begun(lab, 2)
+    known = Registry.from_json(lab.snapshots.notes.registry(lab.source, lab.name))
+    with meanwhile(lab, 2, known) as process:
+        os.kill(process.pid, signal.SIGSTOP)
+        for page in pages:
+            append(opened, page)
+        opened.end("complete", "as the test says")
+        process.end()
+        os.kill(process.pid, signal.SIGCONT)
+        yield process
+
+
+def test_a_load_makes_rows_itself_of_half_of_what_is_left(lab: Callable[..., Any]) -> None:
+    things = knowing(lab())
+    known = Registry.from_json(things.snapshots.notes.registry(things.source, things.name))
+
+    with ended_at_once(things, halves(ASIDE, ASIDE)) as process, contextlib.ExitStack() as files:
+        found = process.taken(things.snapshots.fetches(things.source, things.name)[-1], known, files)
+        made = {table: pa.table(rows).rename_columns(names) for table, names, rows in found.rows}
+
+    assert (found.told.received, made["things"].num_rows) == (100 + 2 * len(ASIDE), 102)
+    by_load = [row >= 1 << 40 for row in made["things"]["_row"].to_pylist()]
+    assert by_load == 51 * [False] + 51 * [True]
+
+
+BROKEN = [{"id": 800, "name": "too long a name"}, {"id": 801, "name": "another such name"}]
+
+
+@pytest.mark.parametrize(("first", "second"), [(BROKEN, BROKEN), ([], BROKEN), (BROKEN, [])])
+def test_a_broken_contract_is_told_as_by_a_load_alone(lab: Callable[..., Any], first: Any, second: Any) -> None:
+    columns = {"name": {"type": "varchar", "pattern": "[a-z]+ [0-9]+", "unfit": "freeze"}}
+    alone, helped = knowing(lab(at="alone", columns=columns)), knowing(lab(at="helped", columns=columns))
+    alone.store(2, None, *halves(first, second))
+    with pytest.raises(ContractBroken) as said:
+        alone.load()
+
+    with ended_at_once(helped, halves(first, second)) as process, pytest.raises(ContractBroken) as told:
+        replace(helped.loader(), meanwhile=process).load(None)
+
+    assert process.was_of_use
+    assert str(told.value) == str(said.value)
 
 
 def test_what_it_made_is_all_of_the_fetch_and_no_file_is_left(lab: Callable[..., Any]) -> None:
@@ -249,6 +348,7 @@ def test_it_ends_when_the_process_of_the_walk_is_killed(lab: Callable[..., Any])
 import sys, time
 from pathlib import Path
 from ingest_assets.line import Line
+from ingest_assets.load.link import ENDED
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
