@@ -79,7 +79,7 @@ def read_through(
     told, times, gone = xxhash.xxh3_128(), list[datetime](), dict[int, bytes]()
     more: dict[str, Any] = {PARTITION: walk.endpoint.told(walk.partition)}
     for block in decoded:
-        told.update(block.text)
+        told.update(block.view)
         if path is not None:
             times += filter(None, (_moment(walk, path, record) for record in block.records()))
         for one in watching:

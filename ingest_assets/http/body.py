@@ -12,6 +12,7 @@ import requests
 import urllib3
 
 from ingest_assets.errors import RequestFailed, TransientFailure
+from ingest_assets.http.sizes import PIECE_BYTES
 from ingest_assets.http.unpacking import CHUNK_BYTES, unpacked
 
 _FREE_BYTES = 64 << 20
@@ -27,7 +28,7 @@ def chunks(
     max_ratio: int | None = None,
     member: str | None = None,
 ) -> Iterator[bytes]:
-    """The body in chunks, its content encoding undone; `count` is told the bytes that came over the network.
+    """The body in pieces, its content encoding undone; `count` is told the bytes that came over the network.
 
     Raises TransientFailure where it is cut or damaged, RequestFailed where its encoding was not asked for, or
     it is larger than `max_bytes` once unpacked, or than `max_ratio` times what came. `named` is what messages call the
@@ -77,14 +78,30 @@ def _too_large(named: str, max_bytes: int) -> RequestFailed:
 
 
 def _received(answer: requests.Response, named: str, count: Callable[[int], None]) -> Iterator[bytes]:
+    """What comes, the chunks of a server put together to pieces: all that follows costs as much for each of them."""
+    held, size = list[bytes](), 0
     try:
-        for chunk in answer.raw.stream(CHUNK_BYTES, decode_content=False):
+        for chunk in answer.raw.stream(_at_once(answer), decode_content=False):
             count(len(chunk))
-            yield chunk
+            held.append(chunk)
+            size += len(chunk)
+            if size >= PIECE_BYTES:
+                yield b"".join(held)
+                held, size = [], 0
     except urllib3.exceptions.ReadTimeoutError:
         why = "the rest did not come in time"
     except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError):
         why = "the connection ended before it was whole"
     else:
+        if held:
+            yield b"".join(held)
         return
     raise TransientFailure(f"{named}: cut body: {why}")  # apart from its cause, whose text may hold the URL
+
+
+def _at_once(answer: requests.Response) -> int:
+    """How many bytes to read at once: as many as are announced, within bounds, since memory is taken for all."""
+    announced = answer.headers.get("content-length", "").strip()
+    if not announced.isdecimal():
+        return CHUNK_BYTES
+    return min(max(int(announced[:_LONGEST_NUMBER]), CHUNK_BYTES), PIECE_BYTES)

@@ -142,11 +142,12 @@ class Redactor:
         """
         held = b""
         for chunk in chunks:
-            ready, held = self._settled(held + chunk)
+            ready, rest = self._settled(held) if held else (b"", b"")
             if ready:
                 yield ready
+            held = rest + chunk
         if held:
-            yield self._any.sub(self._replace, held)
+            yield self._any.sub(self._replace, held) if self._occurs(held) else held
 
     def _settled(self, text: bytes) -> tuple[bytes, bytes]:
         """The part of the text that later bytes cannot change, with values replaced, and the rest as it is."""

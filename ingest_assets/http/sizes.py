@@ -2,6 +2,8 @@
 
 from ingest_assets.errors import RequestFailed
 
+PIECE_BYTES = 4 << 20
+"""A body that is no larger is one piece all the way: received, redacted, compressed and decoded without a copy."""
 BLOCK_BYTES = 4 << 20
 MAX_ENVELOPE_BYTES = 64 << 20
 

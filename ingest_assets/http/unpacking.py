@@ -11,6 +11,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import BinaryIO, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -64,8 +65,8 @@ def unpacked(body: Iterable[bytes], named: str, member: str | None, *, whole: bo
 
 def _of_gzip(start: bytes, pieces: Iterator[bytes], named: str) -> Iterator[bytes]:
     """The content of one or more gzip members (RFC 1952 §2.2), in bounded chunks however well it was packed."""
-    member = zlib.decompressobj(_GZIP)
-    begun, data = False, start
+    member, pieces = zlib.decompressobj(_GZIP), _small(chain([start], pieces))
+    begun, data = False, b""
     try:
         while data or (data := next(pieces, b"")):
             begun = True
@@ -79,6 +80,12 @@ def _of_gzip(start: bytes, pieces: Iterator[bytes], named: str) -> Iterator[byte
         raise TransientFailure(f"{named}: cut body: its gzip data are damaged") from None
     if begun and not member.eof:
         raise TransientFailure(f"{named}: cut body: its gzip data do not end")
+
+
+def _small(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The same in pieces of which what is left over may be copied again and again."""
+    for piece in pieces:
+        yield from (piece[at : at + CHUNK_BYTES] for at in range(0, len(piece), CHUNK_BYTES))
 
 
 def _of_archive(start: bytes, pieces: Iterator[bytes], named: str, member: str | None) -> Iterator[bytes]:

@@ -14,12 +14,12 @@ from typing import Any, BinaryIO
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.sizes import PIECE_BYTES
 from ingest_assets.raw import body, disk
 from ingest_assets.raw.bodies import compressed, replaced
 from ingest_assets.raw.index import SEGMENT, IndexEntry
 
 _CHECK_EVERY_BYTES = 16_000_000
-_HELD_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class PageWriter:
         if self._held is not None:
             self._held.append(bytes(chunk))
             self._held_bytes += len(chunk)
-            if self._held_bytes <= _HELD_BYTES:
+            if self._held_bytes <= PIECE_BYTES:
                 return
             chunk, self._held = b"".join(self._held), None
         view = memoryview(chunk)

@@ -359,6 +359,24 @@ def test_other_errors_of_the_reader_pass_through(api, client_for):
     assert len(api.asked) == 1
 
 
+@pytest.mark.parametrize("length", [True, False])
+def test_a_body_of_a_few_megabytes_comes_as_one_piece_and_a_larger_one_in_pieces_of_such_a_size(
+    api, client_for, length
+):
+    small, large = [b"0123456789abcdef" * 4000] * 30, [b"0123456789abcdef" * 4000] * 150
+    api.answer(200, [b"".join(small)] if length else small, length=length)
+    api.answer(200, [b"".join(large)] if length else large, length=length)
+    client = client_for(api.url)
+
+    one = client.fetch(PageRequest(api.url), lambda response: list(response.chunks()))
+    many = client.fetch(PageRequest(api.url), lambda response: list(response.chunks()))
+
+    assert one == [b"".join(small)]
+    assert b"".join(many) == b"".join(large)
+    assert max(map(len, many)) < (4 << 20) + (1 << 18) + 100
+    assert client.traffic.bytes_received == 180 * 64_000
+
+
 def test_a_gzip_body_is_unzipped_also_in_several_members(api, client_for):
     big = b"0123456789" * 300_000
     packed = gzip.compress(big) + gzip.compress(b"end")

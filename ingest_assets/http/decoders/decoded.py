@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ingest_assets.http.decoders.parsing import SPACE, UNREADABLE, parsed, raw_list
@@ -13,16 +14,22 @@ MAX_RECORD_BYTES = 64 << 20
 class Block:
     """Some records in a row: the text of a JSON array, or JSON lines. `first` is the first one's place in the page.
 
+    `view` may be a part of the body, and `text` is a copy of it then, made where somebody asks for it.
     `flaws` says what is wrong with those that are no records, by place in the block. `split` are the texts of the
     records, where it was taken apart already.
     """
 
-    text: bytes
+    view: bytes | memoryview
     lines: bool
     first: int
     count: int
     flaws: Mapping[int, str] = field(default_factory=dict)
     split: Sequence[bytes] | None = field(default=None, compare=False, repr=False)
+
+    @cached_property
+    def text(self) -> bytes:
+        """The whole text."""
+        return bytes(self.view)
 
     def records(self) -> Sequence[bytes]:
         """The text of each record, in order, without the space around it; empty where the API sent nothing.

@@ -51,13 +51,14 @@ class JsonPage(Decoded):
         self.envelope = envelope_of(bytes(located.envelope), selector, located.found)
 
 
-def _split_small(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.Raw], bytes] | None:
+def _split_small(body: bytes, selector: Selector) -> tuple[bytes | memoryview, list[msgspec.Raw], bytes] | None:
     """The array's text, its records and the envelope's text; None where msgspec finds anything amiss."""
     try:
         if selector.single != "record" and (records := _at_once(body, selector.keys)):
-            start = body.rindex(b"[", 0, address(records[0]) - address(body))
-            end = body.index(b"]", address(records[-1]) - address(body) + len(memoryview(records[-1]))) + 1
-            return body[start:end], records, body[:start] + b"null" + body[end:]
+            origin = address(body)
+            start = body.rindex(b"[", 0, address(records[0]) - origin)
+            end = body.index(b"]", address(records[-1]) - origin + len(memoryview(records[-1]))) + 1
+            return memoryview(body)[start:end], records, body[:start] + b"null" + body[end:]
         return _step_by_step(body, selector)
     except (*UNREADABLE, KeyError):
         return None
@@ -86,7 +87,7 @@ def _decoder(keys: tuple[str, ...]) -> msgspec.json.Decoder[Any] | None:
     return msgspec.json.Decoder(kind)
 
 
-def _step_by_step(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.Raw], bytes]:
+def _step_by_step(body: bytes, selector: Selector) -> tuple[bytes | memoryview, list[msgspec.Raw], bytes]:
     part = raw.decode(body)
     for key in selector.keys:
         part = raw_object.decode(part)[key]
@@ -96,5 +97,5 @@ def _step_by_step(body: bytes, selector: Selector) -> tuple[bytes, list[msgspec.
         return b"[]", [], body
     start = address(part) - address(body)
     end = start + len(memoryview(part))
-    text = b"[" + body[start:end] + b"]" if alone else body[start:end]
+    text = b"[" + body[start:end] + b"]" if alone else memoryview(body)[start:end]
     return text, records, body[:start] + b"null" + body[end:]

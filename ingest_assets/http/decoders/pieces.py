@@ -6,10 +6,10 @@ from typing import BinaryIO
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http.decoders.markup import LOOKED_AT_BYTES, not_records
 from ingest_assets.http.decoders.parsing import SPACE
+from ingest_assets.http.sizes import PIECE_BYTES
 
 SMALL_BYTES = 16 << 20
 _READ_BYTES = 1 << 19
-_FIRST_BYTES = 4 << 20  # a body that is in memory comes as it is, and not in pieces to be joined again
 BOM = b"\xef\xbb\xbf"
 
 
@@ -21,7 +21,7 @@ def cut(why: str) -> TransientFailure:
 def chunks(body: BinaryIO) -> Iterator[bytes]:
     """The body in pieces, without a byte order mark; the first piece begins with something to see."""
     start = b""
-    while len(start) < len(BOM) and (piece := body.read(_FIRST_BYTES)):
+    while len(start) < len(BOM) and (piece := body.read(PIECE_BYTES)):
         start += piece
     start = start.removeprefix(BOM)
     while not start.strip(SPACE) and (piece := body.read(_READ_BYTES)):
