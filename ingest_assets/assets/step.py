@@ -112,7 +112,7 @@ class Step:
         while left and self._stops is None:
             with size.measured(), contextlib.ExitStack() as locks:
                 done = self._some(self._held(left[: size.now], locks), size)
-            left = left[done:]
+            left = left[max(done, 1) :]  # a first one that could not even be looked at has failed, and is dealt with
         if self._stops is not None:
             self._stop([*self._failures, self._stops])
         return self._failures
