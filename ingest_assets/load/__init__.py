@@ -10,7 +10,7 @@ load         one load of some work, from reading what is loaded to the commit
         merging      what its parts share: lists  the child tables, versions  where loads come in another order
     history      when each version held; sweep  what is gone, and whether so many may go unasked
     drift        what is new to a table; broken  when a fetch breaks its contract; clashes  records that share a key
-    tables       the columns a table has, and what it takes to give it others
+    tables       the columns a table has, and what it takes to give it others: widened  a type that holds more
     summary      what the warehouse says of a load
 warehouse    the writer's file, its lock, the reader's copy: copies, troubles
 schema       `_ingest`: ledger  fetches, names, quarantine; owners, reported, partitioning, asked

@@ -19,6 +19,7 @@ import duckdb
 from ingest_assets.contract import VALIDITY, Contract
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.warehouse import quoted
+from ingest_assets.load.widened import widened
 from ingest_assets.normalize.registry import TableSpec
 
 ROOT, TOMBSTONE = "", "_deleted"
@@ -26,15 +27,6 @@ ROOT, TOMBSTONE = "", "_deleted"
 _ROOT_COLUMNS = {"_id": "UUID", "_fetch": "BIGINT", "_page": "BIGINT", "_position": "BIGINT", "_hash": "UUID"}
 _HISTORY_COLUMNS = {"_key": "UUID", **dict.fromkeys(VALIDITY[:2], "TIMESTAMPTZ"), VALIDITY[2]: "BOOLEAN"}
 _CHILD_COLUMNS = {"_id": "UUID", "_parent": "UUID", **{k: v for k, v in _ROOT_COLUMNS.items() if k != "_id"}}
-
-# Of these changes DuckDB's own ALTER gives just what a rebuild would; any other change is a rebuild.
-_EXACT = {
-    ("BIGINT", "HUGEINT"),
-    ("BIGINT", "DOUBLE"),
-    ("BIGINT", "DECIMAL"),
-    ("HUGEINT", "DECIMAL"),
-    ("DECIMAL", "DECIMAL"),
-}
 
 
 @dataclass(frozen=True)
@@ -201,19 +193,21 @@ def _changes(
         if name not in there:
             statements.append(f"ALTER TABLE {table} ADD COLUMN {quoted(name)} {kind}")
         elif there[name] != kind:
+            values = _given(connection, table, name, there[name], kind)
             # A row's id is a hash of its key, and 1 and 1.0 are different texts.
-            if (spec.parent is None and name in contract.primary_key) or not _alters(
-                connection, table, name, there[name], kind
-            ):
+            if values is None or (spec.parent is None and name in contract.primary_key):
                 return None
-            statements.append(f"ALTER TABLE {table} ALTER {quoted(name)} TYPE {kind}")
+            statements.append(f"ALTER TABLE {table} ALTER {quoted(name)} TYPE {kind} USING {values}")
     return statements
 
 
-def _alters(connection: duckdb.DuckDBPyConnection, table: str, column: str, former: str, wanted: str) -> bool:
-    if (former.split("(", maxsplit=1)[0], wanted.split("(", maxsplit=1)[0]) in _EXACT:
-        return True
-    return connection.execute(f"SELECT count({quoted(column)}) FROM {table}").fetchone() == (0,)
+def _given(connection: duckdb.DuckDBPyConnection, table: str, column: str, former: str, wanted: str) -> str | None:
+    """SQL: the values of a column in its new type; None where only a rebuild gives them."""
+    values = widened(quoted(column), former, wanted)
+    if values is not None:
+        return values
+    no_value = connection.execute(f"SELECT count({quoted(column)}) FROM {table}").fetchone() == (0,)
+    return f"CAST(NULL AS {wanted})" if no_value else None
 
 
 def _definition(spec: TableSpec, contract: Contract) -> str:

@@ -127,7 +127,7 @@ def test_one_whose_pages_are_damaged_is_named_and_takes_no_other_with_it(lab, da
 def test_a_type_that_takes_a_rebuild_is_changed_for_all(lab, daily, rebuilt):
     things = lab(**daily, **ORDERED)
     for number, day in enumerate(DAYS, 1):
-        things.store(number, day, [{"id": number, "n": "many" if day == DAYS[3] else number}])
+        things.store(number, day, [{"id": number, "n": "many" if day == DAYS[3] else {"a": number}}])
     things.load(DAYS[0])
 
     found = together(things, DAYS[1:])

@@ -1,4 +1,4 @@
-"""A column's type is that of the set of its values: in place where that is exact, or rebuilt."""
+"""A column's type is that of the set of its values: in place where its values tell it, or rebuilt."""
 
 from decimal import Decimal
 
@@ -38,6 +38,20 @@ def test_types_widen_from_fetch_to_fetch_as_in_a_rebuild(lab, rebuilt, texts, ki
     assert things.columns()["v"] == kind
     assert values is None or things.values("v") == values
     assert things.contents() == rebuilt(things).contents()
+
+
+@pytest.mark.parametrize(("value", "kind"), [(0.5, "DOUBLE"), (2**70, "HUGEINT"), ("N/A", "JSON"), ([], "JSON")])
+def test_a_value_that_widens_a_type_makes_nobody_read_what_is_loaded_already(lab, value, kind):
+    things = lab()
+    things.store(1, None, [{"id": 1, "v": 1}])
+    things.load()
+    (things.raw / "shop" / "things" / "_" / "1" / "pages.zst").write_bytes(b"")
+    things.store(2, None, [{"id": 2, "v": value}])
+
+    things.load()
+
+    assert things.columns()["v"] == kind
+    assert sorted(things.values("id")) == [1, 2]
 
 
 def test_a_key_whose_type_widens_is_still_one_key(lab, rebuilt):
