@@ -1,7 +1,7 @@
 """Which source files there are, and what they say: `like`, settings, and mistakes with their place.
 
 reading      YAML with the line of each key
-messages     what is wrong with it, in words
+messages     what is wrong with it, in words: hints  what was meant
 schema       the same rules for editors
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ingest_assets.catalog.messages import hint, told
+from ingest_assets.catalog.hints import hint
 from ingest_assets.catalog.reading import Read, read
 from ingest_assets.errors import ConfigError
 from ingest_assets.source import PLACEHOLDER, Setting, Source
@@ -67,6 +67,8 @@ def load(file: Path, among: list[Path] | None = None) -> Source:
     try:
         return Source.model_validate({**here.data, "name": file.stem})
     except ValidationError as error:
+        from ingest_assets.catalog.messages import told
+
         raise ConfigError(told(here, str(file), error)) from None
 
 
@@ -127,6 +129,8 @@ def settled(source: Source, environ: Mapping[str, str] = os.environ) -> Source:
     try:
         return Source.model_validate(replaced)
     except ValidationError as error:
+        from ingest_assets.catalog.messages import told
+
         here = Read(replaced, dict.fromkeys(_paths(replaced), (f"source {source.name!r} with its settings", 1)))
         raise ConfigError(told(here, source.name, error).replace(":1: ", ": ")) from None
 

@@ -11,20 +11,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ingest_assets.catalog.hints import hint
 from ingest_assets.catalog.reading import Read, kind_of
 from ingest_assets.source import Source
 
 _UNSAID = {"auth", "headers", "settings", "params", "body"}
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is not known: the one that was meant, else those that there are.
-
-    >>> hint("strip", ["stripe", "zendesk"]), hint("x", ["stripe", "zendesk"])
-    ("did you mean 'stripe'?", 'there are stripe, zendesk')
-    """
-    near = difflib.get_close_matches(name, known := sorted(known), 1)
-    return f"did you mean {near[0]!r}?" if near else f"there are {', '.join(known) or 'none'}"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,9 @@ from xml.etree import ElementTree as ET  # only ever written here
 
 from ingest_assets.chaos.made import put
 from ingest_assets.chaos.values import as_text
-from ingest_assets.http.decoders import JsonLines, Separated, Xml
+from ingest_assets.http.decoders.json_lines import JsonLines
+from ingest_assets.http.decoders.separated import Separated
+from ingest_assets.http.decoders.xml import Xml
 from ingest_assets.http.selector import Selector
 from ingest_assets.source import Endpoint
 

@@ -9,7 +9,13 @@ from ingest_assets.chaos.asked import Asked
 from ingest_assets.chaos.echo import refusal
 from ingest_assets.chaos.made import put
 from ingest_assets.chaos.server import Answer
-from ingest_assets.http.auth import ApiKey, Auth, AwsSigV4, Basic, Bearer, Exchanged, Hmac, Jwt, Login, Rotated
+from ingest_assets.http.auth import Auth
+from ingest_assets.http.auth.exchanged import Exchanged
+from ingest_assets.http.auth.grants import Jwt
+from ingest_assets.http.auth.login import Login
+from ingest_assets.http.auth.rotated import Rotated
+from ingest_assets.http.auth.signing import AwsSigV4, Hmac
+from ingest_assets.http.auth.static import ApiKey, Basic, Bearer
 from ingest_assets.http.page import dig
 from ingest_assets.http.secret import Secret
 

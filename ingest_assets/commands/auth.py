@@ -7,7 +7,7 @@ from functools import partial
 from ingest_assets import catalog
 from ingest_assets.commands.output import Output
 from ingest_assets.errors import ConfigError
-from ingest_assets.http.auth import OAuth2RefreshToken
+from ingest_assets.http.auth.grants import OAuth2RefreshToken
 from ingest_assets.http.auth.permission import Callback, Permission
 from ingest_assets.line import Line
 from ingest_assets.source import Source

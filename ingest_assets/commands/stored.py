@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ingest_assets.catalog.messages import hint
+from ingest_assets.catalog import hint
 from ingest_assets.errors import ConfigError
 from ingest_assets.raw.snapshots import Snapshots
 

@@ -12,7 +12,6 @@ import msgspec
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.decoders.parsing import UNREADABLE
-from ingest_assets.http.paginators.cursors import GraphQL
 
 _MORE = "hasNextPage"
 _HOLDER = "pageInfo"
@@ -57,6 +56,8 @@ def refuse_others(walk: Walk, envelope: Any) -> None:
     """Raise WalkIncomplete for a connection beside the records that goes on, other than the paginator's own."""
     if not walk.endpoint.asks_graphql or walk.endpoint.job is not None:
         return
+    from ingest_assets.http.paginators.cursors import GraphQL
+
     paginator = walk.endpoint.paginator
     own = f"{paginator.path}.{_MORE}" if isinstance(paginator, GraphQL) else None
     for path in _going_on(envelope):

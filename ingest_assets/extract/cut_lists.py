@@ -22,7 +22,6 @@ from ingest_assets.extract.request import Of, Part, Walk, filled_by, headers_of,
 from ingest_assets.http.decoders import Block
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import MISSING, PageRequest, find
-from ingest_assets.http.paginators.links import next_url
 from ingest_assets.http.paginators.signs import truth
 from ingest_assets.http.place import kind, whole
 from ingest_assets.raw.snapshots import IndexEntry
@@ -116,6 +115,8 @@ def _request(walk: Walk, record: Any, told: CutList, where: str) -> PageRequest:
 
     base = (walk.endpoint.base_url or walk.source.base_url).rstrip("/")
     if told.url is not None:
+        from ingest_assets.http.paginators.links import next_url
+
         url = next_url(base, value(told.url))
     else:
         segments = filled_by((told.path or "").lstrip("/"), lambda match: quote(value(match[1]), safe=":"), _NAMED)

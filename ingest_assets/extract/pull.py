@@ -11,27 +11,27 @@ duplicates. The verdict says why the walk ended. What does not end for a stated,
 import contextlib
 import shlex
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ingest_assets.errors import ConfigError, CursorExpired, PartsFailed, RequestFailed, WalkIncomplete
 from ingest_assets.extract.chain import End
-from ingest_assets.extract.crew import Another
 from ingest_assets.extract.expected import check, counted, expected
-from ingest_assets.extract.jobs import Control, Jobs
 from ingest_assets.extract.neighbours import check_bounds
 from ingest_assets.extract.reading import page_of, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
 from ingest_assets.extract.storing import Storing
-from ingest_assets.extract.unchanged import former
 from ingest_assets.extract.walking import Walking
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.traffic import Wait
-from ingest_assets.raw.erase import tidy
 from ingest_assets.raw.forgotten import Forgotten, read
 from ingest_assets.raw.snapshots import Bounds, Manifest, OpenSnapshot, Snapshot, Snapshots
+
+if TYPE_CHECKING:
+    from ingest_assets.extract.crew import Another
+    from ingest_assets.extract.jobs import Control
 
 
 @dataclass(frozen=True)
@@ -61,9 +61,9 @@ class Puller:
     run: str
     show: Callable[[Progress], None] = lambda _: None
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    another: Another | None = None
+    another: "Another | None" = None
     on_wait: Callable[[Wait], None] = lambda _: None
-    control: Control = field(default_factory=Control)
+    control: "Control | None" = None
     newest: Callable[[], Snapshot | None] = lambda: None
 
     def fetch(self, walk: Walk) -> Snapshot:
@@ -122,10 +122,16 @@ class Puller:
             return walking.end()
 
     def _walking(self, walk: Walk, opened: OpenSnapshot) -> Walking:
-        jobs = Jobs(walk, opened.jobs, self.control, self.now) if walk.endpoint.job is not None else None
-        before = former(walk, self.newest()) if walk.endpoint.only_if_changed else None
+        jobs, before = None, None
         if walk.endpoint.job is not None:
+            from ingest_assets.extract.jobs import Control, Jobs
+
+            jobs = Jobs(walk, opened.jobs, self.control or Control(), self.now)
             opened.sync_each()
+        if walk.endpoint.only_if_changed:
+            from ingest_assets.extract.unchanged import former
+
+            before = former(walk, self.newest())
         storing = Storing(walk, opened.manifest.started, lambda: self._kept_out(walk), jobs, before)
         self._show(walk, opened, resumed=len(opened.pages) > 0)
         return Walking(storing, opened, self.client, self.another, lambda: self._show(walk, opened), self.on_wait)
@@ -231,7 +237,10 @@ class Puller:
             expected=opened.counted or told,
             traffic=asdict(walking.traffic),
         )
-        tidy(snapshot, self._kept_out(walk), self.now())
+        if (kept_out := self._kept_out(walk)).rules:
+            from ingest_assets.raw.erase import tidy
+
+            tidy(snapshot, kept_out, self.now())
         return Snapshot(snapshot.folder)
 
     def _kept_out(self, walk: Walk) -> Forgotten:

@@ -12,12 +12,11 @@ from ingest_assets.errors import ConfigError, WalkIncomplete
 from ingest_assets.extract.cut_lists import Cuts
 from ingest_assets.extract.overlap import BEGAN
 from ingest_assets.extract.request import Walk
-from ingest_assets.extract.unchanged import UNCHANGED
 from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import Page, dig
 from ingest_assets.raw.forgotten import PARTITION, Forgotten
-from ingest_assets.raw.records import EMPTY, END, ITEMS
+from ingest_assets.raw.records import EMPTY, END, ITEMS, UNCHANGED
 from ingest_assets.raw.snapshots import IndexEntry
 
 _HEADERS_KEPT = (

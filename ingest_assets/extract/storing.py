@@ -6,28 +6,30 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import CUT, cuts
 from ingest_assets.extract.expected import counted, refuse_unmarked
-from ingest_assets.extract.jobs import Jobs
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.overlap import BEGAN, first
 from ingest_assets.extract.reading import headers_kept, read_through
 from ingest_assets.extract.request import Walk, first_request
 from ingest_assets.extract.ruled import is_empty, noted, nothing_in
 from ingest_assets.extract.trail import COUNTED, labelled
-from ingest_assets.extract.unchanged import UNCHANGED, Former
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
 from ingest_assets.raw.bodies import marked
 from ingest_assets.raw.forgotten import Forgotten
-from ingest_assets.raw.records import ITEMS, OF
+from ingest_assets.raw.records import ITEMS, OF, UNCHANGED
 from ingest_assets.raw.snapshots import IndexEntry, PageWriter
+
+if TYPE_CHECKING:
+    from ingest_assets.extract.jobs import Jobs
+    from ingest_assets.extract.unchanged import Former
 
 PART = "part"
 """Where the note of a page has the key of its part."""
@@ -44,8 +46,8 @@ class Storing:
     walk: Walk
     started: datetime
     kept_out: Callable[[], Forgotten]
-    jobs: Jobs | None = None
-    former: Former | None = None
+    jobs: "Jobs | None" = None
+    former: "Former | None" = None
 
     def chained(self, client: Client, stored: Iterable[IndexEntry], ask: Ask) -> End:
         """How the chain of pages of its walk ended, after the pages that are stored of it."""

@@ -14,11 +14,8 @@ from ingest_assets.http.answer import Response
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.validators import condition, on_condition, same
 from ingest_assets.raw.index import IndexEntry
-from ingest_assets.raw.records import EMPTY, END
+from ingest_assets.raw.records import EMPTY, END, UNCHANGED
 from ingest_assets.raw.snapshots import Snapshot
-
-UNCHANGED = "unchanged_since"
-"""Where the note of a page has the number of the fetch in which it came over the network."""
 
 _CHUNK_BYTES = 1 << 16
 

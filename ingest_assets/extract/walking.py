@@ -10,14 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest_assets.errors import IngestError
 from ingest_assets.extract import ruled
-from ingest_assets.extract.abreast import Abreast
-from ingest_assets.extract.ahead import Foresight
 from ingest_assets.extract.chain import Ask, End
-from ingest_assets.extract.crew import Another, Crew
 from ingest_assets.extract.failures import Failures, concerns_one
 from ingest_assets.extract.parts import StoredPages, Walked, key_of, noted, parts_of, together, walked_before
 from ingest_assets.extract.request import Part, Walk
@@ -27,6 +24,9 @@ from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.http.traffic import Traffic, Wait
 from ingest_assets.raw.parts import PartEnd
 from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
+
+if TYPE_CHECKING:
+    from ingest_assets.extract.crew import Another, Crew
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Walking:
     storing: Storing
     opened: OpenSnapshot
     client: Client
-    another: Another | None
+    another: "Another | None"
     show: Callable[[], None]
     on_wait: Callable[[Wait], None]
     reached: End | None = None
@@ -68,6 +68,8 @@ class Walking:
         ahead = len(parts) == 1 and not several and self.walk.endpoint.paginator.by_place
         if self.another is None or size == 1 or not (several or ahead):
             return self._together(self._in_turn(parts, self._ask))
+        from ingest_assets.extract.crew import Crew
+
         with Crew(size, self.another, self.on_wait) as crew:
             try:
                 return self._foreseen(parts, crew) if ahead else self._abreast(parts, crew)
@@ -137,14 +139,18 @@ class Walking:
 
         return ask
 
-    def _foreseen(self, parts: list[Part | None], crew: Crew) -> End:
+    def _foreseen(self, parts: list[Part | None], crew: "Crew") -> End:
+        from ingest_assets.extract.ahead import Foresight
+
         foresight = Foresight(replace(self.storing, walk=self.walk.of(parts[0])), self.opened, crew, self.show)
         try:
             return self._together(self._in_turn(parts, lambda _: foresight.ask))
         finally:
             foresight.flush()
 
-    def _abreast(self, parts: list[Part | None], crew: Crew) -> End:
+    def _abreast(self, parts: list[Part | None], crew: "Crew") -> End:
+        from ingest_assets.extract.abreast import Abreast
+
         return self._together(Abreast(self.storing, self.opened, crew, self._one_only).walked(parts, self.show))
 
 

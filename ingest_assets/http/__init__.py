@@ -15,5 +15,6 @@ meaning        a page, or which failure: refusal  in words
 auth/          how a request says who asks; secret, secrets, stores, vault, aws_secrets  where secrets come from
 page           a request for a page, and the page: place, total  values in it; naming  how messages name it
 paginators/    where the next page is
+one_of         kinds of auth, paginators and decoders, each loaded where a file names it
 decoders/      from a body to records: selector, nested, structure  where these are; sizes  what is held at once
 """

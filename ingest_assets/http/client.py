@@ -21,7 +21,8 @@ from typing import Self, TypeVar
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http.answer import BodyBounds, Response, head, response
 from ingest_assets.http.asking import Asking
-from ingest_assets.http.auth import Auth, Exchanged, NoAuth
+from ingest_assets.http.auth import Auth, NoAuth
+from ingest_assets.http.auth.exchanged import Exchanged
 from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter

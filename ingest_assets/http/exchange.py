@@ -16,8 +16,7 @@ import requests
 
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http import body
-from ingest_assets.http.auth import Exchanged
-from ingest_assets.http.auth.exchanged import Answer, Ask, Refreshed, Token
+from ingest_assets.http.auth.exchanged import Answer, Ask, Exchanged, Refreshed, Token
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RETRIED_STATUSES, is_throttled, retry_after

@@ -6,10 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
-from ingest_assets.extract.jobs import Control
-from ingest_assets.http.auth import Auth, Exchanged, Rotated
-from ingest_assets.http.auth.exchanged import Ask, Token
+from ingest_assets.http.auth import Auth
+from ingest_assets.http.auth.exchanged import Ask, Exchanged, Token
 from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.client import Client
 from ingest_assets.http.exchange import Exchange
@@ -27,6 +27,9 @@ from ingest_assets.http.transport import Timeouts, session
 from ingest_assets.line.folders import limits_folder, tokens_folder
 from ingest_assets.line.pace import Pace
 from ingest_assets.source import Source
+
+if TYPE_CHECKING:
+    from ingest_assets.extract.jobs import Control
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,13 @@ class Clients:
             token_limiter=self._token_limiter(auth, base, credential, sleep),
         )
 
-    def control(self, endpoint: str, own: Client, another: Callable[..., Client]) -> Control:
+    def control(self, endpoint: str, own: Client, another: Callable[..., Client]) -> "Control | None":
         """What the jobs of an endpoint need: a client of their own base_url, and the places of those at work."""
         model = self.source.endpoints[endpoint]
         if model.job is None:
-            return Control()
+            return None
+        from ingest_assets.extract.jobs import Control
+
         base = model.job.base_url or model.base_url or self.source.base_url
         whose = (model.auth or self.source.auth).credential_id(self.secrets)
         places = limits_folder() / "jobs" / hashlib.sha256(f"{origin(base)} {whose}".encode()).hexdigest()[:16]
@@ -105,9 +110,9 @@ class Clients:
 
     def _rotation(self, auth: Auth, endpoint: str, base: str, sleep: Callable[[float], None]) -> Rotation | None:
         """The credentials that take turns, where there are several, each with limits of its own."""
-        if not isinstance(auth, Rotated):
+        if not auth.turns:
             return None
-        named = [(one, one.credential_id(self.secrets)) for one in auth.each]
+        named = [(one, one.credential_id(self.secrets)) for one in auth.turns]
         return Rotation([Credential(one, self._limiters(endpoint, base, key, sleep)) for one, key in named])
 
     def _token_limiter(self, auth: Auth, base: str, credential: str, sleep: Callable[[float], None]) -> Limiter | None:

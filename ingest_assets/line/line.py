@@ -7,12 +7,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError, IngestError, Locked, NotBefore
-from ingest_assets.extract import children
-from ingest_assets.extract.peek import Peek, peek
 from ingest_assets.extract.pull import Puller
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.page import origin
@@ -25,7 +23,6 @@ from ingest_assets.line.pace import Pace
 from ingest_assets.line.standing import Standing
 from ingest_assets.line.watcher import Unwatched, Watcher
 from ingest_assets.load import ledger, owners, partitioning
-from ingest_assets.load import listed as listing
 from ingest_assets.load.load import LOADABLE, Loaded
 from ingest_assets.load.work import Work
 from ingest_assets.locks import held
@@ -34,6 +31,7 @@ from ingest_assets.raw.snapshots import Snapshot
 from ingest_assets.source import Source
 
 if TYPE_CHECKING:
+    from ingest_assets.extract.peek import Peek
     from ingest_assets.load.erase import Eraser
     from ingest_assets.load.meanwhile import Meanwhile
 
@@ -89,8 +87,9 @@ class Line(Standing):
         it goes on. Raises what `Puller.fetch` raises; a fetch that failed for good
         stands in the warehouse with its reason.
         """
-        self.refuse_changed(endpoint)
-        walk = self._walk(endpoint, partition, since)
+        known = self.fetches(endpoint) if self.source.endpoints[endpoint].feed is not None else None
+        self.refuse_changed(endpoint, known)
+        walk = self._walk(endpoint, partition, since, known)
         client = partial(self.clients.client, endpoint, self._traced(endpoint, partition))
         on_wait = partial(self.watcher.wait, walk.label)
         begin, newest = self._begin, partial(self.newest_loaded, endpoint, partition)
@@ -103,8 +102,10 @@ class Line(Standing):
         finally:
             self._write_down(endpoint, partition)
 
-    def peek(self, endpoint: str, partition: str | None) -> Peek:
+    def peek(self, endpoint: str, partition: str | None) -> "Peek":
         """The first page of a partition, of its first parent; nothing is written. It asks an API that is down, too."""
+        from ingest_assets.extract.peek import peek
+
         walk = Walk(self.settled, endpoint, partition)
         if walk.endpoint.parent is not None:
             parts = self._walk(endpoint, partition).parts
@@ -313,32 +314,30 @@ class Line(Standing):
             with self.warehouse.session(f"noting a failed fetch of {self.source.name}.{endpoint}") as connection:
                 ledger.ended(connection, stored[-1].manifest)
 
-    def _walk(self, endpoint: str, partition: str | None, since: datetime | None = None) -> Walk:
+    def _walk(
+        self,
+        endpoint: str,
+        partition: str | None,
+        since: datetime | None = None,
+        known: Sequence[ledger.Fetch] | None = None,
+    ) -> Walk:
         """What is to be fetched of a partition: of a feed from where it ended, of children those of each parent."""
         model, name = self.source.endpoints[endpoint], f"{self.source.name}.{endpoint}"
         if since is not None and model.feed is not None and model.feed.cursor is not None:
             raise ConfigError(f"{name}: --since needs a feed that goes on by time, not by cursor")
         after = since.isoformat() if since is not None and model.feed is not None else None
-        ends = self._ends(endpoint, partition) if model.feed is not None else {}
+        ends = self.ends(endpoint, partition, known) if model.feed is not None else {}
         if model.parent is None:
             return Walk(self.settled, endpoint, partition, after or (ends[max(ends)] if ends else None))
+        from ingest_assets.extract import children
+        from ingest_assets.load import listed as listing
+
         with self.warehouse.session(f"reading the parents of {name}") as connection:
             found = listing.parents(connection, self.source, endpoint, model.slice(partition).by)
         positions = children.positions(ends[fetch] for fetch in sorted(ends))
         parts = children.parts(self.settled, endpoint, found, positions, after)
         walk = Walk(self.settled, endpoint, partition, parts=tuple(parts))
         return walk if after else children.completing(walk, self.stored(endpoint, partition), self.now())
-
-    def _ends(self, endpoint: str, partition: str | None) -> dict[int, Any]:
-        """Where the fetches of a feed ended, by their numbers: complete ones, and the parents that others reached."""
-        ending = ("complete", "incomplete") if self.source.endpoints[endpoint].parent is not None else ("complete",)
-        stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, partition)]
-        ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict in ending}
-        known = self.fetches(endpoint)
-        undone = {snapshot.fetch for snapshot in self.undone(endpoint, known)}
-        told = [f for f in known if f.partition == partition and f.fetch not in undone]
-        ends |= {f.fetch: f.told_position for f in told if f.verdict in ending}
-        return ends
 
     def _traced(self, endpoint: str, partition: str | None) -> Callable[[Asked], None]:
         log = TraceLog(trace_file(self.data, self.source.name))

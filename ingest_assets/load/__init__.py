@@ -5,7 +5,7 @@ load         one load of some work, from reading what is loaded to the commit
     stage        stored pages → typed rows outside the lock: staged  their ids and ranks
         filling      the same before any database: spool  where rows are many
         meanwhile    the same while the walk goes on: second  the process that does it, link  what both tell each other
-    commit       the transaction: tables, accounts, quarantine, names and drift
+    commit       the transaction: tables and drift; account  what became of records, with quarantine and names
     merge        staged rows → the table and its children: who wins, and what is left alone
         merging      what its parts share: lists  the child tables, versions  where loads come in another order
     history      when each version held; sweep  what is gone, and whether so many may go unasked

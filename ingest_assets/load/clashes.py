@@ -10,12 +10,12 @@ from typing import Any
 
 import duckdb
 
+from ingest_assets.load.account import NO_CLASHES
 from ingest_assets.load.looked import Found, Looked, named, run_again
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.source import Endpoint
 
-NO_CLASHES: Mapping[str, Any] = {"clashing": 0, "clash": None}
 _LONGEST = 60
 
 

@@ -1,62 +1,31 @@
 """The commit of a load: staged rows become rows of the tables, with an account of each fetch, in one transaction."""
 
-import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from collections.abc import Sequence
 
-import duckdb
-
-from ingest_assets.errors import ContractBroken, StorageFailed
-from ingest_assets.load import drift, ledger, tables
-from ingest_assets.load.asked import CODE, asked_url
-from ingest_assets.load.clashes import NO_CLASHES, clashes
-from ingest_assets.load.merge import Account, forget, merge
-from ingest_assets.load.plan import WHOLE, Known, Plan
+from ingest_assets.errors import ContractBroken
+from ingest_assets.load import drift, tables
+from ingest_assets.load.account import Account, Accounting
+from ingest_assets.load.merge import forget, merge
+from ingest_assets.load.plan import NeedsRebuild, lost
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
-from ingest_assets.load.work import Work
-from ingest_assets.normalize.registry import Registry
-from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 
-class MovedOn(Exception):
-    """Another process committed something that this load was staged without."""
+class Commit(Accounting):
+    """How what was staged comes into the tables, and what that came to.
 
-
-class NeedsRebuild(Exception):
-    """A column has to change in a way that only a rebuild gives exactly."""
-
-
-def lost(work: Work, fetch: int) -> StorageFailed:
-    """The error for a load that would take out rows whose stored pages are missing."""
-    return StorageFailed(
-        f"{work.label}: the stored pages of fetch {fetch} are missing, and rows of the table came from them; the "
-        "table is left as it is. Restore the folder from a backup, or fetch the partition again"
-    )
-
-
-@dataclass(frozen=True)
-class Commit:
-    """What was known when a load began, what it is to do, what it staged, and the registry that knows all of that.
-
-    All but `build` runs in the caller's transaction on the warehouse, attached as `w`.
+    All but `changed` and `build` runs in the caller's transaction on the warehouse, attached as `w`.
     """
 
-    connection: duckdb.DuckDBPyConnection
-    snapshots: Snapshots
-    work: Work
-    run: str
-    now: Callable[[], datetime]
-    known: Known
-    plan: Plan
-    staged: Sequence[Staged]
-    registry: Registry
-
-    @property
-    def _key(self) -> tuple[str, str]:
-        return self.work.source, self.work.endpoint
+    def changed(self) -> list[drift.Change]:
+        """What these fetches brought that the tables did not know; ContractBroken where the contract freezes that."""
+        if not self.known.loaded or not self.staged:
+            return []
+        contract, before = self.work.contract, self.known.registry.tables(self.work.endpoint, self.work.contract)
+        found = drift.sampled(self.connection, drift.changes(before, self.staged[0].specs, contract), self.staged)
+        drift.refuse(self.work.label, found)
+        return found
 
     def build(self) -> list[Account]:
         """The tables anew, beside the staged rows; what became of the records of each fetch."""
@@ -64,15 +33,6 @@ class Commit:
         if self.staged:
             tables.create(self.connection, target, self.staged[0].specs, self.work.contract)
         return [self._merged(target, one, ()) for one in self.staged]
-
-    def check_same(self) -> None:
-        """Raise MovedOn where the registry or the loads are others than those that the rows were staged with."""
-        loads = ledger.loads(self.connection, *self._key)
-        before = [(fetch.fetch, fetch.partition, fetch.loaded) for fetch in self.known.loaded]
-        if not self.plan.rebuild:
-            loads, before = ([load for load in some if load[1] in self.plan.partitions] for some in (loads, before))
-        if ledger.version(self.connection, *self._key) != (self.known.version, self.known.layout) or loads != before:
-            raise MovedOn
 
     def refuse_lost(self) -> None:
         """Refuse to take out versions whose stored pages are gone, unless a later fetch brought them again."""
@@ -134,32 +94,6 @@ class Commit:
             raise ContractBroken(f"fetch {staged.fetch}: its account does not add up: {account}; nothing is written")
         return account
 
-    def record(self, accounts: Sequence[Account], seconds: float) -> None:
-        """Write down what these fetches became, in so many seconds, with names and shapes."""
-        layout, text = self.work.contract.layout, self.registry.to_json()
-        if (self.registry, layout) != (self.known.registry, self.known.layout):
-            ledger.register(self.connection, self._key, self.known.version + 1, layout, text)
-            if self.known.version == 0:  # a warehouse that is new, or built again after it was lost
-                drift.bring_back(self.connection, self._key, self.snapshots.notes.drift(*self._key))
-        ledger.undone(self.connection, self.plan.undone, self.now())
-        self.snapshots.notes.note_registry(*self._key, text)
-        for snapshot, one, account in zip(self.plan.snapshots, self.staged, accounts, strict=True):
-            self._record_one(snapshot, one, account, seconds / len(self.staged))
-
-    def _record_one(self, snapshot: Snapshot, staged: Staged, account: Account, seconds: float) -> None:
-        """The fetch's account, and its quarantine in place of that of an earlier load."""
-        told = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
-        told |= clashes(self.connection, staged, self.work.model) if account.duplicates else NO_CLASHES
-        told |= {"url": asked_url(snapshot, self.work.model), "code": CODE}
-        told |= {"load_seconds": seconds, "filled": _filled(staged), **asdict(account)}
-        ledger.ended(self.connection, snapshot.manifest, **told)
-        key, end = (*self._key, staged.partition), snapshot.manifest.ended
-        aside = staged.table("_quarantine") if staged.quarantined else None
-        ledger.quarantine(self.connection, staged.fetch, key, aside)
-        # A listing or a window that was read again to its end has told all its records anew; a feed has not.
-        if self.work.model.feed is None and end is not None and end.verdict in WHOLE:
-            ledger.close_quarantine(self.connection, staged.fetch, key)
-
     def note_drift(self, changed: Sequence[drift.Change]) -> None:
         """Drift is an event, with the version of names and shapes that came of it; `changed` are columns and tables."""
         loaded = {fetch.fetch for fetch in self.known.loaded}
@@ -171,8 +105,3 @@ class Commit:
             version = self.known.version + bool(changed)
             drift.note(self.connection, self._key, version, [*changed, *more], self.now())
             self.snapshots.notes.note_drift(*self._key, drift.events(self.connection, self._key))
-
-
-def _filled(staged: Staged) -> str:
-    """How many values each column has, as the same text whether or not the columns were known before."""
-    return json.dumps({name: count for name, count in staged.counts.items() if count}, sort_keys=True)

@@ -6,7 +6,7 @@ planned (see `ingest_assets.load.plan`), it ends in the table of a rebuild.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from ingest_assets.errors import IngestError
-from ingest_assets.load import drift, ledger
-from ingest_assets.load.commit import Commit, MovedOn, NeedsRebuild, lost
-from ingest_assets.load.merge import Account
+from ingest_assets.load import ledger
+from ingest_assets.load.account import Account, Accounting, MovedOn
 from ingest_assets.load.nothing import brings_nothing, unstaged
-from ingest_assets.load.plan import LOADABLE, Known, Plan, Planner
-from ingest_assets.load.staged import Staged, ranked
+from ingest_assets.load.plan import LOADABLE, Known, NeedsRebuild, Plan, Planner, lost
+from ingest_assets.load.staged import ranked
 from ingest_assets.load.troubles import TooLittleMemory
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.load.work import Work
@@ -139,6 +138,7 @@ class Loader:
                 return []
             if brings_nothing(self.work, known, plan):
                 return self._noted(connection, known, plan, began, alone=alone)
+            from ingest_assets.load.commit import Commit
             from ingest_assets.load.stage import stage
 
             with self.warehouse.stage(connection, plan.stored_bytes), contextlib.ExitStack() as files:
@@ -149,8 +149,9 @@ class Loader:
                 staged = ranked(connection, unranked, self.work.contract, empty=plan.rebuild or not known.loaded)
                 if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                     raise NeedsRebuild
-                changed = self._changed(connection, known, staged)
-                commit = self._commit(connection, known, plan, staged, registry)
+                about = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
+                commit = Commit(*about, staged, registry)
+                changed = commit.changed()
                 built = commit.build() if plan.rebuild else []
 
                 def committed() -> list[Account]:
@@ -172,21 +173,12 @@ class Loader:
     ) -> list[Loaded]:
         """The accounts of fetches that brought no record."""
         staged, accounts = [unstaged(snapshot) for snapshot in plan.snapshots], [Account(0)] * len(plan.snapshots)
-        commit = self._commit(connection, known, plan, staged, known.registry)
+        about = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
+        accounting = Accounting(*about, staged, known.registry)
         with self._transaction(connection, alone=alone):
-            commit.check_same()
-            commit.record(accounts, time.monotonic() - began)
+            accounting.check_same()
+            accounting.record(accounts, time.monotonic() - began)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
-
-    def _commit(
-        self,
-        connection: duckdb.DuckDBPyConnection,
-        known: Known,
-        plan: Plan,
-        staged: Sequence[Staged],
-        registry: Registry,
-    ) -> Commit:
-        return Commit(connection, self.snapshots, self.work, self.run, self.now, known, plan, staged, registry)
 
     def _plan(self, known: Known, partitions: Mapping[str | None, bool], *, rebuild: bool) -> Plan:
         plans = [self._planner.plan(known, key, replay=replay, rebuild=rebuild) for key, replay in partitions.items()]
@@ -216,17 +208,6 @@ class Loader:
             return Known(0, None, Registry.from_json(noted) if noted else Registry.empty(), fetches)
         version, layout, text = row
         return Known(version, layout, Registry.from_json(text), fetches)
-
-    def _changed(
-        self, connection: duckdb.DuckDBPyConnection, known: Known, staged: Sequence[Staged]
-    ) -> list[drift.Change]:
-        """What these fetches brought that the tables did not know; ContractBroken where the contract freezes that."""
-        if not known.loaded or not staged:
-            return []
-        contract, before = self.work.contract, known.registry.tables(self.work.endpoint, self.work.contract)
-        found = drift.sampled(connection, drift.changes(before, staged[0].specs, contract), staged)
-        drift.refuse(self.work.label, found)
-        return found
 
     def _refuse_replaced(self, plan: Plan) -> None:
         """Refuse to go back to an older fetch of a partition, or to nothing, where the newest is not stored."""

@@ -18,12 +18,12 @@ Where nothing is there that any row could meet, all of them are inserted as they
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import duckdb
 
 from ingest_assets.contract import Contract
 from ingest_assets.load import history
+from ingest_assets.load.account import Account
 from ingest_assets.load.lists import delete_children, insert_children, merge_list
 from ingest_assets.load.merging import Merge, texts
 from ingest_assets.load.staged import Staged, rows
@@ -32,30 +32,6 @@ from ingest_assets.load.tables import ROOT, TOMBSTONE, Target, beside, versioned
 from ingest_assets.load.versions import candidates, newer, remember
 from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
-
-
-@dataclass(frozen=True)
-class Account:
-    """What became of the records of one fetch; `removed` and `child_rows` count rows, `dropped` values."""
-
-    received: int
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    outdated: int = 0
-    deleted: int = 0
-    quarantined: int = 0
-    duplicates: int = 0
-    filtered: int = 0
-    removed: int = 0
-    child_rows: int = 0
-    dropped: int = 0
-
-    @property
-    def adds_up(self) -> bool:
-        """Promise 3: every record has one fate."""
-        parts = (self.inserted, self.updated, self.unchanged, self.outdated, self.deleted)
-        return self.received == sum(parts) + self.quarantined + self.duplicates + self.filtered
 
 
 def merge(

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 import duckdb
 
 from ingest_assets.errors import ConfigError
-from ingest_assets.load.tables import in_warehouse
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.source import Endpoint
 
@@ -82,6 +81,8 @@ def refuse(label: str, endpoint: Endpoint, kept: Iterable[Kept]) -> None:
 
 def abandon(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, tables: Iterable[str]) -> None:
     """Remove all that the warehouse has of an endpoint: these tables of its own, and what `_ingest` says of it."""
+    from ingest_assets.load.tables import in_warehouse
+
     target = in_warehouse(source, endpoint)
     for name in tables:
         connection.execute(f"DROP TABLE IF EXISTS {target.table(name)}")

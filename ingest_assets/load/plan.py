@@ -11,6 +11,7 @@ where a fetch was undone: names and shapes are learned anew then.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from ingest_assets.errors import StorageFailed
 from ingest_assets.load import ledger
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
@@ -19,6 +20,18 @@ from ingest_assets.raw.snapshots import Snapshot, Snapshots
 LOADABLE = ("complete", "open", "incomplete")
 WHOLE = ("complete", "open")
 """Verdicts of walks that reached their end."""
+
+
+class NeedsRebuild(Exception):
+    """A column has to change in a way that only a rebuild gives exactly."""
+
+
+def lost(work: Work, fetch: int) -> StorageFailed:
+    """The error for a load that would take out rows whose stored pages are missing."""
+    return StorageFailed(
+        f"{work.label}: the stored pages of fetch {fetch} are missing, and rows of the table came from them; the "
+        "table is left as it is. Restore the folder from a backup, or fetch the partition again"
+    )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ OF = "of"
 ITEMS = "items"
 """Where such a page's note has how many elements it holds: it counts as no records of its own."""
 
+UNCHANGED = "unchanged_since"
+"""Where the note of a page has the number of the fetch in which it came over the network."""
+
 END, EMPTY = "end", "empty"
 """Where the note of a page says by which rule of the source file it is the last one, or holds no records at all."""
 

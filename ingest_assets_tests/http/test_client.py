@@ -10,7 +10,7 @@ import traceback
 import pytest
 
 from ingest_assets.errors import ConfigError, RequestFailed, TransientFailure
-from ingest_assets.http.auth import ApiKey, Basic, Bearer
+from ingest_assets.http.auth.static import ApiKey, Basic, Bearer
 from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_assets.errors import RequestFailed, TransientFailure
-from ingest_assets.http.decoders import Json, JsonLines, json_places, pieces
+from ingest_assets.http.decoders import Json, json_places, pieces
+from ingest_assets.http.decoders.json_lines import JsonLines
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.structure import Located, is_whole, locate, split_array
 

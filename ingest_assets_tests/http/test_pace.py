@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest_assets.errors import NotBefore
-from ingest_assets.http.auth import Bearer
+from ingest_assets.http.auth.static import Bearer
 from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.pace import Pace

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_assets.errors import RequestFailed, TransientFailure
-from ingest_assets.http.decoders import Separated, separated
+from ingest_assets.http.decoders import separated
+from ingest_assets.http.decoders.separated import Separated
 from ingest_assets.http.selector import Selector
 
 ANY = Selector()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest_assets.errors import RequestFailed, TransientFailure
-from ingest_assets.http.auth import ApiKey
+from ingest_assets.http.auth.static import ApiKey
 from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest

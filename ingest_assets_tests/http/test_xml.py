@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest_assets.errors import RequestFailed, TransientFailure
-from ingest_assets.http.decoders import Decoded, Xml, elements, xml
+from ingest_assets.http.decoders import Decoded, elements, xml
+from ingest_assets.http.decoders.xml import Xml
 from ingest_assets.http.selector import Selector
 
 

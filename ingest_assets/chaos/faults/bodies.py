@@ -10,7 +10,8 @@ from ingest_assets.chaos.echo import echoing, refusal
 from ingest_assets.chaos.faults.fault import Fault, Struck
 from ingest_assets.chaos.gate import SIGN_IN
 from ingest_assets.chaos.server import Answer, How
-from ingest_assets.http.decoders import Json, JsonLines
+from ingest_assets.http.decoders import Json
+from ingest_assets.http.decoders.json_lines import JsonLines
 from ingest_assets.source import Endpoint
 
 _HTML = b"<!DOCTYPE html><html><head><title>Sign in</title></head><body>Please sign in</body></html>"

@@ -16,44 +16,27 @@ A credential is added at the last moment and for its own origin only, see `inges
 
 from typing import Annotated
 
-from pydantic import Field
+from ingest_assets.http.auth.kind import Kind
+from ingest_assets.http.auth.static import NoAuth
+from ingest_assets.http.one_of import OneOf
 
-from ingest_assets.http.auth.exchanged import Exchanged
-from ingest_assets.http.auth.grants import Jwt, OAuth2Assertion, OAuth2ClientCredentials, OAuth2RefreshToken
-from ingest_assets.http.auth.login import Login
-from ingest_assets.http.auth.rotated import Rotated
-from ingest_assets.http.auth.signing import AwsSigV4, Hmac
-from ingest_assets.http.auth.static import ApiKey, Basic, Bearer, NoAuth
-
-__all__ = [
-    "ApiKey",
-    "Auth",
-    "AwsSigV4",
-    "Basic",
-    "Bearer",
-    "Exchanged",
-    "Hmac",
-    "Jwt",
-    "Login",
-    "NoAuth",
-    "OAuth2Assertion",
-    "OAuth2ClientCredentials",
-    "OAuth2RefreshToken",
-    "Rotated",
-]
+__all__ = ["Auth", "NoAuth"]
 
 Auth = Annotated[
-    NoAuth
-    | Bearer
-    | Basic
-    | ApiKey
-    | OAuth2ClientCredentials
-    | OAuth2RefreshToken
-    | OAuth2Assertion
-    | Jwt
-    | Hmac
-    | AwsSigV4
-    | Rotated
-    | Login,
-    Field(discriminator="type"),
+    Kind,
+    OneOf(
+        "ingest_assets.http.auth",
+        none="static.NoAuth",
+        bearer="static.Bearer",
+        basic="static.Basic",
+        api_key="static.ApiKey",
+        oauth2_client_credentials="grants.OAuth2ClientCredentials",
+        oauth2_refresh_token="grants.OAuth2RefreshToken",  # noqa: S106 -- the name of a class
+        oauth2_jwt="grants.OAuth2Assertion",
+        jwt="grants.Jwt",
+        hmac="signing.Hmac",
+        aws_sigv4="signing.AwsSigV4",
+        rotated="rotated.Rotated",
+        login="login.Login",
+    ),
 ]

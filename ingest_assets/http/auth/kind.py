@@ -1,11 +1,12 @@
 """What every kind of auth is: a frozen model that names its secrets, and adds them to a request by `apply`."""
 
 import hashlib
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
@@ -43,9 +44,21 @@ class Signature:
 
 
 class Kind(BaseModel):
-    """The base of all kinds; each adds `type` and `apply(request, secrets)`, which gives the request to send."""
+    """The base of all kinds; each adds its `type`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    if TYPE_CHECKING:
+        type: str
+
+    @abstractmethod
+    def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:
+        """The request to send."""
+
+    @property
+    def turns(self) -> "tuple[Kind, ...]":
+        """The credentials that take turns, where there are several."""
+        return ()
 
     @property
     def placeholders(self) -> frozenset[str]:

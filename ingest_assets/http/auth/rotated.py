@@ -23,5 +23,10 @@ class Rotated(Kind):
         """The request with the first of them."""
         return self.each[0].apply(request, secrets)
 
+    @property
+    def turns(self) -> tuple[Single, ...]:
+        """All of them."""
+        return self.each
+
     def _identity(self, secrets: Secrets) -> Iterable[str]:
         return (one.credential_id(secrets) for one in self.each)

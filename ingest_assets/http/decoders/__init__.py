@@ -22,14 +22,21 @@ end, and memory does not grow with it:
 
 from typing import Annotated
 
-from pydantic import Field
-
 from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Block, Decoded
 from ingest_assets.http.decoders.json_document import Json
-from ingest_assets.http.decoders.json_lines import JsonLines
-from ingest_assets.http.decoders.separated import Separated
-from ingest_assets.http.decoders.xml import Xml
+from ingest_assets.http.decoders.kind import DecoderModel
+from ingest_assets.http.one_of import OneOf
 
-Decoder = Annotated[Json | JsonLines | Separated | Xml, Field(discriminator="type")]
+__all__ = ["MAX_RECORD_BYTES", "Block", "Decoded", "Decoder", "Json"]
 
-__all__ = ["MAX_RECORD_BYTES", "Block", "Decoded", "Decoder", "Json", "JsonLines", "Separated", "Xml"]
+Decoder = Annotated[
+    DecoderModel,
+    OneOf(
+        "ingest_assets.http.decoders",
+        json="json_document.Json",
+        jsonl="json_lines.JsonLines",
+        csv="separated.Separated",
+        tsv="separated.Separated",
+        xml="xml.Xml",
+    ),
+]

@@ -1,9 +1,11 @@
 """What every kind of decoder is: a frozen model, and two facts about what it gives."""
 
-from typing import ClassVar, Literal
+from abc import abstractmethod
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ingest_assets.http.decoders.decoded import MAX_RECORD_BYTES, Decoded
 from ingest_assets.http.selector import Selector
 
 
@@ -18,6 +20,13 @@ class DecoderModel(BaseModel):
 
     makes: ClassVar[bool] = False
     texts: ClassVar[bool] = False
+
+    if TYPE_CHECKING:
+        type: str
+
+    @abstractmethod
+    def decode(self, body: BinaryIO, selector: Selector, max_record_bytes: int = MAX_RECORD_BYTES) -> Decoded:
+        """The page's blocks."""
 
     @property
     def tells_cuts(self) -> bool:

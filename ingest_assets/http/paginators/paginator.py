@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,6 +17,9 @@ class PaginatorModel(BaseModel):
     """The shape of a paginator. Without state: a walk goes on from any stored page."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    if TYPE_CHECKING:
+        type: str
 
     by_place: ClassVar[bool] = False
     """Whether a page is asked for by its place in the list: then records move from page to page while a walk rests."""

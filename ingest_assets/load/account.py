@@ -1,0 +1,117 @@
+"""What became of the records of a fetch, and how a load writes that down, with names and shapes."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from ingest_assets.load import ledger
+from ingest_assets.load.asked import CODE, asked_url
+from ingest_assets.load.plan import WHOLE, Known, Plan
+from ingest_assets.load.staged import Staged
+from ingest_assets.load.work import Work
+from ingest_assets.normalize.registry import Registry
+from ingest_assets.raw.snapshots import Snapshot, Snapshots
+
+NO_CLASHES: Mapping[str, Any] = {"clashing": 0, "clash": None}
+"""What a fetch says that has no two different records of one key, as columns of `_ingest.fetches`."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """What became of the records of one fetch; `removed` and `child_rows` count rows, `dropped` values."""
+
+    received: int
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    outdated: int = 0
+    deleted: int = 0
+    quarantined: int = 0
+    duplicates: int = 0
+    filtered: int = 0
+    removed: int = 0
+    child_rows: int = 0
+    dropped: int = 0
+
+    @property
+    def adds_up(self) -> bool:
+        """Promise 3: every record has one fate."""
+        parts = (self.inserted, self.updated, self.unchanged, self.outdated, self.deleted)
+        return self.received == sum(parts) + self.quarantined + self.duplicates + self.filtered
+
+
+class MovedOn(Exception):
+    """Another process committed something that this load was staged without."""
+
+
+@dataclass(frozen=True)
+class Accounting:
+    """What was known when a load began, what it is to do, what it staged, and the registry that knows all of that.
+
+    All runs in the caller's transaction on the warehouse, attached as `w`.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    snapshots: Snapshots
+    work: Work
+    run: str
+    now: Callable[[], datetime]
+    known: Known
+    plan: Plan
+    staged: Sequence[Staged]
+    registry: Registry
+
+    @property
+    def _key(self) -> tuple[str, str]:
+        return self.work.source, self.work.endpoint
+
+    def check_same(self) -> None:
+        """Raise MovedOn where the registry or the loads are others than those that the rows were staged with."""
+        loads = ledger.loads(self.connection, *self._key)
+        before = [(fetch.fetch, fetch.partition, fetch.loaded) for fetch in self.known.loaded]
+        if not self.plan.rebuild:
+            loads, before = ([load for load in some if load[1] in self.plan.partitions] for some in (loads, before))
+        if ledger.version(self.connection, *self._key) != (self.known.version, self.known.layout) or loads != before:
+            raise MovedOn
+
+    def record(self, accounts: Sequence[Account], seconds: float) -> None:
+        """Write down what these fetches became, in so many seconds, with names and shapes."""
+        layout, text = self.work.contract.layout, self.registry.to_json()
+        if (self.registry, layout) != (self.known.registry, self.known.layout):
+            ledger.register(self.connection, self._key, self.known.version + 1, layout, text)
+            if self.known.version == 0:  # a warehouse that is new, or built again after it was lost
+                from ingest_assets.load import drift
+
+                drift.bring_back(self.connection, self._key, self.snapshots.notes.drift(*self._key))
+        ledger.undone(self.connection, self.plan.undone, self.now())
+        self.snapshots.notes.note_registry(*self._key, text)
+        for snapshot, one, account in zip(self.plan.snapshots, self.staged, accounts, strict=True):
+            self._record_one(snapshot, one, account, seconds / len(self.staged))
+
+    def _record_one(self, snapshot: Snapshot, staged: Staged, account: Account, seconds: float) -> None:
+        """The fetch's account, and its quarantine in place of that of an earlier load."""
+        told = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
+        told |= self._clashes(staged) if account.duplicates else NO_CLASHES
+        told |= {"url": asked_url(snapshot, self.work.model), "code": CODE}
+        told |= {"load_seconds": seconds, "filled": _filled(staged), **asdict(account)}
+        ledger.ended(self.connection, snapshot.manifest, **told)
+        key, end = (*self._key, staged.partition), snapshot.manifest.ended
+        aside = staged.table("_quarantine") if staged.quarantined else None
+        ledger.quarantine(self.connection, staged.fetch, key, aside)
+        # A listing or a window that was read again to its end has told all its records anew; a feed has not.
+        if self.work.model.feed is None and end is not None and end.verdict in WHOLE:
+            ledger.close_quarantine(self.connection, staged.fetch, key)
+
+    def _clashes(self, staged: Staged) -> Mapping[str, Any]:
+        from ingest_assets.load.clashes import clashes
+
+        return clashes(self.connection, staged, self.work.model)
+
+
+def _filled(staged: Staged) -> str:
+    """How many values each column has, as the same text whether or not the columns were known before."""
+    return json.dumps({name: count for name, count in staged.counts.items() if count}, sort_keys=True)
