@@ -1,6 +1,7 @@
 """The commit of a load: staged rows become rows of the tables, with an account of each fetch, in one transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from ingest_assets.errors import ContractBroken
 from ingest_assets.load import drift, tables
@@ -12,11 +13,14 @@ from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 
 
+@dataclass(frozen=True)
 class Commit(Accounting):
-    """How what was staged comes into the tables, and what that came to.
+    """How what was staged comes into the tables, and what that came to. `room` makes room for so many megabytes.
 
     All but `changed` and `build` runs in the caller's transaction on the warehouse, attached as `w`.
     """
+
+    room: Callable[[float], None]
 
     def changed(self) -> list[drift.Change]:
         """What these fetches brought that the tables did not know; ContractBroken where the contract freezes that."""
@@ -89,7 +93,7 @@ class Commit(Accounting):
         """Merge a fetch on top of those of its partition that are loaded, and of those staged that are older."""
         before = [one.fetch for one in self.staged if one.partition == staged.partition and one.fetch < staged.fetch]
         swept = sweep(self.work, self.snapshots, staged, [*replaced, *before])
-        account = merge(self.connection, staged, self.work.contract, target, replaced, swept)
+        account = merge(self.connection, staged, self.work.contract, target, replaced, swept, self.room)
         if not account.adds_up:
             raise ContractBroken(f"fetch {staged.fetch}: its account does not add up: {account}; nothing is written")
         return account

@@ -6,7 +6,7 @@ them, and a tombstone counts as having every list empty, also lists that were ne
 
 from collections.abc import Mapping
 
-from ingest_assets.load.merging import Merge
+from ingest_assets.load.merging import Merge, texts
 from ingest_assets.load.staged import ORDER
 from ingest_assets.load.tables import TOMBSTONE, versioned
 from ingest_assets.load.versions import candidates, remember
@@ -23,6 +23,8 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
             return insert_children(at, spec, "(FROM decided WHERE fate = 'inserted')", "_root_row")
         if not fates.keys() - {"inserted"}:  # nothing is below a row that was not there
             return insert_children(at, spec, "decided", "_root_row")
+        if at.staged.distinct and "outdated" not in fates:
+            return _follow(at, spec)
     table, has_list = at.target.table(spec.name), quoted(spec.name)
     found = f"""
         SELECT * FROM {at.staged.ranked} WHERE {has_list} {_of_rows(at)}
@@ -32,7 +34,8 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE listed AS
         SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, r._deleted,
-            NOT r._deleted AND {_is_same(at, table, fates)} AS same
+            NOT r._deleted AND
+            EXISTS (SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._hash = r._hash) AS same
         FROM ({found}) AS r""")
     if versioned(at.contract):
         remember(at, spec.name, "FROM listed")
@@ -41,11 +44,12 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     return insert_children(at, spec, "(FROM listed WHERE NOT same AND NOT _deleted)", "_root_row")
 
 
-def _is_same(at: Merge, table: str, fates: Mapping[str, int]) -> str:
-    """SQL: the child rows are those of this very record, and are not written again."""
-    if at.staged.distinct and not versioned(at.contract) and "outdated" not in fates:
-        return "r._id IN (SELECT _id FROM decided WHERE fate = 'unchanged')"  # the row says it: no look at all children
-    return f"EXISTS (SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._hash = r._hash)"
+def _follow(at: Merge, spec: TableSpec) -> int:
+    """Bring one list of each row that is written to what came with it, where no id came twice; how many child rows."""
+    has_list, come = quoted(spec.name), ["inserted", "updated"]
+    gone = [*come, "deleted"] if at.contract.deletes == "hard" else come
+    delete_children(at, spec, f"SELECT _id FROM decided WHERE {has_list} AND fate IN ({texts(gone)})")
+    return insert_children(at, spec, f"(FROM decided WHERE {has_list} AND fate IN ({texts(come)}))", "_root_row")
 
 
 def _of_rows(at: Merge) -> str:

@@ -150,7 +150,7 @@ class Loader:
                 if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                     raise NeedsRebuild
                 about = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
-                commit = Commit(*about, staged, registry)
+                commit = Commit(*about, staged, registry, self.warehouse.room)
                 changed = commit.changed()
                 built = commit.build() if plan.rebuild else []
 

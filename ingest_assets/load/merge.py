@@ -17,7 +17,7 @@ else a partition's fetches come in their order, and a higher fetch number is new
 Where nothing is there that any row could meet, all of them are inserted as they pass by, and nothing is decided.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
 
@@ -40,17 +40,20 @@ def merge(
     contract: Contract,
     target: Target,
     replaced: Sequence[int],
-    sweep: Sweep | None = None,
+    sweep: Sweep | None,
+    room: Callable[[float], None],
 ) -> Account:
     """Write a ranked fetch into the target's tables; the account tells what became of its records.
 
     `replaced` are the fetches whose rows a table that is replaced as a whole or by partition gives up: those of the
-    same partition. `sweep` is what a fetch removes that it did not bring. Runs inside the caller's transaction.
+    same partition. `sweep` is what a fetch removes that it did not bring; `room` makes room for so many megabytes. Runs
+    inside the caller's transaction.
     """
-    at = Merge(connection, staged, contract, target)
+    at = Merge(connection, staged, contract, target, room)
     if _meets_nothing(at):
         return _account(at, *_insert_all(at))
     fates = _decide(at)
+    at.ready_to_delete(fates.get("updated", 0) + fates.get("deleted", 0))
     if versioned(contract):
         remember(at, ROOT, "FROM decided WHERE fate <> 'outdated'")
         if contract.deleted is not None:
@@ -114,6 +117,7 @@ def forget(
 def _decide(at: Merge) -> dict[str, int]:
     """The fate of every record that fits; in table `decided`, but for duplicates."""
     versions, outdated, same, changed = "", f"t._fetch > {at.staged.fetch}", "t._id = r._id", "updated"
+    lists = "".join(f"r.{quoted(spec.name)}, " for spec in at.staged.below(at.staged.root.name))
     if at.contract.write == "history" and at.contract.newest_by is None:
         same, changed = "t._key = r._key AND t.current", "inserted"
     if versioned(at.contract):
@@ -122,7 +126,7 @@ def _decide(at: Merge) -> dict[str, int]:
     stands = " AND t._deleted IS NULL" if at.contract.deletes == "soft" else ""
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE decided AS
-        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, CASE
+        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, {lists}t.rowid AS _there, CASE
                 WHEN {outdated} THEN 'outdated'
                 WHEN r._deleted THEN 'deleted'
                 WHEN t._id IS NULL THEN 'inserted'
@@ -187,7 +191,10 @@ def _write_rows(at: Merge, fates: Mapping[str, int]) -> None:
         _mark(at, "SELECT _id FROM decided WHERE fate = 'deleted'")
         gone = anew
     if any(map(fates.get, gone)):
-        at.run(f"DELETE FROM {at.root} WHERE _id IN (SELECT _id FROM decided WHERE fate IN ({texts(gone)}))")
+        known = ("rowid", "_there") if anew else ("_id", "_id")  # of a history, it is another version that was met
+        at.run(
+            f"DELETE FROM {at.root} WHERE {known[0]} IN (SELECT {known[1]} FROM decided WHERE fate IN ({texts(gone)}))"
+        )
     if any(map(fates.get, come)):
         # The staged rows have to pass by, and the narrow table of fates to be held: not what DuckDB chooses here.
         at.run("SET disabled_optimizers = 'join_order,build_side_probe_side'")

@@ -1,6 +1,6 @@
 """A fetch on its way into the tables of a target, as the parts of a merge hand it on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -10,15 +10,20 @@ from ingest_assets.load.staged import Staged
 from ingest_assets.load.tables import Target
 from ingest_assets.load.warehouse import literal
 
+# A row that is deleted has DuckDB hold eight bytes for each of the rows that it stores together, until the commit.
+_TOGETHER = 2048
+_MARKS_MB = 8 * _TOGETHER / 1e6
+
 
 @dataclass(frozen=True)
 class Merge:
-    """One fetch on its way into a target."""
+    """One fetch on its way into a target. `room` is told how many megabytes more a statement will hold."""
 
     connection: duckdb.DuckDBPyConnection
     staged: Staged
     contract: Contract
     target: Target
+    room: Callable[[float], None]
 
     @property
     def root(self) -> str:
@@ -29,6 +34,16 @@ class Merge:
         """How many rows a statement changed."""
         row = self.connection.execute(statement, list(values)).fetchone()
         return int(row[0]) if row else 0
+
+    def ready_to_delete(self, rows: int) -> None:
+        """Have room for the deletion of so many rows and of what is below them, wherever these are."""
+        if rows * len(self.staged.specs) * _MARKS_MB < 1:
+            return
+        marks = 0
+        for spec in self.staged.specs:
+            found = self.connection.execute(f"SELECT count(*) FROM {self.target.table(spec.name)}").fetchone()
+            marks += min(rows, found[0] // _TOGETHER + 1 if found else 0)
+        self.room(marks * _MARKS_MB)
 
 
 def texts(values: Sequence[str]) -> str:

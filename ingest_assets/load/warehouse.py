@@ -72,7 +72,7 @@ class Warehouse:
         self.staging = data / "staging"
         self._snapshots = Snapshots(data / "raw")
         self.wait_seconds = wait_seconds
-        self.memory_mb = memory_mb
+        self.memory_mb = self._least_memory_mb = memory_mb
         self.most_memory_mb = most_memory_mb
         self.reserve_bytes = reserve_bytes
         self._numbers = itertools.count()
@@ -314,6 +314,11 @@ class Warehouse:
         if self._instance is not None:
             self._instance[1].execute(f"SET memory_limit = '{self.memory_mb}MB'")
         return True
+
+    def room(self, megabytes: float) -> None:
+        """Have DuckDB use so many megabytes beside what it begins with, or as many as it may have."""
+        while self.memory_mb < self._least_memory_mb + megabytes and self.more_memory():
+            pass
 
     def works(self, connection: duckdb.DuckDBPyConnection) -> bool:
         """Whether a connection and what it staged are there still after an error, and ready for another try."""
