@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from ingest_assets.column import TIME_TYPES
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.exact import MOST_LEVELS, exact_value, levels
-from ingest_assets.normalize.plain import bytes_array, numbers_of, plain_array
+from ingest_assets.normalize.plain import Piece, bytes_array, numbers_of, piece, plain_array
 from ingest_assets.normalize.shape import Shape, learn_number
 from ingest_assets.normalize.values import Unfit, arrow_type, json_text
 
@@ -85,33 +85,31 @@ def _is_unix(column: ColumnPlan) -> bool:
     return column.declared is not None and column.declared.format in ("unix", "unix_ms")
 
 
-def is_plain_text(column: ColumnPlan) -> bool:
-    """Whether any text fits a column as it is."""
-    return column.spec.type == "varchar" and not _asks_of_texts(column) and column.bounds.none
-
-
-def array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
-    """The values of a column that is not raw, amounts of money as they were sent; raises Misfit."""
+def piece_of(column: ColumnPlan, values: Sequence[Any]) -> Piece:
+    """A piece of a column that is not raw, amounts of money as they were sent; raises Misfit. No bounds are looked at."""
     try:
-        array = _array_of(column, values)
+        plain = _plain_kind(column)
+        return _array_of(column, values) if plain is None else piece(values, plain)
     except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
         raise Misfit(column.spec.name) from error
-    if not column.bounds.none and not column.is_money:
-        refuse_outside(column, array)
-    return array
+
+
+def _plain_kind(column: ColumnPlan) -> pa.DataType | None:
+    """The Arrow type of a column that takes any value of its kind as it is; None where one has to be looked at."""
+    kind, declared = column.spec.type, column.declared is not None
+    if kind == "varchar":
+        return None if _asks_of_texts(column) else arrow_type(kind)
+    if kind in ("boolean", "bigint"):
+        return None if declared and column.texts else arrow_type(kind)
+    return arrow_type(kind) if kind == "double" and not declared else None
 
 
 def _array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
     kind = column.spec.type
-    from_text = column.texts and column.declared is not None
-    if from_text and kind == "bigint" and (whole := _whole_texts(values)) is not None:
+    if column.texts and kind == "bigint" and (whole := _whole_texts(values)) is not None:
         return whole
-    if from_text and kind in ("boolean", "bigint", "double"):
-        return _fitted(column, values)
-    if kind in ("boolean", "bigint") or (kind == "varchar" and not _asks_of_texts(column)):
-        return plain_array(values, arrow_type(kind))
-    if kind == "double":
-        return _doubles(column, values)
+    if kind == "double" and not column.texts:
+        return plain_array([None if value is None else float(value) for value in values], pa.float64())
     if kind in TIME_TYPES and (quick := _times(column, values)) is not None:
         return quick
     return _fitted(column, values)
@@ -135,12 +133,6 @@ def money_array(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> p
         raise Misfit(column.spec.name) from error
     refuse_outside(column, array)
     return array
-
-
-def _doubles(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
-    if column.declared is None:
-        return plain_array(values, pa.float64())  # refuses whole numbers that no double holds
-    return plain_array([None if value is None else float(value) for value in values], pa.float64())
 
 
 def _fitted(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:

@@ -17,8 +17,9 @@ from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import Misfit, Twins
 from ingest_assets.normalize.collecting import uncollected
 from ingest_assets.normalize.exact import exact
-from ingest_assets.normalize.fast import Columns, Fast
+from ingest_assets.normalize.fast import Fast
 from ingest_assets.normalize.layout import Unsuited
+from ingest_assets.normalize.pieces import Columns
 from ingest_assets.normalize.reading import Reading, Records, registry_after
 from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.normalize.rows import Plan, exact_tables, of_parent, plan_for

@@ -4,10 +4,11 @@ Before pyarrow makes its first array of Python values it imports pandas, which t
 records. So it is asked only for what is not as plain as nearly everything is.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import repeat
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby, repeat
 from operator import is_not, ne
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -20,7 +21,19 @@ Flags = npt.NDArray[np.bool_]
 _EXACT = 2.0**53
 _NEWLINE, _QUOTE = b'\n"'
 _MOST_BYTES = 2**31 - 1
+_NAN = float("nan")
+_MARKS = [  # no byte of UTF-8 is as high; a backslash comes first, so that those left begin something escaped
+    (b"\\\\", b"\xf8"),
+    (b'\\"', b"\xf9"),
+    (b"\\n", b"\xfa"),
+    (b"\\r", b"\xfb"),
+    (b"\\t", b"\xfc"),
+]
+_MEANT = bytes.maketrans(b"".join(mark for _, mark in _MARKS), b'\\"\n\r\t')
 _encoder = msgspec.json.Encoder()
+
+Piece: TypeAlias = bytes | npt.NDArray[Any] | pa.Array
+"""Values of one kind in a row: JSON lines of texts, numbers or flags, or whatever Arrow made of them."""
 
 
 def plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
@@ -31,13 +44,32 @@ def plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     >>> plain_array([1, None, 3], pa.int64()).to_pylist(), plain_array(["ä", "", None], pa.string()).to_pylist()
     ([1, None, 3], ['ä', '', None])
     """
+    return one_array([piece(values, kind)])
+
+
+def piece(values: Sequence[Any], kind: pa.DataType) -> Piece:
+    """A piece of what `plain_array` makes: quickly made, and quickly put together."""
     made = _MAKERS[kind](values) if kind in _MAKERS and values else None
     return pa.array(values, kind) if made is None else made
 
 
+def one_array(pieces: Sequence[Piece]) -> pa.Array:
+    """The pieces of a column as one array."""
+    arrays = [array for kind, run in groupby(pieces, key=type) for array in _arrays(kind, list(run))]
+    return arrays[0] if len(arrays) == 1 else pa.concat_arrays(arrays)
+
+
+def _arrays(kind: type, pieces: Sequence[Any]) -> Sequence[pa.Array]:
+    if kind is bytes:
+        return [_unescaped(b"".join(pieces))]
+    if kind is np.ndarray:
+        return [_of_numbers(np.concatenate(pieces))]
+    return pieces
+
+
 def there(values: Sequence[Any], other: object = None) -> Flags:
     """Which of these are there: not None, or not another mark."""
-    return np.fromiter(map(is_not, values, repeat(other)), np.bool_, len(values))
+    return np.frombuffer(bytes(map(is_not, values, repeat(other))), np.bool_)
 
 
 def flags_array(flags: Flags) -> pa.Array:
@@ -74,70 +106,71 @@ def _bits(flags: Flags) -> pa.Buffer:
     return pa.py_buffer(np.packbits(flags, bitorder="little"))
 
 
-def _whole(values: Sequence[int | None]) -> pa.Array | None:
-    try:
-        return numbers_array(np.fromiter(values, np.int64, len(values)))
-    except TypeError:  # there are nulls among them
-        numbers, kept = _floats(values)
-        return None if numbers is None else numbers_array(numbers.astype(np.int64), kept)
-
-
-def _doubles(values: Sequence[float | None]) -> pa.Array | None:
-    numbers, kept = _floats(values)
-    return None if numbers is None else numbers_array(numbers, kept)
-
-
-def _floats(values: Sequence[float | None]) -> tuple[npt.NDArray[np.float64] | None, Flags | None]:
-    """The numbers and which are kept, None where all are; no numbers where one may be whole and beyond a double."""
-    numbers = np.array(values, np.float64)
-    exact = np.abs(numbers) < _EXACT
-    if exact.all():
-        return numbers, None
-    null = np.isnan(numbers)  # no number of JSON is NaN
+def _of_numbers(numbers: npt.NDArray[Any]) -> pa.Array:
+    if numbers.dtype == np.bool_:
+        return flags_array(numbers)
+    if numbers.dtype == np.int64 or not (null := np.isnan(numbers)).any():  # no number of JSON is NaN
+        return numbers_array(numbers)
     numbers[null] = 0
-    return (numbers, ~null) if (exact | null).all() else (None, None)
+    return numbers_array(numbers, ~null)
 
 
-def _booleans(values: Sequence[bool | None]) -> pa.Array | None:
+def _whole(values: Sequence[int | None]) -> Piece | None:
     try:
-        return flags_array(np.frombuffer(bytes(values), np.bool_))  # type: ignore[arg-type]  # raises at a null
+        return np.frombuffer(struct.pack(f"{len(values)}q", *values), np.int64)
+    except struct.error:  # there are nulls among them
+        numbers = _doubles(values)
+        if numbers is None:
+            return None
+        null = np.isnan(numbers)
+        return numbers_array(np.where(null, 0, numbers).astype(np.int64), ~null)
+
+
+def _doubles(values: Sequence[float | None]) -> npt.NDArray[np.float64] | None:
+    """The numbers, NaN for null; None where one may be whole and beyond a double."""
+    form = f"{len(values)}d"
+    try:
+        try:
+            packed = struct.pack(form, *values)
+        except struct.error:  # there are nulls among them
+            packed = struct.pack(form, *[_NAN if value is None else value for value in values])
+    except struct.error:
+        return None
+    numbers = np.frombuffer(packed, np.float64)
+    return None if (np.abs(numbers) >= _EXACT).any() else numbers
+
+
+def _booleans(values: Sequence[bool | None]) -> Piece | None:
+    try:
+        return np.frombuffer(bytes(values), np.bool_)  # type: ignore[arg-type]  # raises at a null
     except TypeError:
-        numbers, kept = _floats(values)
-        bits = None if kept is None else _bits(kept)
-        return None if numbers is None else pa.Array.from_buffers(pa.bool_(), len(values), [bits, _bits(numbers > 0)])
+        numbers = _doubles(values)
+        if numbers is None:
+            return None
+        return pa.Array.from_buffers(pa.bool_(), len(values), [_bits(~np.isnan(numbers)), _bits(numbers > 0)])
 
 
-def text_arrays(columns: Sequence[Sequence[str | None]]) -> list[pa.Array]:
-    """What `plain_array` gives of the texts of each of these columns, in less time than one by one."""
-    lines = [_encoder.encode_lines(values) for values in columns]
-    easy = [number for number, text in enumerate(lines) if text and b"\\" not in text and len(text) < _MOST_BYTES]
-    made = dict(zip(easy, _unescaped([lines[number] for number in easy]), strict=True))
-    return [made[n] if n in made else _joined(values) for n, values in enumerate(columns)]
+def _lines(values: Sequence[str | None]) -> Piece:
+    """The texts as JSON lines in which signs of a byte stand for what is escaped, where that is enough."""
+    lines = _encoder.encode_lines(values)
+    if b"\\" in lines:
+        for escaped, mark in _MARKS:
+            lines = lines.replace(escaped, mark)
+        if b"\\" in lines:
+            return bytes_array([b"" if value is None else value.encode() for value in values], None, there(values))
+    return lines
 
 
-def _unescaped(columns: Sequence[bytes]) -> Iterator[pa.Array]:
-    """The arrays of columns of JSON lines without an escape, each a text in quotes, or null."""
-    signs = np.frombuffer(b"".join(columns), np.uint8)
+def _unescaped(lines: bytes) -> pa.Array:
+    """The array of such lines, each a text in quotes, or null."""
+    signs = np.frombuffer(lines, np.uint8)
     ends = np.flatnonzero(signs == _NEWLINE)
     kept = signs[ends - 1] == _QUOTE
     lengths = ends.copy()
     lengths[1:] -= ends[:-1]
     lengths[:1] += 1
     lengths -= 1 + 2 * kept  # the newline goes, and the quotes
-    begin = 0
-    for text in columns:
-        end = begin + text.count(b"\n")
-        part = kept[begin:end]
-        yield _strings(lengths[begin:end], text.translate(None, b'"\n'), None if part.all() else part)
-        begin = end
-
-
-def _texts(values: Sequence[str | None]) -> pa.Array:
-    return text_arrays([values])[0]
-
-
-def _joined(values: Sequence[str | None]) -> pa.Array:
-    return bytes_array([b"" if value is None else value.encode() for value in values], None, there(values))
+    return _strings(lengths, lines.translate(_MEANT, b'"\n'), None if kept.all() else kept)
 
 
 def bytes_array(texts: Sequence[bytes], null: bytes | None, kept: Flags | None = None) -> pa.Array:
@@ -145,8 +178,6 @@ def bytes_array(texts: Sequence[bytes], null: bytes | None, kept: Flags | None =
     if kept is None:
         kept = np.fromiter(map(ne, texts, repeat(null)), np.bool_, len(texts))
     lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-    if lengths.sum() > _MOST_BYTES:
-        raise OverflowError("more text than an array holds")
     return _strings(lengths, b"".join(texts), None if kept.all() else kept)
 
 
@@ -166,14 +197,16 @@ def strings_array(offsets: npt.NDArray[np.int32], data: pa.Buffer, kept: Flags |
 
 
 def _strings(lengths: npt.NDArray[np.int64], data: bytes, kept: Flags | None) -> pa.Array:
+    if len(data) > _MOST_BYTES:
+        raise OverflowError("more text than an array holds")
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return strings_array(offsets, pa.py_buffer(data), kept)
 
 
-_MAKERS: Mapping[pa.DataType, Callable[[Sequence[Any]], pa.Array | None]] = {
+_MAKERS: Mapping[pa.DataType, Callable[[Sequence[Any]], Piece | None]] = {
     arrow_type("bigint"): _whole,
     arrow_type("double"): _doubles,
     arrow_type("boolean"): _booleans,
-    arrow_type("varchar"): _texts,
+    arrow_type("varchar"): _lines,
 }

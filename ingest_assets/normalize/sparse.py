@@ -1,43 +1,55 @@
 """Objects of many keys of which each record has a few, such as metadata: one look at all values, not one a key."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from ingest_assets.normalize.arrays import Misfit, json_array
 from ingest_assets.normalize.layout import Sparse
-from ingest_assets.normalize.plain import numbers_array, plain_array, strings_array, strings_of
-
-Rows = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Spread:
-    """What was found: how many keys, the text of values that are verbatim, and the columns that have any by name."""
-
-    keys: int
-    raw: bytes | None
-    arrays: Mapping[str, pa.Array] = field(default_factory=dict)
+from ingest_assets.normalize.pieces import Columns, Leaf, Rows
+from ingest_assets.normalize.plain import numbers_array, one_array, piece, strings_array, strings_of
+from ingest_assets.normalize.rows import TablePlan
 
 
-def spread(node: Sparse, values: Sequence[dict[str, Any] | None], rows: Rows, count: int) -> Spread:
-    """The columns of these objects, which belong to `rows` out of `count`; Misfit where a key is not known."""
-    objects = [value or {} for value in values]
-    order = {key: number for number, key in enumerate(node.columns)}
-    try:
-        keys = np.fromiter(map(order.__getitem__, chain.from_iterable(objects)), np.int64)
-    except KeyError as error:
-        raise Misfit("a key that was never seen") from error
-    flat = list(chain.from_iterable(map(dict.values, objects)))
-    raw = b"[%s]" % b",".join(flat) if node.verbatim else None
-    found = plain_array(flat, pa.string()) if raw is None else json_array(flat, raw, node.depth)
-    rows = np.repeat(rows, np.fromiter(map(len, objects), np.int64, len(objects)))
-    return Spread(len(flat), raw, dict(_columns(node, found, keys, rows, count)))
+class Spread(Leaf):
+    """The columns of an object that is taken as a dictionary. A key that is not known raises Misfit.
+
+    A part is the number of each key, how many keys each object has, and the values: JSON texts where these are taken
+    as they are, or a piece of a column of texts.
+    """
+
+    def __init__(self, columns: Columns, table: TablePlan, node: Sparse) -> None:
+        super().__init__(columns, table.spec.path)
+        self.node = node
+        self.numbers = {key: number for number, key in enumerate(node.columns)}
+
+    def _part(self, values: Sequence[dict[str, Any] | None]) -> tuple[Rows, Rows, Any]:
+        objects = [value or {} for value in values]
+        try:
+            keys = np.fromiter(map(self.numbers.__getitem__, chain.from_iterable(objects)), np.int64)
+        except KeyError as error:
+            raise Misfit("a key that was never seen") from error
+        self.columns.keys += len(keys)
+        flat = list(chain.from_iterable(map(dict.values, objects)))
+        sizes = np.fromiter(map(len, objects), np.int64, len(objects))
+        return keys, sizes, flat if self.node.verbatim else piece(flat, pa.string())
+
+    def finish(self) -> None:
+        keys, sizes, values = zip(*self.parts, strict=True)
+        rows = np.repeat(self.rows(), np.concatenate(sizes))
+        found = self._array(values)
+        self.found.arrays.update(_columns(self.node, found, np.concatenate(keys), rows, self.found.rows))
+
+    def _array(self, values: Sequence[Any]) -> pa.Array:
+        if not self.node.verbatim:
+            return one_array(values)
+        flat = list(chain.from_iterable(values))
+        text = b"[%s]" % b",".join(flat)
+        self.columns.raws.append(text)
+        return json_array(flat, text, self.node.depth)
 
 
 def _columns(node: Sparse, found: pa.Array, keys: Rows, rows: Rows, count: int) -> Iterator[tuple[str, pa.Array]]:

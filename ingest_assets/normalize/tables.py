@@ -7,8 +7,8 @@ import numpy as np
 import pyarrow as pa
 import xxhash
 
-from ingest_assets.normalize.fast import Columns, Found, Rows
 from ingest_assets.normalize.names import Path
+from ingest_assets.normalize.pieces import Columns, Found, Rows
 from ingest_assets.normalize.plain import numbers_array, repeated, uuid_array
 from ingest_assets.normalize.rows import TablePlan, to_arrow
 

@@ -1,4 +1,4 @@
-"""Small pages gathered: many are read at once where nothing is to be learned of them, all others one by one.
+"""Pages that are read at once where nothing is to be learned of them, small ones many together; others one by one.
 
 Reading a block of ten records by columns takes nearly as long as one of ten thousand. What comes out is the same: the
 rows of each page, with its number and their positions, in the same order.
@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import Misfit
 from ingest_assets.normalize.collecting import uncollected
-from ingest_assets.normalize.fast import Columns, Fast
 from ingest_assets.normalize.normalize import Batch, Normalizer
 from ingest_assets.normalize.plain import numbers_array, plain_array
 from ingest_assets.normalize.reading import Records
@@ -23,6 +21,7 @@ from ingest_assets.normalize.tables import fast_tables
 from ingest_assets.normalize.values import Unfit, arrow_type
 
 _MOST_BYTES = 3_000_000
+_STEP_BYTES = 500_000
 _MOST_IN_VAIN = 64
 
 
@@ -41,27 +40,22 @@ def batches(normalizer: Normalizer, blocks: Iterable[Placed]) -> Iterator[Batch]
     More and more are tried together while that goes well; after they did not fit, a while passes until it is tried
     again. Raises Widened where `batch` does.
     """
-    held, most, pause, wait = list[Placed](), 0, 0, 1
+    held, size, most, pause, wait = list[Placed](), 0, 0, 0, 1
     for placed in blocks:
-        if held and _bytes(held) + len(placed.block.text) > most:
-            batch = _at_once(normalizer, held)
+        if held and size + len(placed.block.text) > most:
+            batch = None if pause else _at_once(normalizer, held)
             if batch is not None:
-                most, wait = min(2 * most, _MOST_BYTES), 1
-            elif len(held) > 1:
-                most, pause, wait = 0, wait, min(2 * wait, _MOST_IN_VAIN)
+                most, wait = min(2 * max(most, size), _MOST_BYTES), 1
             elif pause:
                 pause -= 1
-            else:
-                most = min(max(most, 2 * _bytes(held)), _MOST_BYTES)
+            elif normalizer.fast is not None:
+                most, pause, wait = 0, wait, min(2 * wait, _MOST_IN_VAIN)
             yield from _one_by_one(normalizer, held) if batch is None else (batch,)
-            held = []
+            held, size = [], 0
         held.append(placed)
-    batch = _at_once(normalizer, held)
+        size += len(placed.block.text)
+    batch = None if pause else _at_once(normalizer, held)
     yield from _one_by_one(normalizer, held) if batch is None else (batch,)
-
-
-def _bytes(held: Sequence[Placed]) -> int:
-    return sum(len(placed.block.text) for placed in held)
 
 
 def _one_by_one(normalizer: Normalizer, held: Sequence[Placed]) -> Iterator[Batch]:
@@ -71,18 +65,18 @@ def _one_by_one(normalizer: Normalizer, held: Sequence[Placed]) -> Iterator[Batc
 
 
 def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
-    """All of these as one batch; None where there are not several, one has to be looked at, or something is new."""
+    """All of these as one batch; None where one has to be looked at, or something is new."""
     fast = normalizer.fast
-    if len(held) < 2 or fast is None or any(placed.block.flaws for placed in held):
+    if not held or fast is None or any(placed.block.flaws for placed in held):
         return None
     with uncollected():
         texts = [text for placed in held for text in placed.block.records()]
         try:
             given = _given(normalizer, fast.plan, held)
-            columns = _columns(fast, held, len(texts))
+            columns = fast.columns_of(_steps(texts, held), lines=all(placed.block.lines for placed in held))
         except (Misfit, Unfit):
             return None
-        if columns.numbers.kinds:
+        if columns.numbers.kinds or len(columns) != len(texts):
             return None
         columns.tables[()].arrays.update(given)
         fast.tighten(columns, texts)
@@ -92,17 +86,14 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
         return Batch(fast_tables(columns, normalizer.counts, pages, positions, texts), [], len(texts))
 
 
-def _columns(fast: Fast, held: Sequence[Placed], count: int) -> Columns:
-    """The columns of so many records that all fit; raises Misfit."""
-    structs: list[Any] = []
-    for block in (placed.block for placed in held):
-        try:
-            structs += fast.decoded(block.text, lines=block.lines)
-        except UNREADABLE as error:
-            raise Misfit("a record that does not fit") from error
-    if len(structs) != count:
-        raise Misfit("other records than were counted")
-    return fast.columns(structs, [placed.block.text for placed in held])
+def _steps(texts: Sequence[Any], held: Sequence[Placed]) -> list[bytes]:
+    """The records as texts of so many that a processor's cache holds what becomes of one: all lines, or lists."""
+    bytes_held = sum(len(placed.block.text) for placed in held)
+    size = max(1, len(texts) * _STEP_BYTES // (bytes_held + 1))
+    steps = [texts[first : first + size] for first in range(0, len(texts), size)]
+    if all(placed.block.lines for placed in held):
+        return [b"\n".join(step) for step in steps]
+    return [b"[%s]" % b",".join(step) for step in steps]
 
 
 def _given(normalizer: Normalizer, plan: Plan, held: Sequence[Placed]) -> dict[str, pa.Array]:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from functools import partial
+from functools import cache, partial
 from json.encoder import encode_basestring
 from typing import Any, Literal
 
@@ -237,6 +237,7 @@ _ARROW = {
 }
 
 
+@cache
 def arrow_type(type_name: str) -> pa.DataType:
     """The Arrow type that holds a DuckDB type; text for varchar, json and uuid.
 

@@ -291,6 +291,36 @@ def test_small_pages_taken_together_give_the_same_tables(block, name, records, s
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
+@settings(max_examples=6, deadline=None)
+@given(records=st.lists(PLAIN, min_size=2, max_size=7), lines=st.booleans())
+def test_pages_of_large_records_give_the_same_tables(block, name, records, lines):
+    padded = [record[:-1] + ',"pad":"' + "x" * 100_000 + '"}' for record in records]
+    blocks = cut(block, padded * 6, 7, lines=lines)
+
+    exact, by_one = fetched(blocks, CONTRACTS[name], Registry.empty(), quick=False)
+    together, at_once = gathered(blocks, CONTRACTS[name], Registry.empty())
+
+    assert together.registry.to_json() == exact.registry.to_json()
+    assert rows(at_once) == rows(by_one)
+
+
+@pytest.mark.parametrize("last", ["9223372036854775808", "9007199254740993", "1e400", "null", '"x"'])
+@pytest.mark.parametrize("known", ["1", "1.5", '"1"'])
+def test_the_first_value_that_does_not_fit_gives_the_same_tables(block, known, last):
+    records = [
+        *[f'{{"id":{n},"a":{known},"l":[{{"b":{known}}}]}}' for n in range(9)],
+        f'{{"a":{last},"l":[{{"b":{last}}}]}}',
+    ]
+    blocks = cut(block, records, 2)
+
+    exact, by_one = fetched(blocks, Contract(), Registry.empty(), quick=False)
+    together, at_once = gathered(blocks, Contract(), Registry.empty())
+
+    assert together.registry.to_json() == exact.registry.to_json()
+    assert rows(at_once) == rows(by_one)
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
 @settings(max_examples=40, deadline=None)
 @given(records=RECORDS, data=st.data(), sizes=st.tuples(st.integers(1, 12), st.integers(1, 12)))
 def test_order_and_block_size_change_no_table(block, name, records, data, sizes):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_assets.normalize.plain import plain_array, text_arrays
+from ingest_assets.normalize.plain import one_array, piece, plain_array
 
 TEXTS = st.text(st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from('\0\n"\\,é')), max_size=6)
 NUMBERS = st.one_of(st.integers(-(2**63), 2**63 - 1), st.integers(-3, 3), st.sampled_from([2**53, -(2**53) - 1]))
@@ -31,13 +31,17 @@ def test_an_array_is_the_one_that_pyarrow_makes(kind: pa.DataType, data: st.Data
     assert made.null_count == values.count(None)
 
 
+@pytest.mark.parametrize("kind", VALUES, ids=str)
 @settings(max_examples=100, deadline=None)
-@given(columns=st.lists(st.lists(st.one_of(TEXTS, st.none()))))
-def test_columns_of_texts_do_not_mix(columns: list[list[str | None]]) -> None:
-    made = text_arrays(columns)
+@given(data=st.data())
+def test_pieces_are_put_together_in_their_order(kind: pa.DataType, data: st.DataObject) -> None:
+    pieces = data.draw(st.lists(st.lists(st.one_of(VALUES[kind], st.none()), max_size=5), min_size=1))
 
-    assert [array.to_pylist() for array in made] == columns
-    assert all(array.validate(full=True) is None for array in made)
+    made = one_array([piece(values, kind) for values in pieces])
+
+    made.validate(full=True)
+    together = [value for values in pieces for value in values]
+    assert (made.type, repr(made.to_pylist())) == (kind, repr(pa.array(together, kind).to_pylist()))
 
 
 @pytest.mark.parametrize(
