@@ -86,7 +86,7 @@ def _is_unix(column: ColumnPlan) -> bool:
 
 
 def piece_of(column: ColumnPlan, values: Sequence[Any]) -> Piece:
-    """A piece of a column that is not raw, amounts of money as they were sent; raises Misfit. No bounds are looked at."""
+    """A piece of a column that is not raw, amounts of money as they were sent, within bounds or not; raises Misfit."""
     try:
         plain = _plain_kind(column)
         return _array_of(column, values) if plain is None else piece(values, plain)
