@@ -77,13 +77,13 @@ class _Place:
     def leave(self) -> None:
         """Stand in line no more."""
         if self._in_line:
-            self._ask(fcntl.F_OFD_SETLK, fcntl.F_UNLCK, self._moment, 1)
+            _asked(self._descriptor, fcntl.F_OFD_SETLK, fcntl.F_UNLCK, self._moment, 1)
 
     def _stands(self) -> bool:
         if not self._in_line:
             return True
         try:
-            self._ask(fcntl.F_OFD_SETLK, fcntl.F_WRLCK, self._moment, 1)
+            _asked(self._descriptor, fcntl.F_OFD_SETLK, fcntl.F_WRLCK, self._moment, 1)
         except BlockingIOError:
             return False
         except OSError:  # a system or a disk without such locks
@@ -91,12 +91,18 @@ class _Place:
         return True
 
     def _is_next(self) -> bool:
-        return not self._in_line or self._ask(fcntl.F_OFD_GETLK, fcntl.F_WRLCK, 0, self._moment) == fcntl.F_UNLCK
+        return not self._in_line or _is_free(self._descriptor, self._moment)
 
-    def _ask(self, command: int, kind: int, start: int, length: int) -> int:
-        """The kind of lock that fcntl answers with."""
-        told = fcntl.fcntl(self._descriptor, command, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
-        return int(_FLOCK.unpack(told)[0])
+
+def _is_free(descriptor: int, length: int) -> bool:
+    """Whether nobody stands in line at the first so many moments; 0 is all of them."""
+    return _asked(descriptor, fcntl.F_OFD_GETLK, fcntl.F_WRLCK, 0, length) == fcntl.F_UNLCK
+
+
+def _asked(descriptor: int, command: int, kind: int, start: int, length: int) -> int:
+    """The kind of lock that fcntl answers with."""
+    told = fcntl.fcntl(descriptor, command, _FLOCK.pack(kind, os.SEEK_SET, start, length, 0))
+    return int(_FLOCK.unpack(told)[0])
 
 
 def _tell(descriptor: int, holder: Mapping[str, Any]) -> None:
@@ -115,6 +121,23 @@ def _opened(file: Path) -> int:
         return os.open(file, flags, 0o600)
 
 
+def _at_once(descriptor: int) -> bool:
+    """Whether the lock is ours now, since nobody holds it or waits for it: then nobody has to stand in line."""
+    try:
+        return (not _IN_LINE or _is_free(descriptor, 0)) and _try(descriptor)
+    except OSError:  # a system or a disk without such locks
+        return False
+
+
+def _wait(descriptor: int, file: Path, wait_seconds: float, poll_seconds: float) -> None:
+    place, until = _Place(descriptor), time.monotonic() + wait_seconds
+    while not place.got_it():
+        if time.monotonic() >= until:
+            raise Locked(f"{file.name} is held by {_holder(file)}; waited {wait_seconds:.0f} s. Try later, or end it")
+        time.sleep(poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter, not a secret
+    place.leave()
+
+
 @contextlib.contextmanager
 def held(file: Path, what: str, wait_seconds: float, poll_seconds: float = _POLL_SECONDS) -> Iterator[None]:
     """Hold the lock on `file` (made if missing, mode 0600) while inside; `what` is shown to those who wait.
@@ -125,14 +148,8 @@ def held(file: Path, what: str, wait_seconds: float, poll_seconds: float = _POLL
     """
     descriptor = _opened(file)
     try:
-        place, until = _Place(descriptor), time.monotonic() + wait_seconds
-        while not place.got_it():
-            if time.monotonic() >= until:
-                raise Locked(
-                    f"{file.name} is held by {_holder(file)}; waited {wait_seconds:.0f} s. Try later, or end it"
-                )
-            time.sleep(poll_seconds * random.uniform(0.5, 1.5))  # noqa: S311 -- jitter, not a secret
-        place.leave()
+        if not _at_once(descriptor):
+            _wait(descriptor, file, wait_seconds, poll_seconds)
         _tell(descriptor, {"pid": os.getpid(), "what": what, "since": time.time()})
         yield
     finally:

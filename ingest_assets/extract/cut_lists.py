@@ -8,6 +8,7 @@ The list is read from its start, so that it is one reading and no seam can be wr
 lists is enough to go on with them after a rest.
 """
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -51,7 +52,8 @@ class Cuts:
                 where = f"{self._walk.label}: cut_lists: {name}: record {position}"
                 if _is_cut(record, name, told, where):
                     request = _request(self._walk, record, told, where)
-                    self.found.append({"list": name, "position": position, "request": asdict(request)})
+                    told_again = json.loads(json.dumps(asdict(request), default=str))  # as it comes from the index
+                    self.found.append({"list": name, "position": position, "request": told_again})
 
 
 def cuts(walk: Walk) -> Cuts | None:

@@ -13,6 +13,7 @@ import shlex
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ingest_assets.errors import ConfigError, CursorExpired, PartsFailed, RequestFailed, WalkIncomplete
@@ -26,7 +27,7 @@ from ingest_assets.extract.walking import Walking
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.traffic import Wait
-from ingest_assets.raw.forgotten import Forgotten, read
+from ingest_assets.raw.forgotten import Forgotten, read, reader
 from ingest_assets.raw.snapshots import Bounds, Manifest, OpenSnapshot, Snapshot, Snapshots
 
 if TYPE_CHECKING:
@@ -117,6 +118,7 @@ class Puller:
         jobs = walking.storing.jobs
         with contextlib.ExitStack() as leaving:
             leaving.callback(walking.opened.sync)
+            leaving.enter_context(self.client.telling(walking.rest))
             if jobs is not None:
                 leaving.enter_context(jobs.cancelling(self.client))
             return walking.end()
@@ -132,7 +134,7 @@ class Puller:
             from ingest_assets.extract.unchanged import former
 
             before = former(walk, self.newest())
-        storing = Storing(walk, opened.manifest.started, lambda: self._kept_out(walk), jobs, before)
+        storing = Storing(walk, opened.manifest.started, reader(self._folder(walk)), jobs, before)
         self._show(walk, opened, resumed=len(opened.pages) > 0)
         return Walking(storing, opened, self.client, self.another, lambda: self._show(walk, opened), self.on_wait)
 
@@ -244,7 +246,10 @@ class Puller:
         return Snapshot(snapshot.folder)
 
     def _kept_out(self, walk: Walk) -> Forgotten:
-        return read(self.snapshots.endpoint_folder(walk.source.name, walk.name))
+        return read(self._folder(walk))
+
+    def _folder(self, walk: Walk) -> Path:
+        return self.snapshots.endpoint_folder(walk.source.name, walk.name)
 
     def _show(self, walk: Walk, opened: OpenSnapshot, *, resumed: bool = False) -> None:
         self.show(Progress(walk.label, len(opened.pages), opened.records, opened.bytes, resumed))

@@ -1,12 +1,13 @@
 """A request becomes a stored page: asked for, compressed as it streams, and read through once."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.chain import Ask, End, chain
@@ -110,8 +111,8 @@ class Storing:
             **beside,
             **_of_part(walk, decoded.records),
         }
-        # Numbers that JSON's own types would round stay text: a cursor is sent back digit by digit.
-        plain = json.loads(json.dumps(note, default=str))
+        # Numbers that JSON's own types would round become text: a cursor is sent back digit by digit.
+        plain: dict[str, Any] = msgspec.to_builtins(note)
         records = 0 if OF in plain else decoded.records  # the elements of a nested list are no records
         return writer.commit(response.status, headers, records, plain, sorted(gone))
 

@@ -55,6 +55,10 @@ class Walking:
         """What was asked for and received, by all threads together."""
         return self.client.traffic + self._aside
 
+    def rest(self, wait: Wait) -> None:
+        """Have what came on disk before a long wait begins: a machine that fails meanwhile takes none of it."""
+        self.opened.rest(wait.seconds)
+
     def end(self) -> End:
         """Walk all parts, in their order as far as the snapshot goes; how they ended together.
 
@@ -70,12 +74,17 @@ class Walking:
             return self._together(self._in_turn(parts, self._ask))
         from ingest_assets.extract.crew import Crew
 
-        with Crew(size, self.another, self.on_wait) as crew:
+        with Crew(size, self.another, self._told) as crew:
             try:
                 return self._foreseen(parts, crew) if ahead else self._abreast(parts, crew)
             finally:
                 crew.close()
                 self._aside += crew.traffic
+
+    def _told(self, wait: Wait) -> None:
+        """Of a wait of the crew's: only this thread writes the snapshot."""
+        self.rest(wait)
+        self.on_wait(wait)
 
     def _together(self, all_walked: Iterator[Walked]) -> End:
         ends, failures, positions = list[End](), Failures(self.walk), dict[str, Any]()

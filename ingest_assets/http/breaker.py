@@ -119,6 +119,8 @@ class Breaker:
 
     def state(self) -> Down | None:
         """What is known; None where nothing has failed since the last answer."""
+        if not self._file.exists():
+            return None
         try:
             return Down(**json.loads(self._file.read_bytes()))
         except (FileNotFoundError, ValueError, TypeError):

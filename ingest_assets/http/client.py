@@ -12,7 +12,7 @@ import contextlib
 import itertools
 import logging
 import time
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -158,6 +158,21 @@ class Client:
         """Another client that waits as this one does, and tells the same of its waits."""
         return another(self._sleep, self._meter.on_wait)
 
+    @contextlib.contextmanager
+    def telling(self, on_wait: Callable[[Wait], None]) -> Iterator[None]:
+        """Tell somebody else too, and first, of every wait while inside."""
+        former = self._meter.on_wait
+
+        def both(wait: Wait) -> None:
+            on_wait(wait)
+            former(wait)
+
+        self._meter.on_wait = both
+        try:
+            yield
+        finally:
+            self._meter.on_wait = former
+
     def pause(self, seconds: float, why: str) -> None:
         """Wait for something that the API does on its own time; who watches is told why."""
         self._meter.waits_for_job(seconds, why)
@@ -186,9 +201,19 @@ class Client:
         self._refuse_others(request, elsewhere=elsewhere)
         self._asking.begins()
         self._meter.tracer.begins()
+        try:
+            return self._attempt(request, receive, accepts)
+        except TransientFailure as failure:
+            failed = [failure]
+
+        def attempt() -> T:
+            if failed:
+                raise failed.pop()  # the first attempt, which needs no loop where it goes well
+            return self._attempt(request, receive, accepts)
+
         tries = self._retry.retrying(self._before_retry, self._sleep, may=lambda: not once or self._meaning.throttled)
         try:
-            return tries(lambda: self._attempt(request, receive, accepts))
+            return tries(attempt)
         except TransientFailure as failure:
             final = self._retry.final(failure, datetime.now(UTC))
         raise final

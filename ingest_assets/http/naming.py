@@ -15,6 +15,7 @@ class Naming:
     def __init__(self, base_url: str, secrets: Secrets) -> None:
         self.origin = _own_origin(base_url)
         self._secrets = secrets
+        self._newest: tuple[PageRequest, Redactor, str] | None = None
 
     @property
     def redactor(self) -> Redactor:
@@ -29,7 +30,10 @@ class Naming:
         """The request's URL without secrets; at another origin without its query, which may be a signature."""
         if not self.is_own(request):
             return request.url.partition("?")[0]
-        return self.redactor.text(url_of(request))
+        redactor, newest = self.redactor, self._newest
+        if newest is None or newest[0] is not request or newest[1] is not redactor:
+            newest = self._newest = request, redactor, redactor.text(url_of(request))
+        return newest[2]
 
     def named(self, request: PageRequest) -> str:
         """What messages call the request."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -60,6 +61,12 @@ def as_sent(text: str) -> str:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return text
+
+
+@lru_cache(maxsize=64)
+def at(path: str | None = None, header: str | None = None) -> "Place":
+    """The place at a path or in a header, made once."""
+    return Place(path=path, header=header)
 
 
 class Place(BaseModel):

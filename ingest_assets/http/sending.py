@@ -47,12 +47,12 @@ class Sending:
         if auth is not None:
             request = auth.apply(request, self._secrets)
         restored = _restored_request(request, self._naming.redactor.restore_decoded)
-        if (origin_of(url_of(restored)) == self._naming.origin) != (auth is not None):
+        if (origin_of(url_of(restored).partition("?")[0]) == self._naming.origin) != (auth is not None):
             raise RequestFailed(
                 f"{self._naming.named(request)}: its URL leads to another origin once it is put together"
             )
         made = prepared(restored, self._naming.named(request))
-        if auth is not None:
+        if auth is not None and auth.signs:
             self._sign(made, auth)
         return made
 

@@ -20,6 +20,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,7 +92,7 @@ class State:
     base: list[int] = field(default_factory=lambda: [0, 0])
     sums: list[int] = field(default_factory=lambda: [0, 0])
     asks: list[Ask] = field(default_factory=list)
-    learned: dict[str, Any] = field(default_factory=dict)
+    learned: Pace = field(default_factory=Pace)
 
 
 @contextlib.contextmanager
@@ -101,7 +102,7 @@ def opened(file: Path, window: float, clock: Callable[[], float], wall: Callable
     `window` is the length of the longest window that the caller looks at. A file that is damaged tells nothing of
     what was granted, so a window passes without any. Raises Locked where another holds it for a minute.
     """
-    with held(file.with_suffix(".lock"), "granting requests", _LOCK_SECONDS, _LOCK_POLL_SECONDS):
+    with held(_lock(file), "granting requests", _LOCK_SECONDS, _LOCK_POLL_SECONDS):
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             slots = Slots(descriptor, window, clock(), wall())
@@ -109,6 +110,11 @@ def opened(file: Path, window: float, clock: Callable[[], float], wall: Callable
             slots.write()
         finally:
             os.close(descriptor)
+
+
+@lru_cache(maxsize=64)
+def _lock(file: Path) -> Path:
+    return file.with_suffix(".lock")
 
 
 class Slots:
@@ -123,7 +129,7 @@ class Slots:
         if state.moment > clock + state.offset:  # the machine was started again since
             state.offset = state.moment + max(0.0, wall - state.wall) - clock
         self.state = state
-        self.pace = Pace(**state.learned)
+        self.pace = state.learned
         self.now = clock + state.offset
         state.moment, state.wall = self.now, wall
         state.keep_seconds = max(state.keep_seconds, window)
@@ -244,7 +250,7 @@ def _read(descriptor: int) -> State | None:
 def _state(text: bytes) -> State | None:
     try:
         told: dict[str, Any] = json.loads(text)
-        Pace(**told["learned"])  # as another version wrote it, perhaps
-        return State(**told | {"asks": [Ask(*ask) for ask in told["asks"]]})
+        read = {"asks": [Ask(*ask) for ask in told["asks"]], "learned": Pace(**told["learned"])}
+        return State(**told | read)  # as another version wrote it, perhaps
     except (ValueError, TypeError, KeyError):
         return None

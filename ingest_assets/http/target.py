@@ -47,7 +47,7 @@ class Target(BaseModel):
         return self
 
     def __str__(self) -> str:
-        ((place, name),) = self.model_dump(exclude_none=True).items()
+        place, name = self._told
         return repr(name) if place == "name" else f"{name!r} in the {place}"
 
     def put(self, request: PageRequest, value: Any) -> PageRequest:
@@ -80,8 +80,12 @@ class Target(BaseModel):
             return {known.lower(): value for known, value in request.headers}.get(name.lower())
         return dict(request.path if place == "path" else request.params).get(name)
 
+    @property
+    def _told(self) -> tuple[str, str]:
+        return next((place, name) for place, name in self if name is not None)
+
     def _settled(self, request: PageRequest) -> tuple[str, str]:
-        ((place, name),) = self.model_dump(exclude_none=True).items()
+        place, name = self._told
         usual = "body" if request.method == "POST" else "query"
         return usual if place == "name" else place, name
 

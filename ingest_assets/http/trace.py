@@ -154,7 +154,6 @@ class TraceLog:
             self._append(json.dumps(told, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
 
     def _append(self, line: bytes) -> None:
-        self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._held() as descriptor:
             size = os.fstat(descriptor).st_size
             # What a power cut or a full disk tore must not take this line with it.
@@ -167,7 +166,7 @@ class TraceLog:
     def _held(self) -> Iterator[int]:
         """The file, for this process alone; another one may have moved it away while this one waited."""
         while True:
-            descriptor = os.open(self.file, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = self._opened()
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
                 if self._is_named(descriptor):
@@ -175,6 +174,14 @@ class TraceLog:
                     return
             finally:
                 os.close(descriptor)
+
+    def _opened(self) -> int:
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            return os.open(self.file, flags, 0o600)
+        except FileNotFoundError:
+            self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return os.open(self.file, flags, 0o600)
 
     def _is_named(self, descriptor: int) -> bool:
         try:

@@ -24,6 +24,7 @@ from ingest_assets.http.tls import Tls
 _HEADERS = {"User-Agent": "ingest-assets", "Accept": "*/*", "Accept-Encoding": "gzip"}
 # The limits of http.client on the head of an answer: one of its errors has a class, the other a text.
 _HEADER_LINES, _HEADER_BYTES, _MANY_HEADERS = 100, 65_536, "got more than 100 headers"
+_WITHOUT_BODY = ("GET", "HEAD")  # of others, requests says that they have none
 _NOT_SENT = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
@@ -52,7 +53,7 @@ class Pool(requests.Session):
 
     def settings(self, url: str) -> Mapping[str, Any]:
         """Proxies and certificates for a URL."""
-        here = "/".join(url.split("/", 3)[:3])
+        here = _origin(url)
         if here not in self._settings:
             # An authority of the source's own counts more than one of the environment.
             own = self.verify if isinstance(self.verify, str) else None
@@ -60,8 +61,30 @@ class Pool(requests.Session):
         return self._settings[here]
 
 
+def _origin(url: str) -> str:
+    return "/".join(url.split("/", 3)[:3])
+
+
 class _Adapter(requests.adapters.HTTPAdapter):
-    """As that of requests, but that no cookies are looked for in answers: none is kept."""
+    """As that of requests, for one pool: what it finds for each request again is found once for an origin.
+
+    No cookies are looked for in answers: none is kept.
+    """
+
+    _newest: tuple[str, Any] | None = None
+
+    def get_connection_with_tls_context(
+        self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> Any:
+        """The connections to the origin of a request."""
+        here, newest = _origin(request.url or ""), self._newest
+        if newest is None or newest[0] != here or newest[1].pool is None:  # None: it was closed
+            newest = self._newest = here, super().get_connection_with_tls_context(request, verify, proxies, cert)
+        return newest[1]
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        """What stands in the request's first line."""
+        return super().request_url(request, proxies) if proxies else request.path_url
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         answer = requests.Response()
@@ -104,8 +127,9 @@ def _made(method: str, url: str, headers: Mapping[str, str], data: bytes | None)
     _refuse_unsendable(url.partition("?")[0])
     made = requests.PreparedRequest()
     made.prepare_method(method)
-    made.prepare_headers(CaseInsensitiveDict(headers))
-    made.prepare_body(data, None)
+    made.prepare_headers(headers)
+    if data is not None or method not in _WITHOUT_BODY:
+        made.prepare_body(data, None)
     made.url = url  # as it was given: requests would write some of its percent-encoding differently
     return made
 

@@ -31,9 +31,15 @@ class Unsynced:
         """Count a page that was written; whether it is time to sync."""
         self.pages += 1
         self._bytes += entry.length
-        waited = self._clock() - self._synced
         many = self.pages >= MOST_UNSYNCED or self._bytes >= _MOST_BYTES
-        return many or self.each or waited >= max(_SECONDS, _SHARE * self._took)
+        return many or self.each or self._is_long(self._clock() - self._synced)
+
+    def is_due_before(self, seconds: float) -> bool:
+        """Whether it is time to sync before a wait of so many seconds."""
+        return self.pages > 0 and self._is_long(seconds)
+
+    def _is_long(self, seconds: float) -> bool:
+        return seconds >= max(_SECONDS, _SHARE * self._took)
 
     def sync(self) -> None:
         """Have all that is in the files on disk."""

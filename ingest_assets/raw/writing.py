@@ -106,6 +106,11 @@ class OpenSnapshot:
                 self._truncate()
                 raise
 
+    def rest(self, seconds: float) -> None:
+        """Have the pages on disk before a wait of so many seconds, where that is longer than a page may be unsynced."""
+        if self._unsynced.is_due_before(seconds):
+            self.sync()
+
     def _keep(self, entry: IndexEntry) -> None:
         """Let a page exist whose frame is written."""
         self._index.add(entry)

@@ -155,6 +155,21 @@ def test_pages_are_synced_after_a_moment_a_number_or_a_size(snapshots: Snapshots
     assert (soon, later, large) == (False, True, True)
 
 
+def test_pages_are_synced_before_a_wait_that_is_long_beside_what_syncing_takes(
+    snapshots: Snapshots, manifest: Manifest, add: Add
+) -> None:
+    opened, now = snapshots.begin(manifest), iter([0.0, 0.0, 10.0, 10.0, 10.0])
+    page = add(opened, b"small")
+    unsynced = Unsynced((opened.folder / "pages.zst",), lambda: next(now))
+
+    without_a_page = unsynced.is_due_before(60.0)
+    unsynced.sync()  # it takes ten seconds
+    unsynced.is_due(page)
+
+    assert not without_a_page
+    assert (unsynced.is_due_before(30.0), unsynced.is_due_before(50.0)) == (False, True)
+
+
 def test_each_page_is_synced_where_it_cannot_be_asked_for_again(
     snapshots: Snapshots, manifest: Manifest, add: Add
 ) -> None:

@@ -70,6 +70,11 @@ class Kind(BaseModel):
         return None
 
     @property
+    def signs(self) -> bool:
+        """Whether it signs requests: most kinds do not."""
+        return type(self).signed is not Kind.signed
+
+    @property
     def tells_end_by_nothing(self) -> bool:
         """Whether an answer of a good status that holds nothing says that a token or session is over."""
         return False

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -48,9 +49,11 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def parsed(text: bytes, twins: Twins | None = None) -> Any:
     """JSON with exact numbers: whole ones as int, others as Decimal. Raises ValueError or RecursionError."""
-    return json.loads(
-        text.decode(),
-        parse_float=Decimal,
-        parse_constant=_refuse_constant,
-        object_pairs_hook=(twins or Twins()).object,
-    )
+    return (_exact if twins is None else _decoder(twins.object)).decode(text.decode())
+
+
+def _decoder(pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> json.JSONDecoder:
+    return json.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=pairs)
+
+
+_exact = _decoder()

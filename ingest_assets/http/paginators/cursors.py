@@ -24,7 +24,7 @@ from ingest_assets.http.paginators.signs import (
     lost,
     where,
 )
-from ingest_assets.http.place import Place, kind, whole
+from ingest_assets.http.place import Place, at, kind, whole
 from ingest_assets.http.target import Target
 
 _TAKES = "what takes {}: a query parameter (in a POST, a path in the body), or {{query|body|header|path: NAME}}"
@@ -147,7 +147,7 @@ class Cursor(PaginatorModel):
 
     @property
     def _place(self) -> Place:
-        return Place(path=self.path, header=self.header)
+        return at(self.path, self.header)
 
     def _sign(self, page: Page) -> str | None:
         if self.until == "empty_page":
@@ -196,7 +196,7 @@ class Session(PaginatorModel):
         return "short_page" if page.records < size else None
 
     def _following(self, page: Page) -> PageRequest:
-        place = Place(path=self.path)
+        place = at(self.path)
         found = place.find(page)
         session = as_param(found)
         if session is None:
@@ -220,10 +220,10 @@ class GraphQL(PaginatorModel):
     variable: str = Field("after", description="variable of the query that takes the cursor; a path where it is nested")
 
     def _sign(self, page: Page) -> str | None:
-        return None if flag(page, Place(path=f"{self.path}.hasNextPage")) else "has_more_false"
+        return None if flag(page, at(f"{self.path}.hasNextPage")) else "has_more_false"
 
     def _following(self, page: Page) -> PageRequest:
-        place = Place(path=f"{self.path}.endCursor")
+        place = at(f"{self.path}.endCursor")
         found = place.find(page)
         if not isinstance(found, str) or not found:
             raise lost(page, place, "a cursor", found)

@@ -12,7 +12,7 @@ from ingest_assets.http.paginators.link_end import missing, place_of_last
 from ingest_assets.http.paginators.link_header import LinkValue, links
 from ingest_assets.http.paginators.paginator import PaginatorModel
 from ingest_assets.http.paginators.signs import ABSENT, DONE, END, HAS_MORE, ended, lost, where
-from ingest_assets.http.place import Place, as_sent
+from ingest_assets.http.place import Place, as_sent, at
 
 _KEEP = "parameters of the first request that the API leaves out of its URLs"
 _ELSEWHERE = (
@@ -59,7 +59,7 @@ class NextUrl(PaginatorModel):
 
     @property
     def _place(self) -> Place:
-        return Place(path=self.path, header=self.header)
+        return at(self.path, self.header)
 
     def _sign(self, page: Page) -> str | None:
         return ended(page, self._place, self)
