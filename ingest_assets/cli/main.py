@@ -16,6 +16,7 @@ import click
 
 from ingest_assets.cli import keep, line, look, mend, serve
 from ingest_assets.cli.options import FAILED, INTERRUPTED, LATER, MEND
+from ingest_assets.cli.process import Process
 from ingest_assets.commands.interrupts import send_again_where_swallowed
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 
@@ -127,5 +128,6 @@ def _told(kind: str, message: str, code: int, *, as_json: bool) -> int:
 
 def entry() -> None:
     """Where the installed command begins."""
+    process = Process()
     send_again_where_swallowed()
-    sys.exit(guarded(lambda: main(standalone_mode=False), as_json="--json" in sys.argv[1:]))
+    process.end(guarded(lambda: main(standalone_mode=False), as_json="--json" in sys.argv[1:]))

@@ -1,0 +1,36 @@
+"""How the command's own process begins and ends: seldom looking for garbage, and gone at once when all is closed.
+
+Most of what it holds are imported modules. Python's collector would look through them again and again while they are
+imported, and at the end Python takes all of them apart before the system frees its memory: a third of `ingest run`.
+"""
+
+import atexit
+import contextlib
+import gc
+import os
+import sys
+from typing import NoReturn
+
+_COLLECT_AFTER = (100_000, 50, 100)  # instead of 700 new objects, 10 and 10 times
+
+
+class Process:
+    """The process of a command, from its begin to its `end`."""
+
+    def __init__(self) -> None:
+        self._code: int | None = None
+        gc.set_threshold(*_COLLECT_AFTER)
+        atexit.register(self._leave)  # the first that is registered is called last
+
+    def end(self, code: int) -> NoReturn:
+        """End it with this exit code, once its threads have ended and others have done what they do at its end."""
+        self._code = code
+        sys.exit(code)
+
+    def _leave(self) -> None:
+        if self._code is None:
+            return
+        with contextlib.suppress(OSError, ValueError):  # who reads is gone, or the stream is closed: Python tells
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(self._code)
