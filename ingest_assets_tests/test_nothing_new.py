@@ -19,7 +19,7 @@ FEED = {
 OLD = [{"id": 1, "at": "2026-01-05T12:00:00Z"}, {"id": 2, "at": "2026-01-06T12:00:00Z"}]
 NEW = [{"id": 3, "at": "2026-01-07T12:00:00Z"}]
 NEWEST = {"newest_by": "at", "columns": {"at": {"type": "timestamptz"}}}
-SLOW = {"numpy", "pyarrow", "pandas", "dagster", "rich", "click", "jinja2", "sqlalchemy", "boto3", "hvac"}
+SLOW = {"numpy", "pyarrow", "pandas", "dagster", "rich", "click", "jinja2", "sqlalchemy", "boto3", "hvac", "pytz"}
 # What such a run does not come to: rows, kinds that no file names, jobs, threads.
 UNNEEDED = {
     "catalog": "messages",

@@ -6,7 +6,7 @@ All functions take a connection on which the warehouse is attached as `w`; `inge
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -73,8 +73,26 @@ class Known:
     members: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-# As SQL, in the order of a fetch's fields.
-FETCH_COLUMNS = ", ".join("_fetch" if field.name == "fetch" else field.name for field in fields(Fetch))
+_MOMENTS = ("from_time", "until_time", "started", "ended", "loaded")
+_IS_MOMENT = [field.name in _MOMENTS for field in fields(Fetch)]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def fetch_columns(table: str = "") -> str:
+    """What `fetch_of` makes a fetch of, as SQL; `table` is the alias of `_ingest.fetches`, with a dot."""
+    columns = ["_fetch" if field.name == "fetch" else field.name for field in fields(Fetch)]
+    # DuckDB makes moments by way of pytz, which takes longer to load than all fetches of most endpoints.
+    return ", ".join(f"epoch_us({table}{name})" if name in _MOMENTS else f"{table}{name}" for name in columns)
+
+
+def fetch_of(row: Sequence[Any]) -> Fetch:
+    """The fetch that a row of `fetch_columns` tells of."""
+    told: list[Any] = [_moment(value) if is_moment else value for value, is_moment in zip(row, _IS_MOMENT, strict=True)]
+    return Fetch(*told)
+
+
+def _moment(microseconds: int | None) -> datetime | None:
+    return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
 
 
 def begin(
@@ -96,9 +114,9 @@ def begin(
         [now, *key, [partition for partition in bounds if partition is not None], None in bounds],
     )
     last = connection.execute(
-        "SELECT max(_fetch), max(started) FILTER (source = ? AND endpoint = ?) FROM w._ingest.fetches", key
+        "SELECT max(_fetch), epoch_us(max(started) FILTER (source = ? AND endpoint = ?)) FROM w._ingest.fetches", key
     ).fetchone()
-    number, latest = last if last is not None else (None, None)
+    number, latest = (last[0], _moment(last[1])) if last is not None else (None, None)
     first, tick = max(number or 0, above) + 1, timedelta(microseconds=1)
     started = max(now, latest + tick) if latest else now
     begun = {partition: (first + n, started + n * tick) for n, partition in enumerate(bounds)}
@@ -117,11 +135,13 @@ def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest, **more: Any
 
     Also of a fetch that this warehouse has not numbered. An end that is written down already stays.
     """
-    there = connection.execute("SELECT ended FROM w._ingest.fetches WHERE _fetch = ?", [manifest.fetch]).fetchone()
+    there = connection.execute(
+        "SELECT ended IS NULL FROM w._ingest.fetches WHERE _fetch = ?", [manifest.fetch]
+    ).fetchone()
     if there is None:
         _number(connection, manifest)
     end = manifest.ended
-    if end is not None and (there is None or there[0] is None):
+    if end is not None and (there is None or there[0]):
         told = {"ended": end.at, "verdict": end.verdict, "reason": end.reason, "position": json.dumps(end.position)}
         counts = {"expected": end.expected, "pages": end.pages, "records": end.records, "bytes": end.bytes}
         more |= (
@@ -221,10 +241,10 @@ def update(connection: duckdb.DuckDBPyConnection, fetch: int, values: Mapping[st
 def fetches(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *, database: str = "w") -> list[Fetch]:
     """All fetches of an endpoint in their order."""
     rows = connection.execute(
-        f"SELECT {FETCH_COLUMNS} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? ORDER BY _fetch",
+        f"SELECT {fetch_columns()} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? ORDER BY _fetch",
         [source, endpoint],
     ).fetchall()
-    return [Fetch(*row) for row in rows]
+    return [fetch_of(row) for row in rows]
 
 
 def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> Known:
@@ -256,11 +276,12 @@ def loads(
     connection: duckdb.DuckDBPyConnection, source: str, endpoint: str
 ) -> list[tuple[int, str | None, datetime | None]]:
     """Number, partition and time of all loads of an endpoint, in order."""
-    return connection.execute(
-        "SELECT _fetch, partition, loaded FROM w._ingest.fetches "
+    rows = connection.execute(
+        "SELECT _fetch, partition, epoch_us(loaded) FROM w._ingest.fetches "
         "WHERE source = ? AND endpoint = ? AND loaded IS NOT NULL ORDER BY _fetch",
         [source, endpoint],
     ).fetchall()
+    return [(fetch, partition, _moment(loaded)) for fetch, partition, loaded in rows]
 
 
 def version(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> tuple[int, str | None]:

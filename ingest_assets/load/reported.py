@@ -5,7 +5,7 @@ from datetime import datetime
 
 import duckdb
 
-from ingest_assets.load.ledger import FETCH_COLUMNS, Fetch
+from ingest_assets.load.ledger import Fetch, fetch_columns, fetch_of
 
 
 def report(connection: duckdb.DuckDBPyConnection, loads: Mapping[int, datetime], instance: str) -> None:
@@ -19,26 +19,24 @@ def report(connection: duckdb.DuckDBPyConnection, loads: Mapping[int, datetime],
 
 def unreported(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> list[Fetch]:
     """Loads that a Dagster instance has not been told of, in order."""
-    columns = ", ".join(f"f.{name}" for name in FETCH_COLUMNS.split(", "))
     rows = connection.execute(
-        f"SELECT {columns} FROM w._ingest.fetches AS f LEFT JOIN w._ingest.reported AS r "
+        f"SELECT {fetch_columns('f.')} FROM w._ingest.fetches AS f LEFT JOIN w._ingest.reported AS r "
         "ON r._fetch = f._fetch AND r.instance = ? "
         "WHERE f.source = ? AND f.endpoint = ? AND f.loaded IS NOT NULL AND r.loaded IS DISTINCT FROM f.loaded "
         "ORDER BY f._fetch",
         [instance, source, endpoint],
     ).fetchall()
-    return [Fetch(*row) for row in rows]
+    return [fetch_of(row) for row in rows]
 
 
 def untold_undone(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, instance: str) -> list[Fetch]:
     """Undone fetches that a Dagster instance still takes for loaded, in order."""
-    columns = ", ".join(f"f.{name}" for name in FETCH_COLUMNS.split(", "))
     rows = connection.execute(
-        f"SELECT {columns} FROM w._ingest.fetches AS f JOIN w._ingest.reported AS r USING (_fetch) "
+        f"SELECT {fetch_columns('f.')} FROM w._ingest.fetches AS f JOIN w._ingest.reported AS r USING (_fetch) "
         "WHERE f.source = ? AND f.endpoint = ? AND r.instance = ? AND f.verdict = 'given_up' ORDER BY f._fetch",
         [source, endpoint, instance],
     ).fetchall()
-    return [Fetch(*row) for row in rows]
+    return [fetch_of(row) for row in rows]
 
 
 def told_undone(connection: duckdb.DuckDBPyConnection, fetches: Iterable[int], instance: str) -> None:
