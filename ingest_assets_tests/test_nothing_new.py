@@ -24,7 +24,8 @@ SLOW = {"numpy", "pyarrow", "pandas", "dagster", "rich", "click", "jinja2", "sql
 UNNEEDED = {
     "catalog": "messages",
     "extract": "abreast ahead children crew job_answers job_files job_places jobs more peek unchanged",
-    "http.auth": "grants jwts login oauth2 permission rotated signing",
+    "http": "exchange graphql rotation tokens",
+    "http.auth": "exchanged grants jwts login oauth2 permission rotated signing",
     "http.decoders": "elements json_lines json_places separated texts xml",
     "http.paginators": "cursors link_end link_header links numbered",
     "load": "clashes commit drift history listed lists looked merge merging reported stage summary sweep tables",

@@ -6,7 +6,7 @@ token ─► grants ─► is the token alive still? ─► breaker ─► send 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
@@ -14,7 +14,6 @@ from ingest_assets.errors import NotBefore, RequestFailed, TransientFailure
 from ingest_assets.http.answer import Response, headers
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.breaker import Breaker
-from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Grant, Limiter
 from ingest_assets.http.naming import Naming
 from ingest_assets.http.page import Page, PageRequest
@@ -22,12 +21,15 @@ from ingest_assets.http.place import Place, whole
 from ingest_assets.http.redirects import redirected
 from ingest_assets.http.refusal import phrase
 from ingest_assets.http.responses import ResponseRule, concerned
-from ingest_assets.http.rotation import Rotation
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.sending import Sending
-from ingest_assets.http.tokens import KeptToken
 from ingest_assets.http.traffic import Meter
+
+if TYPE_CHECKING:
+    from ingest_assets.http.exchange import Exchange
+    from ingest_assets.http.rotation import Rotation
+    from ingest_assets.http.tokens import KeptToken
 
 _MOST_REDIRECTS = 5
 _MOST_TOKENS = 10
@@ -48,8 +50,8 @@ class Asking:
         sending: Sending,
         meter: Meter,
         *,
-        exchange: Exchange | None = None,
-        rotation: Rotation | None = None,
+        exchange: "Exchange | None" = None,
+        rotation: "Rotation | None" = None,
         breaker: Breaker | None = None,
         responses: Sequence[ResponseRule] = (),
         cost: Place | None = None,
@@ -158,7 +160,7 @@ class Asking:
         refused = answer.status_code == HTTPStatus.UNAUTHORIZED and self._naming.is_own(request)
         return refused and bool(sent_with) and not self._renewed and self._secrets.renewed(sent_with, sent_with)
 
-    def _asked(self, request: PageRequest) -> tuple[requests.Response, KeptToken | None]:
+    def _asked(self, request: PageRequest) -> "tuple[requests.Response, KeptToken | None]":
         """The answer, and the token that was sent."""
         own = self._naming.is_own(request)
         if own and self._breaker is not None:

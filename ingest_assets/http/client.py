@@ -16,15 +16,13 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http.answer import BodyBounds, Response, head, response
 from ingest_assets.http.asking import Asking
 from ingest_assets.http.auth import Auth, NoAuth
-from ingest_assets.http.auth.exchanged import Exchanged
 from ingest_assets.http.breaker import Breaker
-from ingest_assets.http.exchange import Exchange
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.meaning import Meaning, SessionEnded
 from ingest_assets.http.naming import Naming, origin_of
@@ -33,15 +31,17 @@ from ingest_assets.http.place import Place
 from ingest_assets.http.redirects import why_not_there
 from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.retry import RetryPolicy
-from ingest_assets.http.rotation import Rotation
 from ingest_assets.http.secrets import LogFilter, Secrets
 from ingest_assets.http.sending import Sending
 from ingest_assets.http.tls import Tls
-from ingest_assets.http.tokens import TokenFile
 from ingest_assets.http.trace import Asked
 from ingest_assets.http.traffic import Meter, Traffic, Wait
 from ingest_assets.http.transport import Timeouts
 from ingest_assets.http.validators import is_on_condition
+
+if TYPE_CHECKING:
+    from ingest_assets.http.exchange import Exchange
+    from ingest_assets.http.rotation import Rotation
 
 T = TypeVar("T")
 
@@ -84,7 +84,7 @@ class Client:
         member: str | None = None,
         tokens: Path | None = None,
         token_limiter: Limiter | None = None,
-        rotation: Rotation | None = None,
+        rotation: "Rotation | None" = None,
         tls: Tls | None = None,
         on_wait: Callable[[Wait], None] = lambda _wait: None,
         on_asked: Callable[[Asked], None] = lambda _asked: None,
@@ -117,16 +117,20 @@ class Client:
 
     def _made_exchange(
         self, auth: Auth, secrets: Secrets, folder: Path | None, limiter: Limiter | None
-    ) -> Exchange | None:
-        if not isinstance(auth, Exchanged):
+    ) -> "Exchange | None":
+        exchanged = auth.exchanged
+        if exchanged is None:
             return None
         if folder is None:
             raise ValueError(f"auth {type(auth).__name__} needs a folder for its tokens")
+        from ingest_assets.http.exchange import Exchange
+        from ingest_assets.http.tokens import TokenFile
+
         patience = limiter.max_wait_seconds if limiter is not None else 0.0
         pool, times = self._sending.pool, self._sending.timeouts
         lock_wait = patience + _EXCHANGES_AHEAD * (times.connect + times.read)
-        file = TokenFile(folder, auth.token_key(secrets), lock_wait_seconds=lock_wait)
-        return Exchange(auth, secrets, file, limiter, pool, times, self._meter.waits_for_limit)
+        file = TokenFile(folder, exchanged.token_key(secrets), lock_wait_seconds=lock_wait)
+        return Exchange(exchanged, secrets, file, limiter, pool, times, self._meter.waits_for_limit)
 
     def __enter__(self) -> Self:
         return self

@@ -9,27 +9,25 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ingest_assets.http.auth import Auth
-from ingest_assets.http.auth.exchanged import Ask, Exchanged, Token
 from ingest_assets.http.breaker import Breaker
 from ingest_assets.http.client import Client
-from ingest_assets.http.exchange import Exchange
-from ingest_assets.http.graphql import THROTTLED
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import origin
 from ingest_assets.http.rates import Allowed, Cost, PointLimit
+from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.retry import RetryPolicy
-from ingest_assets.http.rotation import Credential, Rotation
 from ingest_assets.http.secrets import Secrets
-from ingest_assets.http.tokens import TokenFile
 from ingest_assets.http.trace import Asked
 from ingest_assets.http.traffic import Wait
 from ingest_assets.http.transport import Timeouts, session
 from ingest_assets.line.folders import limits_folder, tokens_folder
 from ingest_assets.line.pace import Pace
-from ingest_assets.source import Source
+from ingest_assets.source import Endpoint, Source
 
 if TYPE_CHECKING:
     from ingest_assets.extract.jobs import Control
+    from ingest_assets.http.auth.exchanged import Ask, Exchanged, Token
+    from ingest_assets.http.rotation import Rotation
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Clients:
             max_body_bytes=model.answer.max_mb << 20,
             max_ratio=model.answer.max_ratio,
             member=model.answer.member,
-            responses=(*model.responses, *self.source.responses, *(THROTTLED if model.asks_graphql else ())),
+            responses=self._responses(model),
             breaker=None if insists else self._breaker(base, sleep),
             on_wait=on_wait,
             on_asked=on_asked,
@@ -78,6 +76,14 @@ class Clients:
             tokens=tokens_folder(),
             token_limiter=self._token_limiter(auth, base, credential, sleep),
         )
+
+    def _responses(self, model: Endpoint) -> tuple[ResponseRule, ...]:
+        told = (*model.responses, *self.source.responses)
+        if not model.asks_graphql:
+            return told
+        from ingest_assets.http.graphql import THROTTLED
+
+        return (*told, *THROTTLED)
 
     def control(self, endpoint: str, own: Client, another: Callable[..., Client]) -> "Control | None":
         """What the jobs of an endpoint need: a client of their own base_url, and the places of those at work."""
@@ -101,27 +107,33 @@ class Clients:
     def _breaker(self, base: str, sleep: Callable[[float], None]) -> Breaker:
         return Breaker(limits_folder(), self.source.name, origin(base), self.source.breaker, sleep=sleep)
 
-    def grant(self, auth: Exchanged, given: Callable[[Ask], Token]) -> None:
+    def grant(self, auth: "Exchanged", given: "Callable[[Ask], Token]") -> None:
         """Keep a token that a person has granted; `given` gets it by asking the token's server."""
+        from ingest_assets.http.exchange import Exchange
+        from ingest_assets.http.tokens import TokenFile
+
         times = Timeouts(self.pace.connect_timeout_seconds, self.pace.read_timeout_seconds)
         file = TokenFile(tokens_folder(), auth.token_key(self.secrets))
         with contextlib.closing(session(self.source.tls)) as pool:
             Exchange(auth, self.secrets, file, None, pool, times, lambda _seconds, _why: None).grant(given)
 
-    def _rotation(self, auth: Auth, endpoint: str, base: str, sleep: Callable[[float], None]) -> Rotation | None:
+    def _rotation(self, auth: Auth, endpoint: str, base: str, sleep: Callable[[float], None]) -> "Rotation | None":
         """The credentials that take turns, where there are several, each with limits of its own."""
         if not auth.turns:
             return None
+        from ingest_assets.http.rotation import Credential, Rotation
+
         named = [(one, one.credential_id(self.secrets)) for one in auth.turns]
         return Rotation([Credential(one, self._limiters(endpoint, base, key, sleep)) for one, key in named])
 
     def _token_limiter(self, auth: Auth, base: str, credential: str, sleep: Callable[[float], None]) -> Limiter | None:
         """A token's request counts like any other where it goes to the API itself; elsewhere only 429s hold it back."""
-        if not isinstance(auth, Exchanged):
+        exchanged = auth.exchanged
+        if exchanged is None:
             return None
-        of_the_api = origin(auth.exchange_url()) in {origin(base), origin(self.source.base_url)}
+        of_the_api = origin(exchanged.exchange_url()) in {origin(base), origin(self.source.base_url)}
         limits = self.source.rate_limit if of_the_api else ()
-        return self._limiter(auth.exchange_url(), credential, "", limits, sleep)
+        return self._limiter(exchanged.exchange_url(), credential, "", limits, sleep)
 
     def _limiters(self, endpoint: str, base: str, credential: str, sleep: Callable[[float], None]) -> list[Limiter]:
         """The narrowest first; the last one is that of all requests of the source, and learns from answers."""

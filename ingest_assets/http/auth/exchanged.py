@@ -52,6 +52,11 @@ Ask = Callable[[PageRequest], Answer]
 class Exchanged(Kind):
     """A kind whose requests carry a token. Below it: `type`, the four methods, and `_token_parts`."""
 
+    @property
+    def exchanged(self) -> "Exchanged":
+        """Itself."""
+        return self
+
     def exchange_url(self) -> str:
         """Where the exchange is asked: its origin may be another than the API's."""
         raise NotImplementedError

@@ -15,6 +15,9 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
 
+if TYPE_CHECKING:
+    from ingest_assets.http.auth.exchanged import Exchanged
+
 # Enough that guessing a weak password from the name of a file takes long, little enough to do at each start.
 _ROUNDS = 100_000
 
@@ -54,6 +57,11 @@ class Kind(BaseModel):
     @abstractmethod
     def apply(self, request: PageRequest, secrets: Secrets) -> PageRequest:
         """The request to send."""
+
+    @property
+    def exchanged(self) -> "Exchanged | None":
+        """Itself, where its secrets are exchanged for a token."""
+        return None
 
     @property
     def turns(self) -> "tuple[Kind, ...]":
