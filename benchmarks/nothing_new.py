@@ -4,7 +4,8 @@
     python -m benchmarks.nothing_new 20 100000      20 runs, after 100,000
 
 A feed goes on by time, and the API answers with an empty page: one request, a stored page, a fetch with its account.
-That it is one request, and that no row is written, is counted.
+That it is one request, and that no row is written, is counted. The script begins and ends its process as commands do
+(`ingest_assets.process`).
 """
 
 import hashlib
@@ -33,6 +34,8 @@ endpoints:
     primary_key: id
 """
 _RUN = """
+from ingest_assets.process import Process
+process = Process()
 import sys
 from pathlib import Path
 from ingest_assets import catalog
@@ -43,6 +46,7 @@ with line.partition("orders", None):
     line.fetch("orders", None)
     line.load("orders", None)
 line.publish()
+process.end(0)
 """
 
 

@@ -1,4 +1,4 @@
-"""The command's own process: what still happens at its end, and what does not."""
+"""A process of its own: what still happens at its end, and what does not."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 COMMAND = """
 import atexit, sys, threading, time
-from ingest_assets.cli.process import Process
+from ingest_assets.process import Process
 class Kept:
     def __del__(self): print("taken apart")
 process, kept = Process(), Kept()

@@ -1,6 +1,6 @@
 """The `ingest` command: what it can be asked. What it then does is in `ingest_assets.commands`.
 
-main      the group of commands; errors as lines or JSON, and exit codes: process  how it begins and ends
+main      the group of commands; errors as lines or JSON, and exit codes
 options   the kinds of parameters that several commands share
 line      commands that fetch and load
 look      commands that look and tell

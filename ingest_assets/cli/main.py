@@ -16,9 +16,9 @@ import click
 
 from ingest_assets.cli import keep, line, look, mend, serve
 from ingest_assets.cli.options import FAILED, INTERRUPTED, LATER, MEND
-from ingest_assets.cli.process import Process
 from ingest_assets.commands.interrupts import send_again_where_swallowed
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
+from ingest_assets.process import Process
 
 _OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
 _SECTIONS = {
