@@ -6,6 +6,7 @@ load         one load of some work, from reading what is loaded to the commit
         filling      the same before any database: spool  where rows are many
         meanwhile    the same while the walk goes on: second  the process that does it, link  what both tell each other
     commit       the transaction: tables and drift; account  what became of records, with quarantine and names
+        overtaken    what is staged, where another load came before it
     merge        staged rows → the table and its children: who wins, and what is left alone
         merging      what its parts share: lists  the child tables, versions  where loads come in another order
     history      when each version held; sweep  what is gone, and whether so many may go unasked

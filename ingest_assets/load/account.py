@@ -2,18 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 
 from ingest_assets.load import ledger
 from ingest_assets.load.asked import CODE, asked_url
-from ingest_assets.load.plan import WHOLE, Known, Plan
+from ingest_assets.load.plan import WHOLE, Known, NeedsRebuild, Plan, current
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
+from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 NO_CLASHES: Mapping[str, Any] = {"clashing": 0, "clash": None}
@@ -69,14 +70,30 @@ class Accounting:
     def _key(self) -> tuple[str, str]:
         return self.work.source, self.work.endpoint
 
-    def check_same(self) -> None:
-        """Raise MovedOn where the registry or the loads are others than those that the rows were staged with."""
+    def caught_up(self) -> Self:
+        """The same on top of what is committed by now; MovedOn where it has to be planned or staged anew for that."""
         loads = ledger.loads(self.connection, *self._key)
         before = [(fetch.fetch, fetch.partition, fetch.loaded) for fetch in self.known.loaded]
         if not self.plan.rebuild:
             loads, before = ([load for load in some if load[1] in self.plan.partitions] for some in (loads, before))
-        if ledger.version(self.connection, *self._key) != (self.known.version, self.known.layout) or loads != before:
+        version, layout = ledger.version(self.connection, *self._key)
+        if loads != before:
             raise MovedOn
+        if (version, layout) == (self.known.version, self.known.layout):
+            return self
+        if self.plan.rebuild or layout != self.work.contract.layout:
+            raise MovedOn
+        now = current(self.connection, self.snapshots, self.work)
+        if now.registry.joined(self.known.registry) != now.registry:
+            raise MovedOn  # a fetch was undone meanwhile: what only that one taught is forgotten
+        registry = now.registry.joined(self.registry).settled(self.work.endpoint, self.work.contract)
+        if loses(now.registry.shape, registry.shape):
+            raise NeedsRebuild
+        return replace(self, known=now, registry=registry, staged=self._under(registry))
+
+    def _under(self, registry: Registry) -> Sequence[Staged]:  # noqa: ARG002 -- what has rows is another one under it
+        """What is staged, under a wider registry; a fetch without records is the same under each."""
+        return self.staged
 
     def record(self, accounts: Sequence[Account], seconds: float) -> None:
         """Write down what these fetches became, in so many seconds, with names and shapes."""

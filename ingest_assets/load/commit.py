@@ -5,12 +5,14 @@ from dataclasses import dataclass
 
 from ingest_assets.errors import ContractBroken
 from ingest_assets.load import drift, tables
-from ingest_assets.load.account import Account, Accounting
+from ingest_assets.load.account import Account, Accounting, MovedOn
 from ingest_assets.load.merge import forget, merge
+from ingest_assets.load.overtaken import NotTold, overtaken
 from ingest_assets.load.plan import NeedsRebuild, lost
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
+from ingest_assets.normalize.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,13 @@ class Commit(Accounting):
         if self.staged:
             tables.create(self.connection, target, self.staged[0].specs, self.work.contract)
         return [self._merged(target, one, ()) for one in self.staged]
+
+    def _under(self, registry: Registry) -> Sequence[Staged]:
+        """See `Accounting`."""
+        try:
+            return overtaken(self.connection, self.work, self.staged, self.registry, registry)
+        except NotTold as error:
+            raise MovedOn from error
 
     def refuse_lost(self) -> None:
         """Refuse to take out versions whose stored pages are gone, unless a later fetch brought them again."""

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from ingest_assets.errors import IngestError
-from ingest_assets.load import ledger
 from ingest_assets.load.account import Account, Accounting, MovedOn
 from ingest_assets.load.nothing import brings_nothing, unstaged
-from ingest_assets.load.plan import LOADABLE, Known, NeedsRebuild, Plan, Planner, lost
+from ingest_assets.load.plan import LOADABLE, Known, NeedsRebuild, Plan, Planner, current, lost
 from ingest_assets.load.staged import ranked
 from ingest_assets.load.troubles import TooLittleMemory
 from ingest_assets.load.warehouse import Warehouse
@@ -132,7 +131,7 @@ class Loader:
         began = time.monotonic()
         with self.warehouse.connection() as connection:
             with self._transaction(connection, alone=alone):
-                known = self._known(connection)
+                known = current(connection, self.snapshots, self.work)
             plan = self._plan(known, partitions, rebuild=rebuild)
             if not plan.snapshots and not plan.undone:
                 return []
@@ -156,13 +155,14 @@ class Loader:
 
                 def committed() -> list[Account]:
                     with self._transaction(connection, alone=alone):
-                        commit.check_same()
-                        commit.refuse_lost()
+                        on_top = commit.caught_up()
+                        new = changed if on_top is commit else on_top.changed()
+                        on_top.refuse_lost()
                         if plan.rebuild:
-                            commit.swap()
-                        accounts = built if plan.rebuild else commit.add()
-                        commit.record(accounts, time.monotonic() - began)
-                        commit.note_drift(changed)
+                            on_top.swap()
+                        accounts = built if plan.rebuild else on_top.add()
+                        on_top.record(accounts, time.monotonic() - began)
+                        on_top.note_drift(new)
                     return accounts
 
                 accounts = self._with_enough_memory(connection, committed)
@@ -176,8 +176,7 @@ class Loader:
         about = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
         accounting = Accounting(*about, staged, known.registry)
         with self._transaction(connection, alone=alone):
-            accounting.check_same()
-            accounting.record(accounts, time.monotonic() - began)
+            accounting.caught_up().record(accounts, time.monotonic() - began)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
 
     def _plan(self, known: Known, partitions: Mapping[str | None, bool], *, rebuild: bool) -> Plan:
@@ -198,16 +197,6 @@ class Loader:
             except TooLittleMemory:
                 if not (self.warehouse.works(connection) and self.warehouse.more_memory()):
                     raise
-
-    def _known(self, connection: duckdb.DuckDBPyConnection) -> Known:
-        row = ledger.registry(connection, self.work.source, self.work.endpoint)
-        fetches = tuple(ledger.fetches(connection, self.work.source, self.work.endpoint))
-        if row is None:
-            # Names that were settled once stay, also where the warehouse that knew them is lost.
-            noted = self.snapshots.notes.registry(self.work.source, self.work.endpoint)
-            return Known(0, None, Registry.from_json(noted) if noted else Registry.empty(), fetches)
-        version, layout, text = row
-        return Known(version, layout, Registry.from_json(text), fetches)
 
     def _refuse_replaced(self, plan: Plan) -> None:
         """Refuse to go back to an older fetch of a partition, or to nothing, where the newest is not stored."""

@@ -11,6 +11,8 @@ where a fetch was undone: names and shapes are learned anew then.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import duckdb
+
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load import ledger
 from ingest_assets.load.work import Work
@@ -51,6 +53,18 @@ class Known:
     def loaded_of(self, partition: str | None) -> list[ledger.Fetch]:
         """Those of one partition."""
         return [fetch for fetch in self.loaded if fetch.partition == partition]
+
+
+def current(connection: duckdb.DuckDBPyConnection, snapshots: Snapshots, work: Work) -> Known:
+    """What the warehouse, attached as `w`, says of an endpoint now."""
+    row = ledger.registry(connection, work.source, work.endpoint)
+    fetches = tuple(ledger.fetches(connection, work.source, work.endpoint))
+    if row is None:
+        # Names that were settled once stay, also where the warehouse that knew them is lost.
+        noted = snapshots.notes.registry(work.source, work.endpoint)
+        return Known(0, None, Registry.from_json(noted) if noted else Registry.empty(), fetches)
+    version, layout, text = row
+    return Known(version, layout, Registry.from_json(text), fetches)
 
 
 @dataclass(frozen=True)

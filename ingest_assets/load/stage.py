@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import duckdb
 from ingest_assets.load.filling import ASIDE, Filled, blocks, filled, normalizer
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.spool import MOST_PILES, Spool
-from ingest_assets.load.staged import Staged
+from ingest_assets.load.staged import Staged, held
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.normalize import Widened
@@ -70,7 +70,7 @@ def stage(
             break
         except Widened as wider:
             registry = wider.registry
-    specs = _held(registry.tables(work.endpoint, work.contract))
+    specs = held(registry.tables(work.endpoint, work.contract))
     return [_staged(sheet, told, specs) for sheet, told in made], registry
 
 
@@ -184,7 +184,7 @@ def _file_all(sheet: _Sheets, work: Work, registry: Registry, rows: Iterable[tup
 
 def _ensured(sheet: _Sheets, work: Work, registry: Registry) -> dict[str, dict[str, str]]:
     """The types of columns by table and name; all of them are in the staged tables from now on."""
-    specs = _held(registry.tables(work.endpoint, work.contract))
+    specs = held(registry.tables(work.endpoint, work.contract))
     _ensure_all(sheet, specs)
     return {spec.name: {column.name: column.type for column in spec.columns} for spec in specs}
 
@@ -205,11 +205,6 @@ def _show_files(sheet: _Sheets) -> None:
 
 def _cast(column: str, name: str, types: Mapping[str, str]) -> str:
     return f"CAST({column} AS {types[name]})" if types.get(name) in ("json", "hugeint", "uuid") else column
-
-
-def _held(specs: Sequence[TableSpec]) -> tuple[TableSpec, ...]:
-    """The tables without columns that held only null so far: these may still become anything, also several columns."""
-    return tuple(replace(spec, columns=tuple(c for c in spec.columns if not c.empty)) for spec in specs)
 
 
 def _ensure_all(sheet: _Sheets, specs: Sequence[TableSpec]) -> None:

@@ -11,6 +11,7 @@ from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
 
 _LAST_MOMENT = "INTERVAL 1 SECOND"  # as far as an API may look that cuts its times to what the bound was written in
+RANKED = "_ranked"
 ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
 
 
@@ -21,7 +22,7 @@ class Staged:
     `started` is when its walk began; `since` is the first moment of its partition and `until` the first one after it,
     where it has any; `forgotten` counts records that were taken out of its pages, `dropped` values that the contract
     leaves out. `counts` are those of values, by column of the root table. `distinct` where it is known that no id comes
-    twice in it.
+    twice in it. `views` stand in the place of tables, by name.
     """
 
     fetch: int
@@ -37,10 +38,11 @@ class Staged:
     dropped: int = 0
     counts: Mapping[str, int] = field(default_factory=dict)
     distinct: bool = False
+    views: Mapping[str, str] = field(default_factory=dict)
 
     def table(self, name: str) -> str:
         """The full name of one of its tables."""
-        return f"{quoted(f'f{self.fetch}')}.{quoted(name)}"
+        return self.views.get(name) or f"{quoted(f'f{self.fetch}')}.{quoted(name)}"
 
     @property
     def root(self) -> TableSpec:
@@ -50,7 +52,7 @@ class Staged:
     @property
     def ranked(self) -> str:
         """The full name of the table that `rank` makes."""
-        return self.table("_ranked")
+        return self.table(RANKED)
 
     def below(self, name: str) -> list[TableSpec]:
         """The tables of the lists in the records of one of its tables."""
@@ -77,7 +79,10 @@ def _ranked(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Con
     rank = "1" if distinct else f"row_number() OVER (PARTITION BY _id ORDER BY {ORDER})"
     key = f"CAST(md5({_key(staged, contract)}) AS UUID)" if contract.write == "history" else "NULL::UUID"
     newest = quoted(contract.newest_by) if contract.newest_by else "NULL::BIGINT"
-    lists = "".join(f", {_has_list(spec, contract)} AS {quoted(spec.name)}" for spec in staged.below(staged.root.name))
+    lists = "".join(
+        f", {has_list(quoted(spec.present or ''), contract)} AS {quoted(spec.name)}"
+        for spec in staged.below(staged.root.name)
+    )
     connection.execute(f"""
         CREATE {"VIEW" if distinct and once and not _sorted(contract) else "TABLE"} {staged.ranked} AS
         SELECT *, {rank} AS _rank
@@ -175,7 +180,13 @@ def key_text(parts: Sequence[str]) -> list[str]:
     return [f"length({part}), ':', {part}" for part in parts]
 
 
-def _has_list(spec: TableSpec, contract: Contract) -> str:
+def has_list(present: str, contract: Contract) -> str:
+    """SQL: a row says what its list is; `present` says that the list came with it."""
     # A replaced table knows its newest fetch only, so there a list that is absent is as good as empty.
     emptied = " OR _deleted" if contract.deletes == "hard" else ""
-    return f"({quoted(spec.present or '')}{emptied})" if contract.write == "merge" else "true"
+    return f"({present}{emptied})" if contract.write == "merge" else "true"
+
+
+def held(specs: Sequence[TableSpec]) -> tuple[TableSpec, ...]:
+    """The tables without columns that held only null so far: these may still become anything, also several columns."""
+    return tuple(replace(spec, columns=tuple(c for c in spec.columns if not c.empty)) for spec in specs)
