@@ -101,7 +101,7 @@ class Walk:
         """How many requests may be on their way at the same time."""
         return self.endpoint.at_once or self.source.at_once
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[datetime, datetime] | None:
         """The first moment that is asked for and the first one after; None without time partitions."""
         if self.part is not None and self.part.bounds is not None:

@@ -31,7 +31,9 @@ _NUMBER = re.compile(r"\d{1,15}(\.\d{1,9})?", re.ASCII)
 _SHARE = re.compile(r"([a-z-]+)=(\d{1,12})/(\d{1,12})", re.ASCII)
 # Shopify's buckets, of all plans, are as large as what twenty seconds empty.
 _SHOPIFY_SECONDS = 20.0
-_ITEM = re.compile(r'\s*("(?:[^"\\]|\\.)*"|[^;,"\s]*)((?:\s*;[^;,"]*(?:"(?:[^"\\]|\\.)*")?)*)\s*(?:,|$)')
+# Each part takes what it can and gives nothing back: else there were as many ways to read a space as there are spaces.
+_ITEM = re.compile(r'\s*+("(?:[^"\\]|\\.)*+"|[^;,"\s]*+)((?:\s*+;[^;,"]*+(?:"(?:[^"\\]|\\.)*+")?+)*+)\s*+(?:,|$)')
+_LONGEST_LIST = 2000
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _zendesk(headers: Mapping[str, str], _now: datetime) -> Iterator[Allowance]:
 
 
 def _salesforce(headers: Mapping[str, str], _now: datetime) -> Iterator[Allowance]:
-    for name, used, limit in _SHARE.findall(headers.get("sforce-limit-info", "")):
+    for name, used, limit in _SHARE.findall(headers.get("sforce-limit-info", "")[:_LONGEST_LIST]):
         if name in ("api-usage", "per-app-api-usage"):
             yield Allowance(name, float(limit) - float(used), float(limit), rolls=_DAY)
 
@@ -211,7 +213,7 @@ def _items(text: str) -> Iterator[tuple[str, dict[str, str]]]:
     >>> list(_items('"default";r=50;t=30, "day";r=999'))
     [('default', {'r': '50', 't': '30'}), ('day', {'r': '999'})]
     """
-    for item, parameters in _ITEM.findall(text):
+    for item, parameters in _ITEM.findall(text[:_LONGEST_LIST]):
         if item:
             pairs = (part.strip().partition("=") for part in parameters.split(";") if part.strip())
             yield item.strip('"'), {key.strip(): value.strip().strip('"') for key, _, value in pairs}

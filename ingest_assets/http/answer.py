@@ -80,12 +80,12 @@ def headers(answer: requests.Response, redactor: Redactor) -> dict[str, str]:
 
 def head(chunks: Iterator[bytes], most: int) -> tuple[bytes, bool]:
     """The first bytes of a body, a little more than `most` at most, and whether these are all."""
-    found = bytearray()
+    found = b""
     for chunk in chunks:
-        found += chunk
+        found = found + chunk if found else chunk  # most bodies are one piece, which is not copied
         if len(found) > most:
-            return bytes(found), False
-    return bytes(found), True
+            return found, False
+    return found, True
 
 
 def told(response: Response, text: bytes) -> Told:

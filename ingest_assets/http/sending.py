@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import requests
@@ -16,7 +17,7 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.tls import Tls
 from ingest_assets.http.traffic import Meter
-from ingest_assets.http.transport import Timeouts, prepared, sent, session, url_of
+from ingest_assets.http.transport import Pool, Timeouts, prepared, sent, session, url_of
 
 
 class Sending:
@@ -24,13 +25,19 @@ class Sending:
 
     def __init__(self, naming: Naming, secrets: Secrets, meter: Meter, timeouts: Timeouts, tls: Tls | None) -> None:
         self.timeouts = timeouts
-        self.pool, self._elsewhere = session(tls), session()
+        self.pool = session(tls)
         self._naming, self._secrets, self._meter = naming, secrets, meter
 
     def close(self) -> None:
         """Close the connections."""
         self.pool.close()
-        self._elsewhere.close()
+        if "_elsewhere" in vars(self):
+            self._elsewhere.close()
+
+    @cached_property
+    def _elsewhere(self) -> Pool:
+        """Connections to other origins, which few walks need."""
+        return session()
 
     def sent(self, request: PageRequest, auth: Auth | None) -> tuple[requests.Response, float]:
         """The answer to a request, and how many seconds it took; `auth` is None for another origin than its own."""

@@ -62,7 +62,7 @@ class Pool(requests.Session):
 
 
 def _origin(url: str) -> str:
-    return "/".join(url.split("/", 3)[:3])
+    return "/".join(url.partition("?")[0].split("/", 3)[:3])
 
 
 class _Adapter(requests.adapters.HTTPAdapter):
@@ -71,7 +71,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
     No cookies are looked for in answers: none is kept.
     """
 
-    _newest: tuple[str, Any] | None = None
+    _newest: tuple[str, Any, bool] | None = None  # of an origin its connections, and whether a proxy makes them
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
@@ -79,12 +79,14 @@ class _Adapter(requests.adapters.HTTPAdapter):
         """The connections to the origin of a request."""
         here, newest = _origin(request.url or ""), self._newest
         if newest is None or newest[0] != here or newest[1].pool is None:  # None: it was closed
-            newest = self._newest = here, super().get_connection_with_tls_context(request, verify, proxies, cert)
+            found = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            newest = self._newest = here, found, requests.utils.select_proxy(request.url or "", proxies) is not None
         return newest[1]
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """What stands in the request's first line."""
-        return super().request_url(request, proxies) if proxies else request.path_url
+        is_proxied = self._newest is None or self._newest[2]
+        return super().request_url(request, proxies) if is_proxied else request.path_url
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         answer = requests.Response()

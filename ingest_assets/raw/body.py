@@ -5,7 +5,7 @@ import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, ClassVar
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.raw import disk
@@ -17,6 +17,7 @@ else:
 
 CHUNK_BYTES = 1_000_000
 _LEVEL = 1
+_MOST_IDLE = 2  # each holds some megabyte
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,13 @@ class Frame:
 class Compressor:
     """One frame in the making: what goes in is hashed, what comes out is to be written."""
 
+    _idle: ClassVar[list[ZstdCompressor]] = []  # to make one takes as long as to compress some kilobytes
+
     def __init__(self) -> None:
-        self._zstd = ZstdCompressor(level=_LEVEL)
+        try:
+            self._zstd = self._idle.pop()
+        except IndexError:
+            self._zstd = ZstdCompressor(level=_LEVEL)
         self._hash = hashlib.sha256()
         self.bytes = 0
 
@@ -47,7 +53,10 @@ class Compressor:
         """The end of the frame once this chunk is in it, and the sha256 of all that went in."""
         self._hash.update(chunk)
         self.bytes += len(chunk)
-        return self._zstd.compress(chunk, ZstdCompressor.FLUSH_FRAME), self._hash.hexdigest()
+        end = self._zstd.compress(chunk, ZstdCompressor.FLUSH_FRAME)
+        if len(self._idle) < _MOST_IDLE:
+            self._idle.append(self._zstd)
+        return end, self._hash.hexdigest()
 
 
 class _Body(io.RawIOBase):

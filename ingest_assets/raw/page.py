@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +31,7 @@ class Place:
     reserve_bytes: int
     now: Callable[[], datetime]
 
-    @property
+    @cached_property
     def segment(self) -> Path:
         """The file of all bodies."""
         return self.folder / SEGMENT

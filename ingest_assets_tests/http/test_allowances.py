@@ -1,5 +1,6 @@
 """What answers of many APIs say is left, in headers as these APIs were seen to send them."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -145,3 +146,14 @@ def test_what_headers_tell(headers, told):
 )
 def test_a_body_that_tells_no_cost_says_nothing(envelope):
     assert of_body(envelope) == []
+
+
+@pytest.mark.parametrize("name", ["ratelimit", "ratelimit-policy", "sforce-limit-info"])
+@pytest.mark.parametrize("text", ["a" + ";  " * 13 + '"', ";  " * 20_000 + '"', "a" * 60_000, ", " * 30_000 + '"'])
+def test_a_header_that_is_no_list_is_not_tried_in_all_ways_to_read_it(name, text):
+    began = time.process_time()
+
+    assert allowances({"ratelimit": '"a";r=1'} | {name: text}, NOW) == (
+        [] if name == "ratelimit" else [Allowance("ratelimit a", 1)]
+    )
+    assert time.process_time() - began < 1.0

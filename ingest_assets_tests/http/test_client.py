@@ -16,6 +16,7 @@ from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.transport import session
 
 KEY = "sk/quokka+123"
 BEARER = Bearer(type="bearer", token={"env": "KEY"})
@@ -357,6 +358,15 @@ def test_other_errors_of_the_reader_pass_through(api, client_for):
     with pytest.raises(RequestFailed, match="not what the file says"):
         client_for(api.url).fetch(PageRequest(api.url), receive)
     assert len(api.asked) == 1
+
+
+def test_the_environment_is_looked_at_once_for_an_origin_also_where_the_path_is_empty():
+    with session() as pool:
+        first = pool.settings("http://x.example?cursor=1")
+
+        assert pool.settings("http://x.example?cursor=2") is first
+        assert pool.settings("http://x.example/?cursor=2") is first
+        assert pool.settings("http://x.example:8080/") is not first
 
 
 @pytest.mark.parametrize("length", [True, False])

@@ -129,6 +129,24 @@ def test_a_page_is_committed_once(snapshots: Snapshots, manifest: Manifest) -> N
     assert len(snapshot.pages) == 1
 
 
+def test_a_body_is_compressed_the_same_whatever_was_compressed_before_it(
+    snapshots: Snapshots, manifest: Manifest, add: Add
+) -> None:
+    texts = [b"begun ", b"whole " * 100_000, b"small", b"whole " * 100_000]
+    opened = snapshots.begin(manifest)
+    with opened.append(PageRequest("https://x.example")) as given_up:
+        given_up.write(texts[0])
+
+    _, once, _, again = (add(opened, text) for text in texts)
+
+    assert (once.length, once.sha256) == (again.length, again.sha256)
+    ended = opened.end("complete", "no next page")
+    segment = (ended.folder / "pages.zst").read_bytes()
+    first, second = (segment[page.offset : page.offset + page.length] for page in (once, again))
+    assert first == second
+    assert ended.verify() == []
+
+
 def test_a_page_cannot_grow_once_it_was_read(snapshots: Snapshots, manifest: Manifest) -> None:
     snapshot = snapshots.begin(manifest)
 
