@@ -30,6 +30,7 @@ UNNEEDED = {
     "http.paginators": "cursors link_end link_header links numbered",
     "load": "clashes commit drift history listed lists looked merge merging reported stage summary sweep tables",
     "raw": "erase",
+    "source": "job",
 }
 SOURCE = """
 base_url: {url}

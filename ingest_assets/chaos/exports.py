@@ -19,7 +19,8 @@ from ingest_assets.chaos.made import put
 from ingest_assets.chaos.server import Answer
 from ingest_assets.extract.request import filled
 from ingest_assets.http.place import Place
-from ingest_assets.source import Endpoint, Find, Job, JobRequest, Source
+from ingest_assets.source import Endpoint, Source
+from ingest_assets.source.job import Find, Job, JobRequest
 
 LOOK = timedelta(seconds=4)
 _ID = "gid://jobs/{}"  # what has to be escaped in a path

@@ -16,7 +16,7 @@ from ingest_assets.http.naming import origin_of
 from ingest_assets.http.page import MISSING, Page, PageRequest, dig, find
 from ingest_assets.http.paginators.signs import as_param
 from ingest_assets.http.place import Place, beside, kind
-from ingest_assets.source import Job
+from ingest_assets.source.job import Job
 
 _MOST_BYTES = 1 << 20
 _QUOTED_CHARACTERS = 200

@@ -35,7 +35,7 @@ from ingest_assets.http.retry import retry_after
 from ingest_assets.http.total import Expected
 from ingest_assets.raw.jobs import JobNote, Kept
 from ingest_assets.raw.snapshots import IndexEntry
-from ingest_assets.source import Job
+from ingest_assets.source.job import Job
 
 T = TypeVar("T")
 

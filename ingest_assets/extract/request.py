@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,10 @@ from ingest_assets.errors import RequestFailed
 from ingest_assets.http.page import PageRequest
 from ingest_assets.partitions import Slice
 from ingest_assets.periods import written
-from ingest_assets.source import PLACEHOLDER, Count, Endpoint, Feed, JobRequest, Source, Window
+from ingest_assets.source import PLACEHOLDER, Count, Endpoint, Feed, Source, Window
+
+if TYPE_CHECKING:
+    from ingest_assets.source.job import JobRequest
 
 _LONGEST_KEY = 60
 _BETWEEN = ",;+"  # what may stand in a path as it is (RFC 3986 §3.3)
@@ -137,9 +140,9 @@ def count_request(walk: Walk) -> PageRequest | None:
     return None if walk.endpoint.count is None else _asked(walk, walk.endpoint.count)
 
 
-def job_request(walk: Walk, told: JobRequest) -> PageRequest:
+def job_request(walk: Walk, told: "JobRequest") -> PageRequest:
     """A request about the job of a walk, without credentials."""
-    return _asked(walk, told)
+    return _asked(walk, told, job_base(walk))
 
 
 def job_base(walk: Walk) -> str:
@@ -148,14 +151,13 @@ def job_base(walk: Walk) -> str:
     return (own or walk.endpoint.base_url or walk.source.base_url).rstrip("/")
 
 
-def _asked(walk: Walk, told: Endpoint | Count | JobRequest) -> PageRequest:
+def _asked(walk: Walk, told: "Endpoint | Count | JobRequest", base: str | None = None) -> PageRequest:
     """What the source file says of a request, with the partition's values and bounds in place."""
     endpoint, values = walk.endpoint, values_of(walk)
     params = {name: filled(_text(value), values) for name, value in told.params.items()}
     if endpoint.job is None or told is endpoint.job.create:  # what a job made is of its bounds already
         params |= _bounds_asked(walk)
-    base = (endpoint.base_url or walk.source.base_url).rstrip("/")
-    base = job_base(walk) if isinstance(told, JobRequest) else base
+    base = base or (endpoint.base_url or walk.source.base_url).rstrip("/")
     path = filled(told.path.lstrip("/"), {name: _in_path(walk, name, value) for name, value in values.items()})
     request = PageRequest(
         url=f"{base}/{path}" if path else base,

@@ -1,4 +1,4 @@
-"""A union of kinds that are told apart by their `type`, each imported when a source file first names it.
+"""Models that are imported when a source file first names them: kinds that are told apart by their `type`, and others.
 
 A process reads one source file or a few, and pays for the kinds that they name. What a file may say, what is told of
 mistakes in it, and the schema for editors are those of pydantic's own union of all kinds.
@@ -62,3 +62,25 @@ class OneOf:
         """What tells of its kind's mistakes as the union of all does."""
         schema = self.model(kind).__pydantic_core_schema__
         return SchemaValidator(core_schema.tagged_union_schema({kind: schema}, discriminator="type"))
+
+
+class Later:
+    """Beside a base in an annotation: what stands there is of this model, of that module."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self.module, self.name = module, name
+
+    @cached_property
+    def model(self) -> type[BaseModel]:
+        """The model."""
+        found: type[BaseModel] = getattr(import_module(self.module), self.name)
+        return found
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self._validated)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(self.model.__pydantic_core_schema__)
+
+    def _validated(self, given: Any) -> BaseModel:
+        return self.model.model_validate(given)

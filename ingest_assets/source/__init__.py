@@ -3,7 +3,7 @@
     Source                      one API: where it is, how to get in, how fast one may ask
     └── Endpoint                one collection: what is asked, how it changes, what its table promises
         ├── Count               a request that says how many records there are
-        ├── Job                 an export that has to be made first
+        ├── Job                 an export that has to be made first: see `ingest_assets.source.job`
         ├── Window | Feed       how it can be asked for a part; neither of them: a listing   (changes)
         ├── Partitions          which parts are fetched, loaded and backfilled as one: periods, accounts, or both
         └── Contract            see `ingest_assets.contract`
@@ -17,7 +17,6 @@ from ingest_assets.source.count import Count
 from ingest_assets.source.cron import cron
 from ingest_assets.source.cut_list import CutList
 from ingest_assets.source.endpoint import Endpoint, listed
-from ingest_assets.source.job import Files, Find, Job, JobRequest, Status
 from ingest_assets.source.model import NAME, PLACEHOLDER
 from ingest_assets.source.parents import Above, Parents
 from ingest_assets.source.source import Setting, Source
@@ -36,16 +35,11 @@ __all__ = [
     "Endpoint",
     "Feed",
     "FeedCursor",
-    "Files",
-    "Find",
-    "Job",
-    "JobRequest",
     "Lookback",
     "Parents",
     "SeenByFeed",
     "Setting",
     "Source",
-    "Status",
     "Volume",
     "Window",
     "cron",

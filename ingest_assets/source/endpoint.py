@@ -1,7 +1,7 @@
 """One collection of an API: what is asked, how it changes, what its table promises."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
@@ -11,6 +11,7 @@ from ingest_assets.contract import Children, Contract, Deletes, Names, Sweeping,
 from ingest_assets.durations import Duration
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.decoders import Decoder, Json
+from ingest_assets.http.one_of import Later
 from ingest_assets.http.paginators import Paginator, SinglePage
 from ingest_assets.http.rates import Cost, Limit
 from ingest_assets.http.responses import ResponseRule
@@ -24,12 +25,16 @@ from ingest_assets.source import endpoint_rules
 from ingest_assets.source.changes import Changes, Feed, Window
 from ingest_assets.source.count import Count
 from ingest_assets.source.cut_list import CutList
-from ingest_assets.source.job import Job, JobRequest
 from ingest_assets.source.job_rules import requests_of
 from ingest_assets.source.model import Model, refuse
 from ingest_assets.source.model_columns import with_model_columns
 from ingest_assets.source.parents import Parents, named_fields
 from ingest_assets.source.volume import Volume
+
+if TYPE_CHECKING:
+    from ingest_assets.source.job import Job, JobRequest
+else:
+    Job = Annotated[Model, Later("ingest_assets.source.job", "Job")]  # few endpoints have one, and it is many models
 
 RateLimits = Annotated[
     tuple[Limit, ...],

@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ingest_assets.source.job import Job, JobRequest
 from ingest_assets.source.model import PLACEHOLDER, Problem
 
 if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
     from ingest_assets.source.endpoint import Endpoint
+    from ingest_assets.source.job import Job, JobRequest
 
 _SENT = {"path", "params", "headers", "body"}
 
 
-def named_in(told: JobRequest) -> set[str]:
+def named_in(told: "JobRequest") -> set[str]:
     """The placeholders of a request."""
     return set(PLACEHOLDER.findall(str(told.model_dump(include=_SENT))))
 
 
-def requests_of(job: Job) -> dict[str, JobRequest]:
+def requests_of(job: "Job") -> "dict[str, JobRequest]":
     """The requests about a job that the file names, by where they stand."""
     named: dict[str, JobRequest | None] = {
         "create": job.create,
@@ -49,7 +49,7 @@ def job_problems(endpoint: "Endpoint") -> Iterator[Problem]:
         yield from _find_problems(endpoint, job)
 
 
-def _download_problems(endpoint: "Endpoint", job: Job) -> Iterator[Problem]:
+def _download_problems(endpoint: "Endpoint", job: "Job") -> Iterator[Problem]:
     if job.files is not None:
         for field in ("path", "params", "body", "method"):
             if field in endpoint.model_fields_set:
@@ -68,7 +68,7 @@ def _download_problems(endpoint: "Endpoint", job: Job) -> Iterator[Problem]:
         yield ("path",), "it names no job: write {job.id} where the API takes it, in path, params or body"
 
 
-def _state_problems(job: Job) -> Iterator[Problem]:
+def _state_problems(job: "Job") -> Iterator[Problem]:
     values = (*job.done, *job.failed, *job.running, *job.expired)
     if job.state is None and values:
         yield ("job", "state"), "missing: where does the status say done, failed and the like?"
@@ -93,7 +93,7 @@ def _shape_problems(endpoint: "Endpoint") -> Iterator[Problem]:
         yield ("feed",), "a feed of jobs goes on by time: its results hold no cursor for the next one"
 
 
-def _find_problems(endpoint: "Endpoint", job: Job) -> Iterator[Problem]:
+def _find_problems(endpoint: "Endpoint", job: "Job") -> Iterator[Problem]:
     find = job.find
     if find is None:
         return

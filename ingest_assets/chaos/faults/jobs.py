@@ -9,7 +9,8 @@ from ingest_assets.chaos.echo import echoing, refusal, repeated
 from ingest_assets.chaos.faults.fault import Fault, Means, Step
 from ingest_assets.chaos.made import put
 from ingest_assets.chaos.server import Answer
-from ingest_assets.source import Endpoint, Job
+from ingest_assets.source import Endpoint
+from ingest_assets.source.job import Job
 
 About = Callable[[Answer, Step, Asked], Answer]
 
