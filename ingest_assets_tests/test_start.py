@@ -43,6 +43,16 @@ def loaded(folder: Path, *command: str) -> set[str]:
     return {name.partition(".")[0] for name in json.loads(run.stdout.splitlines()[-1])}
 
 
+def test_the_second_process_of_a_walk_loads_what_makes_rows_and_no_more() -> None:
+    look = "import json, sys, ingest_assets.load.second; print(json.dumps(list(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+
+    found = {name.partition(".")[0] for name in json.loads(run.stdout)}
+
+    assert "pyarrow" in found
+    assert not (DAGSTER | {"duckdb", "requests", "yaml", "tenacity", "rich", "click"}) & found
+
+
 @pytest.mark.parametrize(
     ("command", "unneeded"),
     [

@@ -44,6 +44,7 @@ from ingest_assets.raw.snapshots import Snapshot
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
+    "from ingest_assets.process import Process; Process(); "
     "from ingest_assets.load.second import work; work(int(sys.argv[2]))"
 )
 _LEAD_BYTES = 8_000_000  # what the second process does until this one is ready to make rows, too

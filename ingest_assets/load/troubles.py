@@ -1,10 +1,12 @@
 """How failures end: what stays, what is next; and what it means that DuckDB failed."""
 
 from pathlib import Path
-
-import duckdb
+from typing import TYPE_CHECKING
 
 from ingest_assets.errors import StorageFailed
+
+if TYPE_CHECKING:
+    import duckdb
 
 UNTOUCHED = "What is loaded and fetched stays as it is"
 NEXT = "nothing of it is loaded, and it is kept. Next: change the file, and it loads without another request"
@@ -15,8 +17,10 @@ class TooLittleMemory(StorageFailed):
     """A load that may do with more memory: see `Warehouse.more_memory`."""
 
 
-def failure(error: duckdb.Error, writer: Path, memory_mb: int, free_bytes: int) -> StorageFailed | None:
+def failure(error: "duckdb.Error", writer: Path, memory_mb: int, free_bytes: int) -> StorageFailed | None:
     """What happened, where and what to do; None where it is neither memory nor disk."""
+    import duckdb  # here: what makes rows knows the words above, and no database
+
     told = str(error).splitlines()[0]
     if isinstance(error, duckdb.OutOfMemoryException) or "allocate" in told:
         return TooLittleMemory(
