@@ -12,6 +12,7 @@ from ingest_assets.http.decoders import Block
 from ingest_assets.load.broken import Broken
 from ingest_assets.load.spool import Spool
 from ingest_assets.load.work import Work
+from ingest_assets.normalize.collecting import keep_freed_memory
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.normalize.together import Placed, batches
@@ -63,6 +64,7 @@ def filled(
 
     Raises Widened where a type has to change on the way.
     """
+    keep_freed_memory()
     told = Filled(normalizer.registry)
     for batch in batches(normalizer, blocks):
         for name, rows in batch.tables.items():

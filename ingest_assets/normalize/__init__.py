@@ -12,7 +12,7 @@ fast         many records at once: layout  generated structs, gathering  these t
 columns      where a column's value is, and what makes it fit: values, times, rules
 rest         what no column takes, under a contract that does not take everything
 registry     the names and types of all that was ever seen: names, shape
-collecting   when Python looks for garbage
+collecting   what becomes of memory that is let go of
 
 Its modules are imported by their names: a process that loads no row needs the registry alone, and no Arrow.
 """

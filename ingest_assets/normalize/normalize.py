@@ -23,7 +23,7 @@ from ingest_assets.normalize.pieces import Columns
 from ingest_assets.normalize.reading import Reading, Records, registry_after
 from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.normalize.rows import Plan, exact_tables, of_parent, plan_for
-from ingest_assets.normalize.shape import joined, loses
+from ingest_assets.normalize.shape import Shape, joined, loses
 from ingest_assets.normalize.tables import fast_tables
 from ingest_assets.normalize.values import Unfit, UnfitKind
 
@@ -166,14 +166,19 @@ class Normalizer:
         for shape in numbers:
             reading.numbers = joined(reading.numbers, shape, root=True)
         registry = registry_after(self.endpoint, self.contract, reading, self._partition)
-        return self._take(registry, reading) or sampled
+        return self._take(registry, reading.registry, reading.plan) or sampled
 
-    def _take(self, registry: Registry, reading: Reading) -> bool:
+    def learn(self, numbers: Shape) -> bool:
+        """Learns what a block's columns tell of numbers. Whether they stay as they are; raises Widened."""
+        registry = self.registry.learned(numbers, {}).settled(self.endpoint, self.contract)
+        return not self._take(registry, self.registry, self._plan)
+
+    def _take(self, registry: Registry, before: Registry, planned: Plan) -> bool:
         """Goes on with this registry. Whether the plan is another one; raises Widened where it does more than add."""
         if registry == self.registry:
             return False
         plan = plan_for(self.endpoint, self.contract, registry, self._partition)
-        if not only_adds(reading.plan, plan) or loses(reading.registry.shape, registry.shape):
+        if not only_adds(planned, plan) or loses(before.shape, registry.shape):
             raise Widened(registry)
         changed = tuple(table.spec for table in plan.tables) != self.specs
         self.registry, self._plan = registry, plan

@@ -76,10 +76,12 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
             columns = fast.columns_of(_steps(texts, held), lines=all(placed.block.lines for placed in held))
         except (Misfit, Unfit):
             return None
-        if columns.numbers.kinds or len(columns) != len(texts):
+        if len(columns) != len(texts):
             return None
-        columns.tables[()].arrays.update(given)
         fast.tighten(columns, texts)
+        if columns.numbers.kinds and (len(held) > 1 or not normalizer.learn(columns.numbers)):
+            return None  # several pages are learned from one by one, so that the registry counts the same versions
+        columns.tables[()].arrays.update(given)
         counts = [placed.block.count for placed in held]
         pages = np.repeat([placed.page for placed in held], counts)
         positions = np.concatenate([np.arange(p.block.first, p.block.first + p.block.count) for p in held])

@@ -5,9 +5,10 @@ import io
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import BinaryIO, ClassVar, cast
 
 from ingest_assets.errors import StorageFailed
+from ingest_assets.http.sizes import PIECE_BYTES
 from ingest_assets.raw import disk
 
 if sys.version_info >= (3, 14):
@@ -79,6 +80,17 @@ class _Body(io.RawIOBase):
             self._verify()
         return len(data)
 
+    def whole(self) -> bytes:
+        """All of it, verified, in one piece."""
+        pieces = list[bytes]()
+        while self._given <= self._frame.bytes and (piece := self._next(self._frame.bytes + 1 - self._given)):
+            pieces.append(piece)
+            self._given += len(piece)
+        data = b"".join(pieces)
+        self._hash.update(data)
+        self._verify()
+        return data
+
     def _next(self, most: int) -> bytes:
         data = b""
         while not data and not self._zstd.eof:
@@ -108,6 +120,28 @@ class _Body(io.RawIOBase):
         super().close()
 
 
+class _Piece(io.BufferedIOBase):
+    """A body that is decompressed and verified as a whole when it is first read: nothing of it is copied."""
+
+    def __init__(self, body: _Body) -> None:
+        self._body = body
+        self._data: io.BytesIO | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self._data is None:
+            self._data = io.BytesIO(self._body.whole())
+        return self._data.read(size)
+
+    read1 = read
+
+    def close(self) -> None:
+        self._body.close()
+        super().close()
+
+
 def is_whole(file: Path, page: int, frame: Frame) -> bool:
     """Whether every byte of a body is there, and as it was written."""
     try:
@@ -132,6 +166,7 @@ def copied(file: Path, into: int, offset: int) -> int:
 def opened(file: Path, page: int, frame: Frame) -> BinaryIO:
     """A body as a stream to be closed; it cannot seek. Its end raises StorageFailed if it is not what was written."""
     try:
-        return io.BufferedReader(_Body(file.open("rb", buffering=0), file, page, frame), CHUNK_BYTES)
+        body = _Body(file.open("rb", buffering=0), file, page, frame)
     except FileNotFoundError as error:
         raise disk.damaged(file, "the file is missing") from error
+    return cast("BinaryIO", _Piece(body) if frame.bytes <= PIECE_BYTES else io.BufferedReader(body, CHUNK_BYTES))
