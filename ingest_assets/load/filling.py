@@ -130,4 +130,5 @@ def _without(block: Block, forgotten: Sequence[int]) -> Iterator[Block]:
     for kept, run in groupby(records, key=lambda record: record[0] not in gone):
         if kept:
             places, texts = zip(*run, strict=True)
-            yield Block(b"[" + b",".join(texts) + b"]", lines=False, first=block.first + places[0], count=len(texts))
+            text = b"\n".join(texts) if block.lines else b"[%s]" % b",".join(texts)
+            yield Block(text, lines=block.lines, first=block.first + places[0], count=len(texts))

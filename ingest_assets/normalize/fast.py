@@ -69,8 +69,16 @@ class Fast:
             self._build()
 
     def decoded(self, text: bytes, *, lines: bool) -> list[Any]:
-        """The structs of all records of a text; raises msgspec.MsgspecError where one does not fit."""
-        return self._one.decode_lines(text) if lines else self._many.decode(text)
+        """The structs of all records of a text; raises msgspec.MsgspecError where one does not fit.
+
+        `lines`: it is the records, one a line. Each has to be an object from its begin to its end, so that none goes
+        over several lines, made up for by several on another.
+        """
+        if not lines:
+            return self._many.decode(text)
+        if text.count(b"}\n{") < text.count(b"\n") or not (text.startswith(b"{") and text.endswith(b"}")):
+            raise msgspec.DecodeError("a line that is no object")
+        return self._one.decode_lines(text)
 
     def decoded_one(self, text: Any) -> Any:
         """The struct of one record, None where it does not fit."""

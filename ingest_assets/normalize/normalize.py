@@ -227,10 +227,10 @@ def only_adds(before: Plan, after: Plan) -> bool:
 
 def _decoded(fast: Fast, reading: Reading, places: Sequence[int]) -> list[Any]:
     """The struct of each of these records, None where it does not fit."""
-    text, lines = reading.text(places), reading.block.lines and not reading.unfit
+    text = reading.text(places)
     while True:
         try:
-            structs = fast.decoded(text, lines=lines)
+            structs = fast.decoded(text, lines=reading.block.lines)
         except UNREADABLE:
             if not fast.loosen():
                 break

@@ -46,7 +46,9 @@ class Reading:
     numbers: Shape = field(default_factory=Shape)
 
     def text(self, places: Sequence[int]) -> bytes:
-        """These records as one text: a JSON array, or the block's own where it is all of them."""
+        """These records as one text: lines, where the block's are, or a JSON array."""
+        if self.block.lines:
+            return b"\n".join([self.texts[place] for place in places])
         if len(places) == len(self.texts):
             return self.block.text
         return b"[%s]" % b",".join([self.texts[place] for place in places])

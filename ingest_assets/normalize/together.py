@@ -67,13 +67,14 @@ def _one_by_one(normalizer: Normalizer, held: Sequence[Placed]) -> Iterator[Batc
 def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
     """All of these as one batch; None where one has to be looked at, or something is new."""
     fast = normalizer.fast
-    if not held or fast is None or any(placed.block.flaws for placed in held):
+    lines = {placed.block.lines for placed in held}
+    if len(lines) != 1 or fast is None or any(placed.block.flaws for placed in held):
         return None
     with uncollected():
         texts = [text for placed in held for text in placed.block.records()]
         try:
             given = _given(normalizer, fast.plan, held)
-            columns = fast.columns_of(_steps(texts, held), lines=all(placed.block.lines for placed in held))
+            columns = fast.columns_of(_steps(texts, held), lines=held[0].block.lines)
         except (Misfit, Unfit):
             return None
         if len(columns) != len(texts):
@@ -89,11 +90,11 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
 
 
 def _steps(texts: Sequence[Any], held: Sequence[Placed]) -> list[bytes]:
-    """The records as texts of so many that a processor's cache holds what becomes of one: all lines, or lists."""
+    """The records as texts of so many that a processor's cache holds what becomes of one: lines, or a list."""
     bytes_held = sum(len(placed.block.text) for placed in held)
     size = max(1, len(texts) * _STEP_BYTES // (bytes_held + 1))
     steps = [texts[first : first + size] for first in range(0, len(texts), size)]
-    if all(placed.block.lines for placed in held):
+    if held[0].block.lines:
         return [b"\n".join(step) for step in steps]
     return [b"[%s]" % b",".join(step) for step in steps]
 

@@ -320,6 +320,22 @@ def test_the_first_value_that_does_not_fit_gives_the_same_tables(block, known, l
     assert rows(at_once) == rows(by_one)
 
 
+@pytest.mark.parametrize("end", [",", ""])
+@pytest.mark.parametrize("beside", [" ", ",", ""])
+def test_a_record_over_two_lines_and_two_on_one_are_three_that_are_none(block, end, beside):
+    good = [f'{{"id":{n},"a":1}}' for n in range(60)]
+    broken = [f'{{"id":1{end}', '"a":5}', f'{{"id":2,"a":1}}{beside}{{"id":3,"a":1}}']
+    over = ['{"id":1,"a":', "5}", broken[2]]
+    blocks = cut(block, [*good, *broken, *over], 66, lines=True) + cut(block, over, 3, lines=True)
+
+    exact, by_one = fetched(blocks, Contract(), Registry.empty(), quick=False)
+    _, at_once = gathered(blocks, Contract(), Registry.empty())
+    _, apart = fetched(blocks, Contract(), exact.registry)
+
+    assert [len(batch.quarantined) for batch in by_one] == [len(batch.quarantined) for batch in apart] == [6, 3]
+    assert rows(at_once) == rows(apart) == rows(by_one)
+
+
 @pytest.mark.parametrize("name", CONTRACTS)
 @settings(max_examples=40, deadline=None)
 @given(records=RECORDS, data=st.data(), sizes=st.tuples(st.integers(1, 12), st.integers(1, 12)))
