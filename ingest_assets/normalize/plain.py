@@ -49,7 +49,7 @@ def plain_array(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 def piece(values: Sequence[Any], kind: pa.DataType) -> Piece:
     """A piece of what `plain_array` makes: quickly made, and quickly put together."""
-    made = _MAKERS[kind](values) if kind in _MAKERS and values else None
+    made = _MAKERS[kind](values) if kind in _MAKERS else None
     return pa.array(values, kind) if made is None else made
 
 
