@@ -7,9 +7,8 @@ them, and a tombstone counts as having every list empty, also lists that were ne
 from collections.abc import Mapping
 
 from ingest_assets.load.merging import Merge, texts
-from ingest_assets.load.staged import ORDER
 from ingest_assets.load.tables import TOMBSTONE, versioned
-from ingest_assets.load.versions import candidates, remember
+from ingest_assets.load.versions import candidates, newest, remember
 from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
 
@@ -26,17 +25,17 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
         if at.staged.distinct and "outdated" not in fates:
             return _follow(at, spec)
     table, has_list = at.target.table(spec.name), quoted(spec.name)
-    found = f"""
-        SELECT * FROM {at.staged.ranked} WHERE {has_list} {_of_rows(at)}
-        QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) = 1"""
+    found = newest(at, f"{has_list} {_of_rows(at)}")
     if versioned(at.contract):
         found = candidates(at, has_list, (spec.name, TOMBSTONE))
+    # A join, since DuckDB holds all that is looked up by EXISTS here, and that may be all child rows.
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE listed AS
+        WITH found AS MATERIALIZED ({found})
         SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, r._deleted,
             NOT r._deleted AND
-            EXISTS (SELECT 1 FROM {table} AS c WHERE c._parent = r._id AND c._hash = r._hash) AS same
-        FROM ({found}) AS r""")
+            r._id IN (SELECT f._id FROM {table} AS c JOIN found AS f ON c._parent = f._id AND c._hash = f._hash) AS same
+        FROM found AS r""")
     if versioned(at.contract):
         remember(at, spec.name, "FROM listed")
     if fates.keys() - {"inserted", "duplicates"}:

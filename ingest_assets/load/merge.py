@@ -53,7 +53,8 @@ def merge(
     if _meets_nothing(at):
         return _account(at, *_insert_all(at))
     fates = _decide(at)
-    at.ready_to_delete(fates.get("updated", 0) + fates.get("deleted", 0))
+    gone = fates.get("updated", 0) + fates.get("deleted", 0)
+    at.ready_to_delete(gone, (gone + fates.get("unchanged", 0)) * len(staged.specs))
     if versioned(contract):
         remember(at, ROOT, "FROM decided WHERE fate <> 'outdated'")
         if contract.deleted is not None:

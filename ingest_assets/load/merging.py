@@ -7,7 +7,7 @@ import duckdb
 
 from ingest_assets.contract import Contract
 from ingest_assets.load.staged import Staged
-from ingest_assets.load.tables import Target
+from ingest_assets.load.tables import Target, versioned
 from ingest_assets.load.warehouse import literal
 
 # A row that is deleted has DuckDB hold eight bytes for each of the rows that it stores together, until the commit.
@@ -35,14 +35,17 @@ class Merge:
         row = self.connection.execute(statement, list(values)).fetchone()
         return int(row[0]) if row else 0
 
-    def ready_to_delete(self, rows: int) -> None:
-        """Have room for the deletion of so many rows and of what is below them, wherever these are."""
-        if rows * len(self.staged.specs) * _MARKS_MB < 1:
+    def ready_to_delete(self, rows: int, versions: int) -> None:
+        """Have room for the deletion of so many rows, of what is below them, and of versions, wherever these are."""
+        tables = {self.target.table(spec.name): rows for spec in self.staged.specs}
+        if versioned(self.contract):
+            tables[self.target.versions] = versions
+        if sum(tables.values()) * _MARKS_MB < 1:
             return
         marks = 0
-        for spec in self.staged.specs:
-            found = self.connection.execute(f"SELECT count(*) FROM {self.target.table(spec.name)}").fetchone()
-            marks += min(rows, found[0] // _TOGETHER + 1 if found else 0)
+        for table, most in tables.items():
+            found = self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+            marks += min(most, found[0] // _TOGETHER + 1 if found else 0)
         self.room(marks * _MARKS_MB)
 
 

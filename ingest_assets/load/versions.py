@@ -21,14 +21,19 @@ def newer(at: Merge, theirs: str) -> str:
     )
 
 
+def newest(at: Merge, which: str) -> str:
+    """SQL: of each id the newest version in this fetch that is `which`."""
+    found = f"SELECT * FROM {at.staged.ranked} WHERE {which}"
+    if at.staged.distinct:
+        return found
+    return f"{found} QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) = 1"
+
+
 def candidates(at: Merge, which: str, parts: Sequence[str]) -> str:
     """SQL: of each id the newest version in this fetch that is `which`, where no version of `parts` is newer."""
     names = texts(parts)
     return f"""
-        SELECT r.* FROM (
-            SELECT * FROM {at.staged.ranked} WHERE {which}
-            QUALIFY row_number() OVER (PARTITION BY _id ORDER BY {ORDER}) = 1
-        ) AS r
+        SELECT r.* FROM ({newest(at, which)}) AS r
         WHERE NOT EXISTS (
             SELECT 1 FROM {at.target.versions} AS v WHERE v._id = r._id AND v.part IN ({names}) AND {newer(at, "v")}
         )"""
@@ -36,12 +41,8 @@ def candidates(at: Merge, which: str, parts: Sequence[str]) -> str:
 
 def remember(at: Merge, part: str, which: str) -> None:
     """Put the versions of `which` into the versions table, in place of the former ones of this part."""
-    fetch = at.staged.fetch
+    # Taken out and put in: an UPDATE of rows here and there has DuckDB write all columns anew around each of them.
+    at.run(f"DELETE FROM {at.target.versions} WHERE part = {literal(part)} AND _id IN (SELECT _id {which})")
     at.run(f"""
-        MERGE INTO {at.target.versions} AS v
-        USING (SELECT _id, _newest, _page, _position, _hash {which}) AS s
-        ON v._id = s._id AND v.part = {literal(part)}
-        WHEN MATCHED THEN UPDATE SET
-            newest = s._newest, _fetch = {fetch}, _page = s._page, _position = s._position, _hash = s._hash
-        WHEN NOT MATCHED THEN INSERT VALUES
-            (s._id, {literal(part)}, s._newest, {fetch}, s._page, s._position, s._hash)""")
+        INSERT INTO {at.target.versions} (_id, part, newest, _fetch, _page, _position, _hash)
+        SELECT _id, {literal(part)}, _newest, {at.staged.fetch}, _page, _position, _hash {which}""")

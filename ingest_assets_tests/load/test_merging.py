@@ -28,11 +28,11 @@ def connection() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-def _asked(connection: duckdb.DuckDBPyConnection, rows: int) -> list[float]:
+def _asked(connection: duckdb.DuckDBPyConnection, rows: int, contract: Contract | None = None) -> list[float]:
     asked = list[float]()
     staged = Staged(1, None, _SPECS, rows, 0, frozenset(), datetime(2026, 1, 1, tzinfo=UTC))
     target = Target("memory", "main", ("main", "versions"), ("main", "ends"))
-    Merge(connection, staged, Contract(), target, asked.append).ready_to_delete(rows)
+    Merge(connection, staged, contract or Contract(), target, asked.append).ready_to_delete(rows, 2 * rows)
     return asked
 
 
@@ -46,6 +46,14 @@ def test_no_more_room_is_needed_than_for_whole_tables(connection):
     (megabytes,) = _asked(connection, 2_000_000)
 
     assert megabytes == pytest.approx((1001 + 11) * 2048 * 8 / 1e6)
+
+
+def test_versions_that_are_replaced_need_room_too(connection):
+    connection.execute("CREATE TABLE versions AS FROM range(2_048_000)")
+
+    (megabytes,) = _asked(connection, 300, Contract(newest_by="at", columns={"at": {"type": "bigint"}}))
+
+    assert megabytes == pytest.approx((300 + 11 + 600) * 2048 * 8 / 1e6)
 
 
 def test_few_rows_need_no_room(connection):
