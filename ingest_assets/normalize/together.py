@@ -20,7 +20,7 @@ from ingest_assets.normalize.rows import Plan
 from ingest_assets.normalize.tables import fast_tables
 from ingest_assets.normalize.values import Unfit, arrow_type
 
-_MOST_BYTES = 3_000_000
+_MOST_BYTES = 6_000_000
 _STEP_BYTES = 500_000
 _MOST_IN_VAIN = 64
 
