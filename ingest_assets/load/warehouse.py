@@ -28,7 +28,7 @@ from ingest_assets.raw.snapshots import Snapshots
 # DuckDB 1.5 opens files of this storage version too, and so do the tools built on it.
 _STORAGE = "v1.0.0"
 _RESERVE_BYTES = 100_000_000
-_ROW_GROUP = 61_440  # rows that are held in memory until they are written; half of what is usual
+_ROW_GROUP = 30_720  # rows that are held in memory until they are written; a quarter of what is usual
 _THREADS = 2  # each takes its share of the memory, so that more of them need a higher limit
 
 

@@ -42,16 +42,12 @@ def _loaded(lab: Any, mode: str, pages: list[list[Any]], *, meets: bool) -> tupl
         found = []
         for table in things.tables():
             # Of the other fetch the table may know more columns, of which this one has no value.
-            names = [n for n in things.columns(table) if n != "_rest"] + [
-                "_id",
-                "_fetch",
-                "_page",
-                "_position",
-                "_hash",
-            ]
-            listed = ", ".join(f'"{name}"' for name in sorted(names))
-            rows = things.rows(f"SELECT {listed} FROM w.shop.{table} WHERE _fetch = 2 ORDER BY ALL")
-            found += [(table, [dict(zip(sorted(names), row, strict=True)) for row in rows])] if rows else []
+            system = ["_id", "_fetch", "_page", "_position", "_hash"]
+            names = sorted([*(name for name in things.columns(table) if name != "_rest"), *system])
+            listed = ", ".join(f'"{name}"' for name in names)
+            rows = things.rows(f"SELECT {listed} FROM w.shop.{table} WHERE _fetch = 2 ORDER BY _id, _page, _position")
+            told = [{n: value for n, value in zip(names, row, strict=True) if value is not None} for row in rows]
+            found += [(table, told)] if told else []
         return loaded.account, found
 
 

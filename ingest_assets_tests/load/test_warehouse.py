@@ -273,7 +273,7 @@ def _interleaved(things: Any, *others: Callable[[], Any]) -> Any:
     return mine
 
 
-def test_a_schema_committed_between_staging_and_commit_is_staged_for_anew(lab, daily, rebuilt):
+def test_a_schema_committed_between_staging_and_commit_is_joined_with_what_is_staged(lab, daily, rebuilt):
     things = lab(**daily)
     things.store(1, "2026-01-01", [{"id": 1, "v": 1}])
     things.store(2, "2026-01-02", [{"id": 2, "v": 0.5}])
@@ -299,13 +299,18 @@ def test_a_fetch_that_another_process_loaded_meanwhile_keeps_its_account(lab, da
 
 def test_a_load_that_was_overtaken_again_and_again_keeps_the_others_out(lab, daily):
     things = lab(**daily, newest_by="at", columns={"at": {"type": "bigint"}})
-    for number in range(1, 7):
-        things.store(number, f"2026-01-0{number}", [{"id": number, "at": 1, f"new{number}": 1}])
-    mine = _interleaved(things, *[lambda n=n: things.load(f"2026-01-0{n}") for n in range(1, 6)])
 
-    mine.load("2026-01-06")
+    def overtake(number):
+        """Load the partition in another process, and leave one more fetch of it to load."""
+        things.load("2026-01-01")
+        things.store(number, "2026-01-01", [{"id": number, "at": 1}])
 
-    assert 6 in things.accounts()
+    things.store(1, "2026-01-01", [{"id": 1, "at": 1}])
+    mine = _interleaved(things, *[lambda n=n: overtake(n) for n in range(2, 7)])
+
+    (loaded,) = mine.load("2026-01-01")
+
+    assert loaded.fetch == 4
     assert len(mine.warehouse.others) == 2  # they were let in three times
 
 
