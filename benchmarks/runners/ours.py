@@ -36,4 +36,8 @@ def main(url: str, kind: str, count: str, folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    from ingest_assets.process import Process
+
+    process = Process()
     main(*sys.argv[1:4], Path(sys.argv[4]))
+    process.end(0)

@@ -25,8 +25,8 @@ from ingest_assets.load.troubles import UNTOUCHED, failure
 from ingest_assets.locks import held
 from ingest_assets.raw.snapshots import Snapshots
 
-# DuckDB 1.5 opens files of this storage version too, and so do the tools built on it.
-_STORAGE = "v1.0.0"
+# DuckDB 1.4 and later open files of this version, and so do the tools built on it; those before it write slower.
+_STORAGE = "v1.4.0"
 _RESERVE_BYTES = 100_000_000
 _ROW_GROUP = 30_720  # rows that are held in memory until they are written; a quarter of what is usual
 _THREADS = 2  # each takes its share of the memory, so that more of them need a higher limit

@@ -184,8 +184,8 @@ def test_both_files_are_of_a_storage_version_that_older_tools_open(lab):
     with things.warehouse.reading() as connection:
         tags = connection.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'warehouse'").fetchone()
     written = things.rows("SELECT tags FROM duckdb_databases() WHERE database_name = 'w'")
-    assert "v1.0.0" in str(tags)
-    assert "v1.0.0" in str(written)
+    assert "v1.4.0" in str(tags)
+    assert "v1.4.0" in str(written)
 
 
 def test_the_writer_s_folders_are_closed_to_others(lab):
