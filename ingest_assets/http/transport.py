@@ -83,6 +83,13 @@ class _Adapter(requests.adapters.HTTPAdapter):
             newest = self._newest = here, found, requests.utils.select_proxy(request.url or "", proxies) is not None
         return newest[1]
 
+    def close(self) -> None:
+        """Close the connections now: urllib3 leaves that to who lets go of them last."""
+        if self._newest is not None:
+            self._newest[1].close()
+            self._newest = None
+        super().close()
+
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """What stands in the request's first line."""
         is_proxied = self._newest is None or self._newest[2]

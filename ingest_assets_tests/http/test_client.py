@@ -4,6 +4,7 @@ import gzip
 import json
 import logging
 import socket
+import threading
 import time
 import traceback
 
@@ -367,6 +368,31 @@ def test_the_environment_is_looked_at_once_for_an_origin_also_where_the_path_is_
         assert pool.settings("http://x.example?cursor=2") is first
         assert pool.settings("http://x.example/?cursor=2") is first
         assert pool.settings("http://x.example:8080/") is not first
+
+
+def test_the_connections_of_a_client_are_closed_with_it_though_garbage_is_collected_later(client_for):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        client, accepted = client_for(url), []
+        answering = threading.Thread(target=lambda: accepted.append(_answered_once(server)))
+        answering.start()
+
+        with client:
+            client.fetch(PageRequest(url), whole)
+        answering.join()
+
+        with accepted[0] as connection:
+            connection.settimeout(10)
+            assert connection.recv(1) == b""
+        assert client is not None  # somebody still holds it
+
+
+def _answered_once(server):
+    """A connection on which one request was answered, and which may be used for another."""
+    connection, _ = server.accept()
+    connection.recv(65_536)
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
+    return connection
 
 
 @pytest.mark.parametrize("length", [True, False])
