@@ -7,6 +7,7 @@ import sys
 import threading
 
 _SOON = 0.01  # seconds: until the finalizer that swallowed an interruption is over
+_INTERRUPTIONS = {"KeyboardInterrupt", "DagsterExecutionInterruptedError"}  # by name: Dagster is not imported for this
 _STOP = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -41,12 +42,11 @@ def send_again_where_swallowed() -> None:
     usual = sys.unraisablehook
 
     def hook(swallowed: "sys.UnraisableHookArgs") -> None:
-        # Nobody else but handlers raises there what is no Exception: KeyboardInterrupt, or Dagster's own of that kind.
-        if issubclass(swallowed.exc_type, Exception):
-            usual(swallowed)
-        else:
+        if swallowed.exc_type.__name__ in _INTERRUPTIONS:
             again = threading.Timer(_SOON, os.kill, (os.getpid(), signal.SIGINT))
             again.daemon = True
             again.start()
+        else:
+            usual(swallowed)
 
     sys.unraisablehook = hook
