@@ -2,7 +2,8 @@
 
 Most of what it holds are imported modules. Python's collector would look through them again and again while they are
 imported, and at the end Python takes all of them apart before the system frees its memory: a third of `ingest run`, and
-a quarter of a script that loads an endpoint of which there is nothing new.
+a quarter of a script that loads an endpoint of which there is nothing new. The threads that numpy starts for linear
+algebra, which nobody here does, turn for a tenth of a second before they rest.
 
     process = Process()     first of all, before other imports
     …
@@ -27,6 +28,7 @@ class Process:
     def __init__(self) -> None:
         self._code: int | None = None
         gc.set_threshold(*_COLLECT_AFTER)
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         atexit.register(self._leave)  # the first that is registered is called last
 
     def end(self, code: int) -> NoReturn:

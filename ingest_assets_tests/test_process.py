@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -32,6 +33,13 @@ def test_a_process_ends_with_its_code_and_with_all_that_was_printed(code: int) -
 
 def test_what_is_to_be_done_at_the_end_is_done_and_nothing_is_taken_apart() -> None:
     assert ended("process.end(0)").stdout == "at its end\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the system does not tell a process's threads")
+def test_numpy_starts_no_threads_for_what_nobody_does() -> None:
+    threads = "import numpy, os; print(len(os.listdir('/proc/self/task'))); process.end(0)"
+
+    assert ended(threads).stdout == "1\nat its end\n"
 
 
 def test_a_thread_ends_its_work_first() -> None:

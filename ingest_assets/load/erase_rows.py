@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from ingest_assets.load import ledger, tables
 from ingest_assets.load.erase_key import Key, Stored
-from ingest_assets.load.staged import key_text
+from ingest_assets.load.staged import hashed, key_text
 from ingest_assets.load.warehouse import Warehouse, literal, quoted
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.exact import exact
@@ -78,7 +78,7 @@ class RowEraser:
                     f"CAST(TRY_CAST({literal(value)} AS {columns[name]}) AS VARCHAR)"
                     for name, value in zip(key.columns, key.values, strict=True)
                 ]
-                parts.append(f"SELECT CAST(md5(concat({', '.join(key_text(typed))})) AS UUID)")
+                parts.append(f"SELECT {hashed(key_text(typed))}")
         return " UNION ".join(parts)
 
     def _delete_children(

@@ -15,7 +15,7 @@ import xxhash
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.load import ledger
-from ingest_assets.load.staged import key_text
+from ingest_assets.load.staged import hashed, key_text
 from ingest_assets.load.tables import ROOT, in_warehouse
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.work import Work
@@ -193,7 +193,7 @@ class Lineage:
         parts = [f"CAST(TRY_CAST(${number} AS {columns[name]}) AS VARCHAR)" for number, name in enumerate(key, 1)]
         row = self._connection.execute(
             f"SELECT _fetch, _page, _hash FROM {quoted(schema)}.{quoted(name)} AS v WHERE part = '{ROOT}' "
-            f"AND _id = CAST(md5(concat({', '.join(key_text(parts))})) AS UUID) "
+            f"AND _id = {hashed(key_text(parts))} "
             f"AND _id NOT IN (SELECT _id FROM {self._table(self.root)})",
             list(key.values()),
         ).fetchone()

@@ -7,6 +7,7 @@ them, and a tombstone counts as having every list empty, also lists that were ne
 from collections.abc import Mapping
 
 from ingest_assets.load.merging import Merge, texts
+from ingest_assets.load.staged import hashed
 from ingest_assets.load.tables import TOMBSTONE, versioned
 from ingest_assets.load.versions import candidates, newest, remember
 from ingest_assets.load.warehouse import literal, quoted
@@ -71,9 +72,9 @@ def insert_children(at: Merge, spec: TableSpec, parents: str, link: str) -> int:
     if spec.name not in at.staged.filled:
         return 0
     joined = f"{at.staged.table(spec.name)} AS c JOIN {parents} AS p ON p._row = c.{link}"
-    identity = f"CAST(md5(concat(p._id, '/', {literal(spec.name)}, '/', c._position)) AS UUID) AS _id"
+    identity = hashed(f"concat(p._id, '/', {literal(spec.name)}, '/', c._position)") + " AS _id"
     columns = "".join(f"c.{quoted(column.name)}, " for column in spec.columns)
-    count = at.run(f"""
+    count = at.run_in_order(f"""
         INSERT INTO {at.target.table(spec.name)} BY NAME
         SELECT {columns}{identity}, p._id AS _parent, CAST({at.staged.fetch} AS BIGINT) AS _fetch, p._page,
             c._position, p._hash
@@ -81,6 +82,7 @@ def insert_children(at: Merge, spec: TableSpec, parents: str, link: str) -> int:
     inner = [below for below in at.staged.below(spec.name) if below.name in at.staged.filled]
     if inner and count:
         written = quoted(f"rows of {spec.name}")
-        at.run(f"CREATE OR REPLACE TEMP TABLE {written} AS SELECT c._row, {identity}, p._page, p._hash FROM {joined}")
+        shown = f"SELECT c._row, {identity}, p._page, p._hash FROM {joined}"
+        at.run_in_order(f"CREATE OR REPLACE TEMP TABLE {written} AS {shown}")
         count += sum(insert_children(at, below, written, "_parent_row") for below in inner)
     return count

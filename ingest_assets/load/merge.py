@@ -26,7 +26,7 @@ from ingest_assets.load import history
 from ingest_assets.load.account import Account
 from ingest_assets.load.lists import delete_children, insert_children, merge_list
 from ingest_assets.load.merging import Merge, texts
-from ingest_assets.load.staged import Staged, rows
+from ingest_assets.load.staged import Staged, hashed, rows
 from ingest_assets.load.sweep import Sweep, vanish
 from ingest_assets.load.tables import ROOT, TOMBSTONE, Target, beside, versioned
 from ingest_assets.load.versions import candidates, newer, remember
@@ -165,10 +165,8 @@ def _sweep(at: Merge, sweep: Sweep) -> int:
     """What the fetch did not bring any more is gone; how many rows."""
     count = vanish(at.connection, at.root, at.staged, at.contract, sweep)
     if count and at.contract.write == "history":  # ends like that of a tombstone
-        at.run(
-            "INSERT INTO decided (_id, _key, fate) "
-            f"SELECT CAST(md5(concat('swept {at.staged.fetch}/', _id)) AS UUID), _id, 'deleted' FROM vanished"
-        )
+        ended = hashed(f"concat('swept {at.staged.fetch}/', _id)")
+        at.run(f"INSERT INTO decided (_id, _key, fate) SELECT {ended}, _id, 'deleted' FROM vanished")
     elif count and at.contract.deletes == "soft":
         _mark(at, "FROM vanished")
     elif count:
@@ -197,10 +195,7 @@ def _write_rows(at: Merge, fates: Mapping[str, int]) -> None:
             f"DELETE FROM {at.root} WHERE {known[0]} IN (SELECT {known[1]} FROM decided WHERE fate IN ({texts(gone)}))"
         )
     if any(map(fates.get, come)):
-        # The staged rows have to pass by, and the narrow table of fates to be held: not what DuckDB chooses here.
-        at.run("SET disabled_optimizers = 'join_order,build_side_probe_side'")
-        at.run(f"INSERT INTO {at.root} BY NAME {_rows(at, come)}")
-        at.run("RESET disabled_optimizers")
+        at.run_in_order(f"INSERT INTO {at.root} BY NAME {_rows(at, come)}")
     if not anew and fates.get("updated"):
         names = [quoted(column.name) for column in at.staged.root.columns] + ["_fetch", "_page", "_position", "_hash"]
         changes = ", ".join(f"{name} = s.{name}" for name in names)

@@ -35,6 +35,17 @@ class Merge:
         row = self.connection.execute(statement, list(values)).fetchone()
         return int(row[0]) if row else 0
 
+    def run_in_order(self, statement: str) -> int:
+        """How many rows a statement changed in which of two tables the left one passes by, and the right one is held.
+
+        The left one are staged rows: DuckDB cannot tell how many these are, holds them, wide as they may be, and goes
+        through the other one with one thread.
+        """
+        self.run("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+        count = self.run(statement)
+        self.run("RESET disabled_optimizers")  # after an error a transaction cannot, and `Warehouse.works` does
+        return count
+
     def ready_to_delete(self, rows: int, versions: int) -> None:
         """Have room for the deletion of so many rows, of what is below them, and of versions, wherever these are."""
         tables = {self.target.table(spec.name): rows for spec in self.staged.specs}

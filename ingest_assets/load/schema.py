@@ -16,7 +16,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 
-FORMAT = 7
+FORMAT = 8
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -71,6 +71,7 @@ _UPGRADES = {
     "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS filled JSON",
     6: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS url VARCHAR; "
     "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS code VARCHAR",
+    7: "UPDATE w._ingest.registries SET layout = ''",  # ids are other hashes: the next load builds the tables anew
 }
 
 

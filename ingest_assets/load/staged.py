@@ -77,7 +77,7 @@ def ranked(
 def _ranked(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract, *, once: bool) -> Staged:
     distinct = _is_distinct(connection, staged, contract)
     rank = "1" if distinct else f"row_number() OVER (PARTITION BY _id ORDER BY {ORDER})"
-    key = f"CAST(md5({_key(staged, contract)}) AS UUID)" if contract.write == "history" else "NULL::UUID"
+    key = hashed(_key(staged, contract)) if contract.write == "history" else "NULL::UUID"
     newest = quoted(contract.newest_by) if contract.newest_by else "NULL::BIGINT"
     lists = "".join(
         f", {has_list(quoted(spec.present or ''), contract)} AS {quoted(spec.name)}"
@@ -127,7 +127,7 @@ def _sorted(contract: Contract) -> bool:
 
 
 def _id(staged: Staged, contract: Contract) -> str:
-    return f"CAST(md5({_identity(staged, contract)}) AS UUID)"
+    return hashed(_identity(staged, contract))
 
 
 def _is_inside(staged: Staged, contract: Contract) -> str:
@@ -169,15 +169,19 @@ def _key(staged: Staged, contract: Contract) -> str:
     if contract.primary_key:
         there = {column.name for column in staged.root.columns}  # a key not seen yet has no column, and no row has it
         parts = [f"CAST({quoted(n) if n in there else 'NULL'} AS VARCHAR)" for n in contract.primary_key]
-        texts = key_text(parts)
-    else:
-        texts = ["_hash", "':'", "row_number() OVER (PARTITION BY _hash ORDER BY _page, _position)"]
-    return f"concat({', '.join(texts)})"
+        return key_text(parts)
+    return "concat(_hash, ':', row_number() OVER (PARTITION BY _hash ORDER BY _page, _position))"
 
 
-def key_text(parts: Sequence[str]) -> list[str]:
-    """SQL: what is joined and hashed for the id of a row with a primary key; `parts` are its values, as text."""
-    return [f"length({part}), ':', {part}" for part in parts]
+def hashed(text: str) -> str:
+    """SQL: the hash of a text, as ids are made of it."""
+    return f"CAST(md5_number({text}) AS UUID)"  # to write digits and read them again takes as long as the hash
+
+
+def key_text(parts: Sequence[str]) -> str:
+    """SQL: what is hashed for the id of a row with a primary key; `parts` are its values, as text."""
+    told = ", ".join(f"length({part}), ':', {part}" for part in parts)
+    return f"concat({told})"
 
 
 def has_list(present: str, contract: Contract) -> str:

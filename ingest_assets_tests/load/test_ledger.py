@@ -57,7 +57,7 @@ def test_a_warehouse_of_another_format_is_refused(warehouse):
     with warehouse.session("making") as connection:
         connection.execute("UPDATE w._ingest.meta SET format = 99")
 
-    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 7")
+    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 8")
     with refused, warehouse.session("reading"):
         pass
 
@@ -140,3 +140,19 @@ def test_loads_stay_unreported_until_just_they_are_reported(lab):
     with things.warehouse.session("looking") as connection:
         again = reported.unreported(connection, "shop", "things", "here")
     assert (after, [fetch.fetch for fetch in again]) == ([], [1])
+
+
+def test_the_next_load_makes_new_ids_where_those_of_a_former_format_were_other_hashes(lab, rebuilt):
+    of = lab()
+    of.store(1, None, [{"id": 1, "lines": [{"n": 1}]}, {"id": 2, "lines": []}])
+    of.load()
+    with of.warehouse.session("going back") as connection:
+        connection.execute("UPDATE w.shop.things SET _id = CAST(md5(CAST(_id AS VARCHAR)) AS UUID)")
+        connection.execute("UPDATE w.shop.things__lines SET _parent = CAST(md5(CAST(_parent AS VARCHAR)) AS UUID)")
+        connection.execute("UPDATE w._ingest.meta SET format = 7")
+    of.store(2, None, [{"id": 2, "lines": [{"n": 2}]}])
+
+    of.load()
+
+    assert of.contents(lineage=True) == rebuilt(of).contents(lineage=True)
+    assert of.rows("SELECT count(*), count(DISTINCT _id) FROM w.shop.things") == [(2, 2)]
