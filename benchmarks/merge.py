@@ -22,22 +22,23 @@ import duckdb
 
 from ingest_assets.http.page import PageRequest
 from ingest_assets.load.load import Loader
+from ingest_assets.load.staged import hashed, key_text
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.load.work import Work
 from ingest_assets.raw.snapshots import Manifest, Snapshots
 from ingest_assets.source import Endpoint
 
 _FIRST = 20_000
-_ID = "CAST(md5(concat(length(CAST({id} AS VARCHAR)), ':', {id})) AS UUID)".format(id="(b.id + {first} * k)")
+_ID = hashed(key_text(["CAST(b.id + {first} * k AS VARCHAR)"]))
+_LINE_ID = hashed(f"concat({_ID}, '/', 'orders__lines', '/', l._position)")
 _COPY = f"""
 INSERT INTO w.shop.orders BY NAME
 SELECT b.* REPLACE (b.id + {{first}} * k AS id, {_ID} AS _id)
 FROM w.shop.orders AS b CROSS JOIN range(1, {{copies}}) AS c(k)"""
 _COPY_LINES = f"""
 INSERT INTO w.shop.orders__lines BY NAME
-SELECT l.* REPLACE (
-    {_ID} AS _parent, CAST(md5(concat({_ID}, '/', 'orders__lines', '/', l._position)) AS UUID) AS _id
-) FROM w.shop.orders__lines AS l JOIN w.shop.orders AS b ON b._id = l._parent CROSS JOIN range(1, {{copies}}) AS c(k)"""
+SELECT l.* REPLACE ({_ID} AS _parent, {_LINE_ID} AS _id)
+FROM w.shop.orders__lines AS l JOIN w.shop.orders AS b ON b._id = l._parent CROSS JOIN range(1, {{copies}}) AS c(k)"""
 
 
 class _Timed(Warehouse):
