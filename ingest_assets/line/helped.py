@@ -10,7 +10,7 @@ from ingest_assets.extract.pull import Progress
 if TYPE_CHECKING:
     from ingest_assets.load.meanwhile import Meanwhile
 
-_WORTH_BYTES = 8_000_000  # to start a process takes as long as to make rows of so much
+_WORTH_BYTES = 4_000_000  # a walk that has grown so large is likely to be larger than what a process takes to start
 
 
 class Helped:
@@ -32,12 +32,12 @@ class Helped:
             if progress.anew is not None:
                 self.close()
                 tried = not worth
-            if self.meanwhile is not None:
-                self.meanwhile.look()
-            elif not tried and progress.bytes > _WORTH_BYTES:
+            if self.meanwhile is None and not tried and progress.bytes > _WORTH_BYTES:
                 tried = True
                 with contextlib.suppress(Locked, OSError):  # the load does it all then
                     self.meanwhile = begin()
+            if self.meanwhile is not None:
+                self.meanwhile.look(progress.pages, progress.bytes)
 
         return shown
 

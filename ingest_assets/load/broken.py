@@ -35,15 +35,20 @@ class Broken:
                 self.times[record.reason] += 1
 
     def with_rest(self, rest: "Broken") -> "Broken":
-        """The same of the records that came after these, too."""
+        """The same of these other records, too."""
+        first = sorted([*self.first.values(), *rest.first.values()], key=_place, reverse=True)
         return Broken(
-            rest.first | self.first, self.times + rest.times, self.missing + rest.missing, self.unfit + rest.unfit
+            {record.reason: record for record in first},
+            self.times + rest.times,
+            self.missing + rest.missing,
+            self.unfit + rest.unfit,
         )
 
     def refuse(self, label: str, records: int) -> None:
         """Raise ContractBroken where a record of these breaks the contract, or none of so many has what all need."""
         if self.first:
-            told = [self._told(reason, times) for reason, times in self.times.most_common(_TOLD)]
+            often = sorted(self.first.values(), key=lambda record: (-self.times[record.reason], *_place(record)))
+            told = [self._told(record) for record in often[:_TOLD]]
             more = f"; and {len(self.times) - _TOLD} reasons more" if len(self.times) > _TOLD else ""
             raise ContractBroken(f"{label} breaks the contract: {'; '.join(told)}{more}; {NEXT}")
         for column, count in self.missing.items():
@@ -53,7 +58,10 @@ class Broken:
                     f"which has to be there: was it renamed, or is its path another one? {NEXT[0].upper()}{NEXT[1:]}"
                 )
 
-    def _told(self, reason: str, times: int) -> str:
-        record = self.first[reason]
-        value = f", such as {record.value}" if record.value is not None else ""
-        return f"{reason}{value} (page {record.page}, record {record.position}; {times:,} in all)"
+    def _told(self, record: Quarantined) -> str:
+        value, times = f", such as {record.value}" if record.value is not None else "", self.times[record.reason]
+        return f"{record.reason}{value} (page {record.page}, record {record.position}; {times:,} in all)"
+
+
+def _place(record: Quarantined) -> tuple[int, int]:
+    return record.page, record.position

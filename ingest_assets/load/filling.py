@@ -36,7 +36,7 @@ class Filled:
     broken: Broken = field(default_factory=Broken)
 
     def with_rest(self, rest: "Filled", registry: Registry) -> "Filled":
-        """The same of the records that came after these, too."""
+        """The same of these other records, too."""
         return Filled(
             registry,
             self.received + rest.received,

@@ -10,43 +10,38 @@ from pathlib import Path
 import pyarrow as pa
 
 from ingest_assets.load.filling import Filled
+from ingest_assets.load.shares import Share
 from ingest_assets.load.work import Work
 
-LOOK, ENDED = b".", b"!"
-"""To the second process: there are more pages, and there will be no more."""
-
 _LENGTH = struct.Struct("!Q")
+_BESIDE = b"."  # files go with at least a byte
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the second process is to do; `registry` is the text of the one to begin with.
-
-    It makes `lead` bytes of bodies into rows while the other process gets ready for the rest.
-    """
+    """What the second process is to do; `registry` is the text of the one to begin with."""
 
     work: Work
     folder: Path
     registry: str
     staging: Path
-    lead: int
 
 
 @dataclass(frozen=True)
-class Parted:
-    """Which pages it makes rows of when a walk has ended: so many of the index's first lines.
+class Knows:
+    """The text of the registry that it goes on with: what it made so far is of no use under a narrower one."""
 
-    `registry` is the text of what it knew when it said so: under that one the rest is to be made.
-    """
-
-    pages: int
     registry: str
 
 
 @dataclass(frozen=True)
 class Made:
-    """What it has done: of lines of this digest; tables and names of columns for each of the files that follow."""
+    """What it has done, at the end: of the pages of these shares, whose lines in the index have this digest.
 
+    Tables and names of columns are those of the files that follow.
+    """
+
+    shares: Sequence[Share]
     index: str
     told: Filled
     tables: Sequence[tuple[str, tuple[str, ...], pa.Schema]]
@@ -74,7 +69,7 @@ def _exactly(link: socket.socket, count: int) -> bytes:
 def send_files(link: socket.socket, descriptors: Sequence[int]) -> None:
     """Send open files, any number that a process may have in one message."""
     if descriptors:
-        socket.send_fds(link, [LOOK], descriptors)
+        socket.send_fds(link, [_BESIDE], descriptors)
 
 
 def files(link: socket.socket, count: int) -> list[int]:

@@ -1,10 +1,11 @@
 """Rows made by a second process while a walk goes on: where a core is free, a load has little left to do after it.
 
-walk's process                                        second process (`second`)
-    page stored ── "look" ─────────────────────────►  reads the index as it grows, each page as any load does
-    walk ended  ── "ended" ────────────────────────►  reads half of the rest
-    load        ◄── where that half ends ───────────
-        makes rows of the other half
+walk's process                                              second process (`second`)
+    pages stored ─── shares of them ───► pipe ─────────────► takes one after the other, makes rows as any load does
+    walk ended                             │
+    load        ◄── the registry that it goes on with ──────
+                ◄── takes shares, too ─────┘
+        makes rows of them
                 ◄── what became of the records, and files of rows that have no name ──┘
 
 It is a help and nothing else. What it made is taken only where it is what the load would make: from this very index,
@@ -20,9 +21,9 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ import pyarrow as pa
 
 from ingest_assets.errors import Locked
 from ingest_assets.load.filling import Filled, Unsuited, blocks, filled, normalizer, refuse
-from ingest_assets.load.link import ENDED, LOOK, Asked, Made, Parted, files, received, send
+from ingest_assets.load.link import Asked, Knows, Made, files, received, send
+from ingest_assets.load.shares import Share, Shares
 from ingest_assets.load.spool import Filed, Spool
 from ingest_assets.load.work import Work
 from ingest_assets.locks import held
@@ -39,15 +41,16 @@ from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.normalize.rows import plan_for
 from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.index import FILE as INDEX
+from ingest_assets.raw.index import IndexEntry
 from ingest_assets.raw.records import EMPTY, OF, StoredRecords
 from ingest_assets.raw.snapshots import Snapshot
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from ingest_assets.process import Process; Process(); "
-    "from ingest_assets.load.second import work; work(int(sys.argv[2]))"
+    "from ingest_assets.load.second import work; work(int(sys.argv[2]), int(sys.argv[3]))"
 )
-_LEAD_BYTES = 8_000_000  # what the second process does until this one is ready to make rows, too
+_SHARE_BYTES = 1_000_000
 _FAR = 1 << 40  # more rows than a child table gets of the pages before
 
 
@@ -61,17 +64,18 @@ class Taken:
 
 @dataclass(frozen=True)
 class _Part:
-    """What became of some pages' records; open files of rows, each with its table, names of columns, and schema."""
+    """What became of the records of some shares; files of rows, each with its table, names of columns, and schema."""
 
     told: Filled
     rows: Sequence[tuple[tuple[str, tuple[str, ...], pa.Schema], int]]
+    shares: Sequence[Share]
 
 
 class Meanwhile:
     """A second process that makes rows of the pages of one fetch while it is walked; to be closed.
 
     A data folder has so many `places` for them, by default one fewer than there are cores: Locked where no more may
-    begin. OSError where the system starts no process. `lead` as in `Asked`.
+    begin. OSError where the system starts no process. `share` is how many bytes of pages one takes at a time, at least.
     """
 
     def __init__(
@@ -82,49 +86,41 @@ class Meanwhile:
         staging: Path,
         locks: Path,
         places: int | None = None,
-        lead: int = _LEAD_BYTES,
+        share: int = _SHARE_BYTES,
     ) -> None:
         self.fetch = snapshot.fetch
         self._work, self._registry, self._staging = work, registry, staging
         with contextlib.ExitStack() as opened:
             places = _cores() - 1 if places is None else places
             opened.enter_context(_place(locks, places, f"{work.source}.{work.endpoint}"))
-            self._link, self.pid = _begun(opened)
-            asked = Asked(work, snapshot.folder.absolute(), registry.to_json(), staging.absolute(), lead)
+            self._shares = opened.enter_context(contextlib.closing(Shares(share)))
+            self._link, self.pid = _begun(opened, self._shares.pipe)
+            asked = Asked(work, snapshot.folder.absolute(), registry.to_json(), staging.absolute())
             with contextlib.suppress(OSError):  # it is gone: so `taken` gets nothing
                 send(self._link, pickle.dumps(asked))
             self._opened = opened.pop_all()
 
-    def look(self) -> None:
-        """Say that there are more pages."""
-        with contextlib.suppress(OSError):  # it has not read what it was told before, or is gone
-            self._link.send(LOOK, socket.MSG_DONTWAIT)
+    def look(self, pages: int, size: int) -> None:
+        """Say that so many pages of the walk are stored, of `size` bytes in all."""
+        self._shares.offer(pages, size)
 
     def taken(self, snapshot: Snapshot, registry: Registry, opened: contextlib.ExitStack) -> Taken | None:
         """What was made of a fetch that has ended, once; None where it is not just what a load makes.
 
         That is so for another fetch, another registry to begin with, pages that were changed since, and a process that
-        failed. The files of rows are there until `opened` is closed. Raises Widened as `filled` does.
+        failed, or has not begun yet. The files of rows are there until `opened` is closed. Raises Widened as `filled`
+        does.
         """
         if snapshot.fetch != self.fetch or registry != self._registry or self._link.fileno() < 0:
             return None
         try:
-            self._link.sendall(ENDED)
-            parted: Parted = pickle.loads(received(self._link))  # noqa: S301 -- from a process of our own
-            rest = _rest(self._work, snapshot, parted, self._staging, opened)
-            made: Made = pickle.loads(received(self._link))  # noqa: S301 -- from a process of our own
-            descriptors = files(self._link, len(made.tables))
+            told, parts = self._parts(snapshot, opened)
         except (OSError, EOFError, Unsuited):
             return None
         finally:
             self.close()
-        for descriptor in descriptors:
-            opened.callback(os.close, descriptor)
-        told = made.told if rest is None else _with_rest(self._work, made.told, rest.told, parted)
-        if told is None or made.index != _digest(snapshot, parted.pages):
-            return None
         gathered = dict[tuple[str, tuple[str, ...], pa.Schema], list[int]]()
-        for rows, descriptor in [*zip(made.tables, descriptors, strict=True), *(rest.rows if rest else ())]:
+        for rows, descriptor in chain.from_iterable(part.rows for part in parts):
             gathered.setdefault(rows, []).append(descriptor)
         return Taken(
             told,
@@ -134,46 +130,94 @@ class Meanwhile:
             ],
         )
 
+    def _parts(self, snapshot: Snapshot, opened: contextlib.ExitStack) -> tuple[Filled, Sequence[_Part]]:
+        """What became of all records, and the parts that both processes made; Unsuited where that is of no use."""
+        shares = self._shares.ended(len(snapshot.pages))
+        known = told = self._newest()
+        own = _own(self._work, snapshot, known, shares, self._staging, opened) if isinstance(known, Knows) else None
+        while isinstance(told, Knows):
+            told = self._told()
+        theirs = self._made(snapshot, told, opened)
+        if own is None or not own.shares or not isinstance(known, Knows):
+            return theirs.told, [theirs]
+        return _with_rest(self._work, theirs.told, own.told, known), [theirs, own]
+
+    def _newest(self) -> Knows | Made:
+        """The newest of what the second process has told; Unsuited where it has not begun."""
+        if not self._is_told() and self._shares.untouched:
+            raise Unsuited
+        told = self._told()
+        while isinstance(told, Knows) and self._is_told():
+            told = self._told()
+        return told
+
+    def _made(self, snapshot: Snapshot, told: Made, opened: contextlib.ExitStack) -> _Part:
+        descriptors = files(self._link, len(told.tables))
+        for descriptor in descriptors:
+            opened.callback(os.close, descriptor)
+        if told.index != _digest(snapshot, told.shares):
+            raise Unsuited
+        return _Part(told.told, list(zip(told.tables, descriptors, strict=True)), told.shares)
+
+    def _is_told(self) -> bool:
+        """Whether there is a message, or nobody any more to send one."""
+        with contextlib.suppress(BlockingIOError):
+            self._link.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            return True
+        return False
+
+    def _told(self) -> Knows | Made:
+        told: Knows | Made = pickle.loads(received(self._link))  # noqa: S301 -- from a process of our own
+        return told
+
     def close(self) -> None:
         """End the process, whatever it is at."""
         self._opened.close()
 
 
-def _digest(snapshot: Snapshot, pages: int) -> str:
-    with (snapshot.folder / INDEX).open("rb") as lines:
-        return hashlib.sha256(b"".join(islice(lines, pages))).hexdigest()
+def _digest(snapshot: Snapshot, shares: Sequence[Share]) -> str:
+    with (snapshot.folder / INDEX).open("rb") as file:
+        lines = file.readlines()
+    return hashlib.sha256(b"".join(line for first, until in shares for line in lines[first:until])).hexdigest()
 
 
-def _rest(work: Work, snapshot: Snapshot, parted: Parted, staging: Path, opened: contextlib.ExitStack) -> _Part | None:
-    """What becomes of the records of the pages that a second process leaves to this one; None where it leaves none."""
-    entries = snapshot.pages[parted.pages :]
-    if not entries:
-        return None
-    if any(OF in entry.note for entry in entries):
-        raise Unsuited
+def _own(
+    work: Work, snapshot: Snapshot, known: Knows, shares: Iterable[Share], staging: Path, opened: contextlib.ExitStack
+) -> _Part:
+    """What becomes of the records of the shares that this process takes."""
+    took = list[Share]()
+
+    def entries() -> Iterator[IndexEntry]:
+        for first, until in shares:
+            took.append((first, until))
+            for entry in snapshot.pages[first:until]:
+                if OF in entry.note:
+                    raise Unsuited
+                if EMPTY not in entry.note:
+                    yield entry
+
     stored = StoredRecords(snapshot, work.model.decoder, work.model.records)
     spool = opened.enter_context(contextlib.closing(Spool(staging, keeps=True)))
-    placed = blocks(stored, (entry for entry in entries if EMPTY not in entry.note))
-    maker = normalizer(work, snapshot.manifest.partition, Registry.from_json(parted.registry))
+    maker = normalizer(work, snapshot.manifest.partition, Registry.from_json(known.registry))
     maker.counts.update({spec.name: _FAR for spec in maker.specs})
-    told = filled(work, maker, placed, spool, refuse)
-    return _Part(told, [((table, names, schema), file.fileno()) for table, names, schema, file in spool.handed()])
+    told = filled(work, maker, blocks(stored, entries()), spool, refuse)
+    return _Part(told, [((table, names, schema), file.fileno()) for table, names, schema, file in spool.handed()], took)
 
 
-def _with_rest(work: Work, first: Filled, rest: Filled, parted: Parted) -> Filled | None:
-    """What became of all records; None where these would be other rows, had they been made one after the other.
+def _with_rest(work: Work, first: Filled, rest: Filled, knows: Knows) -> Filled:
+    """What became of all records; Unsuited where these would be other rows, had they been made one after the other.
 
     So it is where both found names, which depend on those known before, and where a type is another one after all.
     """
-    known = Registry.from_json(parted.registry)
+    known = Registry.from_json(knows.registry)
     one, other = first.registry, rest.registry
     if _tables(work, one) == _tables(work, known):
         one, other = other, one
     both = one.joined(other)
     if _tables(work, other) != _tables(work, known) or _tables(work, both) != _tables(work, one):
-        return None
+        raise Unsuited
     if not _only_adds(work, known, both) or loses(known.shape, both.shape):
-        return None
+        raise Unsuited
     return first.with_rest(rest, both)
 
 
@@ -185,15 +229,15 @@ def _only_adds(work: Work, before: Registry, after: Registry) -> bool:
     return only_adds(*(plan_for(work.endpoint, work.contract, known, {}) for known in (before, after)))
 
 
-def _begun(opened: contextlib.ExitStack) -> tuple[socket.socket, int]:
+def _begun(opened: contextlib.ExitStack, pipe: int) -> tuple[socket.socket, int]:
     ours, theirs = (opened.enter_context(end) for end in socket.socketpair())
-    command = [sys.executable, "-c", _START, json.dumps(sys.path), str(theirs.fileno())]
+    command = [sys.executable, "-c", _START, json.dumps(sys.path), str(theirs.fileno()), str(pipe)]
     process = subprocess.Popen(  # noqa: S603 -- our own command with our own arguments
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        pass_fds=[theirs.fileno()],
+        pass_fds=[theirs.fileno(), pipe],
         start_new_session=True,  # Ctrl-C is for the walk's process, which ends this one
     )
     opened.callback(process.wait)

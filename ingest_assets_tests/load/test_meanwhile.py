@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,7 +19,6 @@ import pytest
 from ingest_assets.errors import ContractBroken, Locked
 from ingest_assets.http.page import PageRequest
 from ingest_assets.line import Line
-from ingest_assets.load.link import ENDED
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
@@ -36,18 +36,44 @@ LATE = [*SIMPLE, [{"id": 900, "name": "one", "more": {"of": 1.5}}, {"id": 901, "
 
 
 class Watched(Meanwhile):
-    """Knows whether a load had use of it."""
+    """Knows whether a load had use of it. Where it was stopped, it goes on once the load has made its own rows."""
 
-    was_of_use = False
+    was_of_use = is_stopped = False
+    _is_asked = False
 
-    def end(self) -> None:
-        """Say that the walk has ended, as `taken` does first."""
-        self._link.sendall(ENDED)
+    def look_at(self, lab: Any) -> None:
+        """Say what is stored of its walk."""
+        pages = next(s for s in lab.snapshots.fetches(lab.source, lab.name) if s.fetch == self.fetch).pages
+        self.look(len(pages), sum(page.bytes for page in pages))
+
+    def wait_until_begun(self) -> None:
+        """Wait until it has told what it knows."""
+        wait_until(self._is_told)
+
+    def wait_until_all_is_taken(self) -> None:
+        """Wait until it has taken all pages that it was told of."""
+        wait_until(lambda: not select.select([self._shares.pipe], [], [], 0)[0])
+
+    def stop(self) -> None:
+        """Stop it once it has taken all pages that it was told of."""
+        self.wait_until_all_is_taken()
+        os.kill(self.pid, signal.SIGSTOP)
+        self.is_stopped = True
 
     def taken(self, *given: Any) -> Any:
         found = super().taken(*given)
         self.was_of_use = found is not None
         return found
+
+    def _newest(self) -> Any:
+        found = super()._newest()
+        self._is_asked = True
+        return found
+
+    def _told(self) -> Any:
+        if self.is_stopped and self._is_asked:
+            os.kill(self.pid, signal.SIGCONT)
+        return super()._told()
 
 
 def begun(lab: Any, fetch: int = 1) -> OpenSnapshot:
@@ -62,12 +88,12 @@ def append(opened: OpenSnapshot, records: list[Any], note: Any = None) -> None:
 
 
 @contextlib.contextmanager
-def meanwhile(lab: Any, fetch: int = 1, registry: Registry | None = None, **more: Any) -> Iterator[Watched]:
+def meanwhile(lab: Any, fetch: int = 1, registry: Registry | None = None) -> Iterator[Watched]:
     walked = next(s for s in lab.snapshots.fetches(lab.source, lab.name) if s.fetch == fetch)
     work = Work(lab.source, lab.name, lab.model)
-    with contextlib.closing(
-        Watched(walked, work, registry or Registry.empty(), lab.warehouse.staging, lab.data / "locks", places=1, **more)
-    ) as second:
+    told = (walked, work, registry or Registry.empty(), lab.warehouse.staging, lab.data / "locks")
+    with contextlib.closing(Watched(*told, places=1, share=1)) as second:
+        second.look_at(lab)
         yield second
 
 
@@ -95,7 +121,8 @@ def test_its_rows_make_the_tables_that_a_load_alone_makes(lab: Callable[..., Any
     with meanwhile(helped) as second:
         for page in pages[1:]:
             append(opened, page)
-            second.look()
+            second.look_at(helped)
+        second.wait_until_all_is_taken()
         opened.end("complete", "as the test says")
         replace(helped.loader(), meanwhile=second).load(None)
 
@@ -125,13 +152,13 @@ WIDE = [{"id": 700, "name": 1}]
         (WIDE, WIDE, False),
     ],
 )
-def test_half_of_what_is_left_is_made_by_the_load_to_the_same_tables(
+def test_what_is_left_is_made_by_both_to_the_same_tables(
     lab: Callable[..., Any], first: Any, second: Any, of_use: bool
 ) -> None:
     alone, helped = knowing(lab(at="alone")), knowing(lab(at="helped"))
     alone.store(2, None, *halves(first, second))
     alone.load()
-    with ended_at_once(helped, halves(first, second)) as process:
+    with halved(helped, halves(first, second)) as process:
         replace(helped.loader(), meanwhile=process).load(None)
 
     assert process.was_of_use is of_use
@@ -155,25 +182,27 @@ def halves(first: Any, second: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def ended_at_once(lab: Any, pages: Sequence[Any]) -> Iterator[Watched]:
-    """A second walk that has ended before the process has read any page of it: half of them is for the load to do."""
+def halved(lab: Any, pages: Sequence[Any]) -> Iterator[Watched]:
+    """A second walk that has ended: the first half of it is for the process, and the other one for the load."""
     opened = begun(lab, 2)
     known = Registry.from_json(lab.snapshots.notes.registry(lab.source, lab.name))
     with meanwhile(lab, 2, known) as process:
-        os.kill(process.pid, signal.SIGSTOP)
-        for page in pages:
+        for page in pages[:2]:
+            append(opened, page)
+        process.look_at(lab)
+        process.wait_until_begun()
+        process.stop()
+        for page in pages[2:]:
             append(opened, page)
         opened.end("complete", "as the test says")
-        process.end()
-        os.kill(process.pid, signal.SIGCONT)
         yield process
 
 
-def test_a_load_makes_rows_itself_of_half_of_what_is_left(lab: Callable[..., Any]) -> None:
+def test_a_load_makes_rows_itself_of_pages_that_nobody_has_taken(lab: Callable[..., Any]) -> None:
     things = knowing(lab())
     known = Registry.from_json(things.snapshots.notes.registry(things.source, things.name))
 
-    with ended_at_once(things, halves(ASIDE, ASIDE)) as process, contextlib.ExitStack() as files:
+    with halved(things, halves(ASIDE, ASIDE)) as process, contextlib.ExitStack() as files:
         found = process.taken(things.snapshots.fetches(things.source, things.name)[-1], known, files)
         made = {table: pa.table(rows).rename_columns(names) for table, names, rows in found.rows}
 
@@ -193,7 +222,7 @@ def test_a_broken_contract_is_told_as_by_a_load_alone(lab: Callable[..., Any], f
     with pytest.raises(ContractBroken) as said:
         alone.load()
 
-    with ended_at_once(helped, halves(first, second)) as process, pytest.raises(ContractBroken) as told:
+    with halved(helped, halves(first, second)) as process, pytest.raises(ContractBroken) as told:
         replace(helped.loader(), meanwhile=process).load(None)
 
     assert process.was_of_use
@@ -205,6 +234,7 @@ def test_what_it_made_is_all_of_the_fetch_and_no_file_is_left(lab: Callable[...,
     things.store(1, None, *SIMPLE)
 
     with meanwhile(things) as second:
+        second.wait_until_begun()
         found = taken(things, second)
 
     assert (found.told.received, sorted(table for table, *_ in found.rows)) == (200, ["things", "things__tags"])
@@ -217,6 +247,7 @@ def test_it_is_of_use_once(lab: Callable[..., Any]) -> None:
     things.store(1, None, *SIMPLE)
 
     with meanwhile(things) as second:
+        second.wait_until_begun()
         assert taken(things, second) is not None
         assert taken(things, second) is None
 
@@ -228,8 +259,10 @@ def test_rows_for_another_registry_are_not_taken(lab: Callable[..., Any]) -> Non
     learned = Registry.from_json(things.snapshots.notes.registry(things.source, things.name))
 
     with meanwhile(things) as second:
+        second.wait_until_begun()
         assert taken(things, second, learned) is None
     with meanwhile(things, registry=learned) as second:
+        second.wait_until_begun()
         assert taken(things, second, learned) is not None
 
 
@@ -242,6 +275,7 @@ def test_its_rows_are_of_use_beside_another_fetch_that_is_loaded_with_it(lab: Ca
     things.store(3, None, [{"id": 500, "name": "newer", "tags": []}])
 
     with meanwhile(things, fetch=3, registry=learned) as second:
+        second.wait_until_begun()
         loaded = replace(things.loader(), meanwhile=second).load(None)
 
     assert second.was_of_use
@@ -254,6 +288,7 @@ def test_rows_of_another_fetch_are_not_taken(lab: Callable[..., Any]) -> None:
     things.store(2, None, *SIMPLE)
 
     with meanwhile(things, fetch=1) as second:
+        second.wait_until_begun()
         assert taken(things, second) is None
 
 
@@ -265,20 +300,11 @@ def test_rows_of_pages_that_were_changed_since_are_not_taken(lab: Callable[..., 
     index = opened.folder / "index.jsonl"
 
     with meanwhile(things) as second:
-        wait_until(lambda: _reads(second.pid, index))
+        second.wait_until_begun()
+        second.stop()
         index.write_bytes(index.read_bytes().splitlines(keepends=True)[0])
 
         assert taken(things, second) is None
-
-
-def _reads(pid: int, file: Path) -> bool:
-    """Whether a process has read a file that it has open to its end."""
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            if link.resolve() == file.resolve():
-                told = Path(f"/proc/{pid}/fdinfo/{link.name}").read_text()
-                return int(told.split()[1]) == file.stat().st_size
-    return False
 
 
 def wait_until(holds: Callable[[], Any], seconds: float = 60) -> None:
@@ -293,11 +319,22 @@ def test_where_it_dies_the_load_makes_the_rows(lab: Callable[..., Any]) -> None:
     things.store(1, None, *SIMPLE)
 
     with meanwhile(things) as second:
+        second.wait_until_begun()
         os.kill(second.pid, signal.SIGKILL)
-        second.look()
         (loaded,) = replace(things.loader(), meanwhile=second).load(None)
 
     assert loaded.account.inserted == 200
+
+
+def test_a_process_that_has_not_begun_is_not_waited_for(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+
+    with meanwhile(things) as second:
+        os.kill(second.pid, signal.SIGSTOP)
+        (loaded,) = replace(things.loader(), meanwhile=second).load(None)
+
+    assert (second.was_of_use, loaded.account.inserted) == (False, 200)
 
 
 def test_pages_of_nested_lists_that_came_cut_are_left_to_the_load(lab: Callable[..., Any]) -> None:
@@ -306,6 +343,7 @@ def test_pages_of_nested_lists_that_came_cut_are_left_to_the_load(lab: Callable[
     append(opened, SIMPLE[0])
 
     with meanwhile(things) as second:
+        second.wait_until_all_is_taken()
         append(opened, [{"name": "b"}], {"of": {"list": "tags", "page": 0, "position": 1, "records": "tags"}})
 
         assert taken(things, second) is None
@@ -348,7 +386,6 @@ def test_it_ends_when_the_process_of_the_walk_is_killed(lab: Callable[..., Any])
 import sys, time
 from pathlib import Path
 from ingest_assets.line import Line
-from ingest_assets.load.link import ENDED
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
