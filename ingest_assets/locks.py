@@ -17,9 +17,8 @@ import random
 import struct
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ingest_assets.errors import Locked
 
@@ -105,8 +104,9 @@ def _asked(descriptor: int, command: int, kind: int, start: int, length: int) ->
     return int(_FLOCK.unpack(told)[0])
 
 
-def _tell(descriptor: int, holder: Mapping[str, Any]) -> None:
-    told = json.dumps(holder).encode().ljust(_TOLD_BYTES)
+def _tell(descriptor: int, what: str) -> None:
+    holder = f'{{"pid": {os.getpid()}, "what": {json.dumps(what)}, "since": {time.time():.1f}}}'
+    told = holder.encode().ljust(_TOLD_BYTES)
     os.pwrite(descriptor, told, 0)
     if os.fstat(descriptor).st_size > len(told):  # what a longer-named holder wrote would follow
         os.ftruncate(descriptor, len(told))
@@ -150,7 +150,7 @@ def held(file: Path, what: str, wait_seconds: float, poll_seconds: float = _POLL
     try:
         if not _at_once(descriptor):
             _wait(descriptor, file, wait_seconds, poll_seconds)
-        _tell(descriptor, {"pid": os.getpid(), "what": what, "since": time.time()})
+        _tell(descriptor, what)
         yield
     finally:
         os.close(descriptor)

@@ -230,7 +230,7 @@ class Puller:
         end: End | None = None,
     ) -> Snapshot:
         walk, opened = walking.walk, walking.opened
-        first = page_of(opened.pages[0]) if len(opened.pages) else None
+        first = page_of(opened.pages[0], 0) if len(opened.pages) else None
         told = expected(walk, first, None, 0) if end is None else end.expected
         snapshot = opened.end(
             verdict,

@@ -36,15 +36,18 @@ def headers_kept(walk: Walk) -> tuple[str, ...]:
     return (*_HEADERS_KEPT, *walk.endpoint.paginator.headers, *(total.headers if total is not None else ()))
 
 
-def page_of(entry: IndexEntry) -> Page:
+def page_of(entry: IndexEntry, number: int, *, before: int = 0, fullest: int = 0) -> Page:
+    """A stored page as the walk sees it: its number in its chain, and what the pages before it held."""
     return Page(
-        entry.number,
+        number,
         entry.request,
         entry.status,
         entry.headers,
         envelope=entry.note["envelope"],
         records=entry.note.get(ITEMS, entry.records),
         last_record=entry.note["last_record"],
+        before=before,
+        fullest=fullest,
         began=entry.note.get(BEGAN),
         end=entry.note.get(END),
         empty=entry.note.get(EMPTY),

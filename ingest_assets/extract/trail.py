@@ -71,15 +71,16 @@ class Trail:
 
     def add(self, entry: IndexEntry) -> Page:
         """Count a page, which knows then what came before it; raise WalkIncomplete where it shows a mistake."""
-        page = replace(page_of(entry), number=self.pages)
-        self.pages += 1
-        again = self.last is not None and self.last.request == page.request
+        again = self.last is not None and self.last.request == entry.request
         if self.last is not None and again:  # asked for once more after a rest
-            page = replace(page, before=self.last.before, fullest=self.last.fullest)
-            self._overlapped(page)
+            page = page_of(entry, self.pages, before=self.last.before, fullest=self.last.fullest)
+            self._overlapped(page, again=True)
         else:
             self._check_hole()
-            page = replace(page, before=self.received - self._overlapped(page), fullest=self._fullest)
+            page = page_of(entry, self.pages, before=self.received, fullest=self._fullest)
+            if common := self._overlapped(page, again=False):
+                page = replace(page, before=page.before - common)
+        self.pages += 1
         self._check_circle(page, entry.note["told"])
         self.cut += parts(self.walk, entry)
         self.notes += [entry.note] if ANSWERED in entry.note else []
@@ -93,9 +94,8 @@ class Trail:
         self.latest = _later(self.latest, entry.note["position"])
         return page
 
-    def _overlapped(self, page: Page) -> int:
-        """How many records of a page came with the one before it."""
-        again = self.last is not None and self.last.request == page.request
+    def _overlapped(self, page: Page, *, again: bool) -> int:
+        """How many records of a page came with the one before it; `again` where the last one is this very page."""
         former = self.former if again else self.last
         with labelled(self.walk):
             return 0 if former is None else self.walk.endpoint.paginator.overlapped(former, page)

@@ -134,10 +134,8 @@ class Limiter:
 
     def ahead(self) -> float:
         """How many seconds a request would wait for its grant, as things stand."""
-        with self._slots() as here:
-            ask = here.add(None, self._points)
-            seconds, _ = self._turn(here, ask)
-            here.remove(ask)
+        with self._slots(changes=False) as here:
+            seconds, _ = self._turn(here, here.add(None, self._points))
         return max(0.0, seconds)
 
     def push_back(self, seconds: float) -> None:
@@ -232,5 +230,5 @@ class Limiter:
             here.pace.granted(self._endpoint, here.now)
         return ask.number
 
-    def _slots(self) -> contextlib.AbstractContextManager[Slots]:
-        return slots.opened(self._file, self._window, self._clock, self._wall)
+    def _slots(self, *, changes: bool = True) -> contextlib.AbstractContextManager[Slots]:
+        return slots.opened(self._file, self._window, self._clock, self._wall, changes=changes)

@@ -75,6 +75,11 @@ def _forms(value: str) -> Iterator[tuple[str, str, str]]:
         yield name + "slash", text.replace("/", "\\/"), text
 
 
+def is_marked(text: str) -> bool:
+    """Whether a marker may stand in a text: where none does, nothing is put back."""
+    return _MARKED in text
+
+
 class Redactor:
     """Replaces values by markers and back; the same values and the same input give the same output.
 
@@ -176,7 +181,7 @@ class Redactor:
         return self._put_back(text, self._decoded)
 
     def _put_back(self, text: str, texts: Mapping[bytes, bytes]) -> str:
-        if _MARKED not in text:
+        if not is_marked(text):
             return text
         raw = text.encode("utf-8", "surrogatepass")
         return _MARKER.sub(lambda found: texts.get(found[0], found[0]), raw).decode("utf-8", "surrogatepass")

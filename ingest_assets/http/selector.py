@@ -1,6 +1,7 @@
 """Where in a body the records are: one list, a list in each of many, a dictionary, or parallel lists."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -74,7 +75,7 @@ class Selector(BaseModel):
     @property
     def keys(self) -> tuple[str, ...]:
         """The path, key by key, up to its first mark."""
-        return _split(self.path if self.layout == "columns" else self._plain[0])
+        return _split(self.path if self.layout == "columns" else _MARK.split(self.path, maxsplit=1)[0])
 
     @property
     def steps(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
@@ -90,5 +91,6 @@ class Selector(BaseModel):
         return self.layout == "columns" or bool(self.key) or bool(self.keep)
 
 
+@lru_cache(maxsize=256)
 def _split(path: str) -> tuple[str, ...]:
     return tuple(path.strip(".").split(".")) if path.strip(".") else ()

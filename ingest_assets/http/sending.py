@@ -14,7 +14,7 @@ from ingest_assets.http.auth import Auth
 from ingest_assets.http.auth.kind import Sent
 from ingest_assets.http.naming import Naming, origin_of
 from ingest_assets.http.page import PageRequest
-from ingest_assets.http.secrets import Secrets
+from ingest_assets.http.secrets import Secrets, is_marked
 from ingest_assets.http.tls import Tls
 from ingest_assets.http.traffic import Meter
 from ingest_assets.http.transport import Pool, Timeouts, prepared, sent, session, url_of
@@ -73,6 +73,9 @@ class Sending:
 
 
 def _restored_request(request: PageRequest, restore: Callable[[str], str]) -> PageRequest:
+    texts = [request.url, *(value for pairs in (request.params, request.path, request.headers) for _, value in pairs)]
+    if request.body is None and not is_marked("\n".join(texts)):
+        return request
     return replace(
         request,
         url=restore(request.url),

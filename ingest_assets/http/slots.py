@@ -13,16 +13,16 @@ request is then counted with the next one, later than it was, and never comes fr
 
 import bisect
 import contextlib
-import json
 import math
 import os
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
+
+import msgspec
 
 from ingest_assets.errors import Locked
 from ingest_assets.http.pace import Pace
@@ -45,8 +45,7 @@ _LATE_SECONDS = 5.0
 _BURY_SECONDS = 0.5
 
 
-@dataclass
-class Ask:
+class Ask(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """A request that waits, is in flight, or is answered and still read; after that it is gone from here.
 
     `granted` and `ended` are when it was granted, and when its answer came: then it is in the log. `looks` is when it
@@ -72,8 +71,7 @@ class Ask:
         return 1 if unit == "requests" else self.points
 
 
-@dataclass
-class State:
+class State(msgspec.Struct, forbid_unknown_fields=True):
     """What all processes know. `moment` and `wall` are both clocks when it was written; all times are on the first.
 
     `base` and `sums` are the requests and points before the log's first record, and with its last.
@@ -89,15 +87,17 @@ class State:
     held_back_until: float = -math.inf
     region: int = 0
     records: int = 0
-    base: list[int] = field(default_factory=lambda: [0, 0])
-    sums: list[int] = field(default_factory=lambda: [0, 0])
-    asks: list[Ask] = field(default_factory=list)
-    learned: Pace = field(default_factory=Pace)
+    base: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    sums: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    asks: list[Ask] = msgspec.field(default_factory=list)
+    learned: Pace = msgspec.field(default_factory=Pace)
 
 
 @contextlib.contextmanager
-def opened(file: Path, window: float, clock: Callable[[], float], wall: Callable[[], float]) -> Iterator["Slots"]:
-    """The slots in a file, for this thread alone, and written when left without an error.
+def opened(
+    file: Path, window: float, clock: Callable[[], float], wall: Callable[[], float], *, changes: bool = True
+) -> Iterator["Slots"]:
+    """The slots in a file, for this thread alone, and written when left without an error, unless nothing `changes`.
 
     `window` is the length of the longest window that the caller looks at. A file that is damaged tells nothing of
     what was granted, so a window passes without any. Raises Locked where another holds it for a minute.
@@ -107,7 +107,8 @@ def opened(file: Path, window: float, clock: Callable[[], float], wall: Callable
         try:
             slots = Slots(descriptor, window, clock(), wall())
             yield slots
-            slots.write()
+            if changes:
+                slots.write()
         finally:
             os.close(descriptor)
 
@@ -137,9 +138,7 @@ class Slots:
     def write(self) -> None:
         """Write what changed, as one."""
         self.state.turn += 1
-        asks = [list(vars(ask).values()) for ask in self.state.asks]
-        told = vars(self.state) | {"asks": asks, "learned": vars(self.pace)}
-        text = json.dumps(told).encode()
+        text = _written(self.state)
         if _HEAD.size + len(text) > _STATE_BYTES:
             raise Locked(f"{len(self.state.asks):,} requests wait for the same limit: let fewer run at once")
         head = _HEAD.pack(zlib.crc32(text), len(text), self.state.turn)
@@ -249,8 +248,10 @@ def _read(descriptor: int) -> State | None:
 
 def _state(text: bytes) -> State | None:
     try:
-        told: dict[str, Any] = json.loads(text)
-        read = {"asks": [Ask(*ask) for ask in told["asks"]], "learned": Pace(**told["learned"])}
-        return State(**told | read)  # as another version wrote it, perhaps
-    except (ValueError, TypeError, KeyError):
+        return _known.decode(text)
+    except msgspec.MsgspecError:  # as another version wrote it, perhaps
         return None
+
+
+_written = msgspec.msgpack.Encoder().encode
+_known = msgspec.msgpack.Decoder(State)

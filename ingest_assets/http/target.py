@@ -96,6 +96,8 @@ def without(request: PageRequest, names: tuple[str, ...]) -> PageRequest:
     >>> without(PageRequest("https://x.example", (("from", "1"), ("limit", "2"))), ("from",)).params
     (('limit', '2'),)
     """
+    if not names:
+        return request
     params = tuple(pair for pair in request.params if pair[0] not in names)
     body = request.body
     if body is not None and request.body_as == "form":  # a form is flat: a dot is a part of the name

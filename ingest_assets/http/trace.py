@@ -13,8 +13,9 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -30,6 +31,7 @@ _SECRET = re.compile(
     r"|refresh_?token|auth_?token|token|jwt|signature|sig|hmac|credential|code|session|sessionid|sid)$"
 )
 _HIDDEN = "(hidden)"
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class Tracer:
         self._attempt, self._waited = 0, 0.0
         self._status: int | None = None
         self._left: str | None = None
-        self._open: Asked | None = None
+        self._open: tuple[datetime, str, str, int, float] | None = None
         self._began, self._before = 0.0, 0
 
     def begins(self) -> None:
@@ -93,7 +95,7 @@ class Tracer:
     def sends(self, method: str, url: str) -> None:
         """A request goes out."""
         self._end()
-        self._open = Asked(self._now(), method, url, self._attempt, round(self._waited, 3))
+        self._open = self._now(), method, url, self._attempt, round(self._waited, 3)
         self._began, self._before, self._waited = self._clock(), self._received(), 0.0
         self._status = self._left = None
 
@@ -102,21 +104,15 @@ class Tracer:
         self._status, self._left = status, left
 
     def _end(self, problem: str | None = None) -> None:
-        asked, self._open = self._open, None
-        if asked is None:
+        sent, self._open = self._open, None
+        if sent is None:
             return
+        at, method, url, attempt, waited = sent
         if problem is not None:
-            problem = discreet(problem.removeprefix(f"{asked.method} {asked.url}: "))[:_MOST_PROBLEM]
-        told = replace(
-            asked,
-            url=discreet(asked.url)[:_MOST_URL],
-            milliseconds=round((self._clock() - self._began) * 1000, 1),
-            status=self._status,
-            bytes=self._received() - self._before,
-            left=self._left,
-            problem=problem,
-        )
-        self._tell(told)
+            problem = discreet(problem.removeprefix(f"{method} {url}: "))[:_MOST_PROBLEM]
+        took, came = round((self._clock() - self._began) * 1000, 1), self._received() - self._before
+        url = discreet(url)[:_MOST_URL]
+        self._tell(Asked(at, method, url, attempt, waited, took, self._status, came, self._left, problem))
 
 
 def discreet(url: str) -> str:
@@ -130,9 +126,14 @@ def discreet(url: str) -> str:
 
 def _without_value(found: re.Match[str]) -> str:
     mark, name, _ = found.groups()
+    return f"{mark}{name}={_HIDDEN}" if _is_secret(name) else found[0]
+
+
+@lru_cache(maxsize=256)
+def _is_secret(name: str) -> bool:
     plain = unquote(name).lower().rstrip("]").replace("-", "_")
     is_place = re.search(r"(page|next|cursor|continuation|sync|start)_?token$", plain) is not None
-    return f"{mark}{name}={_HIDDEN}" if _SECRET.search(plain) and not is_place else found[0]
+    return _SECRET.search(plain) is not None and not is_place
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ class TraceLog:
         """Append a request; what cannot be written is left out."""
         told = more | vars(asked) | {"at": asked.at.astimezone(UTC).isoformat().replace("+00:00", "Z")}
         with contextlib.suppress(OSError):
-            self._append(json.dumps(told, ensure_ascii=False).encode("utf-8", "replace") + b"\n")
+            self._append(_as_json(told).encode("utf-8", "replace") + b"\n")
 
     def _append(self, line: bytes) -> None:
         with self._held() as descriptor:

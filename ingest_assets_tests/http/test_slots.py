@@ -2,12 +2,15 @@
 
 import bisect
 import contextlib
+import math
 import multiprocessing
 import os
 import random
 import signal
 import time
+import zlib
 
+import msgspec
 import pytest
 
 from ingest_assets.http import slots
@@ -38,6 +41,43 @@ def test_what_was_written_is_there_for_the_next(tmp_path):
         (ask,) = here.state.asks
 
     assert (ask.number, ask.points, ask.granted, ask.ended) == (1, 3, 5.0, None)
+
+
+def test_who_only_looks_writes_nothing(tmp_path):
+    file = tmp_path / "key.slots"
+    counted(file, 1.0)
+    before = file.read_bytes()
+
+    with opened(file, 60.0, lambda: 2.0, lambda: 2.0, changes=False) as here:
+        here.add(None, 1)
+
+    assert file.read_bytes() == before
+
+
+def test_what_was_learned_is_kept_to_the_digit_also_where_it_has_no_end(tmp_path):
+    file = tmp_path / "key.slots"
+    learned = ["x-app-usage", 0.1 + 0.2, 1e300, 1.0, 123456.789012345, -math.inf, None, None, 3600.0, math.inf]
+
+    with opened_at(file, 5.0) as here:
+        here.pace.left["x-app-usage"] = list(learned)
+        here.pace.took["events"] = [0.001, 0.002, 3, 4.0, 5.0]
+        here.pace.costs["events"] = 10**18 - 1
+    with opened_at(file, 6.0) as here:
+        pace = here.pace
+
+    assert pace.left == {"x-app-usage": learned}
+    assert pace.took == {"events": [0.001, 0.002, 3, 4.0, 5.0]}
+    assert pace.costs == {"events": 10**18 - 1}
+
+
+@pytest.mark.parametrize("told", [{"moment": 1.0, "wall": 1.0, "unknown": 1}, {"moment": 1.0}, "text", [1.0, 1.0]])
+def test_a_state_of_another_version_lets_a_window_pass(tmp_path, told):
+    file = tmp_path / "key.slots"
+    text = msgspec.msgpack.encode(told)
+    file.write_bytes(slots._HEAD.pack(zlib.crc32(text), len(text), 1) + text)
+
+    with opened_at(file, 100.0, window=60.0) as here:
+        assert here.state.held_back_until == 160.0
 
 
 def test_what_fails_inside_changes_nothing(tmp_path):
