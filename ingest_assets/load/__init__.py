@@ -3,7 +3,7 @@
 load         one load of some work, from reading what is loaded to the commit
     plan         what is to be loaded: pending fetches, replays, rebuilds; nothing  fetches without a record
     stage        stored pages → typed rows outside the lock: staged  their ids and ranks
-        filling      the same before any database: spool  where rows are many
+        filling      the same before any database: spool  where rows are many, keys  whether one may come twice
         meanwhile    the same while the walk goes on: second  the process that does it, link  what both tell each other,
                      shares  which pages each takes
     commit       the transaction: tables and drift; account  what became of records, with quarantine and names

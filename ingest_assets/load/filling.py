@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from ingest_assets.http.decoders import Block
 from ingest_assets.load.broken import Broken
+from ingest_assets.load.keys import Keys
 from ingest_assets.load.spool import Spool
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.collecting import keep_freed_memory
@@ -25,7 +26,10 @@ ASIDE = "_quarantine"
 
 @dataclass
 class Filled:
-    """What became of a fetch's records: `registry` knows all that they needed, `counts` are values by column."""
+    """What became of a fetch's records: `registry` knows all that they needed, `counts` are values by column.
+
+    `keys` may know that none came twice.
+    """
 
     registry: Registry
     received: int = 0
@@ -34,6 +38,7 @@ class Filled:
     tombstones: int = 0
     counts: Counter[str] = field(default_factory=Counter)
     broken: Broken = field(default_factory=Broken)
+    keys: Keys = field(default_factory=Keys)
 
     def with_rest(self, rest: "Filled", registry: Registry) -> "Filled":
         """The same of these other records, too."""
@@ -45,6 +50,7 @@ class Filled:
             self.tombstones + rest.tombstones,
             self.counts + rest.counts,
             self.broken.with_rest(rest.broken),
+            self.keys.with_rest(rest.keys),
         )
 
 
@@ -65,7 +71,7 @@ def filled(
     Raises Widened where a type has to change on the way.
     """
     keep_freed_memory()
-    told = Filled(normalizer.registry)
+    told = Filled(normalizer.registry, keys=Keys(work.contract.primary_key))
     for batch in batches(normalizer, blocks):
         for name, rows in batch.tables.items():
             spool.add(name, rows)
@@ -94,6 +100,7 @@ def _count(told: Filled, work: Work, batch: Batch) -> None:
     told.dropped += batch.dropped
     if (root := batch.tables.get(work.endpoint)) is not None:
         told.counts.update(_values(root))
+        told.keys.note(root)
         if work.contract.deleted is not None:
             told.tombstones += pc.sum(root.column("_deleted")).as_py() or 0
     told.broken.note(batch.quarantined)
@@ -130,5 +137,5 @@ def _without(block: Block, forgotten: Sequence[int]) -> Iterator[Block]:
     for kept, run in groupby(records, key=lambda record: record[0] not in gone):
         if kept:
             places, texts = zip(*run, strict=True)
-            text = b"\n".join(texts) if block.lines else b"[%s]" % b",".join(texts)
-            yield Block(text, lines=block.lines, first=block.first + places[0], count=len(texts))
+            flaws = {place - places[0]: block.flaws[place] for place in places if place in block.flaws}
+            yield Block.of(texts, lines=block.lines, first=block.first + places[0], flaws=flaws)

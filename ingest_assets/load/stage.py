@@ -93,6 +93,7 @@ def _staged(sheet: _Sheets, told: Filled, specs: tuple[TableSpec, ...]) -> Stage
         forgotten=forgotten,
         dropped=told.dropped,
         counts=told.counts,
+        distinct=told.keys.distinct,
     )
 
 

@@ -21,8 +21,8 @@ class Staged:
 
     `started` is when its walk began; `since` is the first moment of its partition and `until` the first one after it,
     where it has any; `forgotten` counts records that were taken out of its pages, `dropped` values that the contract
-    leaves out. `counts` are those of values, by column of the root table. `distinct` where it is known that no id comes
-    twice in it. `views` stand in the place of tables, by name.
+    leaves out. `counts` are those of values, by column of the root table. `distinct` where it is known that no key, and
+    once it is ranked, that no id comes twice in it. `views` stand in the place of tables, by name.
     """
 
     fetch: int
@@ -110,7 +110,7 @@ def _is_distinct(connection: duckdb.DuckDBPyConnection, staged: Staged, contract
     """Whether no id comes twice, as its key tells: what is more costly to find out, is not."""
     if contract.write == "history":
         return False
-    if not contract.primary_key:
+    if staged.distinct or not contract.primary_key:
         return True
     there = {column.name for column in staged.root.columns}
     names = ", ".join(quoted(name) for name in contract.primary_key if name in there)

@@ -21,6 +21,7 @@ _COLON, _QUOTE, _BACKSLASH, _SPACE = b':"\\ '
 _COLON_SECOND = np.uint16(_COLON << 8)
 _E_MINUS, _LOWER = np.uint16(ord("-") << 8 | ord("e")), np.uint16(0x20)
 _NO_PAIRS = np.zeros(0, np.uint16)
+_POINT, _MOST_FIGURE = np.uint8(ord(".")), np.uint8(ord("9") - ord("."))
 _IS_FIGURE = np.array([byte in b"0123456789." for byte in range(256)])
 _LONG = 16  # 15 significant digits always survive a double, and the point is one more
 _PAD = b" " * 16
@@ -125,7 +126,7 @@ def _long_figures(text: bytes) -> list[int]:
     """A place in each run of figures that is longer than digits that always survive a double, and their point."""
     signs = np.frombuffer(text + _PAD, np.uint8)
     # Such a run covers two places in a row of every eighth: only where both are figures can there be one.
-    eighth = _IS_FIGURE[signs[::8]]
+    eighth = signs[::8] - _POINT <= _MOST_FIGURE  # a slash, too: quicker than a table, and looked at again
     places = np.flatnonzero(eighth[:-1] & eighth[1:]) * 8
     for further in range(1, 8):
         places = places[_IS_FIGURE[signs[places + further]]]

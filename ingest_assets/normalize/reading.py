@@ -20,6 +20,10 @@ class Records(Protocol):
     @property
     def text(self) -> bytes: ...
     @property
+    def size(self) -> int:
+        """How many bytes the text has."""
+
+    @property
     def lines(self) -> bool: ...
     @property
     def first(self) -> int: ...

@@ -42,7 +42,7 @@ def batches(normalizer: Normalizer, blocks: Iterable[Placed]) -> Iterator[Batch]
     """
     held, size, most, pause, wait = list[Placed](), 0, 0, 0, 1
     for placed in blocks:
-        if held and size + len(placed.block.text) > most:
+        if held and size + placed.block.size > most:
             batch = None if pause else _at_once(normalizer, held)
             if batch is not None:
                 most, wait = min(2 * max(most, size), _MOST_BYTES), 1
@@ -53,7 +53,7 @@ def batches(normalizer: Normalizer, blocks: Iterable[Placed]) -> Iterator[Batch]
             yield from _one_by_one(normalizer, held) if batch is None else (batch,)
             held, size = [], 0
         held.append(placed)
-        size += len(placed.block.text)
+        size += placed.block.size
     batch = None if pause else _at_once(normalizer, held)
     yield from _one_by_one(normalizer, held) if batch is None else (batch,)
 
@@ -91,7 +91,7 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
 
 def _steps(texts: Sequence[Any], held: Sequence[Placed]) -> list[bytes]:
     """The records as texts of so many that a processor's cache holds what becomes of one: lines, or a list."""
-    bytes_held = sum(len(placed.block.text) for placed in held)
+    bytes_held = sum(placed.block.size for placed in held)
     size = max(1, len(texts) * _STEP_BYTES // (bytes_held + 1))
     steps = [texts[first : first + size] for first in range(0, len(texts), size)]
     if held[0].block.lines:

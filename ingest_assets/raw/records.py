@@ -58,7 +58,7 @@ class StoredRecords:
             if len(text) > MAX_RECORD_BYTES:
                 raise RequestFailed(f"a record is larger than {MAX_RECORD_BYTES >> 20} MB with its nested lists")
             texts.append(text)
-        return Block(b"[" + b",".join(texts) + b"]", lines=False, first=block.first, count=block.count)
+        return Block.of(texts, lines=block.lines, first=block.first, flaws=block.flaws)
 
     def _elements(self, numbers: list[int]) -> list[bytes]:
         """The elements of a nested list, by its pages; of one asked for twice, around a rest, what came last."""

@@ -25,6 +25,10 @@ class Block:
         return len(self.raws)
 
     @property
+    def size(self) -> int:
+        return len(self.text)
+
+    @property
     def text(self) -> bytes:
         return b"\n".join(self.raws) if self.lines else b"[" + b",".join(self.raws) + b"]"
 

@@ -26,6 +26,21 @@ class Block:
     flaws: Mapping[int, str] = field(default_factory=dict)
     split: Sequence[bytes] | None = field(default=None, compare=False, repr=False)
 
+    @classmethod
+    def of(cls, texts: Sequence[bytes], *, lines: bool, first: int, flaws: Mapping[int, str]) -> "Block":
+        r"""The block of these records.
+
+        >>> Block.of([b"{}", b"[]"], lines=True, first=3, flaws={1: "no object"}).text
+        b'{}\n[]'
+        """
+        text = b"\n".join(texts) if lines else b"[%s]" % b",".join(texts)
+        return cls(text, lines=lines, first=first, count=len(texts), flaws=flaws, split=texts)
+
+    @property
+    def size(self) -> int:
+        """How many bytes the text has."""
+        return len(self.view)
+
     @cached_property
     def text(self) -> bytes:
         """The whole text."""
