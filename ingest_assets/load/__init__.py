@@ -5,7 +5,7 @@ load         one load of some work, from reading what is loaded to the commit
     stage        stored pages → typed rows outside the lock: staged  their ids and ranks
         filling      the same before any database: spool  where rows are many, keys  whether one may come twice
         meanwhile    the same while the walk goes on: second  the process that does it, link  what both tell each other,
-                     shares  which pages each takes
+                     shares  which pages each takes, both  what they made as one
     commit       the transaction: tables and drift; account  what became of records, with quarantine and names
         overtaken    what is staged, where another load came before it
     merge        staged rows → the table and its children: who wins, and what is left alone

@@ -12,6 +12,7 @@ from ingest_assets.http.decoders import Block
 from ingest_assets.load.broken import Broken
 from ingest_assets.load.keys import Keys
 from ingest_assets.load.spool import Spool
+from ingest_assets.load.troubles import Unsuited
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.collecting import keep_freed_memory
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined
@@ -83,10 +84,6 @@ def filled(
             relieve(told.registry)
     told.registry = normalizer.registry
     return told
-
-
-class Unsuited(Exception):
-    """What only a whole snapshot tells is needed, or more files than may be open."""
 
 
 def refuse(_: Registry) -> None:

@@ -6,12 +6,15 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
-from ingest_assets.load.filling import Filled
 from ingest_assets.load.shares import Share
 from ingest_assets.load.work import Work
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from ingest_assets.load.filling import Filled
 
 _LENGTH = struct.Struct("!Q")
 _BESIDE = b"."  # files go with at least a byte
@@ -43,8 +46,8 @@ class Made:
 
     shares: Sequence[Share]
     index: str
-    told: Filled
-    tables: Sequence[tuple[str, tuple[str, ...], pa.Schema]]
+    told: "Filled"
+    tables: Sequence[tuple[str, tuple[str, ...], "pa.Schema"]]
 
 
 def send(link: socket.socket, message: bytes) -> None:

@@ -14,36 +14,27 @@ writes no file that has a name, and ends when the walk's process does, whatever 
 """
 
 import contextlib
-import hashlib
 import json
 import os
 import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from ingest_assets.errors import Locked
-from ingest_assets.load.filling import Filled, Unsuited, blocks, filled, normalizer, refuse
 from ingest_assets.load.link import Asked, Knows, Made, files, received, send
-from ingest_assets.load.shares import Share, Shares
-from ingest_assets.load.spool import Filed, Spool
+from ingest_assets.load.shares import Shares
+from ingest_assets.load.troubles import Unsuited
 from ingest_assets.load.work import Work
 from ingest_assets.locks import held
-from ingest_assets.normalize.normalize import only_adds
-from ingest_assets.normalize.registry import Registry, TableSpec
-from ingest_assets.normalize.rows import plan_for
-from ingest_assets.normalize.shape import loses
-from ingest_assets.raw.index import FILE as INDEX
-from ingest_assets.raw.index import IndexEntry
-from ingest_assets.raw.records import EMPTY, OF, StoredRecords
+from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from ingest_assets.load.both import Taken  # what it needs takes long to import, and the second process can begin
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
@@ -51,24 +42,6 @@ _START = (
     "from ingest_assets.load.second import work; work(int(sys.argv[2]), int(sys.argv[3]))"
 )
 _SHARE_BYTES = 1_000_000
-_FAR = 1 << 40  # more rows than a child table gets of the pages before
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What became of a fetch's records, and its rows as `Spool.kept` gives them."""
-
-    told: Filled
-    rows: Sequence[tuple[str, Sequence[str], Any]]
-
-
-@dataclass(frozen=True)
-class _Part:
-    """What became of the records of some shares; files of rows, each with its table, names of columns, and schema."""
-
-    told: Filled
-    rows: Sequence[tuple[tuple[str, tuple[str, ...], pa.Schema], int]]
-    shares: Sequence[Share]
 
 
 class Meanwhile:
@@ -104,43 +77,31 @@ class Meanwhile:
         """Say that so many pages of the walk are stored, of `size` bytes in all."""
         self._shares.offer(pages, size)
 
-    def taken(self, snapshot: Snapshot, registry: Registry, opened: contextlib.ExitStack) -> Taken | None:
+    def taken(self, snapshot: Snapshot, registry: Registry, opened: contextlib.ExitStack) -> "Taken | None":
         """What was made of a fetch that has ended, once; None where it is not just what a load makes.
 
         That is so for another fetch, another registry to begin with, pages that were changed since, and a process that
         failed, or has not begun yet. The files of rows are there until `opened` is closed. Raises Widened as `filled`
         does.
         """
+        from ingest_assets.load import both
+
         if snapshot.fetch != self.fetch or registry != self._registry or self._link.fileno() < 0:
             return None
         try:
-            told, parts = self._parts(snapshot, opened)
+            shares = self._shares.ended(len(snapshot.pages))
+            known = told = self._newest()
+            mine = None
+            if isinstance(known, Knows):
+                mine = both.own(self._work, snapshot, known, shares, self._staging, opened)
+            while isinstance(told, Knows):
+                told = self._told()
+            theirs = both.others(snapshot, told, files(self._link, len(told.tables)), opened)
+            return both.together(self._work, theirs, mine, known, opened)
         except (OSError, EOFError, Unsuited):
             return None
         finally:
             self.close()
-        gathered = dict[tuple[str, tuple[str, ...], pa.Schema], list[int]]()
-        for rows, descriptor in chain.from_iterable(part.rows for part in parts):
-            gathered.setdefault(rows, []).append(descriptor)
-        return Taken(
-            told,
-            [
-                (table, names, opened.enter_context(contextlib.closing(Filed(found, schema))))
-                for (table, names, schema), found in gathered.items()
-            ],
-        )
-
-    def _parts(self, snapshot: Snapshot, opened: contextlib.ExitStack) -> tuple[Filled, Sequence[_Part]]:
-        """What became of all records, and the parts that both processes made; Unsuited where that is of no use."""
-        shares = self._shares.ended(len(snapshot.pages))
-        known = told = self._newest()
-        own = _own(self._work, snapshot, known, shares, self._staging, opened) if isinstance(known, Knows) else None
-        while isinstance(told, Knows):
-            told = self._told()
-        theirs = self._made(snapshot, told, opened)
-        if own is None or not own.shares or not isinstance(known, Knows):
-            return theirs.told, [theirs]
-        return _with_rest(self._work, theirs.told, own.told, known), [theirs, own]
 
     def _newest(self) -> Knows | Made:
         """The newest of what the second process has told; Unsuited where it has not begun."""
@@ -150,14 +111,6 @@ class Meanwhile:
         while isinstance(told, Knows) and self._is_told():
             told = self._told()
         return told
-
-    def _made(self, snapshot: Snapshot, told: Made, opened: contextlib.ExitStack) -> _Part:
-        descriptors = files(self._link, len(told.tables))
-        for descriptor in descriptors:
-            opened.callback(os.close, descriptor)
-        if told.index != _digest(snapshot, told.shares):
-            raise Unsuited
-        return _Part(told.told, list(zip(told.tables, descriptors, strict=True)), told.shares)
 
     def _is_told(self) -> bool:
         """Whether there is a message, or nobody any more to send one."""
@@ -173,60 +126,6 @@ class Meanwhile:
     def close(self) -> None:
         """End the process, whatever it is at."""
         self._opened.close()
-
-
-def _digest(snapshot: Snapshot, shares: Sequence[Share]) -> str:
-    with (snapshot.folder / INDEX).open("rb") as file:
-        lines = file.readlines()
-    return hashlib.sha256(b"".join(line for first, until in shares for line in lines[first:until])).hexdigest()
-
-
-def _own(
-    work: Work, snapshot: Snapshot, known: Knows, shares: Iterable[Share], staging: Path, opened: contextlib.ExitStack
-) -> _Part:
-    """What becomes of the records of the shares that this process takes."""
-    took = list[Share]()
-
-    def entries() -> Iterator[IndexEntry]:
-        for first, until in shares:
-            took.append((first, until))
-            for entry in snapshot.pages[first:until]:
-                if OF in entry.note:
-                    raise Unsuited
-                if EMPTY not in entry.note:
-                    yield entry
-
-    stored = StoredRecords(snapshot, work.model.decoder, work.model.records)
-    spool = opened.enter_context(contextlib.closing(Spool(staging, keeps=True)))
-    maker = normalizer(work, snapshot.manifest.partition, Registry.from_json(known.registry))
-    maker.counts.update({spec.name: _FAR for spec in maker.specs})
-    told = filled(work, maker, blocks(stored, entries()), spool, refuse)
-    return _Part(told, [((table, names, schema), file.fileno()) for table, names, schema, file in spool.handed()], took)
-
-
-def _with_rest(work: Work, first: Filled, rest: Filled, knows: Knows) -> Filled:
-    """What became of all records; Unsuited where these would be other rows, had they been made one after the other.
-
-    So it is where both found names, which depend on those known before, and where a type is another one after all.
-    """
-    known = Registry.from_json(knows.registry)
-    one, other = first.registry, rest.registry
-    if _tables(work, one) == _tables(work, known):
-        one, other = other, one
-    both = one.joined(other)
-    if _tables(work, other) != _tables(work, known) or _tables(work, both) != _tables(work, one):
-        raise Unsuited
-    if not _only_adds(work, known, both) or loses(known.shape, both.shape):
-        raise Unsuited
-    return first.with_rest(rest, both)
-
-
-def _tables(work: Work, registry: Registry) -> tuple[TableSpec, ...]:
-    return registry.tables(work.endpoint, work.contract)
-
-
-def _only_adds(work: Work, before: Registry, after: Registry) -> bool:
-    return only_adds(*(plan_for(work.endpoint, work.contract, known, {}) for known in (before, after)))
 
 
 def _begun(opened: contextlib.ExitStack, pipe: int) -> tuple[socket.socket, int]:

@@ -9,10 +9,11 @@ from itertools import chain, islice
 from pathlib import Path
 
 from ingest_assets.errors import IngestError
-from ingest_assets.load.filling import Filled, Unsuited, blocks, filled, normalizer, refuse
+from ingest_assets.load.filling import Filled, blocks, filled, normalizer, refuse
 from ingest_assets.load.link import Asked, Knows, Made, received, send, send_files
 from ingest_assets.load.shares import Share, taken
 from ingest_assets.load.spool import MOST_PILES, Spool
+from ingest_assets.load.troubles import Unsuited
 from ingest_assets.normalize.normalize import Normalizer, Widened
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw import disk

@@ -17,6 +17,10 @@ class TooLittleMemory(StorageFailed):
     """A load that may do with more memory: see `Warehouse.more_memory`."""
 
 
+class Unsuited(Exception):
+    """What only a whole snapshot tells is needed, or more files than may be open: so a second process is of no use."""
+
+
 def failure(error: "duckdb.Error", writer: Path, memory_mb: int, free_bytes: int) -> StorageFailed | None:
     """What happened, where and what to do; None where it is neither memory nor disk."""
     import duckdb  # here: what makes rows knows the words above, and no database
