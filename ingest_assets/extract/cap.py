@@ -38,16 +38,20 @@ def check(walk: Walk, trail: Trail) -> None:
         raise TooMuch(_cut(walk, most, found))
 
 
+def refusals(walk: Walk, trail: Trail) -> contextlib.AbstractContextManager[None]:
+    """Takes a refusal deep inside of a window as `check` takes its pages; any other stays one."""
+    most = _most(walk)
+    return contextlib.nullcontext() if most is None else _refusals(walk, trail, most)
+
+
 @contextlib.contextmanager
-def refusals(walk: Walk, trail: Trail) -> Iterator[None]:
-    """Take a refusal deep inside of a window as `check` takes its pages; any other stays one."""
+def _refusals(walk: Walk, trail: Trail, most: Cap) -> Iterator[None]:
     try:
         yield
     except Ruled:
         raise
     except RequestFailed as error:
-        most = _most(walk)
-        if most is None or error.status not in (None, *most.statuses) or 2 * trail.received < most.records:
+        if error.status not in (None, *most.statuses) or 2 * trail.received < most.records:
             raise
         found = f"{trail.received:,} records, and the API refuses to go on: {error}"
         raise TooMuch(_cut(walk, most, found)) from error

@@ -4,7 +4,7 @@ token ─► grants ─► is the token alive still? ─► breaker ─► send 
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -72,22 +72,22 @@ class Asking:
         """Another page is asked for: its credential may be renewed once."""
         self._renewed = False
 
-    @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the slots of what is asked for inside until its body is read."""
-        with self._held:
-            yield
+    def held(self) -> contextlib.AbstractContextManager[object]:
+        """Holds the slots of what is asked for inside until its body is read."""
+        return self._held
 
     def answered(self, request: PageRequest) -> tuple[requests.Response, PageRequest]:
         """The answer once no redirect follows, and the request that it answers."""
         for _ in range(_MOST_REDIRECTS + 1):
             answer = self._authorized(request)
-            with contextlib.ExitStack() as closing:
-                closing.callback(answer.close)
+            try:
                 target = redirected(request, answer, self._naming)
-                if target is None:
-                    closing.pop_all()
-                    return answer, request
+            except BaseException:
+                answer.close()
+                raise
+            if target is None:
+                return answer, request
+            answer.close()
             request = target
         raise RequestFailed(f"{self._naming.named(request)}: redirected more than {_MOST_REDIRECTS} times")
 
@@ -127,8 +127,10 @@ class Asking:
 
     def read(self, response: Response, envelope: Any) -> None:
         """Tell the limiters what a body says beside its records."""
-        page = Page(0, PageRequest(response.url), response.status, response.headers, envelope)
-        points = whole(self._cost.find(page)) if self._cost is not None else None
+        points = None
+        if self._cost is not None:
+            page = Page(0, PageRequest(response.url), response.status, response.headers, envelope)
+            points = whole(self._cost.find(page))
         for grant in self._grants:
             grant.read(envelope, points)
 
@@ -172,7 +174,7 @@ class Asking:
                 credential = self._rotation.next()
                 self.auth, self._limiters = credential.auth, credential.limiters
             limiters = self._limiters if own else ()
-            grants = [self._held.enter_context(self._granted(limiter, request)) for limiter in limiters]
+            grants = [self._granted(limiter, request) for limiter in limiters]
             if token is None or self.exchange is None or self.exchange.is_fresh(token):
                 self._grants, self._token = grants, token
                 return self._guarded(request, own), token
@@ -183,17 +185,12 @@ class Asking:
             f"{_MOST_TOKENS} times"
         )
 
-    @contextlib.contextmanager
-    def _granted(self, limiter: Limiter, request: PageRequest) -> Iterator[Grant]:
-        """What the limiter grants; a wait that is too long names the request that it is for."""
-        with contextlib.ExitStack() as held:
-            try:
-                grant = held.enter_context(limiter.granted(self._meter.waits_for_limit))
-            except NotBefore as refused:
-                final = NotBefore(f"{self._naming.named(request)}: {refused}", refused.until, refused.wait_seconds)
-            else:
-                yield grant
-                return
+    def _granted(self, limiter: Limiter, request: PageRequest) -> Grant:
+        """What the limiter grants, held from now on; a wait that is too long names the request that it is for."""
+        try:
+            return self._held.enter_context(limiter.granted(self._meter.waits_for_limit))
+        except NotBefore as refused:
+            final = NotBefore(f"{self._naming.named(request)}: {refused}", refused.until, refused.wait_seconds)
         raise final
 
     def _guarded(self, request: PageRequest, own: bool) -> requests.Response:

@@ -13,6 +13,7 @@ is written down with its process: one that was killed is forgotten, and the next
 import contextlib
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
@@ -119,7 +120,7 @@ class Breaker:
 
     def state(self) -> Down | None:
         """What is known; None where nothing has failed since the last answer."""
-        if not self._file.exists():
+        if not self._is_noted():
             return None
         try:
             return Down(**json.loads(self._file.read_bytes()))
@@ -168,8 +169,11 @@ class Breaker:
         return False
 
     def _close(self) -> None:
-        if self._file.exists():
+        if self._is_noted():
             self._change(lambda _down: None)
+
+    def _is_noted(self) -> bool:
+        return os.access(self._file, os.F_OK)  # thrice a request: `exists` meets its no by way of an exception
 
     def _failed(self, down: Down | None, why: str, *, tries: bool) -> Down:
         """What is known after one more failure."""

@@ -92,15 +92,24 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
     def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
         """What stands in the request's first line."""
-        is_proxied = self._newest is None or self._newest[2]
-        return super().request_url(request, proxies) if is_proxied else request.path_url
+        url, newest = request.url or "", self._newest
+        if newest is None or newest[2]:
+            return super().request_url(request, proxies)
+        told = url.removeprefix(newest[0])
+        return told if told.startswith("/") else f"/{told}"
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        answer = requests.Response()
-        answer.request, answer.url, answer.raw = req, req.url or "", resp
-        answer.status_code, answer.reason = resp.status, resp.reason
-        answer.headers = CaseInsensitiveDict(resp.headers)
-        return answer
+        return _Answer(req, resp)
+
+
+class _Answer(requests.Response):
+    """An answer whose body is read from `raw` alone: without a jar for cookies, and what else nobody looks at."""
+
+    def __init__(self, request: requests.PreparedRequest, raw: Any) -> None:
+        self.request, self.url, self.raw = request, request.url or "", raw
+        self.status_code, self.reason = raw.status, raw.reason
+        self.headers = CaseInsensitiveDict(raw.headers)
+        self._content_consumed = False
 
 
 def session(tls: Tls | None = None) -> Pool:

@@ -7,6 +7,7 @@ from typing import Any
 
 _SEAL = b',"seal":"%s"}\n'
 _SEAL_BYTES = len(_SEAL % (b"0" * 16))
+_as_json = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _seal(content: bytes) -> bytes:
@@ -19,7 +20,7 @@ def sealed(told: Mapping[str, Any]) -> bytes:
     >>> sealed({"number": 1})
     b'{"number":1,"seal":"3ea23119df60fb7b"}\\n'
     """
-    content = json.dumps(told, separators=(",", ":")).encode()[:-1]
+    content = _as_json(told).encode()[:-1]
     return content + _seal(content)
 
 
