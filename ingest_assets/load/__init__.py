@@ -9,7 +9,8 @@ load         one load of some work, from reading what is loaded to the commit
     commit       the transaction: tables and drift; account  what became of records, with quarantine and names
         overtaken    what is staged, where another load came before it
     merge        staged rows → the table and its children: who wins, and what is left alone
-        merging      what its parts share: lists  the child tables, versions  where loads come in another order
+        merging      what its parts share: fates  of records, lists  the child tables, versions  in any order
+        beforehand   what it comes to, found out in the reader's copy before the lock is taken
     history      when each version held; sweep  what is gone, and whether so many may go unasked
     drift        what is new to a table; broken  when a fetch breaks its contract; clashes  records that share a key
     tables       the columns a table has, and what it takes to give it others: widened  a type that holds more

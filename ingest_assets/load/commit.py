@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from ingest_assets.errors import ContractBroken
 from ingest_assets.load import drift, tables
 from ingest_assets.load.account import Account, Accounting, MovedOn
+from ingest_assets.load.beforehand import Found, found
 from ingest_assets.load.merge import forget, merge
+from ingest_assets.load.merging import Merge
 from ingest_assets.load.overtaken import NotTold, overtaken
 from ingest_assets.load.plan import NeedsRebuild, lost
-from ingest_assets.load.staged import Staged
+from ingest_assets.load.staged import Staged, held
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
+from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.registry import Registry
 
 
@@ -84,25 +87,46 @@ class Commit(Accounting):
         for mine, theirs in tables.beside(target, built, self.work.contract) if names else ():
             self.connection.execute(f"CREATE TABLE {mine} AS FROM {theirs}")
 
-    def add(self) -> list[Account]:
-        """Put the staged rows on top of what is there; raises NeedsRebuild where a column cannot be changed so."""
+    def found(self, warehouse: Warehouse, from_rows: int) -> Found | None:
+        """What this comes to, as the reader's copy tells it for tables of so many rows; None where it does not."""
+        if len(self.staged) != 1 or self.plan.rebuild or self.plan.forget or not self._same:
+            return None
+        at = Merge(self.connection, self.staged[0], self.work.contract, in_warehouse(*self._key), self.room)
+        return found(warehouse, at, from_rows)
+
+    @property
+    def _same(self) -> bool:
+        """Whether the tables have all columns: they are committed with registry and layout that they were made for."""
+        known, contract = self.known, self.work.contract
+        if not known.loaded or contract.layout != known.layout:
+            return False
+        return held(known.registry.tables(self.work.endpoint, contract)) == self.staged[0].specs
+
+    def add(self, known_beforehand: Found | None = None) -> list[Account]:
+        """Put the staged rows on top of what is there; raises NeedsRebuild where a column cannot be changed so.
+
+        Of one fetch it may be known beforehand what it comes to.
+        """
         target, contract, specs = in_warehouse(*self._key), self.work.contract, self.staged[0].specs
         known, names = self.known, self.known.registry.names.values()
-        # Tables are committed with the registry and the layout that they were made for.
-        same = known.loaded and (self.registry, contract.layout) == (known.registry, known.layout)
-        if not same and not tables.adapt(self.connection, target, specs, contract, names):
+        if not self._same and not tables.adapt(self.connection, target, specs, contract, names):
             raise NeedsRebuild
         if self.plan.forget:
             forget(self.connection, target, specs, contract, self.plan.forget)
         return [
-            self._merged(target, one, [fetch.fetch for fetch in known.loaded_of(one.partition)]) for one in self.staged
+            self._merged(target, one, [fetch.fetch for fetch in known.loaded_of(one.partition)], known_beforehand)
+            for one in self.staged
         ]
 
-    def _merged(self, target: Target, staged: Staged, replaced: Sequence[int]) -> Account:
+    def _merged(
+        self, target: Target, staged: Staged, replaced: Sequence[int], known_beforehand: Found | None = None
+    ) -> Account:
         """Merge a fetch on top of those of its partition that are loaded, and of those staged that are older."""
         before = [one.fetch for one in self.staged if one.partition == staged.partition and one.fetch < staged.fetch]
         swept = sweep(self.work, self.snapshots, staged, [*replaced, *before])
-        account = merge(self.connection, staged, self.work.contract, target, replaced, swept, self.room)
+        account = merge(
+            self.connection, staged, self.work.contract, target, replaced, swept, self.room, known_beforehand
+        )
         if not account.adds_up:
             raise ContractBroken(f"fetch {staged.fetch}: its account does not add up: {account}; nothing is written")
         return account

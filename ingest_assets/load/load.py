@@ -16,6 +16,7 @@ import duckdb
 
 from ingest_assets.errors import IngestError
 from ingest_assets.load.account import Account, Accounting, MovedOn
+from ingest_assets.load.copies import state
 from ingest_assets.load.nothing import brings_nothing, unstaged
 from ingest_assets.load.plan import LOADABLE, Known, NeedsRebuild, Plan, Planner, current, lost
 from ingest_assets.load.staged import ranked
@@ -27,11 +28,13 @@ from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 if TYPE_CHECKING:
+    from ingest_assets.load.beforehand import Found
     from ingest_assets.load.meanwhile import Meanwhile
 
 __all__ = ["LOADABLE", "Loaded", "Loader"]
 
 _PATIENCE = 3  # after so many loads that were staged in vain, the next one keeps all others out until it is done
+_FROM_ROWS = 1_000_000  # to search through fewer of them takes less than to open another file
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class _NotTogether(Exception):
 class Loader:
     """Loads the stored fetches of one endpoint, but for those `held` back; sends no request.
 
-    `meanwhile` may have made the rows of one of them already.
+    `meanwhile` may have made the rows of one of them already. Of a table of `from_rows` it is found out before the lock
+    is taken what a merge comes to.
     """
 
     warehouse: Warehouse
@@ -61,6 +65,7 @@ class Loader:
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     held: frozenset[int] = frozenset()
     meanwhile: "Meanwhile | None" = None
+    from_rows: int = _FROM_ROWS
 
     def load(self, partition: str | None, *, replay: bool = False) -> list[Loaded]:
         """Bring a partition up to date with its stored fetches; the caller holds the partition's lock.
@@ -119,6 +124,12 @@ class Loader:
         return self.warehouse.alone(f"run {self.run}, loading {self.work.label}")
 
     @contextlib.contextmanager
+    def _alone_in(self, found: "Found | None", *, alone: bool) -> Iterator[bool]:
+        """Be the only writer; whether the warehouse is in the state that was looked at."""
+        with contextlib.nullcontext() if alone else self._alone():
+            yield found is not None and state(self.warehouse.writer) == found.state
+
+    @contextlib.contextmanager
     def _transaction(self, connection: duckdb.DuckDBPyConnection, *, alone: bool) -> Iterator[None]:
         with contextlib.nullcontext() if alone else self._alone(), self.warehouse.transaction(connection):
             yield
@@ -152,15 +163,18 @@ class Loader:
                 commit = Commit(*about, staged, registry, self.warehouse.room)
                 changed = commit.changed()
                 built = commit.build() if plan.rebuild else []
+                found = commit.found(self.warehouse, self.from_rows)
 
                 def committed() -> list[Account]:
-                    with self._transaction(connection, alone=alone):
+                    with self._alone_in(found, alone=alone) as as_found, self.warehouse.transaction(connection):
                         on_top = commit.caught_up()
                         new = changed if on_top is commit else on_top.changed()
                         on_top.refuse_lost()
                         if plan.rebuild:
                             on_top.swap()
-                        accounts = built if plan.rebuild else on_top.add()
+                        accounts = (
+                            built if plan.rebuild else on_top.add(found if as_found and on_top is commit else None)
+                        )
                         on_top.record(accounts, time.monotonic() - began)
                         on_top.note_drift(new)
                     return accounts

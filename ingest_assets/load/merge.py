@@ -24,13 +24,15 @@ import duckdb
 from ingest_assets.contract import Contract
 from ingest_assets.load import history
 from ingest_assets.load.account import Account
+from ingest_assets.load.beforehand import Found
+from ingest_assets.load.fates import decide, written
 from ingest_assets.load.lists import delete_children, insert_children, merge_list
 from ingest_assets.load.merging import Merge, texts
 from ingest_assets.load.staged import Staged, hashed, rows
 from ingest_assets.load.sweep import Sweep, vanish
 from ingest_assets.load.tables import ROOT, TOMBSTONE, Target, beside, versioned
-from ingest_assets.load.versions import candidates, newer, remember
-from ingest_assets.load.warehouse import literal, quoted
+from ingest_assets.load.versions import candidates, remember
+from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import TableSpec
 
 
@@ -42,17 +44,20 @@ def merge(
     replaced: Sequence[int],
     sweep: Sweep | None,
     room: Callable[[float], None],
+    found: Found | None = None,
 ) -> Account:
     """Write a ranked fetch into the target's tables; the account tells what became of its records.
 
     `replaced` are the fetches whose rows a table that is replaced as a whole or by partition gives up: those of the
-    same partition. `sweep` is what a fetch removes that it did not bring; `room` makes room for so many megabytes. Runs
-    inside the caller's transaction.
+    same partition. `sweep` is what a fetch removes that it did not bring; `room` makes room for so many megabytes.
+    `found` is what this comes to, where that is known. Runs inside the caller's transaction.
     """
     at = Merge(connection, staged, contract, target, room)
+    if found is not None:
+        return _account(at, *found.put(at))
     if _meets_nothing(at):
         return _account(at, *_insert_all(at))
-    fates = _decide(at)
+    fates = decide(at)
     gone = fates.get("updated", 0) + fates.get("deleted", 0)
     at.ready_to_delete(gone, (gone + fates.get("unchanged", 0)) * len(staged.specs))
     if versioned(contract):
@@ -115,34 +120,6 @@ def forget(
         connection.execute(f"DELETE FROM {table} WHERE list_contains(?, _fetch)", [list(fetches)])
 
 
-def _decide(at: Merge) -> dict[str, int]:
-    """The fate of every record that fits; in table `decided`, but for duplicates."""
-    versions, outdated, same, changed = "", f"t._fetch > {at.staged.fetch}", "t._id = r._id", "updated"
-    lists = "".join(f"r.{quoted(spec.name)}, " for spec in at.staged.below(at.staged.root.name))
-    if at.contract.write == "history" and at.contract.newest_by is None:
-        same, changed = "t._key = r._key AND t.current", "inserted"
-    if versioned(at.contract):
-        versions = f"LEFT JOIN {at.target.versions} AS v ON v._id = r._id AND v.part = {literal(ROOT)}"
-        outdated = newer(at, "v")
-    stands = " AND t._deleted IS NULL" if at.contract.deletes == "soft" else ""
-    at.run(f"""
-        CREATE OR REPLACE TEMP TABLE decided AS
-        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, {lists}t.rowid AS _there, CASE
-                WHEN {outdated} THEN 'outdated'
-                WHEN r._deleted THEN 'deleted'
-                WHEN t._id IS NULL THEN 'inserted'
-                WHEN t._hash = r._hash{stands} THEN 'unchanged'
-                ELSE '{changed}'
-            END AS fate
-        FROM {at.staged.ranked} AS r
-        LEFT JOIN {at.root} AS t ON {same} {versions}
-        WHERE r._rank = 1""")
-    found = at.connection.execute(f"""
-        SELECT fate, count(*) FROM decided GROUP BY fate
-        UNION ALL SELECT 'duplicates', count(*) FROM {at.staged.ranked} WHERE _rank > 1""")
-    return {fate: count for fate, count in found.fetchall() if count}
-
-
 def _remove_vanished(at: Merge, replaced: Sequence[int]) -> int:
     """Rows of the partition's former fetches that did not come again, with their children; how many rows."""
     at.run(
@@ -195,21 +172,9 @@ def _write_rows(at: Merge, fates: Mapping[str, int]) -> None:
             f"DELETE FROM {at.root} WHERE {known[0]} IN (SELECT {known[1]} FROM decided WHERE fate IN ({texts(gone)}))"
         )
     if any(map(fates.get, come)):
-        at.run_in_order(f"INSERT INTO {at.root} BY NAME {_rows(at, come)}")
+        at.run_in_order(f"INSERT INTO {at.root} BY NAME {written(at, come)}")
     if not anew and fates.get("updated"):
         names = [quoted(column.name) for column in at.staged.root.columns] + ["_fetch", "_page", "_position", "_hash"]
         changes = ", ".join(f"{name} = s.{name}" for name in names)
         changes += ", _deleted = NULL" if at.contract.deletes == "soft" else ""
-        at.run(f"UPDATE {at.root} AS t SET {changes} FROM ({_rows(at, ['updated'])}) AS s WHERE t._id = s._id")
-
-
-def _rows(at: Merge, fates: Sequence[str]) -> str:
-    """SQL: the staged rows of these fates, with all columns of the table."""
-    columns = "".join(f"s.{quoted(column.name)}, " for column in at.staged.root.columns)
-    if at.contract.write == "history":
-        since = history.moment(at.contract, at.staged.started)
-        columns += f"d._key, {since} AS valid_from, NULL AS valid_until, true AS current, "
-    return f"""
-        SELECT {columns}d._id, CAST({at.staged.fetch} AS BIGINT) AS _fetch, d._page, d._position, d._hash
-        FROM {at.staged.table(at.staged.root.name)} AS s
-        JOIN (SELECT * FROM decided WHERE fate IN ({texts(fates)})) AS d USING (_row)"""
+        at.run(f"UPDATE {at.root} AS t SET {changes} FROM ({written(at, ['updated'])}) AS s WHERE t._id = s._id")

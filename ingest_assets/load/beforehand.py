@@ -1,0 +1,122 @@
+"""What a merge comes to, found out before the lock is taken.
+
+Most of a merge into a large table is the search for the rows that it meets. Where the reader's copy holds all that is
+committed, that search goes through the copy, while others may write. A row is at the same place in both files, since
+one is the other's copy, byte by byte. Under the lock it has to be seen only that this is so still; where it is not,
+what was found is let go of, and the merge searches by itself.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import duckdb
+
+from ingest_assets.contract import Contract
+from ingest_assets.load import tables
+from ingest_assets.load.copies import State, state
+from ingest_assets.load.fates import decide, written
+from ingest_assets.load.lists import insert_children
+from ingest_assets.load.merging import Merge, texts
+from ingest_assets.load.staged import Staged
+from ingest_assets.load.tables import in_stage, versioned
+from ingest_assets.load.warehouse import Warehouse, literal, quoted
+from ingest_assets.normalize.registry import TableSpec
+
+_MOST_RECORDS = 500_000  # whose rows are made a second time
+_COPY = "seen"
+_COME = ("inserted", "updated")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The fates of a fetch's records where the warehouse is in this state; rows that come and go are in tables."""
+
+    state: State
+    fates: Mapping[str, int]
+
+    def put(self, at: Merge) -> tuple[Mapping[str, int], int]:
+        """Bring what was found into the target: the fates, and how many child rows were written."""
+        gone = self.fates.get("updated", 0)
+        at.ready_to_delete(gone, 0)
+        made = replace(at, target=in_stage(at.connection))
+        child_rows = 0
+        for spec in reversed(at.staged.specs) if set(_COME) & self.fates.keys() else ():
+            table = at.target.table(spec.name)
+            if gone:
+                at.run(f"DELETE FROM {table} WHERE rowid IN (SELECT _there FROM {_gone(spec)})")
+            count = at.run(f"INSERT INTO {table} BY NAME FROM {made.target.table(spec.name)}")
+            child_rows += count if spec.parent is not None else 0
+        return self.fates, child_rows
+
+
+def found(warehouse: Warehouse, at: Merge, from_rows: int) -> Found | None:
+    """What the merge of a fetch comes to in the state of the reader's copy; None where that is not to be known.
+
+    The target is that of the copy's tables, if these have so many rows.
+    """
+    if not _fits(at.staged, at.contract) or not warehouse.is_current:
+        return None
+    before = state(warehouse.reader)
+    if before is None:
+        return None
+    try:
+        with _attached(at.connection, warehouse.reader) as database:
+            fates = _searched(replace(at, target=replace(at.target, database=database)), from_rows)
+    except duckdb.Error:  # the copy is open already, or memory does not do: the merge searches by itself
+        warehouse.works(at.connection)
+        return None
+    # Another copy may have come into its place while this one was opened.
+    if fates is None or state(warehouse.reader) != before:
+        return None
+    return Found(before, fates)
+
+
+def _fits(staged: Staged, contract: Contract) -> bool:
+    """Whether fates say it all: no versions, tombstones, vanished or repeated records are to be looked at."""
+    plain = contract.write == "merge" and not versioned(contract) and contract.deleted is None
+    return plain and contract.sweep is None and staged.distinct and staged.received <= _MOST_RECORDS
+
+
+@contextlib.contextmanager
+def _attached(connection: duckdb.DuckDBPyConnection, copy: Path) -> Iterator[str]:
+    connection.execute(f"ATTACH {literal(str(copy))} AS {_COPY} (READ_ONLY)")
+    try:
+        yield _COPY
+    finally:
+        with contextlib.suppress(duckdb.Error):  # one that stays attached is never looked at again: see `ATTACH`
+            connection.execute(f"DETACH {_COPY}")
+
+
+def _searched(at: Merge, from_rows: int) -> dict[str, int] | None:
+    """The fates, with rows that come in tables of the stage, and the places of those that go in temporary ones."""
+    there = at.connection.execute(f"SELECT count(*) FROM {at.root}").fetchone()
+    if there is None or there[0] < max(from_rows, 1):
+        return None
+    fates = decide(at)
+    if "outdated" in fates:
+        return None
+    made = replace(at, target=in_stage(at.connection))
+    tables.create(at.connection, made.target, at.staged.specs, at.contract)
+    made.run_in_order(f"INSERT INTO {made.root} BY NAME {written(made, _COME)}")
+    at.run(f"CREATE OR REPLACE TEMP TABLE {_gone(at.staged.root)} AS SELECT _there FROM decided WHERE fate = 'updated'")
+    for spec in at.staged.below(at.staged.root.name):
+        listed = f"FROM decided WHERE {quoted(spec.name)} AND fate IN ({texts(_COME)})"
+        _search_children(at, spec, f"SELECT _id {listed}")
+        insert_children(made, spec, f"({listed})", "_root_row")
+    return fates
+
+
+def _search_children(at: Merge, spec: TableSpec, parents: str) -> None:
+    inner = at.staged.below(spec.name)
+    at.run(
+        f"CREATE OR REPLACE TEMP TABLE {_gone(spec)} AS SELECT rowid AS _there{', _id' if inner else ''} "
+        f"FROM {at.target.table(spec.name)} WHERE _parent IN ({parents})"
+    )
+    for below in inner:
+        _search_children(at, below, f"SELECT _id FROM {_gone(spec)}")
+
+
+def _gone(spec: TableSpec) -> str:
+    return quoted(f"places in {spec.name}")
