@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,10 @@ class Storing:
     kept_out: Callable[[], Forgotten]
     jobs: "Jobs | None" = None
     former: "Former | None" = None
+
+    @cached_property
+    def _headers(self) -> tuple[str, ...]:
+        return headers_kept(self.walk)
 
     def chained(self, client: Client, stored: Iterable[IndexEntry], ask: Ask) -> End:
         """How the chain of pages of its walk ended, after the pages that are stored of it."""
@@ -97,7 +102,7 @@ class Storing:
         refuse_others(walk, decoded.envelope)
         if gone:
             writer.redact(marked(list(gone.values())))
-        headers = {name: response.headers[name] for name in headers_kept(walk) if name in response.headers}
+        headers = {name: response.headers[name] for name in self._headers if name in response.headers}
         note = {
             "envelope": decoded.envelope,
             "last_record": decoded.last_record,

@@ -73,7 +73,7 @@ def response(
 
 def headers(answer: requests.Response, redactor: Redactor) -> dict[str, str]:
     """The headers that are for others to see, their names in small letters."""
-    found = {name.lower(): value for name, value in answer.headers.items()}
+    found = dict(answer.headers)
     found.pop("set-cookie", None)
     return redactor.texts(found)
 

@@ -62,7 +62,7 @@ class Exchange:
 
     def is_refused(self, answer: requests.Response) -> bool:
         """Whether the API answers that it does not take the token; a 403 that is a limit says nothing of it."""
-        headers = {name.lower(): value for name, value in answer.headers.items()}
+        headers = answer.headers
         if is_throttled(answer.status_code, headers):
             return False
         return self._auth.refuses(answer.status_code, headers.get("location", ""))

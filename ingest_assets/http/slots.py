@@ -232,18 +232,15 @@ def _start(region: int) -> int:
 
 def _read(descriptor: int) -> State | None:
     """The newer of the two states that are whole."""
-    found: list[tuple[int, bytes]] = []
-    for place in (0, _STATE_BYTES):
-        text = os.pread(descriptor, 1 << 12, place)
-        if len(text) < _HEAD.size:
-            continue
-        checksum, length, turn = _HEAD.unpack_from(text)
-        text = text[_HEAD.size :][:length]
+    texts = [(place, os.pread(descriptor, 1 << 12, place)) for place in (0, _STATE_BYTES)]
+    heads = [(_HEAD.unpack_from(text), place, text) for place, text in texts if len(text) >= _HEAD.size]
+    for (checksum, length, _), place, begin in sorted(heads, key=lambda head: head[0][2], reverse=True):
+        text = begin[_HEAD.size : _HEAD.size + length]
         if 0 < len(text) < length <= _STATE_BYTES:
             text += os.pread(descriptor, length - len(text), place + _HEAD.size + len(text))
         if text and len(text) == length and zlib.crc32(text) == checksum:
-            found.append((turn, text))
-    return _state(max(found)[1]) if found else None
+            return _state(text)
+    return None
 
 
 def _state(text: bytes) -> State | None:

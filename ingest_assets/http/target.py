@@ -1,5 +1,6 @@
 """Where in a request a value goes: into its query, body, headers or path."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from ingest_assets.http.page import MISSING, PageRequest, dig
 
 _PLACES = ("query", "body", "header", "path")
 _SEGMENTS_OF_NO_NAME = ("", ".", "..")
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 def _also_text(schema: dict[str, Any]) -> None:
@@ -58,7 +60,7 @@ class Target(BaseModel):
             raise ValueError(f"found {found}, which can stand in a JSON body only: method: POST, and {{body: NAME}}")
         if place == "body":
             return replace(request, body=_with(request, name, value))
-        if any("\ud800" <= character <= "\udfff" for character in str(value)):
+        if _HALF.search(str(value)):
             raise ValueError("it holds half a character, which cannot be sent")
         if place == "header":
             kept = tuple(pair for pair in request.headers if pair[0].lower() != name.lower())

@@ -15,7 +15,6 @@ from typing import Any
 from urllib.parse import quote, urldefrag, urlencode, urlsplit
 
 import requests
-from requests.structures import CaseInsensitiveDict
 
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
 from ingest_assets.http.page import PageRequest
@@ -103,12 +102,16 @@ class _Adapter(requests.adapters.HTTPAdapter):
 
 
 class _Answer(requests.Response):
-    """An answer whose body is read from `raw` alone: without a jar for cookies, and what else nobody looks at."""
+    """An answer whose body is read from `raw` alone: without a jar for cookies, and what else nobody looks at.
+
+    Names of headers are in small letters; one that was sent several times has all of its values, with commas between.
+    """
 
     def __init__(self, request: requests.PreparedRequest, raw: Any) -> None:
         self.request, self.url, self.raw = request, request.url or "", raw
         self.status_code, self.reason = raw.status, raw.reason
-        self.headers = CaseInsensitiveDict(raw.headers)
+        # Not a dictionary that makes small letters of each name again whenever it is looked at.
+        self.headers = {name.lower(): raw.headers[name] for name in raw.headers}  # type: ignore[assignment]
         self._content_consumed = False
 
 
