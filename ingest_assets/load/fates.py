@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ingest_assets.load import history
 from ingest_assets.load.merging import Merge, texts
+from ingest_assets.load.staged import same_row
 from ingest_assets.load.tables import ROOT, versioned
 from ingest_assets.load.versions import newer
 from ingest_assets.load.warehouse import literal, quoted
@@ -11,7 +12,7 @@ from ingest_assets.load.warehouse import literal, quoted
 
 def decide(at: Merge) -> dict[str, int]:
     """The fate of every record that fits; in table `decided`, but for duplicates."""
-    versions, outdated, same, changed = "", f"t._fetch > {at.staged.fetch}", "t._id = r._id", "updated"
+    versions, outdated, same, changed = "", f"t._fetch > {at.staged.fetch}", same_row(at.staged, at.contract), "updated"
     lists = "".join(f"r.{quoted(spec.name)}, " for spec in at.staged.below(at.staged.root.name))
     if at.contract.write == "history" and at.contract.newest_by is None:
         same, changed = "t._key = r._key AND t.current", "inserted"
@@ -24,7 +25,7 @@ def decide(at: Merge) -> dict[str, int]:
         SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, {lists}t.rowid AS _there, CASE
                 WHEN {outdated} THEN 'outdated'
                 WHEN r._deleted THEN 'deleted'
-                WHEN t._id IS NULL THEN 'inserted'
+                WHEN t._fetch IS NULL THEN 'inserted'
                 WHEN t._hash = r._hash{stands} THEN 'unchanged'
                 ELSE '{changed}'
             END AS fate

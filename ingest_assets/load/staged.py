@@ -12,6 +12,7 @@ from ingest_assets.normalize.registry import TableSpec
 
 _LAST_MOMENT = "INTERVAL 1 SECOND"  # as far as an API may look that cuts its times to what the bound was written in
 RANKED = "_ranked"
+_NARROW = ("tinyint", "smallint", "integer", "bigint", "hugeint", "date")
 ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
 
 
@@ -83,6 +84,7 @@ def _ranked(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Con
         f", {has_list(quoted(spec.present or ''), contract)} AS {quoted(spec.name)}"
         for spec in staged.below(staged.root.name)
     )
+    lists += "".join(f", {quoted(name)} AS {quoted(f'key {name}')}" for name in _narrow_key(staged, contract))
     connection.execute(f"""
         CREATE {"VIEW" if distinct and once and not _sorted(contract) else "TABLE"} {staged.ranked} AS
         SELECT *, {rank} AS _rank
@@ -93,6 +95,23 @@ def _ranked(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Con
             WHERE {_is_inside(staged, contract)}
         )""")
     return replace(staged, distinct=distinct)
+
+
+def same_row(staged: Staged, contract: Contract) -> str:
+    """SQL: the row `t` of a merged table has the id of the ranked one `r`.
+
+    Where the key is of narrow columns, these are compared: DuckDB reads less, and passes over what it stores together
+    where all of it is beyond the keys that came. An id is a hash, and scattered.
+    """
+    narrow = _narrow_key(staged, contract)
+    ids = ["t._id = r._id"] * (len(narrow) < len(contract.primary_key) or not narrow)
+    return " AND ".join(ids + [f"t.{quoted(name)} = r.{quoted(f'key {name}')}" for name in narrow])
+
+
+def _narrow_key(staged: Staged, contract: Contract) -> list[str]:
+    """Columns of the key, if an id is made of that alone; none of them is ever null."""
+    types = {column.name: column.type for column in staged.root.columns}
+    return [name for name in contract.primary_key if contract.write == "merge" and types.get(name) in _NARROW]
 
 
 def rows(staged: Staged, contract: Contract) -> str:
