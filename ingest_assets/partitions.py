@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Annotated, Any
 
+from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 
 from ingest_assets.durations import Duration
@@ -55,8 +55,7 @@ Values = Annotated[
 ]
 
 
-@dataclass(frozen=True)
-class Slice:
+class Slice(Struct, frozen=True):
     """A partition's key taken apart: its period, None without periods, and the value of each other dimension."""
 
     period: str | None

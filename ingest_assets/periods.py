@@ -11,10 +11,11 @@ Periods are half-open, and as long as their clock makes them: a day has 23 to 25
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 Every = Literal["hour", "day", "week", "month"]
 EVERY: tuple[Every, ...] = ("hour", "day", "week", "month")
@@ -25,8 +26,7 @@ _DAY_KEY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SPAN = re.compile(r"(\d{4}-\d\d)(-\d\d)?(?:[-T ](\d\d):(\d\d)([+-]\d\d:?\d\d|Z)?)?", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Periods:
+class Periods(Struct, frozen=True):
     """The periods of one kind in one zone, from the one on that holds the day `start`."""
 
     every: Every

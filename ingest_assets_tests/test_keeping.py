@@ -4,12 +4,12 @@ import os
 import shutil
 import subprocess
 import threading
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ingest_assets import catalog
 from ingest_assets.assets.resources import Api

@@ -6,9 +6,9 @@ Values below `auth`, `headers`, `settings`, `params` and `body` are never repeat
 import difflib
 import functools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from ingest_assets.catalog.hints import hint
@@ -18,8 +18,7 @@ from ingest_assets.source import Source
 _UNSAID = {"auth", "headers", "settings", "params", "body"}
 
 
-@dataclass(frozen=True)
-class _Mistake:
+class _Mistake(Struct, frozen=True):
     """One thing that is wrong: where, and either all that is to say, or what was expected of the value found."""
 
     path: tuple[Any, ...]

@@ -2,19 +2,18 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from ingest_assets.errors import ConfigError
 
 Place = tuple[str, int]
 
 
-@dataclass(frozen=True)
-class Read:
+class Read(Struct, frozen=True):
     """What a file says, and the file and line of each of its keys and values by their path."""
 
     data: dict[str, Any]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 
 from ingest_assets import catalog
@@ -92,7 +93,7 @@ def _line(source: Source, run: str) -> Line:
     """The line of a command that somebody waits for: it gives up soon where there is no connection, or a long wait."""
     line = opened(source, run)
     wait = min(line.pace.max_wait, _LONGEST_WAIT)
-    return replace(line, pace=replace(line.pace, retry_seconds=_PATIENCE_SECONDS, max_wait=wait))
+    return replace(line, pace=msgspec.structs.replace(line.pace, retry_seconds=_PATIENCE_SECONDS, max_wait=wait))
 
 
 def _of(partition: str | None) -> str:

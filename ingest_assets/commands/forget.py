@@ -1,11 +1,13 @@
 """A person's records erased, and kept out: first what would be done, then the doing."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from msgspec.structs import asdict
 
 from ingest_assets.assets.names import table_key
 from ingest_assets.assets.plan import Name

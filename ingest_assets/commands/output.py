@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import msgspec
 from rich.console import Console
 
 _WHOLE_LINES = 100_000
@@ -88,6 +89,8 @@ def _plain(value: Any) -> Any:
         return value.total_seconds()
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
+    if isinstance(value, msgspec.Struct):
+        return msgspec.structs.asdict(value)
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
     if isinstance(value, set | frozenset):

@@ -10,10 +10,10 @@ process: a walk that goes on takes it.
 import itertools
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 
 import xxhash
+from msgspec.structs import replace
 
 from ingest_assets.errors import IngestError
 from ingest_assets.extract.chain import End

@@ -10,8 +10,9 @@ only moves what is asked for next.
 import itertools
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from dataclasses import replace
 from functools import partial
+
+from msgspec.structs import replace
 
 from ingest_assets.extract.crew import Crew
 from ingest_assets.extract.request import request_key

@@ -10,8 +10,9 @@ the pieces, and counts as duplicates.
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC
+
+from msgspec.structs import replace
 
 from ingest_assets.errors import RequestFailed, Ruled, WalkIncomplete
 from ingest_assets.extract.expected import expected

@@ -7,10 +7,11 @@ pages that are asked for one by one and for those that were asked for ahead of t
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
+
+from msgspec import Struct
 
 from ingest_assets.errors import CursorExpired, RequestFailed, Ruled, WalkIncomplete
 from ingest_assets.extract import batches, cap, newest, ruled
@@ -30,8 +31,7 @@ Ask = Callable[[PageRequest, Page | None], IndexEntry]
 """Gets the page that a request asks for; the page that it follows is told, where there is one."""
 
 
-@dataclass(frozen=True)
-class End:
+class End(Struct, frozen=True):
     """How a chain ended: by which sign, how many records the API says it has, how many came, where a feed goes on.
 
     `more` are parts of the fetch that its pages turned out to need; they are walked right after it. Where they take its

@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from ingest_assets.errors import ConfigError
 from ingest_assets.extract.request import Part, Walk, fingerprint, first_request

@@ -8,9 +8,10 @@ to get it, or its timeout, before the crew is gone.
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from typing import Protocol, Self, TypeVar
+
+from msgspec import Struct
 
 from ingest_assets.http.client import Client
 from ingest_assets.http.traffic import Traffic, Wait
@@ -30,8 +31,7 @@ class Another(Protocol):
     def __call__(self, sleep: Callable[[float], None], on_wait: Callable[[Wait], None]) -> Client: ...
 
 
-@dataclass(frozen=True)
-class _Nudge:
+class _Nudge(Struct, frozen=True):
     """Something may be ready."""
 
 

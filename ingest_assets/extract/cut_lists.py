@@ -11,12 +11,12 @@ lists is enough to go on with them after a rest.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import asdict
 
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.extract.request import Of, Part, Walk, filled_by, headers_of, request_from, values_of

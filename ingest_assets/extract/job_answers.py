@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import urldefrag, urljoin, urlsplit
+
+from msgspec import Struct
 
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http.answer import Response
@@ -25,8 +26,7 @@ _LONGEST_URL = 8192
 Means = Literal["done", "failed", "running", "expired"]
 
 
-@dataclass(frozen=True)
-class State:
+class State(Struct, frozen=True):
     """How far a job is: what that means, and how messages say it."""
 
     means: Means

@@ -1,7 +1,8 @@
 """The files that a job has made: each is a part of its fetch."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from ingest_assets.extract.job_answers import bare
 from ingest_assets.extract.request import File, Part, Walk

@@ -12,11 +12,13 @@ idempotency key gives the same one again, one that lists its jobs is asked, and 
 import contextlib
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 from uuid import uuid4
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ingest_assets.durations import clock, spoken
 from ingest_assets.errors import CursorExpired, IngestError, NotBefore, RequestFailed, StorageFailed, TransientFailure
@@ -46,24 +48,21 @@ _LEARNT_WITHIN = timedelta(minutes=1)
 _NO_LONGER_SIGNED = (401, 403, 404, 410)
 
 
-@dataclass(frozen=True)
-class Control:
+class Control(Struct, frozen=True):
     """What jobs need beside a client: one for their own base_url, and where the places of those at work are."""
 
     client: Another | None = None
     places: Path | None = None
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Struct, frozen=True):
     """What a job that is done has made: values for placeholders, and the URLs of its files where it names them."""
 
     values: Mapping[str, str]
     files: tuple[str, ...] | None
 
 
-@dataclass
-class Jobs:
+class Jobs(Struct):
     """The jobs of one fetch; its threads share them. `kept` are their notes."""
 
     walk: Walk

@@ -10,13 +10,13 @@ of the window, or newer, ends the walk. Whether the API gives the newest first i
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 import msgspec
+from msgspec import Struct, field
 
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.extract.request import Walk
@@ -28,8 +28,7 @@ REASON = "bound_passed"
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 
 
-@dataclass
-class Seen:
+class Seen(Struct):
     """The times of one page's records, in their order."""
 
     path: str
@@ -64,8 +63,7 @@ def seen(walk: Walk) -> Seen | None:
     return Seen(column.path or name, time_parser(column.type or "", column.format, walk.endpoint.time_zone))
 
 
-@dataclass
-class Order:
+class Order(Struct):
     """The pages so far by their newest times: whether the walk has passed its window, and whether that can be told."""
 
     walk: Walk

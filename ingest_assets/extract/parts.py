@@ -11,9 +11,12 @@ The usual fetch has one part, the partition as a whole: it has no key, and its e
 from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.expected import in_all
@@ -50,8 +53,7 @@ class StoredPages:
         return len(self._numbers.get(key_of(part), ()))
 
 
-@dataclass(frozen=True)
-class Walked:
+class Walked(Struct, frozen=True):
     """A part that is being walked, or has been: `come` are the names of its pages that wait for their turn.
 
     `before` is true where it had ended before this walk went on.
@@ -127,7 +129,7 @@ def _ended_before(kept: PartEnd) -> End:
 
 
 def _to_json(part: Part) -> dict[str, Any]:
-    told = asdict(part)
+    told: dict[str, Any] = msgspec.to_builtins(part)
     return told | {"bounds": None if part.bounds is None else [bound.isoformat() for bound in part.bounds]}
 
 

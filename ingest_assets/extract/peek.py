@@ -3,9 +3,11 @@
 import re
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import BinaryIO, cast
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ingest_assets.errors import RequestFailed, Ruled, WalkIncomplete
 from ingest_assets.extract.connections import connections, refuse_others
@@ -28,8 +30,7 @@ _SPILL_BYTES = 1 << 20
 _CHARSET = re.compile(r"charset=[\"']?([\w.:-]{1,40})", re.IGNORECASE | re.ASCII)
 
 
-@dataclass(frozen=True)
-class Peek:
+class Peek(Struct, frozen=True):
     """A first page: where it came from, how many records it holds, the first block of them, and what is odd.
 
     `stops` is why a walk could not go on after it, though the page itself came; `left` is what the answer told of the

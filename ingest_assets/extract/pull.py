@@ -11,10 +11,12 @@ duplicates. The verdict says why the walk ended. What does not end for a stated,
 import contextlib
 import shlex
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ingest_assets.errors import ConfigError, CursorExpired, PartsFailed, RequestFailed, WalkIncomplete
 from ingest_assets.extract.chain import End
@@ -35,8 +37,7 @@ if TYPE_CHECKING:
     from ingest_assets.extract.jobs import Control
 
 
-@dataclass(frozen=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far a walk is: shown while it works. `anew` is why an unfinished one before it was given up."""
 
     label: str
@@ -47,8 +48,7 @@ class Progress:
     anew: str | None = None
 
 
-@dataclass(frozen=True)
-class Puller:
+class Puller(Struct, frozen=True):
     """Fetches partitions of one endpoint; the caller holds the partition's lock.
 
     `begin` gives a new fetch its number and start time. `another` makes clients for threads that ask for pages at

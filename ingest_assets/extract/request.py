@@ -4,12 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.page import PageRequest
@@ -24,8 +26,7 @@ _LONGEST_KEY = 60
 _BETWEEN = ",;+"  # what may stand in a path as it is (RFC 3986 §3.3)
 
 
-@dataclass(frozen=True)
-class Of:
+class Of(Struct, frozen=True):
     """The nested list that a part reads: that of one record, by its place on a stored page."""
 
     list: str
@@ -33,16 +34,14 @@ class Of:
     position: int
 
 
-@dataclass(frozen=True)
-class File:
+class File(Struct, frozen=True):
     """One of the files that a job made: by the key of the job's part, and its place among them."""
 
     job: str
     place: int
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """One of the chains of pages that a fetch is made of. `key` tells it from the others, and is stored with its pages.
 
     `values` stand for placeholders beside those of the partition, `bounds` are a piece of the partition's own.
@@ -69,8 +68,7 @@ class Part:
         return self.under or self.key
 
 
-@dataclass(frozen=True)
-class Walk:
+class Walk(Struct, frozen=True, dict=True):
     """One partition of one endpoint to be fetched, or a part of it. `source` has its settings in place.
 
     `position` is where the last complete fetch of a feed ended: its cursor, or a time as ISO text; None before the
@@ -221,7 +219,7 @@ def fingerprint(walk: Walk, first: PageRequest) -> str:
 
 def request_key(request: PageRequest) -> str:
     """A hash by which a request that comes again is known."""
-    return hashlib.sha256(json.dumps(_plain(vars(request)), sort_keys=True, default=str).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(_plain(asdict(request)), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _plain(request: Mapping[str, Any]) -> dict[str, Any]:

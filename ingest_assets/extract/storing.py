@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.chain import Ask, End, chain
@@ -37,8 +38,7 @@ PART = "part"
 """Where the note of a page has the key of its part."""
 
 
-@dataclass(frozen=True)
-class Storing:
+class Storing(Struct, frozen=True, dict=True):
     """Stores pages of a walk, or of a part of it. `started` is when the fetch began, `kept_out` who is to stay out.
 
     `jobs` are those of the fetch, where the API has to make first what is fetched; `former` is the page that is asked

@@ -2,9 +2,10 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
+
+from msgspec.structs import replace
 
 from ingest_assets.errors import RequestFailed, TransientFailure, WalkIncomplete
 from ingest_assets.extract.batches import ANSWERED

@@ -5,8 +5,9 @@ former snapshot ─► its page's validator ─► request on condition ─┬�
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from http import HTTPStatus
+
+from msgspec import Struct
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.extract.request import Walk, fingerprint, first_request
@@ -20,8 +21,7 @@ from ingest_assets.raw.snapshots import Snapshot
 _CHUNK_BYTES = 1 << 16
 
 
-@dataclass(frozen=True)
-class Former:
+class Former(Struct, frozen=True):
     """The only page of a former fetch, and the header that asks whether it has changed."""
 
     snapshot: Snapshot

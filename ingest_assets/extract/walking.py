@@ -7,10 +7,12 @@ else                             in turn: without a thread
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ingest_assets.errors import IngestError
 from ingest_assets.extract import ruled
@@ -29,8 +31,7 @@ if TYPE_CHECKING:
     from ingest_assets.extract.crew import Another, Crew
 
 
-@dataclass
-class Walking:
+class Walking(Struct):
     """One fetch on its way. `client` asks for pages in turn, `another` makes one a thread; `show` is told of pages.
 
     `reached` is how the parts ended that did, once all were tried.

@@ -15,9 +15,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from msgspec import Struct
 
 from ingest_assets.http.page import dig
 from ingest_assets.http.waits import moment
@@ -36,8 +37,7 @@ _ITEM = re.compile(r'\s*+("(?:[^"\\]|\\.)*+"|[^;,"\s]*+)((?:\s*+;[^;,"]*+(?:"(?:
 _LONGEST_LIST = 2000
 
 
-@dataclass(frozen=True)
-class Allowance:
+class Allowance(Struct, frozen=True):
     """What is left: of `limit`, where that is told.
 
     It is full again in `resets` seconds; or it fills by `refills` a second; or each request counts for the last `rolls`

@@ -1,11 +1,11 @@
 """An answer as the rest of the project sees it: redacted, bounded, its body a stream that is read once."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import requests
+from msgspec import Struct
 
 from ingest_assets.http import body
 from ingest_assets.http.naming import Naming
@@ -15,8 +15,7 @@ from ingest_assets.http.secrets import Redactor
 from ingest_assets.http.waits import Told
 
 
-@dataclass(frozen=True)
-class Response:
+class Response(Struct, frozen=True):
     """An answer that is a page. Header names are in small letters; everything is redacted, the body too.
 
     `rule` is the one of the source file that speaks of it: it is the last page, or holds no records.
@@ -47,8 +46,7 @@ class Response:
         return self._body
 
 
-@dataclass(frozen=True)
-class BodyBounds:
+class BodyBounds(Struct, frozen=True):
     """What a body may be: its size once decompressed, how far it may swell, and which member of an archive it is."""
 
     max_bytes: int = 20 << 30

@@ -1,8 +1,9 @@
 """When a request may go under one limit, by what is in flight, what was counted, and who asked before it."""
 
 import math
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from ingest_assets.http.rates import Allowed, FlightLimit, RateLimit
 from ingest_assets.http.slots import Ask, Slots
@@ -15,8 +16,7 @@ _LAST_LOOK_SECONDS = 0.25
 _PART_OF_WAIT = 8
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(Struct, frozen=True):
     """At most so many requests or points in any window of so many seconds."""
 
     most: int
@@ -38,8 +38,7 @@ class Window:
         return max(last + self.window - slots.now, MARGIN_SECONDS)
 
 
-@dataclass(frozen=True)
-class Flights:
+class Flights(Struct, frozen=True):
     """At most so many requests at once, until their answers were received."""
 
     most: int

@@ -16,10 +16,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ingest_assets.durations import Duration, clock, spoken
@@ -67,8 +68,7 @@ class BreakerSettings(BaseModel):
         return self
 
 
-@dataclass(frozen=True)
-class Down:
+class Down(Struct, frozen=True):
     """What is known of an API that fails; times are Unix seconds.
 
     `failures` in a row since `since`, the last of them for `why`. `until` is when it may be tried again, 0 while it is

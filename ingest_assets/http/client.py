@@ -13,10 +13,11 @@ import itertools
 import logging
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
+
+from msgspec.structs import replace
 
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.http.answer import BodyBounds, Response, head, response

@@ -6,8 +6,9 @@ an answer ─► the first rule of the source file that fits ─► what it says
 
 import itertools
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import replace
 from http import HTTPStatus
+
+from msgspec.structs import replace
 
 from ingest_assets.errors import IngestError, RequestFailed, Ruled, TransientFailure
 from ingest_assets.http.answer import Response, head, told

@@ -9,8 +9,10 @@ processes.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import astuple
 
 from ingest_assets.http.allowances import OF_BODY, Allowance
 
@@ -31,8 +33,7 @@ _STALE_SECONDS = 60.0
 _NEWEST_PART, _USUAL_GROWS = 0.3, 1.02
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """A wait, and what for; one that is `spread` may be cut short, since something is left."""
 
     seconds: float
@@ -40,8 +41,7 @@ class Wait:
     spread: bool = True
 
 
-@dataclass
-class _Left:
+class _Left(Struct):
     """What is left of an allowance. All times are moments of the file's clock; `last` is that of the last grant."""
 
     name: str
@@ -98,8 +98,7 @@ class _Left:
         return float(min(self.cost / fills * (_EASY * self.limit / left), _SLOWEST_SECONDS))
 
 
-@dataclass
-class Pace:
+class Pace(Struct):
     """What was learned of one origin and credential: allowances by name, and by endpoint which of them it uses.
 
     `took` has for each endpoint how long its answers take usually and lately, how many there were, and when the last
@@ -184,7 +183,7 @@ class Pace:
         return [_Left(*self.left[name]) for name in self.uses.get(endpoint, []) if name in self.left]
 
     def _keep(self, one: _Left) -> None:
-        self.left[one.name] = list(vars(one).values())
+        self.left[one.name] = list(astuple(one))
 
     def _forget(self, now: float) -> None:
         known = sorted((_Left(*each) for each in self.left.values()), key=lambda one: -one.seen)

@@ -6,16 +6,16 @@ its *envelope* (the body without the records), how many records it held, and the
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
+
+from msgspec import Struct, field
 
 MISSING = object()
 _CHOSEN = re.compile(r"(?P<name>[^\[\]]*)\[(?:(?P<place>-?\d+)|(?P<key>[^\[\]=]+)=(?P<value>[^\[\]]*))\]")
 
 
-@dataclass(frozen=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """What asks for a page, without credentials: those are added at the last moment, for their origin only.
 
     `params` are added to the query of `url`, in order, percent-encoded. `body` is sent as JSON or as a form.
@@ -31,8 +31,7 @@ class PageRequest:
     path: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(Struct, frozen=True):
     """One answered request. `number` counts from 0 within its fetch; header names are in small letters.
 
     `before` is how many records the pages before it in its walk held, and `fullest` the most that one of them held.

@@ -4,10 +4,10 @@ One that would make another request of the one that was asked is not followed ei
 else.
 """
 
-from dataclasses import replace
 from urllib.parse import parse_qsl, urldefrag, urljoin, urlsplit
 
 import requests
+from msgspec.structs import replace
 
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.naming import Naming, origin_of

@@ -9,13 +9,13 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import NoReturn
 
 import tenacity
+from msgspec import Struct
 
 from ingest_assets.durations import clock, spoken
 from ingest_assets.errors import Locked, NotBefore, TransientFailure
@@ -24,8 +24,7 @@ _YEAR_SECONDS = 31_536_000  # what is more is a moment, not a wait
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
 
-@dataclass(frozen=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """How often and how long: it stops at the first of `attempts` and `seconds`, and waits at most as stated.
 
     `seconds` is the time spent waiting between attempts, not that of the attempts themselves.

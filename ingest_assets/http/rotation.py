@@ -1,14 +1,14 @@
 """Which of several credentials the next request goes with: the one that waits least, else the one of before."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.limits import Limiter
 
 
-@dataclass(frozen=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """A credential and the limits that it counts in."""
 
     auth: Auth

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 import requests
+from msgspec.structs import replace
 
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.auth import Auth

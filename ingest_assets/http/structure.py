@@ -7,9 +7,9 @@ taken away, and for each how many brackets are open after it.
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
+from msgspec import Struct, field
 from numpy.typing import NDArray
 
 from ingest_assets.errors import RequestFailed
@@ -30,8 +30,7 @@ _Ints = NDArray[np.int64]
 _Bytes = NDArray[np.uint8]
 
 
-@dataclass(frozen=True)
-class _Tokens:
+class _Tokens(Struct, frozen=True):
     """Quotes, brackets and commas outside of strings: where, which, and how many brackets are open after each."""
 
     at: _Ints
@@ -39,8 +38,7 @@ class _Tokens:
     depth: _Ints
 
 
-@dataclass
-class _Scan:
+class _Scan(Struct):
     """Where the scan of a text stands between two pieces."""
 
     depth: int = 0
@@ -85,8 +83,7 @@ class _Scan:
         return at[kept], char[kept]
 
 
-@dataclass
-class Located:
+class Located(Struct):
     """What is known of a body once it was read to its end: its envelope, with null in place of the records."""
 
     envelope: bytearray = field(default_factory=bytearray)

@@ -6,9 +6,9 @@ about      an estimate: kept and shown, and decides nothing
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
 from pydantic import Field
 
 from ingest_assets.errors import WalkIncomplete
@@ -19,8 +19,7 @@ Tells = Literal["exactly", "at_least", "about"]
 _RELATIONS: Mapping[Any, Tells] = {"eq": "exactly", "gte": "at_least", True: "exactly", False: "about"}
 
 
-@dataclass(frozen=True)
-class Expected:
+class Expected(Struct, frozen=True):
     """A number of records, and how it is meant."""
 
     records: int

@@ -13,12 +13,14 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
+
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from ingest_assets.errors import IngestError
 
@@ -34,8 +36,7 @@ _HIDDEN = "(hidden)"
 _as_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """One request as it went over the network, and what came of it.
 
     `url` is without secrets; `bytes` is what was received of the body, as sent; `attempt` counts from 1;
@@ -136,8 +137,7 @@ def _is_secret(name: str) -> bool:
     return _SECRET.search(plain) is not None and not is_place
 
 
-@dataclass(frozen=True)
-class TraceLog:
+class TraceLog(Struct, frozen=True):
     """The trace of one source; lines are JSON objects. Any number of processes may add and read."""
 
     file: Path
@@ -150,7 +150,7 @@ class TraceLog:
 
     def add(self, asked: Asked, **more: str | None) -> None:
         """Append a request; what cannot be written is left out."""
-        told = more | vars(asked) | {"at": asked.at.astimezone(UTC).isoformat().replace("+00:00", "Z")}
+        told = more | asdict(asked) | {"at": asked.at.astimezone(UTC).isoformat().replace("+00:00", "Z")}
         with contextlib.suppress(OSError):
             self._append(_as_json(told).encode("utf-8", "replace") + b"\n")
 

@@ -1,14 +1,15 @@
 """What one client has asked for, received and waited, and who is told of it."""
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import astuple
 
 from ingest_assets.http.trace import Asked, Tracer
 
 
-@dataclass
-class Traffic:
+class Traffic(Struct):
     """What a client has asked for and received so far; `bytes_received` as sent, so compressed."""
 
     requests: int = 0
@@ -21,8 +22,7 @@ class Traffic:
         return Traffic(*(mine + theirs for mine, theirs in zip(astuple(self), astuple(other), strict=True)))
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Told before each wait: for the limit, before the next try, or for a job of the API's."""
 
     kind: Literal["limit", "retry", "job"]

@@ -9,12 +9,12 @@ import json
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urldefrag, urlencode, urlsplit
 
 import requests
+from msgspec import Struct
 
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
 from ingest_assets.http.page import PageRequest
@@ -33,8 +33,7 @@ _NOT_SENT = (
 )
 
 
-@dataclass(frozen=True)
-class Timeouts:
+class Timeouts(Struct, frozen=True):
     """Seconds to wait for a connection, and for the next bytes of an answer."""
 
     connect: float

@@ -7,8 +7,9 @@ A time of a second's grain proves nothing of what changed within it: it counts o
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
+
+from msgspec.structs import replace
 
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.waits import moment

@@ -11,12 +11,12 @@ Places that hold nothing to read are passed over; a place comes before Retry-Aft
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
+from msgspec import Struct
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from ingest_assets.durations import Duration
@@ -28,8 +28,7 @@ _NUMBER = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)s?", re.ASCII)  # with its unit 
 _SECONDS = {"seconds": 1.0, "milliseconds": 0.001, "minutes": 60.0, "unix": 1.0, "unix_ms": 0.001}
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(Struct, frozen=True):
     """An answer as rules look at it. Header names are in small letters; `body` is None where it is not JSON."""
 
     status: int

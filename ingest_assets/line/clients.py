@@ -4,9 +4,10 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.breaker import Breaker
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from ingest_assets.http.rotation import Rotation
 
 
-@dataclass(frozen=True)
-class Clients:
+class Clients(Struct, frozen=True):
     """Makes the clients of one source, whose settings are in place."""
 
     source: Source

@@ -1,11 +1,11 @@
 """How fast and how patiently an API is asked."""
 
-from dataclasses import dataclass
 from datetime import timedelta
 
+from msgspec import Struct
 
-@dataclass(frozen=True)
-class Pace:
+
+class Pace(Struct, frozen=True):
     """How fast and how patiently an API is asked; of those that wait for a limit, the higher priority goes first."""
 
     share: float = 1.0

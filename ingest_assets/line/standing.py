@@ -1,11 +1,13 @@
 """Where a source's endpoints stand: what of them is stored, loaded, waiting, and told to Dagster."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from ingest_assets.extract.request import Walk
 from ingest_assets.load import ledger, partitioning

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Self
 
 import duckdb
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from ingest_assets.load import ledger
 from ingest_assets.load.asked import CODE, asked_url
@@ -21,8 +22,7 @@ NO_CLASHES: Mapping[str, Any] = {"clashing": 0, "clash": None}
 """What a fetch says that has no two different records of one key, as columns of `_ingest.fetches`."""
 
 
-@dataclass(frozen=True)
-class Account:
+class Account(Struct, frozen=True):
     """What became of the records of one fetch; `removed` and `child_rows` count rows, `dropped` values."""
 
     received: int
@@ -49,8 +49,7 @@ class MovedOn(Exception):
     """Another process committed something that this load was staged without."""
 
 
-@dataclass(frozen=True)
-class Accounting:
+class Accounting(Struct, frozen=True):
     """What was known when a load began, what it is to do, what it staged, and the registry that knows all of that.
 
     All runs in the caller's transaction on the warehouse, attached as `w`.

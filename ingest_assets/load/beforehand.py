@@ -8,10 +8,11 @@ what was found is let go of, and the merge searches by itself.
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ingest_assets.contract import Contract
 from ingest_assets.load import tables
@@ -29,8 +30,7 @@ _COPY = "seen"
 _COME = ("inserted", "updated")
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """The fates of a fetch's records where the warehouse is in this state; rows that come and go are in tables."""
 
     state: State

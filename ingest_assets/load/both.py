@@ -4,11 +4,11 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ingest_assets.load.filling import Filled, blocks, filled, normalizer, refuse
 from ingest_assets.load.link import Knows, Made
@@ -28,16 +28,14 @@ from ingest_assets.raw.snapshots import Snapshot
 _FAR = 1 << 40  # more rows than a child table gets of the pages before
 
 
-@dataclass(frozen=True)
-class Taken:
+class Taken(Struct, frozen=True):
     """What became of a fetch's records, and its rows as `Spool.kept` gives them."""
 
     told: Filled
     rows: Sequence[tuple[str, Sequence[str], Any]]
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """What became of the records of some pages; files of rows, each with its table, names of columns, and schema."""
 
     told: Filled

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from ingest_assets.errors import ContractBroken
 from ingest_assets.load.troubles import NEXT
@@ -11,8 +12,7 @@ from ingest_assets.normalize.normalize import Quarantined
 _TOLD = 3
 
 
-@dataclass
-class Broken:
+class Broken(Struct):
     """What is known of the records of a fetch that do not fit: the first of each reason that fails a load.
 
     `missing` counts those that lack the key of a value which has to be there, by column; `unfit` all that could be

@@ -1,7 +1,6 @@
 """The commit of a load: staged rows become rows of the tables, with an account of each fetch, in one transaction."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from ingest_assets.errors import ContractBroken
 from ingest_assets.load import drift, tables
@@ -18,8 +17,7 @@ from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.registry import Registry
 
 
-@dataclass(frozen=True)
-class Commit(Accounting):
+class Commit(Accounting, frozen=True):
     """How what was staged comes into the tables, and what that came to. `room` makes room for so many megabytes.
 
     All but `changed` and `build` runs in the caller's transaction on the warehouse, attached as `w`.

@@ -9,11 +9,12 @@ vanished        a column that each of the last fetches had, and that none of man
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 import duckdb
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ingest_assets.contract import Contract
 from ingest_assets.errors import ContractBroken
@@ -28,8 +29,7 @@ _MOST_VALUES = 20
 _LAST, _MANY = 3, 20
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(Struct, frozen=True):
     """One change: of a table, or of a column of it. `mode` is what the contract says of such."""
 
     kind: str

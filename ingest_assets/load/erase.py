@@ -10,10 +10,11 @@ Each step can be done again: who dies in between is followed by one who does it 
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.load import ledger
@@ -30,8 +31,7 @@ from ingest_assets.raw.records import EMPTY
 from ingest_assets.raw.snapshots import IndexEntry, Snapshot, Snapshots
 
 
-@dataclass(frozen=True)
-class Eraser:
+class Eraser(Struct, frozen=True, dict=True):
     """Finds and erases a key of one endpoint. `lock` holds a partition while inside.
 
     `archive` is where snapshots of former partitions are: the key is erased there too.

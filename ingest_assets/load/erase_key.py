@@ -1,8 +1,9 @@
 """What is to be erased: a key of an endpoint, and what is stored of it."""
 
-from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from msgspec import Struct, field
 
 from ingest_assets.raw.erase import Found
 from ingest_assets.raw.forgotten import Keys, at, told
@@ -10,8 +11,7 @@ from ingest_assets.raw.forgotten import Keys, at, told
 _NUMERIC = ("bigint", "hugeint", "double", "decimal")
 
 
-@dataclass(frozen=True)
-class Key:
+class Key(Struct, frozen=True):
     """What is to be forgotten: some columns, their values as typed, and where in a record they are."""
 
     columns: tuple[str, ...]
@@ -36,8 +36,7 @@ def _same(value: str | None, wanted: str, kind: str) -> bool:
         return False
 
 
-@dataclass
-class Stored:
+class Stored(Struct):
     """What is stored of a key: records by fetch, and the ways in which key and primary key are written there."""
 
     found: dict[int, list[Found]] = field(default_factory=dict)

@@ -1,11 +1,11 @@
 """A key taken out of the warehouse: its rows and child rows, versions, records in quarantine, and what events quote."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import pyarrow as pa
+from msgspec import Struct
 
 from ingest_assets.load import ledger, tables
 from ingest_assets.load.erase_key import Key, Stored
@@ -18,8 +18,7 @@ from ingest_assets.normalize.values import Unfit
 from ingest_assets.raw.forgotten import PARTITION
 
 
-@dataclass(frozen=True)
-class RowEraser:
+class RowEraser(Struct, frozen=True):
     """Erases rows of one endpoint, whose tables are `specs`, its own first."""
 
     warehouse: Warehouse

@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
 
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec import Struct, field
 
 from ingest_assets.http.decoders import Block
 from ingest_assets.load.broken import Broken
@@ -25,8 +25,7 @@ ASIDE = "_quarantine"
 """The table of records that did not fit."""
 
 
-@dataclass
-class Filled:
+class Filled(Struct):
     """What became of a fetch's records: `registry` knows all that they needed, `counts` are values by column.
 
     `keys` may know that none came twice.

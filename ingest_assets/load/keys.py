@@ -5,19 +5,18 @@ takes a tenth of a load.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Self
 
 import pyarrow as pa
+from msgspec import Struct, field
 
 from ingest_assets.normalize.plain import numbers_of
 
 _MOST_SPANS = 10_000
 
 
-@dataclass
-class Keys:
+class Keys(Struct):
     """What is known of the key's columns that are whole numbers: from where to where they rose or fell, by batch.
 
     A column of which that is not so, or no number, is in `untold`.

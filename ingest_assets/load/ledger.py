@@ -5,11 +5,11 @@ All functions take a connection on which the warehouse is attached as `w`; `inge
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
+from msgspec import Struct, field
 
 from ingest_assets.load.schema import FATES
 from ingest_assets.raw.snapshots import Manifest
@@ -18,8 +18,7 @@ _TRAFFIC = ("requests", "retries", "bytes_received", "limit_wait_seconds", "retr
 _LOADED = ("loaded", "loaded_run", "contract", "load_seconds")
 
 
-@dataclass(frozen=True)
-class Fetch:
+class Fetch(Struct, frozen=True):
     """A row of `_ingest.fetches`, but for its account."""
 
     fetch: int
@@ -44,8 +43,7 @@ class Fetch:
         return None if self.position is None else json.loads(self.position)
 
 
-@dataclass(frozen=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """A try that failed after its partition was last loaded whole; `stops` where it was no matter of one partition.
 
     `until` is when the API may be asked again, where it named a time; `everywhere` where that is so for all endpoints.
@@ -59,8 +57,7 @@ class Failure:
     everywhere: bool = False
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """What is known of an endpoint: its fetches in their order, and the tries that failed.
 
     `untold` where a Dagster instance does not know of all loads; `members` are the values of dimensions that another
@@ -74,13 +71,13 @@ class Known:
 
 
 _MOMENTS = ("from_time", "until_time", "started", "ended", "loaded")
-_IS_MOMENT = [field.name in _MOMENTS for field in fields(Fetch)]
+_IS_MOMENT = [name in _MOMENTS for name in Fetch.__struct_fields__]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def fetch_columns(table: str = "") -> str:
     """What `fetch_of` makes a fetch of, as SQL; `table` is the alias of `_ingest.fetches`, with a dot."""
-    columns = ["_fetch" if field.name == "fetch" else field.name for field in fields(Fetch)]
+    columns = ["_fetch" if name == "fetch" else name for name in Fetch.__struct_fields__]
     # DuckDB makes moments by way of pytz, which takes longer to load than all fetches of most endpoints.
     return ", ".join(f"epoch_us({table}{name})" if name in _MOMENTS else f"{table}{name}" for name in columns)
 

@@ -5,12 +5,12 @@ record itself is in the snapshot of that fetch, as the API sent it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 import msgspec
 import xxhash
+from msgspec import Struct
 
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.http.decoders.parsing import UNREADABLE
@@ -28,8 +28,7 @@ _UNREADABLE = "(not shown: it cannot be parsed, so sensitive values cannot be ta
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Cited:
+class Cited(Struct, frozen=True):
     """A record that rows cite: its fetch, page and hash; `places` are those of child rows in their list.
 
     `deleted` where there is no row any more, and this is the tombstone.
@@ -42,8 +41,7 @@ class Cited:
     deleted: bool = False
 
 
-@dataclass(frozen=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """The stored page, the record's place on it, and the record as the API sent it, sensitive values taken out."""
 
     page: IndexEntry

@@ -4,9 +4,10 @@ import os
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from ingest_assets.load.shares import Share
 from ingest_assets.load.work import Work
@@ -20,8 +21,7 @@ _LENGTH = struct.Struct("!Q")
 _BESIDE = b"."  # files go with at least a byte
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """What the second process is to do; `registry` is the text of the one to begin with."""
 
     work: Work
@@ -30,15 +30,13 @@ class Asked:
     staging: Path
 
 
-@dataclass(frozen=True)
-class Knows:
+class Knows(Struct, frozen=True):
     """The text of the registry that it goes on with: what it made so far is of no use under a narrower one."""
 
     registry: str
 
 
-@dataclass(frozen=True)
-class Made:
+class Made(Struct, frozen=True):
     """What it has done, at the end: of the pages of these shares, whose lines in the index have this digest.
 
     Tables and names of columns are those of the files that follow.

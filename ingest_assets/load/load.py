@@ -7,12 +7,12 @@ planned (see `ingest_assets.load.plan`), it ends in the table of a rebuild.
 import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import reduce
 from typing import TYPE_CHECKING
 
 import duckdb
+from msgspec import Struct
 
 from ingest_assets.errors import IngestError
 from ingest_assets.load.account import Account, Accounting, MovedOn
@@ -37,8 +37,7 @@ _PATIENCE = 3  # after so many loads that were staged in vain, the next one keep
 _FROM_ROWS = 1_000_000  # to search through fewer of them takes less than to open another file
 
 
-@dataclass(frozen=True)
-class Loaded:
+class Loaded(Struct, frozen=True):
     """One fetch that was loaded, and what became of its records."""
 
     fetch: int
@@ -50,8 +49,7 @@ class _NotTogether(Exception):
     """A partition needs more than its own fetches, or rows of it may be lost."""
 
 
-@dataclass(frozen=True)
-class Loader:
+class Loader(Struct, frozen=True):
     """Loads the stored fetches of one endpoint, but for those `held` back; sends no request.
 
     `meanwhile` may have made the rows of one of them already. Of a table of `from_rows` it is found out before the lock

@@ -2,12 +2,12 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 import duckdb
+from msgspec import Struct, field
 
 from ingest_assets.load.due import combinations
 from ingest_assets.load.listed import values
@@ -20,8 +20,7 @@ EXPECTED_IS = "coalesce(to_json(f) ->> '$.expected_is', 'exactly')"
 _NAMED = 10
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """What was found: nothing wrong where `problem` is empty. `serious` is what may mean wrong or missing rows."""
 
     problem: str = ""
@@ -29,8 +28,7 @@ class Found:
     serious: bool = True
 
 
-@dataclass(frozen=True)
-class Looked:
+class Looked(Struct, frozen=True, dict=True):
     """The endpoint that is looked at, and when; `connection` is to the reader's copy."""
 
     connection: duckdb.DuckDBPyConnection

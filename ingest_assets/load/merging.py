@@ -1,9 +1,9 @@
 """A fetch on its way into the tables of a target, as the parts of a merge hand it on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import duckdb
+from msgspec import Struct
 
 from ingest_assets.contract import Contract
 from ingest_assets.load.staged import Staged
@@ -15,8 +15,7 @@ _TOGETHER = 2048
 _MARKS_MB = 8 * _TOGETHER / 1e6
 
 
-@dataclass(frozen=True)
-class Merge:
+class Merge(Struct, frozen=True):
     """One fetch on its way into a target. `room` is told how many megabytes more a statement will hold."""
 
     connection: duckdb.DuckDBPyConnection

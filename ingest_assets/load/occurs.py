@@ -1,18 +1,17 @@
 """In which tables and columns a value is: where a person who is to be forgotten may stand too."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import duckdb
+from msgspec import Struct
 
 from ingest_assets.load.warehouse import quoted
 
 QUARANTINE = "(quarantine)"
 
 
-@dataclass(frozen=True)
-class Occurrence:
+class Occurrence(Struct, frozen=True):
     """A column in which a value occurs, and in how many rows; of json, as a whole text in it."""
 
     table: str

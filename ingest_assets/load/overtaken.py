@@ -5,9 +5,9 @@ brought names, columns or tables, or values that make types wider.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import duckdb
+from msgspec.structs import replace
 
 from ingest_assets.contract import Contract
 from ingest_assets.load.staged import RANKED, Staged, has_list, held

@@ -6,10 +6,10 @@ nor loaded until somebody puts the file back, or gives up what is kept (`ingest 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import duckdb
+from msgspec import Struct
 
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.warehouse import quoted
@@ -18,8 +18,7 @@ from ingest_assets.source import Endpoint
 Bounds = tuple[datetime | None, datetime | None]
 
 
-@dataclass(frozen=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """A fetch that counts: its number, its partition, and the slice of time that was asked for."""
 
     fetch: int

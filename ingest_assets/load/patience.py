@@ -11,22 +11,21 @@ A load that came to its end forgives all former tries of its partition, and thos
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from ingest_assets.load.ledger import Failure, Fetch, Known
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(Struct, frozen=True):
     """Tries that failed, and when there may be another one."""
 
     tries: int
     until: datetime
 
 
-@dataclass(frozen=True)
-class _Pace:
+class _Pace(Struct, frozen=True):
     first: timedelta
     times: int
     most: timedelta

@@ -9,9 +9,10 @@ where a fetch was undone: names and shapes are learned anew then.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 import duckdb
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load import ledger
@@ -36,8 +37,7 @@ def lost(work: Work, fetch: int) -> StorageFailed:
     )
 
 
-@dataclass(frozen=True)
-class Known:
+class Known(Struct, frozen=True):
     """What the warehouse says of an endpoint at one moment."""
 
     version: int
@@ -67,8 +67,7 @@ def current(connection: duckdb.DuckDBPyConnection, snapshots: Snapshots, work: W
     return Known(version, layout, Registry.from_json(text), fetches)
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """What to load. `partitions` are what the load is about; a rebuild is about all.
 
     `forget` are the fetches whose rows are taken out first, `missing` loaded ones that are not stored any more,
@@ -103,8 +102,7 @@ class Plan:
         )
 
 
-@dataclass(frozen=True)
-class Planner:
+class Planner(Struct, frozen=True):
     """Plans the loads of one endpoint from what is stored, but for fetches `held` back, and what is loaded."""
 
     snapshots: Snapshots

@@ -1,9 +1,9 @@
 """Rows whose value is none of the column that it refers to: told with counts and examples, and never taken out."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import duckdb
+from msgspec import Struct
 
 from ingest_assets.column import Column
 from ingest_assets.load.looked import Found, Looked
@@ -14,8 +14,7 @@ from ingest_assets.source import Endpoint
 _SHOWN = 3
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """A column of a table of the endpoint, and the table and column of the same source that it refers to."""
 
     table: str

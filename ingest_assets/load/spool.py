@@ -7,11 +7,11 @@ columns already are read from there, as often as they are asked for, and need no
 import contextlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
+from msgspec import Struct, field
 
 from ingest_assets.errors import StorageFailed
 
@@ -25,8 +25,7 @@ _ENOUGH_IN_BATCH = 1_024  # with fewer on average, rows are put together first
 _COLUMN_BYTES = 500  # of a column in memory, beside its values
 
 
-@dataclass
-class _Pile:
+class _Pile(Struct):
     """Rows of one table and one schema: those in memory, and the file of those before them."""
 
     rows: list[pa.Table] = field(default_factory=list)

@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
+from msgspec import Struct, field
 
 from ingest_assets.load.filling import ASIDE, Filled, blocks, filled, normalizer
 from ingest_assets.load.meanwhile import Meanwhile
@@ -24,8 +24,7 @@ _CHILD = {"_row": "BIGINT", "_position": "BIGINT", "_parent_row": "BIGINT", "_ro
 _MOST_FILES = 4 * MOST_PILES  # that are open at once, of all fetches
 
 
-@dataclass
-class _Sheets:
+class _Sheets(Struct):
     """The staged tables of one fetch, in a schema of their own; `columns` are those made so far, by table.
 
     Rows that are not in a table but in files of the spool are in `filed`: queries of them, by table.

@@ -1,10 +1,11 @@
 """A staged fetch: its rows, each with its id and its rank among the versions of its key."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import duckdb
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ingest_assets.contract import Contract
 from ingest_assets.load.warehouse import literal, quoted
@@ -16,8 +17,7 @@ _NARROW = ("tinyint", "smallint", "integer", "bigint", "hugeint", "date")
 ORDER = "_newest DESC NULLS LAST, _page DESC, _position DESC"
 
 
-@dataclass(frozen=True)
-class Staged:
+class Staged(Struct, frozen=True):
     """A staged fetch: its tables are in schema `f<fetch>` of the staging database. `filled` are those with rows.
 
     `started` is when its walk began; `since` is the first moment of its partition and `until` the first one after it,

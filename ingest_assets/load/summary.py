@@ -1,10 +1,10 @@
 """What the warehouse says of a load: its account, its tables, and five rows to look at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
+from msgspec import Struct
 
 from ingest_assets.contract import Contract
 from ingest_assets.load import drift, ledger
@@ -16,8 +16,7 @@ _PREVIEW_ROWS = 5
 _LONGEST_VALUE = 80
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """A load as people are shown it. `rows` counts by table, parents first; `preview` leaves out what is sensitive.
 
     `drift` is what the fetch brought that the table did not know.

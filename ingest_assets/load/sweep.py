@@ -7,9 +7,9 @@ accepted stands beside the snapshots, so that a rebuild does the same.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import duckdb
+from msgspec import Struct
 
 from ingest_assets.contract import Contract
 from ingest_assets.errors import ContractBroken
@@ -21,8 +21,7 @@ from ingest_assets.raw.snapshots import Snapshots
 _SHOWN = 60
 
 
-@dataclass(frozen=True)
-class Sweep:
+class Sweep(Struct, frozen=True):
     """What a fetch may remove: rows that cite one of `fetches`, those of its partition.
 
     `most` is the share that goes unasked, None where somebody accepted it; `asks` where it is refused else.

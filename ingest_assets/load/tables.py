@@ -12,9 +12,9 @@ A target is the set of tables of one endpoint, in the warehouse or in a database
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import duckdb
+from msgspec import Struct
 
 from ingest_assets.contract import VALIDITY, Contract
 from ingest_assets.errors import ConfigError
@@ -29,8 +29,7 @@ _HISTORY_COLUMNS = {"_key": "UUID", **dict.fromkeys(VALIDITY[:2], "TIMESTAMPTZ")
 _CHILD_COLUMNS = {"_id": "UUID", "_parent": "UUID", **{k: v for k, v in _ROOT_COLUMNS.items() if k != "_id"}}
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(Struct, frozen=True):
     """Where the tables of one endpoint are: `database` and its `schema`; and schema and name of those beside them."""
 
     database: str

@@ -2,15 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
+
+from msgspec import Struct
 
 from ingest_assets.load.plan import WHOLE
 from ingest_assets.raw.snapshots import Snapshot
 
 
-@dataclass(frozen=True)
-class Needs:
+class Needs(Struct, frozen=True):
     """What the warehouse says of an endpoint: fetches that are loaded, and those that are cited or have deleted."""
 
     loaded: Collection[int] = ()

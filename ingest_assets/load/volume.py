@@ -10,12 +10,13 @@ not stay red for ever. Small numbers differ by chance, so the distance has to be
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import sqrt
 from statistics import median
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from ingest_assets.load.looked import Found, Looked, run_again
 from ingest_assets.source import Volume
@@ -30,8 +31,7 @@ _LOADED = "source = ? AND endpoint = ? AND loaded IS NOT NULL AND verdict = 'com
 _KINDS = {"day": "%A", "hour": "%A %H:00"}
 
 
-@dataclass(frozen=True)
-class Usual:
+class Usual(Struct, frozen=True):
     """Between which numbers lies what is usual, how far chance goes from there, and what it was made of."""
 
     low: float
@@ -52,8 +52,7 @@ class Usual:
         return few or (records > told.most * self.high and records - self.high > self.chance)
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(Struct, frozen=True):
     """A partition, or a fetch of a listing: how many records it has, when it begins, and when it was first fetched."""
 
     key: str | None

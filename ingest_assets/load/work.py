@@ -1,13 +1,12 @@
 """What is loaded: an endpoint, and what its table promises."""
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from ingest_assets.contract import Contract
 from ingest_assets.source import Endpoint
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(Struct, frozen=True):
     """An endpoint to load: its source's name, its own, and what its file says of it."""
 
     source: str

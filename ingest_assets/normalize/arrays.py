@@ -6,7 +6,6 @@ range and form; Misfit says that something here has to be looked at record by re
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from operator import ne
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from msgspec.structs import replace
 
 from ingest_assets.column import TIME_TYPES
 from ingest_assets.normalize.columns import ColumnPlan

@@ -1,11 +1,11 @@
 """One column of the rows to be: where in an element its value is, and what makes it fit."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
+from msgspec import Struct, field
 
 from ingest_assets.column import TIME_TYPES, Column
 from ingest_assets.modes import Unfitting
@@ -16,8 +16,7 @@ from ingest_assets.normalize.shape import Shape
 from ingest_assets.normalize.values import Fit, Unfit, UnfitKind, arrow_type, shown
 
 
-@dataclass(frozen=True)
-class ColumnPlan:
+class ColumnPlan(Struct, frozen=True):
     """A column that batches hold: where its value is, and what makes it fit.
 
     `known` is what was seen at a learned column's path. A column declared by name alone is `placed` once a path

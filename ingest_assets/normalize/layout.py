@@ -11,11 +11,10 @@ Null    nothing but null was seen here
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Raw, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import is_raw, wire_type
@@ -33,15 +32,13 @@ class Unsuited(Exception):
     """Records of this shape are for the exact way only."""
 
 
-@dataclass(frozen=True)
-class Null:
+class Null(Struct, frozen=True):
     """Nothing but null was seen here."""
 
     depth: int
 
 
-@dataclass(frozen=True)
-class One:
+class One(Struct, frozen=True):
     """A column; `tells` is whether its value says that the record is a tombstone."""
 
     column: ColumnPlan
@@ -49,16 +46,14 @@ class One:
     tells: bool
 
 
-@dataclass(frozen=True)
-class Many:
+class Many(Struct, frozen=True):
     """Columns that read one value, each with the steps from there."""
 
     columns: tuple[tuple[ColumnPlan, Path], ...]
     depth: int
 
 
-@dataclass(frozen=True)
-class Items:
+class Items(Struct, frozen=True):
     """A list; `flag` is the root's column that says whether it was there."""
 
     table: TablePlan
@@ -67,8 +62,7 @@ class Items:
     depth: int
 
 
-@dataclass(frozen=True)
-class Obj:
+class Obj(Struct, frozen=True):
     """An object. Keys in `required` are refused by the decoder where they are absent, and need no counting."""
 
     path: tuple[str, ...]
@@ -78,8 +72,7 @@ class Obj:
     required: frozenset[str]
 
 
-@dataclass(frozen=True)
-class Sparse:
+class Sparse(Struct, frozen=True):
     """An object as a dictionary: the column of each key. `verbatim` values are taken as text; `depth` is theirs."""
 
     columns: Mapping[str, ColumnPlan]
@@ -159,8 +152,7 @@ def _refuse_unsuited(plan: Plan) -> None:
                 raise Unsuited("a declared column may turn up inside of a column of text")
 
 
-@dataclass(frozen=True)
-class _Growth:
+class _Growth(Struct, frozen=True):
     plan: Plan
     required: Required
     order: Mapping[tuple[str, ...], int]

@@ -6,11 +6,11 @@ block ──► all at once, as columns (`fast`) ──────────�
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
+from msgspec import Struct
 
 from ingest_assets.contract import Contract
 from ingest_assets.http.decoders.parsing import UNREADABLE
@@ -28,8 +28,7 @@ from ingest_assets.normalize.tables import fast_tables
 from ingest_assets.normalize.values import Unfit, UnfitKind
 
 
-@dataclass(frozen=True)
-class Quarantined:
+class Quarantined(Struct, frozen=True):
     """A record that did not fit: where it stood, why, and its text. `value` is short, and None if sensitive.
 
     `kind` is that of `Unfit`.
@@ -44,8 +43,7 @@ class Quarantined:
     kind: UnfitKind = "unfit"
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """What one block became: a table each for those that have rows, by name, and the rest of its records.
 
     A column that is not there is all null: it was not known yet. received = root rows + quarantined. `dropped` counts

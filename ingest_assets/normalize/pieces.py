@@ -2,13 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from msgspec import Struct, field
 
 from ingest_assets.normalize.arrays import (
     fitted_array,
@@ -32,8 +32,7 @@ Rows = npt.NDArray[np.int64]
 _NUMBERS = ("bigint", "hugeint", "double")
 
 
-@dataclass
-class Found:
+class Found(Struct):
     """The arrays of one table, and for a list's rows where they belong, as ordinals within these records."""
 
     rows: int = 0
@@ -42,8 +41,7 @@ class Found:
     places: Rows = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
-@dataclass
-class Columns:
+class Columns(Struct):
     """Some records as columns: arrays by table path, and what was counted and learned on the way.
 
     `had` and `lacked` are the places of keys (as `layout.Required` has them) that an object had, or had not.
@@ -63,8 +61,7 @@ class Columns:
         return self.tables[()].rows
 
 
-@dataclass(frozen=True)
-class Where:
+class Where(Struct, frozen=True):
     """Which rows of a table some values belong to: `rows` in order, or else `count` of them from `first` on."""
 
     rows: Rows | None

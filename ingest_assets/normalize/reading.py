@@ -1,8 +1,9 @@
 """One block of records while it is read, and what the registry learns from those that were taken by themselves."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+from msgspec import Struct, field
 
 from ingest_assets.contract import Contract
 from ingest_assets.normalize.exact import exact
@@ -37,8 +38,7 @@ class Records(Protocol):
         """The text of each record without the space around it, as bytes or a view of bytes."""
 
 
-@dataclass
-class Reading:
+class Reading(Struct):
     """One block while it is read: the registry and the plan before it, and the records taken by themselves."""
 
     block: Records

@@ -6,9 +6,11 @@ in the warehouse and committed with the rows that it was made for.
 
 import json
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ingest_assets.column import Column
 from ingest_assets.contract import Contract
@@ -31,8 +33,7 @@ REST = "_rest"
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-@dataclass(frozen=True)
-class ColumnSpec:
+class ColumnSpec(Struct, frozen=True):
     """A column: its name, DuckDB type in small letters, and the keys that lead to it from the table's record.
 
     An `empty` column held null only so far. It is not in batches, and may still become anything: another
@@ -50,8 +51,7 @@ class ColumnSpec:
     rest: bool = False
 
 
-@dataclass(frozen=True)
-class TableSpec:
+class TableSpec(Struct, frozen=True):
     """A table: the root (path ()), or that of a list. Nested lists' paths concatenate.
 
     `steps` lead from the parent's record to the list. `present` is the column of the root table that says
@@ -66,8 +66,7 @@ class TableSpec:
     columns: tuple[ColumnSpec, ...]
 
 
-@dataclass(frozen=True)
-class Registry:
+class Registry(Struct, frozen=True):
     """The shape of an endpoint's records, and the names settled for its columns and tables.
 
     `columns` is by table path and column path, `names` by table path.
@@ -158,8 +157,7 @@ def _agreed(mine: Mapping[_Key, str], theirs: Mapping[_Key, str], scope: Callabl
     return {**{key: name for key, name in theirs.items() if (scope(key), name) not in taken}, **mine}
 
 
-@dataclass(frozen=True)
-class FoundTable:
+class FoundTable(Struct, frozen=True):
     """A table as shape and contract make it, before names: its undeclared columns, and where its list is."""
 
     path: Path

@@ -1,8 +1,9 @@
 """What of an element no column and no table takes, under a contract that does not take everything."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from ingest_assets.contract import Contract
 from ingest_assets.modes import Modes
@@ -12,8 +13,7 @@ from ingest_assets.normalize.shape import NO_LISTS, NO_SKIP, Lists, Skip
 from ingest_assets.normalize.values import Unfit, shown
 
 
-@dataclass(frozen=True)
-class Fence:
+class Fence(Struct, frozen=True):
     """What of the elements of one declared table is foreseen, and what is done about all else."""
 
     modes: Modes

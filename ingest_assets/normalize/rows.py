@@ -11,12 +11,12 @@ System columns, of the root table and of a list's:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 import xxhash
+from msgspec import Struct
 
 from ingest_assets.contract import Contract, Tombstone
 from ingest_assets.normalize.columns import ColumnPlan, at, is_absent, kind_of
@@ -38,8 +38,7 @@ ROOT_COLUMNS = {
 CHILD_COLUMNS = {"_row": pa.int64(), "_parent_row": pa.int64(), "_root_row": pa.int64(), "_position": pa.int64()}
 
 
-@dataclass(frozen=True)
-class TablePlan:
+class TablePlan(Struct, frozen=True, dict=True):
     """A table with its columns in the order of its batches.
 
     `declared` is whether the contract names its list. `flags` (of the root only) are the `_has__` columns, and
@@ -73,8 +72,7 @@ class TablePlan:
         return beyond + [pair for column in self.columns for pair in column.dropped(element)]
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """How the records of one endpoint become rows under one registry. Parents stand before children.
 
     `keys` are the columns of the primary key that are not declared, with their paths; None where none was seen.
@@ -170,8 +168,7 @@ def is_deleted(record: Any, tombstone: Tombstone | None) -> bool:
     return type(found) is type(tombstone.equals) and bool(found == tombstone.equals)
 
 
-@dataclass(frozen=True)
-class Element:
+class Element(Struct, frozen=True):
     """One row to be: its element of the record, its ordinal in its table, its parent's, its place in the list."""
 
     value: Any

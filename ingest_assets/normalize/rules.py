@@ -1,11 +1,12 @@
 """What a declared column asks beyond its type: bounds, defaults, and which number an amount of money is."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Context, Decimal
 from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from msgspec import Struct
 
 from ingest_assets.column import Column, written
 from ingest_assets.normalize.values import SCALED, Fit, Unfit, json_text, scaled
@@ -13,8 +14,7 @@ from ingest_assets.normalize.values import SCALED, Fit, Unfit, json_text, scaled
 _WIDE = Context(prec=60)  # so that moving a point rounds no digit away
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """The least and the greatest value of a column, as the column holds them; None where there is none."""
 
     least: Any = None

@@ -12,9 +12,10 @@ the shape is a function of the set of values, whatever their order, and so is th
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
+
+from msgspec import Struct, field
 
 Path = tuple[str, ...]
 
@@ -25,8 +26,7 @@ _EXACT_INT = 2**53
 _KIND = {bool: "bool", int: "number", Decimal: "number", str: "str"}
 
 
-@dataclass(slots=True)
-class Shape:
+class Shape(Struct):
     """What was seen at one path. Grows in place while it is learned; joins give a new one."""
 
     kinds: set[str] = field(default_factory=set)
@@ -40,16 +40,14 @@ class Shape:
     mixed: bool = False
 
 
-@dataclass(slots=True)
-class Skip:
+class Skip(Struct):
     """The declared columns of one table, as a tree of keys. What is declared is not learned."""
 
     here: bool = False
     fields: dict[str, "Skip"] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
-class Lists:
+class Lists(Struct):
     """The declared child tables, as a tree of keys that lists do not interrupt.
 
     `columns` are those of the table of the list that is found here; `bare` says that `value` is one of them.
@@ -198,8 +196,7 @@ def joined(one: Shape, other: Shape, *, root: bool = False) -> Shape:
     return shape
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
+class Leaf(Struct, frozen=True):
     """A path below which there is no more to flatten: one column, or the table of a list."""
 
     path: Path

@@ -5,11 +5,11 @@ rows of each page, with its number and their positions, in the same order.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from msgspec import Struct, field
 
 from ingest_assets.normalize.arrays import Misfit
 from ingest_assets.normalize.collecting import uncollected
@@ -25,8 +25,7 @@ _STEP_BYTES = 500_000
 _MOST_IN_VAIN = 64
 
 
-@dataclass(frozen=True)
-class Placed:
+class Placed(Struct, frozen=True):
     """A block of a page, the page's number, and what its columns hold of the page's parent."""
 
     block: Records

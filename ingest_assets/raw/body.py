@@ -3,9 +3,10 @@
 import hashlib
 import io
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, ClassVar, cast
+
+from msgspec import Struct
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.sizes import PIECE_BYTES
@@ -21,8 +22,7 @@ _LEVEL = 1
 _MOST_IDLE = 2  # each holds some megabyte
 
 
-@dataclass(frozen=True)
-class Frame:
+class Frame(Struct, frozen=True):
     """Where a compressed body is in its segment, and what it is: `bytes` and `sha256` are of the body itself."""
 
     offset: int

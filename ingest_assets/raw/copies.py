@@ -9,8 +9,9 @@ one of them names is in the next by then, and what is torn at an end is cut off 
 import os
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from ingest_assets.errors import ConfigError
 from ingest_assets.raw import disk, manifest
@@ -22,8 +23,7 @@ from ingest_assets.raw.reading import Snapshot
 from ingest_assets.raw.snapshots import Snapshots
 
 
-@dataclass(frozen=True)
-class Copied:
+class Copied(Struct, frozen=True):
     """A snapshot that was looked at: how many bytes were copied, 0 where it was there; `problems` as of `verify`."""
 
     snapshot: Snapshot

@@ -12,10 +12,12 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from ingest_assets.http.page import PageRequest
 from ingest_assets.raw import body, disk
@@ -28,8 +30,7 @@ from ingest_assets.raw.reading import SEGMENT, Snapshot
 _HIDDEN = "(forgotten)"
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(Struct, frozen=True):
     """Records of one page that are to go: their positions, and the text of each."""
 
     page: int
@@ -65,7 +66,7 @@ def _written(
             frame = _frame(snapshot, entry, found.get(entry.number), keys, into, offset)
             beside = any(number in found for number in (entry.number - 1, entry.number, entry.number + 1))
             entry = _hidden(entry, keys) if beside else entry
-            entries.append(replace(entry, **vars(frame), segment=segment, **_marks(entry, found, when)))
+            entries.append(replace(entry, **asdict(frame), segment=segment, **_marks(entry, found, when)))
             offset += frame.length
         os.fsync(into)
     return entries
@@ -134,7 +135,7 @@ def _whole(key: str) -> str:
 def _hidden(entry: IndexEntry, keys: Sequence[str]) -> IndexEntry:
     """What the index tells of a page, without the keys that its cursors hold."""
     request = PageRequest(
-        **vars(entry.request)
+        **asdict(entry.request)
         | {
             "url": _without(entry.request.url, keys),
             "params": tuple((name, _without(value, keys)) for name, value in entry.request.params),

@@ -9,11 +9,13 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, replace
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.raw import disk
@@ -26,8 +28,7 @@ Keys = tuple[str, ...]
 PARTITION = "\0partition"
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One forgotten key. `paths` are those of its columns in a record, `hashes` those of the ways it was written.
 
     `done` is false from the moment it was asked for until all that was stored of it is gone.
@@ -40,8 +41,7 @@ class Rule:
     done: bool = False
 
 
-@dataclass(frozen=True)
-class Forgotten:
+class Forgotten(Struct, frozen=True):
     """All rules of one endpoint."""
 
     salt: str = field(default_factory=lambda: secrets.token_hex(16))

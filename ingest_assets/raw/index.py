@@ -4,11 +4,13 @@ import mmap
 import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest
@@ -20,11 +22,10 @@ FILE = "index.jsonl"
 SEGMENT = "pages.zst"
 MOST_UNSYNCED = 100
 """How many of the last pages a power cut may take at most: their lines or bodies were not synced."""
-_RARE = ("segment", "forgotten", "forgotten_at")  # told only where they differ from what is usual
+_RARE = {"segment": SEGMENT, "forgotten": (), "forgotten_at": None}  # told only where they differ from what is usual
 
 
-@dataclass(frozen=True)
-class IndexEntry:
+class IndexEntry(Struct, frozen=True):
     """A stored page: where its frame is, what asked for it, what answered.
 
     `offset` and `length` are of the compressed frame; `bytes` and `sha256` of the body. `received` is when its last
@@ -55,9 +56,9 @@ class IndexEntry:
 
 def to_line(entry: IndexEntry) -> bytes:
     """The page as its line in the index."""
-    told = {"request": vars(entry.request), "received": entry.received.astimezone(UTC).isoformat()}
-    absent = {name for name in _RARE if getattr(entry, name) == getattr(IndexEntry, name)}
-    return sealed({name: value for name, value in (vars(entry) | told).items() if name not in absent})
+    told = {"request": asdict(entry.request), "received": entry.received.astimezone(UTC).isoformat()}
+    absent = {name for name, usual in _RARE.items() if getattr(entry, name) == usual}
+    return sealed({name: value for name, value in (asdict(entry) | told).items() if name not in absent})
 
 
 def _pairs(told: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:

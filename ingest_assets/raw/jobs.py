@@ -8,9 +8,11 @@ The last line of a job holds its status as the API told it, without the queries 
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from ingest_assets.raw import disk
 from ingest_assets.raw.parts import lines
@@ -21,8 +23,7 @@ FILE = "jobs.jsonl"
 Over = Literal["done", "failed", "cancelled", "gone"]
 
 
-@dataclass(frozen=True)
-class JobNote:
+class JobNote(Struct, frozen=True):
     """One job, of the part of the fetch of this key; times as ISO text.
 
     `key` is what the API knows a repeated request by. `id` is None as long as no answer to the request has come.

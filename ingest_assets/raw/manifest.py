@@ -1,11 +1,13 @@
 """Which fetch a snapshot is of, and how it ended: `manifest.json`."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, get_args
+
+from msgspec import Struct, field
+from msgspec.structs import asdict, force_setattr
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.total import Tells
@@ -28,8 +30,7 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-@dataclass(frozen=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """The slice of time that was asked for, half-open; an end is None where the API has no such bound."""
 
     from_: datetime | None
@@ -38,11 +39,10 @@ class Bounds:
     def __post_init__(self) -> None:
         for name in ("from_", "until"):
             if (moment := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _utc(moment))
+                force_setattr(self, name, _utc(moment))
 
 
-@dataclass(frozen=True)
-class Counted:
+class Counted(Struct, frozen=True):
     """What the API answered where it was asked how many records there are: the body as it came, secrets replaced."""
 
     records: int
@@ -54,11 +54,10 @@ class Counted:
     body: str
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", _utc(self.at))
+        force_setattr(self, "at", _utc(self.at))
 
 
-@dataclass(frozen=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """Why and when a walk ended. `position` is where a feed goes on, any JSON.
 
     `expected` is the API's own count of its records, and `expected_is` how it means that.
@@ -76,13 +75,12 @@ class Ending:
     expected_is: Tells = "exactly"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "at", _utc(self.at))
+        force_setattr(self, "at", _utc(self.at))
         if self.verdict not in get_args(Verdict):
             raise ValueError(f"verdict {self.verdict!r} is none of {', '.join(get_args(Verdict))}")
 
 
-@dataclass(frozen=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """A fetch: one walk of one partition. `fingerprint` tells its request from that of a changed source file.
 
     `completes` is the fetch before it whose failed parts, and no others, it asks for.
@@ -101,7 +99,7 @@ class Manifest:
     completes: int | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "started", _utc(self.started))
+        force_setattr(self, "started", _utc(self.started))
 
     def folder(self, root: Path) -> Path:
         """Where its snapshot is, below the folder of all snapshots."""
@@ -122,9 +120,9 @@ def to_line(manifest: Manifest) -> bytes:
     if bounds := manifest.bounds:
         told["bounds"] = {"from": _told(bounds.from_), "until": _told(bounds.until)}
     if end := manifest.ended:
-        told["ended"]["at"] = _told(end.at)
+        told["ended"] = asdict(end) | {"at": _told(end.at)}
     if counted := manifest.counted:
-        told["counted"]["at"] = _told(counted.at)
+        told["counted"] = asdict(counted) | {"at": _told(counted.at)}
     return sealed({"format": FORMAT} | told)
 
 

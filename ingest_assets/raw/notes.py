@@ -10,9 +10,10 @@ none.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.raw import disk
@@ -26,8 +27,7 @@ DRIFT = ".drift.json"
 ACCEPTED = ".accepted.json"
 
 
-@dataclass(frozen=True)
-class Notes:
+class Notes(Struct, frozen=True):
     """The notes below `folder`, which is that of all snapshots."""
 
     folder: Path

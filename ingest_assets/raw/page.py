@@ -7,11 +7,13 @@ went into the frame.
 import io
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest
@@ -23,8 +25,7 @@ from ingest_assets.raw.index import SEGMENT, IndexEntry
 _CHECK_EVERY_BYTES = 16_000_000
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(Struct, frozen=True, dict=True):
     """Where a snapshot is written: its folder, how much of the disk stays free, and the clock."""
 
     folder: Path
@@ -133,7 +134,7 @@ class PageWriter:
         frame = self._finished()
         entry = IndexEntry(
             number=self._number,
-            **vars(frame),
+            **asdict(frame),
             request=self._request,
             status=status,
             received=self._received or self._place.now(),

@@ -7,9 +7,11 @@ tells that there were more pages by then, and counts for nothing.
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
 
 from ingest_assets.http.total import Tells
 from ingest_assets.raw import disk
@@ -18,8 +20,7 @@ from ingest_assets.raw.sealed import sealed, unsealed
 FILE = "parts.jsonl"
 
 
-@dataclass(frozen=True)
-class PartEnd:
+class PartEnd(Struct, frozen=True):
     """How a part ended. `problem` says why it failed, where it did; `more` are parts that follow it, as JSON.
 
     `under` is the key of the parent that it is a piece of. What fails of a parent is noted under that parent's key.

@@ -1,10 +1,11 @@
 """A snapshot to read: its pages in order, each body verified, and what is wrong with it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.raw import body, disk, manifest
@@ -17,8 +18,7 @@ from ingest_assets.raw.parts import PartEnds
 __all__ = ["SEGMENT", "Snapshot"]
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True, dict=True):
     """The stored pages of one fetch, as they were when first asked for: a walk may still be appending."""
 
     folder: Path

@@ -3,11 +3,13 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
 from typing import Final, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.raw import disk, manifest
@@ -55,8 +57,7 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
-@dataclass(frozen=True)
-class Snapshots:
+class Snapshots(Struct, frozen=True):
     """The snapshots below `folder`, by source, endpoint, partition and number of the fetch.
 
     Before each page, and within long ones, `reserve_bytes` must be free on the disk.

@@ -3,9 +3,10 @@
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest

@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import asdict
 from pydantic import TypeAdapter, ValidationError
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
@@ -214,8 +215,8 @@ def test_a_walk_ends_by_a_stated_sign(given, answered, reason):
 def test_the_next_request_differs_only_by_what_leads_on(given, answered, changed):
     following = paginator(given).next(answered)
 
-    assert {name: value for name, value in vars(following).items() if value != vars(answered.request)[name]} == {
-        name: value for name, value in changed.items() if value != vars(answered.request)[name]
+    assert {name: value for name, value in asdict(following).items() if value != asdict(answered.request)[name]} == {
+        name: value for name, value in changed.items() if value != asdict(answered.request)[name]
     }
 
 

@@ -4,13 +4,13 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest_assets.load.beforehand import found
 from ingest_assets.load.copies import state

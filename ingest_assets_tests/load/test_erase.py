@@ -2,10 +2,10 @@
 
 import contextlib
 import shutil
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from msgspec.structs import replace
 
 from ingest_assets.errors import ConfigError, Locked
 from ingest_assets.http.page import PageRequest

@@ -1,7 +1,8 @@
 """Records of stored pages on their way to rows."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from ingest_assets.http.decoders.separated import Separated
 from ingest_assets.http.page import PageRequest

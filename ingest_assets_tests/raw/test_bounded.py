@@ -3,9 +3,10 @@
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from statistics import median
 from time import perf_counter
+
+from msgspec.structs import replace
 
 from ingest_assets.http.page import PageRequest
 from ingest_assets.raw.snapshots import IndexEntry, Manifest, OpenSnapshot, Snapshots

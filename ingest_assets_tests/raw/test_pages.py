@@ -1,12 +1,12 @@
 """Pages: written, read back before they count, committed or left out."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest

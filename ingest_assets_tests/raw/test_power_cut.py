@@ -1,12 +1,12 @@
 """The machine fails while a walk goes on: what was not synced may be there in part, and the walk goes on before it."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.raw.index import MOST_UNSYNCED, IndexEntry

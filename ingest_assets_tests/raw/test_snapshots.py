@@ -2,10 +2,10 @@
 
 import stat
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest

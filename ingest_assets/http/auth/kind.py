@@ -3,11 +3,12 @@
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
+from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
 
 from ingest_assets.errors import ConfigError

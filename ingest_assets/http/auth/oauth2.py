@@ -3,11 +3,11 @@
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote_plus, urljoin, urlsplit
 
+from msgspec.structs import replace
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from ingest_assets.errors import RequestFailed, TransientFailure

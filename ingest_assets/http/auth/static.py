@@ -3,10 +3,10 @@
 import base64
 import hashlib
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Literal
 from urllib.parse import unquote_plus, urlsplit
 
+from msgspec.structs import replace
 from pydantic import Field
 
 from ingest_assets.errors import ConfigError

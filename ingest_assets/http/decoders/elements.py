@@ -14,9 +14,10 @@ changes no other column.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from xml.parsers import expat
+
+from msgspec import Struct, field
 
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.sizes import MAX_ENVELOPE_BYTES, too_large
@@ -29,8 +30,7 @@ _AROUND = 64  # bytes of memory and more that an element or attribute takes besi
 Path = tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Marks:
+class Marks(Struct, frozen=True):
     """Where records are, which of their elements are lists, what they take from around them, and what means no value.
 
     `prefixes` are the prefixes by which namespaces are called, whatever the document calls them.
@@ -44,8 +44,7 @@ class Marks:
     most_bytes: int
 
 
-@dataclass
-class _Element:
+class _Element(Struct):
     """An element that is not closed; `inside` is its path in its record, None outside of records.
 
     `outside` is how much had been held around the records before it.

@@ -1,9 +1,9 @@
 """The next page is asked for by something that the last answer held: a cursor, a session, its last record."""
 
-from dataclasses import replace
 from typing import Literal
 from urllib.parse import urljoin
 
+from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from ingest_assets.errors import WalkIncomplete

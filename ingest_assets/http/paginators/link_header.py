@@ -6,8 +6,9 @@ A server may send several lines of it; they arrive here joined by commas (RFC 91
 """
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct
 
 _BETWEEN = re.compile(r"[ \t,]*")
 _TARGET = re.compile(r"<([^>]*)>")
@@ -19,8 +20,7 @@ _PARAM = re.compile(
 _END = re.compile(r"[ \t]*(?:,|$)")
 
 
-@dataclass(frozen=True)
-class LinkValue:
+class LinkValue(Struct, frozen=True):
     """One link: its target as written, and its parameters, names in small letters, the first of each name."""
 
     target: str

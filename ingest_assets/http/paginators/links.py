@@ -1,9 +1,9 @@
 """The next page's URL stands in the answer: in its body, or in its Link header."""
 
-from dataclasses import replace
 from typing import Literal
 from urllib.parse import unquote_plus, urldefrag, urljoin, urlsplit
 
+from msgspec.structs import replace
 from pydantic import Field, model_validator
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
