@@ -18,6 +18,7 @@ import struct
 import sys
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from ingest_assets.errors import Locked
@@ -104,8 +105,11 @@ def _asked(descriptor: int, command: int, kind: int, start: int, length: int) ->
     return int(_FLOCK.unpack(told)[0])
 
 
+_as_text = lru_cache(maxsize=16)(json.dumps)
+
+
 def _tell(descriptor: int, what: str) -> None:
-    holder = f'{{"pid": {os.getpid()}, "what": {json.dumps(what)}, "since": {time.time():.1f}}}'
+    holder = f'{{"since": {time.time():.1f}, "pid": {os.getpid()}, "what": {_as_text(what)}}}'
     told = holder.encode().ljust(_TOLD_BYTES)
     os.pwrite(descriptor, told, 0)
     if os.fstat(descriptor).st_size > len(told):  # what a longer-named holder wrote would follow

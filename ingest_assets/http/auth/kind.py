@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec.structs import replace
@@ -98,6 +98,10 @@ class Kind(BaseModel):
 
     def secrets(self) -> tuple[Secret, ...]:
         """The secrets it needs, each once."""
+        return self._needed
+
+    @cached_property
+    def _needed(self) -> tuple[Secret, ...]:
         return tuple(dict.fromkeys(_secrets(value for _, value in self)))
 
     def sent(self, secrets: Secrets) -> dict[Secret, str]:
