@@ -461,6 +461,24 @@ def test_a_redirect_within_the_origin_keeps_credential_and_headers(api, client_f
     assert (api.asked[1].headers["authorization"], api.asked[1].headers["x-version"]) == (f"Bearer {KEY}", "7")
 
 
+def test_a_header_that_came_several_times_has_all_of_its_values(api, client_for):
+    api.answer(200, b"fine", {"X-Part": "one", "x-part": "two", "X-PART": "three", "SET-Cookie": "a=b"})
+
+    told = client_for(api.url).fetch(PageRequest(api.url), lambda response: (whole(response), response.headers))
+
+    assert told[0] == b"fine"
+    assert told[1]["x-part"] == "one, two, three"
+    assert "set-cookie" not in told[1]
+
+
+def test_a_path_that_is_left_out_is_asked_for_as_the_root(api, client_for):
+    api.answer(200, b"fine")
+
+    client_for(api.url).fetch(PageRequest(f"{api.url}?page=2"), whole)
+
+    assert api.asked[0].target == "/?page=2"
+
+
 @pytest.mark.parametrize(("status", "method"), [(301, "GET"), (302, "GET"), (303, "GET"), (307, "POST"), (308, "POST")])
 def test_a_redirected_post_stays_one_where_the_status_says_so(api, client_for, status, method):
     api.answer(status, headers={"Location": "/there"}).answer(200, b"fine")
