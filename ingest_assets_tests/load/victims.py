@@ -21,6 +21,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from ingest_assets.commands.output import output
 from ingest_assets.commands.prune import plan, prune
 from ingest_assets.line import Line
@@ -67,7 +69,9 @@ def do(job: dict[str, Any], data: Path) -> None:
     else:
         own = line(data, source)
         with own.partition(endpoint, partition):
-            own.load(endpoint, partition, replay=job["what"] == "replay")
+            own.refuse_changed(endpoint)
+            # Also of the smallest table it is found out before the lock what a merge comes to.
+            replace(own.loader(endpoint), from_rows=1).load(partition, replay=job["what"] == "replay")
 
 
 class _Marks(threading.Thread):
