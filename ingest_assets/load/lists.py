@@ -13,6 +13,8 @@ from ingest_assets.load.versions import candidates, newest, remember
 from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
 
+_FEW = 200_000  # parents that memory holds with ease; DuckDB goes through more of them with both threads by itself
+
 
 def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     """Bring one list of all rows to its newest version; how many child rows were written, those below included."""
@@ -74,7 +76,8 @@ def insert_children(at: Merge, spec: TableSpec, parents: str, link: str) -> int:
     joined = f"{at.staged.table(spec.name)} AS c JOIN {parents} AS p ON p._row = c.{link}"
     identity = hashed(f"concat(p._id, '/', {literal(spec.name)}, '/', c._position)") + " AS _id"
     columns = "".join(f"c.{quoted(column.name)}, " for column in spec.columns)
-    count = at.run_in_order(f"""
+    run = at.run_in_order if at.count(parents) <= _FEW else at.run
+    count = run(f"""
         INSERT INTO {at.target.table(spec.name)} BY NAME
         SELECT {columns}{identity}, p._id AS _parent, CAST({at.staged.fetch} AS BIGINT) AS _fetch, p._page,
             c._position, p._hash
@@ -83,6 +86,6 @@ def insert_children(at: Merge, spec: TableSpec, parents: str, link: str) -> int:
     if inner and count:
         written = quoted(f"rows of {spec.name}")
         shown = f"SELECT c._row, {identity}, p._page, p._hash FROM {joined}"
-        at.run_in_order(f"CREATE OR REPLACE TEMP TABLE {written} AS {shown}")
+        run(f"CREATE OR REPLACE TEMP TABLE {written} AS {shown}")
         count += sum(insert_children(at, below, written, "_parent_row") for below in inner)
     return count

@@ -34,6 +34,11 @@ class Merge(Struct, frozen=True):
         row = self.connection.execute(statement, list(values)).fetchone()
         return int(row[0]) if row else 0
 
+    def count(self, rows: str) -> int:
+        """How many rows there are in a table or in a query in parentheses."""
+        found = self.connection.execute(f"SELECT count(*) FROM {rows}").fetchone()
+        return int(found[0]) if found else 0
+
     def run_in_order(self, statement: str) -> int:
         """How many rows a statement changed in which of two tables the left one passes by, and the right one is held.
 
@@ -54,8 +59,7 @@ class Merge(Struct, frozen=True):
             return
         marks = 0
         for table, most in tables.items():
-            found = self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-            marks += min(most, found[0] // _TOGETHER + 1 if found else 0)
+            marks += min(most, self.count(table) // _TOGETHER + 1)
         self.room(marks * _MARKS_MB)
 
 
