@@ -40,6 +40,7 @@ class Part(Struct, frozen=True):
 
     told: Filled
     rows: Sequence[tuple[tuple[str, tuple[str, ...], pa.Schema], int]]
+    shares: Sequence[Share]
 
 
 def own(
@@ -63,7 +64,7 @@ def own(
     maker.counts.update({spec.name: _FAR for spec in maker.specs})
     told = filled(work, maker, blocks(stored, entries()), spool, refuse)
     rows = [((table, names, schema), file.fileno()) for table, names, schema, file in spool.handed()]
-    return Part(told, rows) if took else None
+    return Part(told, rows, took) if took else None
 
 
 def others(snapshot: Snapshot, made: Made, descriptors: Sequence[int], opened: contextlib.ExitStack) -> Part:
@@ -75,15 +76,23 @@ def others(snapshot: Snapshot, made: Made, descriptors: Sequence[int], opened: c
     read = b"".join(line for first, until in made.shares for line in lines[first:until])
     if made.index != hashlib.sha256(read).hexdigest():
         raise Unsuited
-    return Part(made.told, list(zip(made.tables, descriptors, strict=True)))
+    return Part(made.told, list(zip(made.tables, descriptors, strict=True)), made.shares)
 
 
-def together(work: Work, theirs: Part, mine: Part | None, known: Knows | Made, opened: contextlib.ExitStack) -> Taken:
-    """What became of all records; Unsuited where these would be other rows, had they been made one after the other."""
-    told, rows = theirs.told, list(theirs.rows)
+def together(
+    work: Work, pages: int, theirs: Part, mine: Part | None, known: Knows | Made, opened: contextlib.ExitStack
+) -> Taken:
+    """What became of the records of so many pages; Unsuited where not all were taken.
+
+    So it is, too, where these would be other rows, had they been made one after the other.
+    """
+    told, rows, shares = theirs.told, list(theirs.rows), list(theirs.shares)
     if mine is not None and isinstance(known, Knows):
         told = _with_rest(work, told, mine.told, Registry.from_json(known.registry))
         rows += mine.rows
+        shares += mine.shares
+    if sum(until - first for first, until in shares) != pages:
+        raise Unsuited
     gathered = dict[tuple[str, tuple[str, ...], pa.Schema], list[int]]()
     for of, descriptor in rows:
         gathered.setdefault(of, []).append(descriptor)

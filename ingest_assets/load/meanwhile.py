@@ -97,7 +97,7 @@ class Meanwhile:
             while isinstance(told, Knows):
                 told = self._told()
             theirs = both.others(snapshot, told, files(self._link, len(told.tables)), opened)
-            return both.together(self._work, theirs, mine, known, opened)
+            return both.together(self._work, len(snapshot.pages), theirs, mine, known, opened)
         except (OSError, EOFError, Unsuited):
             return None
         finally:

@@ -19,7 +19,10 @@ from msgspec.structs import replace
 from ingest_assets.errors import ContractBroken, Locked
 from ingest_assets.http.page import PageRequest
 from ingest_assets.line import Line
+from ingest_assets.load import both, filling
+from ingest_assets.load.link import Made
 from ingest_assets.load.meanwhile import Meanwhile
+from ingest_assets.load.troubles import Unsuited
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.snapshots import Manifest, OpenSnapshot
@@ -335,6 +338,19 @@ def test_a_process_that_has_not_begun_is_not_waited_for(lab: Callable[..., Any])
         (loaded,) = replace(things.loader(), meanwhile=second).load(None)
 
     assert (second.was_of_use, loaded.account.inserted) == (False, 200)
+
+
+def test_pages_that_nobody_took_are_not_lost(lab: Callable[..., Any]) -> None:
+    things = lab()
+    things.store(1, None, *SIMPLE)
+    known = Registry.empty()
+    part = both.Part(filling.Filled(known, received=150), [], [(0, 3)])
+
+    with contextlib.ExitStack() as opened:
+        work = Work(things.source, things.name, things.model)
+        with pytest.raises(Unsuited):
+            both.together(work, 4, part, None, Made(part.shares, "", part.told, []), opened)
+        assert both.together(work, 3, part, None, Made(part.shares, "", part.told, []), opened).told.received == 150
 
 
 def test_pages_of_nested_lists_that_came_cut_are_left_to_the_load(lab: Callable[..., Any]) -> None:
