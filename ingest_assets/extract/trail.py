@@ -1,6 +1,7 @@
 """The pages of a walk so far: what they add up to, what comes after the last one, and whether it goes in circles."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -136,21 +137,15 @@ def _asked_by(walk: Walk) -> str:
     return f". Does the API know the parameter {told}?" if told else ""
 
 
-class labelled:  # noqa: N801 -- read as a word, as `contextlib.suppress` is
+@contextlib.contextmanager
+def labelled(walk: Walk) -> Iterator[None]:
     """A paginator knows pages only, and a decoder bodies: what they raise gets the walk's name here."""
-
-    def __init__(self, walk: Walk) -> None:
-        self._walk = walk
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if not isinstance(error, WalkIncomplete | RequestFailed | TransientFailure):
-            return
-        if str(error).startswith(self._walk.label):
-            return
-        told = f"{self._walk.label}: {error}"
+    try:
+        yield
+    except (WalkIncomplete, RequestFailed, TransientFailure) as error:
+        if str(error).startswith(walk.label):
+            raise
+        told = f"{walk.label}: {error}"
         if isinstance(error, RequestFailed):
             raise RequestFailed(told, error.status) from error
         if isinstance(error, TransientFailure):

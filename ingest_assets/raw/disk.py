@@ -29,22 +29,15 @@ def ensure_room(folder: Path, reserve_bytes: int) -> None:
         )
 
 
-class writing:  # noqa: N801 -- read as a word, as `contextlib.suppress` is
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
     """Turns what the system says of a failed write below `folder` into StorageFailed; other errors pass."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if not isinstance(error, OSError):
-            return
-        found, mend = f"cannot be written: {error.strerror}", "Mend that"
-        if error.errno in _FULL:
-            found, mend = f"the disk is full: {_free(self._folder)}", "Make room"
-        raise StorageFailed(f"{self._folder}: {found}; {_KEPT}. {mend}, then run again") from error
+    try:
+        yield
+    except OSError as error:
+        found = f"the disk is full: {_free(folder)}" if error.errno in _FULL else f"cannot be written: {error.strerror}"
+        mend = "Make room" if error.errno in _FULL else "Mend that"
+        raise StorageFailed(f"{folder}: {found}; {_KEPT}. {mend}, then run again") from error
 
 
 @contextlib.contextmanager
