@@ -288,6 +288,7 @@ class Warehouse:
             "temp_directory": str(self.staging),
             "preserve_insertion_order": False,
             "threads": min(_THREADS, os.cpu_count() or 1),
+            "checkpoint_threshold": "1KB",  # a commit goes to the file at once, not into the log and from there
         }
         return duckdb.connect(":memory:", config=config)
 
