@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import duckdb
 
 from ingest_assets.errors import IngestError
-from ingest_assets.extract.pull import Progress
+from ingest_assets.extract.progress import Progress
 from ingest_assets.line import Line, Pace, Unwatched
 from ingest_assets.load.health import look, looks
 from ingest_assets.load.looked import Looked

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from ingest_assets.errors import IngestError
-from ingest_assets.extract.pull import Progress
+from ingest_assets.extract.progress import Progress
 from ingest_assets.http.traffic import Wait
 from ingest_assets.line import Watcher
 

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ingest_assets.commands.interrupts import Interrupts
 from ingest_assets.errors import IngestError
-from ingest_assets.extract.pull import Progress
+from ingest_assets.extract.progress import Progress
 from ingest_assets.http.traffic import Wait
 
 _LINE_EVERY_SECONDS = 5.0

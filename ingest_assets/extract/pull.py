@@ -22,6 +22,7 @@ from ingest_assets.errors import ConfigError, CursorExpired, PartsFailed, Reques
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.expected import check, counted, expected
 from ingest_assets.extract.neighbours import check_bounds
+from ingest_assets.extract.progress import Progress
 from ingest_assets.extract.reading import page_of, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
 from ingest_assets.extract.storing import Storing
@@ -35,17 +36,6 @@ from ingest_assets.raw.snapshots import Bounds, Manifest, OpenSnapshot, Snapshot
 if TYPE_CHECKING:
     from ingest_assets.extract.crew import Another
     from ingest_assets.extract.jobs import Control
-
-
-class Progress(Struct, frozen=True):
-    """How far a walk is: shown while it works. `anew` is why an unfinished one before it was given up."""
-
-    label: str
-    pages: int
-    records: int
-    bytes: int
-    resumed: bool = False
-    anew: str | None = None
 
 
 class Puller(Struct, frozen=True):

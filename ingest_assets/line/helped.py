@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ingest_assets.errors import Locked
-from ingest_assets.extract.pull import Progress
+from ingest_assets.extract.progress import Progress
 
 if TYPE_CHECKING:
     from ingest_assets.load.meanwhile import Meanwhile

@@ -13,12 +13,10 @@ from msgspec.structs import replace
 
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError, IngestError, Locked, NotBefore
-from ingest_assets.extract.pull import Puller
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
-from ingest_assets.line.clients import Clients
 from ingest_assets.line.folders import partition_lock, trace_file
 from ingest_assets.line.helped import Helped
 from ingest_assets.line.pace import Pace
@@ -34,6 +32,7 @@ from ingest_assets.source import Source
 
 if TYPE_CHECKING:
     from ingest_assets.extract.peek import Peek
+    from ingest_assets.line.clients import Clients
     from ingest_assets.load.erase import Eraser
     from ingest_assets.load.meanwhile import Meanwhile
 
@@ -59,8 +58,10 @@ class Line(Standing):
         return catalog.settled(self.source)
 
     @cached_property
-    def clients(self) -> Clients:
+    def clients(self) -> "Clients":
         """What asks its API."""
+        from ingest_assets.line.clients import Clients
+
         return Clients(self.settled, self.secrets, self.pace)
 
     @property
@@ -89,6 +90,9 @@ class Line(Standing):
         it goes on. Raises what `Puller.fetch` raises; a fetch that failed for good
         stands in the warehouse with its reason.
         """
+        self.warehouse.start()  # while what asks is imported
+        from ingest_assets.extract.pull import Puller
+
         known = self.fetches(endpoint) if self.source.endpoints[endpoint].feed is not None else None
         self.refuse_changed(endpoint, known)
         walk = self._walk(endpoint, partition, since, known)

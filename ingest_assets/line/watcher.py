@@ -3,7 +3,7 @@
 from typing import Protocol
 
 from ingest_assets.errors import IngestError
-from ingest_assets.extract.pull import Progress
+from ingest_assets.extract.progress import Progress
 from ingest_assets.http.traffic import Wait
 
 

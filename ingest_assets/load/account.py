@@ -105,16 +105,22 @@ class Accounting(Struct, frozen=True):
                 drift.bring_back(self.connection, self._key, self.snapshots.notes.drift(*self._key))
         ledger.undone(self.connection, self.plan.undone, self.now())
         self.snapshots.notes.note_registry(*self._key, text)
-        for snapshot, one, account in zip(self.plan.snapshots, self.staged, accounts, strict=True):
-            self._record_one(snapshot, one, account, seconds / len(self.staged))
+        loads = list(zip(self.plan.snapshots, self.staged, accounts, strict=True))
+        each = seconds / max(len(loads), 1)
+        ledger.all_ended(self.connection, [(load[0].manifest, self._columns(*load, each)) for load in loads])
+        if any(one.quarantined for one in self.staged) or ledger.has_quarantine(self.connection, *self._key):
+            for snapshot, one in zip(self.plan.snapshots, self.staged, strict=True):
+                self._quarantine(snapshot, one)
 
-    def _record_one(self, snapshot: Snapshot, staged: Staged, account: Account, seconds: float) -> None:
-        """The fetch's account, and its quarantine in place of that of an earlier load."""
-        told = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
+    def _columns(self, snapshot: Snapshot, staged: Staged, account: Account, seconds: float) -> dict[str, Any]:
+        """What the ledger is told of a fetch that was loaded."""
+        told: dict[str, Any] = {"loaded": self.now(), "loaded_run": self.run, "contract": self.work.contract.version}
         told |= self._clashes(staged) if account.duplicates else NO_CLASHES
         told |= {"url": asked_url(snapshot, self.work.model), "code": CODE}
-        told |= {"load_seconds": seconds, "filled": _filled(staged), **asdict(account)}
-        ledger.ended(self.connection, snapshot.manifest, **told)
+        return told | {"load_seconds": seconds, "filled": _filled(staged), **asdict(account)}
+
+    def _quarantine(self, snapshot: Snapshot, staged: Staged) -> None:
+        """A fetch's quarantine in place of that of an earlier load, and of what earlier fetches left open."""
         key, end = (*self._key, staged.partition), snapshot.manifest.ended
         aside = staged.table("_quarantine") if staged.quarantined else None
         ledger.quarantine(self.connection, staged.fetch, key, aside)

@@ -31,13 +31,13 @@ def insert_children(at: Merge, spec: TableSpec, parents: str, link: str) -> int:
     run = at.run_in_order if at.count(parents) <= _FEW else at.run
     count = run(f"""
         INSERT INTO {at.target.table(spec.name)} BY NAME
-        SELECT {columns}{identity}, p._id AS _parent, CAST({at.staged.fetch} AS BIGINT) AS _fetch, p._page,
+        SELECT {columns}{identity}, p._id AS _parent, p._of AS _fetch, p._page,
             c._position, p._hash
         FROM {joined}""")
     inner = [below for below in at.staged.below(spec.name) if below.name in at.staged.filled]
     if inner and count:
         written = quoted(f"rows of {spec.name}")
-        shown = f"SELECT c._row, {identity}, p._page, p._hash FROM {joined}"
+        shown = f"SELECT c._row, {identity}, p._of, p._page, p._hash FROM {joined}"
         run(f"CREATE OR REPLACE TEMP TABLE {written} AS {shown}")
         count += sum(insert_children(at, below, written, "_parent_row") for below in inner)
     return count

@@ -6,13 +6,14 @@ from ingest_assets.errors import ContractBroken
 from ingest_assets.load import drift, tables
 from ingest_assets.load.account import Account, Accounting, MovedOn
 from ingest_assets.load.beforehand import Found, found
-from ingest_assets.load.merge import forget, merge
+from ingest_assets.load.merge import forget, merge, merge_together
 from ingest_assets.load.merging import Merge
 from ingest_assets.load.overtaken import NotTold, overtaken
 from ingest_assets.load.plan import NeedsRebuild, lost
 from ingest_assets.load.staged import Staged, held
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
+from ingest_assets.load.together import together
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.registry import Registry
 
@@ -39,7 +40,7 @@ class Commit(Accounting, frozen=True):
         target = in_stage(self.connection)
         if self.staged:
             tables.create(self.connection, target, self.staged[0].specs, self.work.contract)
-        return [self._merged(target, one, ()) for one in self.staged]
+        return self._added_up([self._merged(target, one, ()) for one in self.staged])
 
     def _under(self, registry: Registry) -> Sequence[Staged]:
         """See `Accounting`."""
@@ -100,10 +101,14 @@ class Commit(Accounting, frozen=True):
             return False
         return held(known.registry.tables(self.work.endpoint, contract)) == self.staged[0].specs
 
-    def add(self, known_beforehand: Found | None = None) -> list[Account]:
+    def together(self) -> Staged | None:
+        """The staged fetches as one, where that is quicker and comes to the same."""
+        return None if self.plan.rebuild else together(self.connection, self.staged, self.work.contract)
+
+    def add(self, known_beforehand: Found | None = None, whole: Staged | None = None) -> list[Account]:
         """Put the staged rows on top of what is there; raises NeedsRebuild where a column cannot be changed so.
 
-        Of one fetch it may be known beforehand what it comes to.
+        Of one fetch it may be known beforehand what it comes to; of several, what they are `together`.
         """
         target, contract, specs = in_warehouse(*self._key), self.work.contract, self.staged[0].specs
         known, names = self.known, self.known.registry.names.values()
@@ -111,10 +116,14 @@ class Commit(Accounting, frozen=True):
             raise NeedsRebuild
         if self.plan.forget:
             forget(self.connection, target, specs, contract, self.plan.forget)
-        return [
-            self._merged(target, one, [fetch.fetch for fetch in known.loaded_of(one.partition)], known_beforehand)
-            for one in self.staged
-        ]
+        if whole is not None:
+            return self._added_up(merge_together(self.connection, whole, self.staged, contract, target, self.room))
+        return self._added_up(
+            [
+                self._merged(target, one, [fetch.fetch for fetch in known.loaded_of(one.partition)], known_beforehand)
+                for one in self.staged
+            ]
+        )
 
     def _merged(
         self, target: Target, staged: Staged, replaced: Sequence[int], known_beforehand: Found | None = None
@@ -122,12 +131,14 @@ class Commit(Accounting, frozen=True):
         """Merge a fetch on top of those of its partition that are loaded, and of those staged that are older."""
         before = [one.fetch for one in self.staged if one.partition == staged.partition and one.fetch < staged.fetch]
         swept = sweep(self.work, self.snapshots, staged, [*replaced, *before])
-        account = merge(
-            self.connection, staged, self.work.contract, target, replaced, swept, self.room, known_beforehand
-        )
-        if not account.adds_up:
-            raise ContractBroken(f"fetch {staged.fetch}: its account does not add up: {account}; nothing is written")
-        return account
+        contract = self.work.contract
+        return merge(self.connection, staged, contract, target, replaced, swept, self.room, known_beforehand)
+
+    def _added_up(self, accounts: list[Account]) -> list[Account]:
+        for one, account in zip(self.staged, accounts, strict=True):
+            if not account.adds_up:
+                raise ContractBroken(f"fetch {one.fetch}: its account does not add up: {account}; nothing is written")
+        return accounts
 
     def note_drift(self, changed: Sequence[drift.Change]) -> None:
         """Drift is an event, with the version of names and shapes that came of it; `changed` are columns and tables."""

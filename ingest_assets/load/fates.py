@@ -12,7 +12,7 @@ from ingest_assets.load.warehouse import literal, quoted
 
 def decide(at: Merge) -> dict[str, int]:
     """The fate of every record that fits; in table `decided`, but for duplicates."""
-    versions, outdated, same, changed = "", f"t._fetch > {at.staged.fetch}", same_row(at.staged, at.contract), "updated"
+    versions, outdated, same, changed = "", "t._fetch > r._of", same_row(at.staged, at.contract), "updated"
     lists = "".join(f"r.{quoted(spec.name)}, " for spec in at.staged.below(at.staged.root.name))
     if at.contract.write == "history" and at.contract.newest_by is None:
         same, changed = "t._key = r._key AND t.current", "inserted"
@@ -22,7 +22,7 @@ def decide(at: Merge) -> dict[str, int]:
     stands = " AND t._deleted IS NULL" if at.contract.deletes == "soft" else ""
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE decided AS
-        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, {lists}t.rowid AS _there, CASE
+        SELECT r._row, r._id, r._key, r._newest, r._of, r._page, r._position, r._hash, {lists}t.rowid AS _there, CASE
                 WHEN {outdated} THEN 'outdated'
                 WHEN r._deleted THEN 'deleted'
                 WHEN t._fetch IS NULL THEN 'inserted'
@@ -45,6 +45,6 @@ def written(at: Merge, fates: Sequence[str]) -> str:
         since = history.moment(at.contract, at.staged.started)
         columns += f"d._key, {since} AS valid_from, NULL AS valid_until, true AS current, "
     return f"""
-        SELECT {columns}d._id, CAST({at.staged.fetch} AS BIGINT) AS _fetch, d._page, d._position, d._hash
+        SELECT {columns}d._id, d._of AS _fetch, d._page, d._position, d._hash
         FROM {at.staged.table(at.staged.root.name)} AS s
         JOIN (SELECT * FROM decided WHERE fate IN ({texts(fates)})) AS d USING (_row)"""

@@ -132,23 +132,45 @@ def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest, **more: Any
 
     Also of a fetch that this warehouse has not numbered. An end that is written down already stays.
     """
-    there = connection.execute(
-        "SELECT ended IS NULL FROM w._ingest.fetches WHERE _fetch = ?", [manifest.fetch]
-    ).fetchone()
-    if there is None:
-        _number(connection, manifest)
-    end = manifest.ended
-    if end is not None and (there is None or there[0]):
-        told = {"ended": end.at, "verdict": end.verdict, "reason": end.reason, "position": json.dumps(end.position)}
-        counts = {"expected": end.expected, "pages": end.pages, "records": end.records, "bytes": end.bytes}
-        more |= (
-            {"expected_is": None if end.expected is None else end.expected_is}
-            | told
-            | counts
-            | {name: end.traffic.get(name) for name in _TRAFFIC}
-        )
-    if more:
-        update(connection, manifest.fetch, more)
+    all_ended(connection, [(manifest, more)])
+
+
+def all_ended(connection: duckdb.DuckDBPyConnection, told: Sequence[tuple[Manifest, Mapping[str, Any]]]) -> None:
+    """The same of several walks, each with more columns of it."""
+    numbers = [manifest.fetch for manifest, _ in told]
+    query = "SELECT _fetch, ended IS NULL FROM w._ingest.fetches WHERE list_contains(?, _fetch)"
+    open_ = dict(connection.execute(query, [numbers]).fetchall())
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for manifest, more in told:
+        if manifest.fetch not in open_:
+            _number(connection, manifest)
+        values = {**more, **(_end(manifest) if open_.get(manifest.fetch, True) else {})}
+        if values:
+            alike.setdefault(tuple(values), []).append({"_fetch": manifest.fetch, **values})
+    for names, rows in alike.items():
+        _update_all(connection, names, rows)
+
+
+def _end(manifest: Manifest) -> dict[str, Any]:
+    if (end := manifest.ended) is None:
+        return {}
+    told = {"ended": end.at, "verdict": end.verdict, "reason": end.reason, "position": json.dumps(end.position)}
+    counts = {"expected": end.expected, "pages": end.pages, "records": end.records, "bytes": end.bytes}
+    expected = {"expected_is": None if end.expected is None else end.expected_is}
+    return expected | told | counts | {name: end.traffic.get(name) for name in _TRAFFIC}
+
+
+def _update_all(connection: duckdb.DuckDBPyConnection, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Set these columns of some fetches: in one statement where it is many, since each takes as long as that."""
+    if len(rows) == 1:
+        update(connection, rows[0]["_fetch"], {name: rows[0][name] for name in names})
+        return
+    import pyarrow as pa
+
+    assignments = ", ".join(f'"{name}" = t."{name}"' for name in names)
+    connection.register("told", pa.Table.from_pylist(list(rows)))
+    connection.execute(f"UPDATE w._ingest.fetches AS f SET {assignments} FROM told AS t WHERE f._fetch = t._fetch")
+    connection.unregister("told")
 
 
 def stored(connection: duckdb.DuckDBPyConnection, manifests: Iterable[Manifest]) -> None:
@@ -187,6 +209,12 @@ def _insert(
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [fetch, *key, *bounds, started, run],
     )
+
+
+def has_quarantine(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> bool:
+    """Whether there is any entry of an endpoint, open or closed."""
+    query = "SELECT 1 FROM w._ingest.quarantine WHERE source = ? AND endpoint = ? LIMIT 1"
+    return connection.execute(query, [source, endpoint]).fetchone() is not None
 
 
 def quarantine(

@@ -34,7 +34,7 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE listed AS
         WITH found AS MATERIALIZED ({found})
-        SELECT r._row, r._id, r._key, r._newest, r._page, r._position, r._hash, r._deleted,
+        SELECT r._row, r._id, r._key, r._newest, r._of, r._page, r._position, r._hash, r._deleted,
             NOT r._deleted AND
             r._id IN (SELECT f._id FROM {table} AS c JOIN found AS f ON c._parent = f._id AND c._hash = f._hash) AS same
         FROM found AS r""")

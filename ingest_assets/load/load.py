@@ -161,7 +161,7 @@ class Loader(Struct, frozen=True):
                 commit = Commit(*about, staged, registry, self.warehouse.room)
                 changed = commit.changed()
                 built = commit.build() if plan.rebuild else []
-                found = commit.found(self.warehouse, self.from_rows)
+                found, whole = commit.found(self.warehouse, self.from_rows), commit.together()
 
                 def committed() -> list[Account]:
                     with self._alone_in(found, alone=alone) as as_found, self.warehouse.transaction(connection):
@@ -170,9 +170,10 @@ class Loader(Struct, frozen=True):
                         on_top.refuse_lost()
                         if plan.rebuild:
                             on_top.swap()
-                        accounts = (
-                            built if plan.rebuild else on_top.add(found if as_found and on_top is commit else None)
-                        )
+                            accounts = built
+                        else:
+                            same = on_top is commit  # what is known beforehand is of what was staged at first
+                            accounts = on_top.add(found if same and as_found else None, whole if same else None)
                         on_top.record(accounts, time.monotonic() - began)
                         on_top.note_drift(new)
                     return accounts

@@ -20,6 +20,7 @@ Where nothing is there that any row could meet, all of them are inserted as they
 from collections.abc import Callable, Mapping, Sequence
 
 import duckdb
+from msgspec.structs import replace
 
 from ingest_assets.contract import Contract
 from ingest_assets.load import history
@@ -58,22 +59,66 @@ def merge(
         return _account(at, *found.put(at))
     if _meets_nothing(at):
         return _account(at, *_insert_all(at))
-    fates = decide(at)
-    gone = fates.get("updated", 0) + fates.get("deleted", 0)
-    at.ready_to_delete(gone, (gone + fates.get("unchanged", 0)) * len(staged.specs))
+    fates = _decided(at)
     if versioned(contract):
         remember(at, ROOT, "FROM decided WHERE fate <> 'outdated'")
         if contract.deleted is not None:
             remember(at, TOMBSTONE, f"FROM ({candidates(at, '_deleted', (TOMBSTONE,))})")
     removed = _remove_vanished(at, replaced) if contract.replaces else 0
     removed += _sweep(at, sweep) if sweep is not None else 0
-    child_rows = sum(merge_list(at, spec, fates) for spec in staged.below(staged.root.name))
-    _write_rows(at, fates)
+    child_rows = _write(at, fates)
     if contract.write == "history" and (removed or fates.keys() & {"inserted", "updated", "deleted"}):
         since = history.moment(contract, staged.started)
         history.end(connection, target, at.root, contract, staged.fetch, since)
         history.settle(connection, target, at.root)
     return _account(at, fates, child_rows, removed)
+
+
+def merge_together(
+    connection: duckdb.DuckDBPyConnection,
+    whole: Staged,
+    staged: Sequence[Staged],
+    contract: Contract,
+    target: Target,
+    room: Callable[[float], None],
+) -> list[Account]:
+    """What `merge` does of each of these ranked fetches, which were put together as `whole`; the account of each."""
+    at = Merge(connection, whole, contract, target, room)
+    if _meets_nothing(at):
+        _insert_all(at)
+        counted = at.connection.execute(f"SELECT _of, 'inserted', count(*) FROM {whole.ranked} GROUP BY ALL")
+    else:
+        _write(at, _decided(at))
+        counted = at.connection.execute("SELECT _of, fate, count(*) FROM decided GROUP BY ALL")
+    fates: dict[int, dict[str, int]] = {one.fetch: {} for one in staged}
+    for fetch, fate, count in counted.fetchall():
+        fates[fetch][fate] = count
+    child_rows = _child_rows(at, list(fates))
+    return [_account(replace(at, staged=one), fates[one.fetch], child_rows.get(one.fetch, 0)) for one in staged]
+
+
+def _child_rows(at: Merge, fetches: Sequence[int]) -> dict[int, int]:
+    """How many child rows cite each of these fetches, which brought none before."""
+    tables = [at.target.table(spec.name) for spec in at.staged.specs if spec.parent is not None]
+    cited = " UNION ALL ".join(f"SELECT _fetch FROM {table} WHERE list_contains($1, _fetch)" for table in tables)
+    if not tables:
+        return {}
+    return dict(at.connection.execute(f"SELECT _fetch, count(*) FROM ({cited}) GROUP BY ALL", [fetches]).fetchall())
+
+
+def _decided(at: Merge) -> dict[str, int]:
+    """The fates of all records; there is room to write them."""
+    fates = decide(at)
+    gone = fates.get("updated", 0) + fates.get("deleted", 0)
+    at.ready_to_delete(gone, (gone + fates.get("unchanged", 0)) * len(at.staged.specs))
+    return fates
+
+
+def _write(at: Merge, fates: Mapping[str, int]) -> int:
+    """Bring rows and their lists into the tables; how many child rows were written."""
+    child_rows = sum(merge_list(at, spec, fates) for spec in at.staged.below(at.staged.root.name))
+    _write_rows(at, fates)
+    return child_rows
 
 
 def _account(at: Merge, fates: Mapping[str, int], child_rows: int, removed: int = 0) -> Account:
@@ -95,7 +140,7 @@ def _insert_all(at: Merge) -> tuple[dict[str, int], int]:
     count = at.run(f"INSERT INTO {at.root} BY NAME {rows(at.staged, at.contract)}")
     lists = [spec for spec in at.staged.below(at.staged.root.name) if spec.name in at.staged.filled]
     if lists:
-        at.run(f"CREATE OR REPLACE TEMP TABLE decided AS SELECT _row, _id, _page, _hash FROM {at.staged.ranked}")
+        at.run(f"CREATE OR REPLACE TEMP TABLE decided AS SELECT _row, _id, _of, _page, _hash FROM {at.staged.ranked}")
     fates = {"inserted": count} if count else {}
     return fates, sum(insert_children(at, spec, "decided", "_root_row") for spec in lists)
 

@@ -23,7 +23,8 @@ class Staged(Struct, frozen=True):
     `started` is when its walk began; `since` is the first moment of its partition and `until` the first one after it,
     where it has any; `forgotten` counts records that were taken out of its pages, `dropped` values that the contract
     leaves out. `counts` are those of values, by column of the root table. `distinct` where it is known that no key, and
-    once it is ranked, that no id comes twice in it. `views` stand in the place of tables, by name.
+    once it is ranked, that no id comes twice in it. `views` stand in the place of tables, by name. It is `several`
+    where it is many fetches put together (see `ingest_assets.load.together`).
     """
 
     fetch: int
@@ -40,6 +41,7 @@ class Staged(Struct, frozen=True):
     counts: Mapping[str, int] = field(default_factory=dict)
     distinct: bool = False
     views: Mapping[str, str] = field(default_factory=dict)
+    several: bool = False
 
     def table(self, name: str) -> str:
         """The full name of one of its tables."""
@@ -90,7 +92,7 @@ def _ranked(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Con
         SELECT *, {rank} AS _rank
         FROM (
             SELECT _row, {_id(staged, contract)} AS _id, {newest} AS _newest,
-                {key} AS _key, _page, _position, _hash, _deleted{lists}
+                {key} AS _key, CAST({staged.fetch} AS BIGINT) AS _of, _page, _position, _hash, _deleted{lists}
             FROM {staged.table(staged.root.name)}
             WHERE {_is_inside(staged, contract)}
         )""")
@@ -117,12 +119,12 @@ def _narrow_key(staged: Staged, contract: Contract) -> list[str]:
 def rows(staged: Staged, contract: Contract) -> str:
     """SQL: the rows of a ranked fetch as they are inserted, with all columns of the contract."""
     names = "".join(f"s.{quoted(column.name)}, " for column in staged.root.columns)
-    told = f"CAST({staged.fetch} AS BIGINT) AS _fetch, _page, _position, _hash"
-    table = f"{staged.table(staged.root.name)} AS s"
-    if not _sorted(contract):
+    told, table = "_page, _position, _hash", f"{staged.table(staged.root.name)} AS s"
+    if not (_sorted(contract) or staged.several):
+        told = f"CAST({staged.fetch} AS BIGINT) AS _fetch, {told}"
         return f"SELECT {names}{_id(staged, contract)} AS _id, {told} FROM {table} WHERE {_is_inside(staged, contract)}"
-    named = f"SELECT _row, _id FROM {staged.ranked}"
-    return f"SELECT {names}r._id, {told} FROM {table} JOIN ({named}) AS r USING (_row)"
+    named = f"SELECT _row, _id, _of FROM {staged.ranked}"
+    return f"SELECT {names}r._id, r._of AS _fetch, {told} FROM {table} JOIN ({named}) AS r USING (_row)"
 
 
 def _is_distinct(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract) -> bool:

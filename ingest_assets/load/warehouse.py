@@ -12,6 +12,7 @@ import contextlib
 import itertools
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -77,6 +78,7 @@ class Warehouse:
         self.reserve_bytes = reserve_bytes
         self._numbers = itertools.count()
         self._instance: tuple[int, duckdb.DuckDBPyConnection] | None = None
+        self._starting = threading.Lock()
 
     @property
     def lost(self) -> bool:
@@ -94,14 +96,26 @@ class Warehouse:
     @contextlib.contextmanager
     def connection(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection of its own to this process's DuckDB; starting one takes longer than a small load."""
-        if self._instance is None or self._instance[0] != os.getpid():
-            self._instance = (os.getpid(), self._started())
-        connection = self._instance[1].cursor()
+        connection = self._running().cursor()
         try:
-            _settle(connection)
             yield connection
         finally:
             connection.close()
+
+    def start(self) -> None:
+        """Begin to start this process's DuckDB, in a thread: it takes a while. Who needs it waits until it is there."""
+
+        def running() -> None:
+            with contextlib.suppress(duckdb.Error, OSError):  # who needs it tries again, and tells
+                self._running()
+
+        threading.Thread(target=running, name="DuckDB starts", daemon=True).start()
+
+    def _running(self) -> duckdb.DuckDBPyConnection:
+        with self._starting:
+            if self._instance is None or self._instance[0] != os.getpid():
+                self._instance = (os.getpid(), self._started())
+            return self._instance[1]
 
     @contextlib.contextmanager
     def stage(self, connection: duckdb.DuckDBPyConnection, needed_bytes: int = 0) -> Iterator[None]:
@@ -290,7 +304,9 @@ class Warehouse:
             "threads": min(_THREADS, os.cpu_count() or 1),
             "checkpoint_threshold": "1KB",  # a commit goes to the file at once, not into the log and from there
         }
-        return duckdb.connect(":memory:", config=config)
+        connection = duckdb.connect(":memory:", config=config)
+        _settle(connection)
+        return connection
 
     def _detach(self, connection: duckdb.DuckDBPyConnection, name: str) -> None:
         try:
@@ -351,6 +367,7 @@ class Warehouse:
 
 
 def _settle(connection: duckdb.DuckDBPyConnection) -> None:
-    connection.execute("SET TimeZone = 'UTC'")
+    """For all connections to its DuckDB."""
+    connection.execute("SET GLOBAL TimeZone = 'UTC'")
     # Without this, a Python variable can stand in for a table that is missing.
-    connection.execute("SET python_enable_replacements = false")
+    connection.execute("SET GLOBAL python_enable_replacements = false")

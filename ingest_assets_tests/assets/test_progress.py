@@ -3,7 +3,7 @@
 import pytest
 
 from ingest_assets.assets.progress import LogWatcher
-from ingest_assets.extract.pull import Progress
+from ingest_assets.extract.progress import Progress
 from ingest_assets.http.traffic import Wait
 
 

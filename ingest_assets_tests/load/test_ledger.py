@@ -3,10 +3,12 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.load import ledger, owners, reported, schema
 from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.raw.manifest import Ending
 from ingest_assets.raw.snapshots import Bounds, Manifest
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
@@ -125,6 +127,20 @@ def test_a_fetch_that_another_warehouse_numbered_keeps_its_bounds(connection):
 
     (told,) = ledger.fetches(connection, "shop", "things")
     assert (told.fetch, told.from_time, told.until_time, told.run) == (7, bounds.from_, bounds.until, "r7")
+
+
+def test_ends_of_several_are_written_down_as_one_by_one(connection):
+    ledger.begin(connection, KEY[:2], {KEY[2]: None, None: None}, "r", NOW, above=6)
+    ends = [Ending(NOW + timedelta(hours=n), "complete", f"reason {n}", n, 10 * n, 0) for n in range(3)]
+    whole = [Manifest("shop", "things", str(n), 7 + n, NOW, "f", ended=end) for n, end in enumerate(ends)]
+
+    ledger.all_ended(connection, [(one, {"url": f"/{n}", "expected": None}) for n, one in enumerate(whole)])
+    ledger.all_ended(connection, [(replace(one, ended=ends[0]), {"load_seconds": 0.5}) for one in whole])
+
+    told = connection.execute(
+        "SELECT _fetch, ended, reason, pages, url, load_seconds FROM w._ingest.fetches ORDER BY _fetch"
+    ).fetchall()
+    assert told == [(7 + n, end.at, end.reason, n, f"/{n}", 0.5) for n, end in enumerate(ends)]
 
 
 def test_loads_stay_unreported_until_just_they_are_reported(lab):

@@ -343,3 +343,28 @@ def test_a_file_that_this_duckdb_cannot_read_is_told_with_the_way_out_and_left_a
         pass
 
     assert file.read_bytes() == before
+
+
+def test_duckdb_is_started_once_however_many_begin_to(tmp_path: Path):
+    warehouse, started = Warehouse(tmp_path), list[object]()
+    warehouse._started = lambda: started.append(1) or Warehouse._started(warehouse)  # type: ignore[method-assign]
+
+    for _ in range(3):
+        warehouse.start()
+    with warehouse.connection() as connection:
+        settings = connection.execute(
+            "SELECT current_setting('TimeZone'), current_setting('python_enable_replacements')"
+        ).fetchone()
+
+    assert settings == ("UTC", False)
+    assert len(started) == 1
+
+
+def test_why_duckdb_could_not_be_started_is_told_to_who_needs_it(tmp_path: Path):
+    warehouse = Warehouse(tmp_path)
+    warehouse.staging.write_text("in the way")
+
+    warehouse.start()
+
+    with pytest.raises(FileExistsError), warehouse.connection():
+        pass
