@@ -13,7 +13,7 @@ from ingest_assets.load.staged import RANKED, Staged
 from ingest_assets.load.tables import versioned
 from ingest_assets.load.warehouse import quoted
 
-_MOST_RECORDS = 100_000  # whose rows are written a second time
+_MOST_RECORDS = 20_000  # whose rows are written a second time
 _APART = 1 << 40  # between the rows of a fetch and those of the next
 _SCHEMA = "together"
 _ROWS = ("_row", "_root_row", "_parent_row")

@@ -174,6 +174,31 @@ def test_a_lost_fetch_does_not_matter_when_a_later_one_brought_the_same(lab, dai
     assert things.contents() == before
 
 
+def test_a_lost_fetch_does_not_matter_when_its_list_came_again_with_another_record(lab, daily):
+    things = lab(**daily)
+    for number in (1, 2):
+        things.store(number, "2026-01-01", [{"id": 1, "v": number, "l": [{"n": 1, "m": [2]}]}])
+        things.load("2026-01-01")
+    before = things.contents()
+    _lose(things, 1)
+
+    things.load("2026-01-01", replay=True)
+
+    assert things.contents() == before
+    assert things.values("_fetch", "things__l__m") == [2]
+
+
+def test_a_list_that_only_a_lost_fetch_brought_is_refused_too(lab, daily):
+    things = lab(**daily)
+    for number, more in enumerate([{"l": [{"n": 1, "m": [2]}]}, {}], 1):
+        things.store(number, "2026-01-01", [{"id": 1, "v": number, **more}])
+        things.load("2026-01-01")
+    _lose(things, 1)
+
+    with pytest.raises(StorageFailed, match="fetch 1 are missing"):
+        things.load("2026-01-01", replay=True)
+
+
 def test_a_version_that_came_back_is_not_given_up_for_the_one_between(lab, daily):
     things = lab(**daily)
     for number, value in enumerate("aba", 1):
