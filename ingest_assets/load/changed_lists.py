@@ -1,7 +1,8 @@
 """Which lists of a fetch's rows are other than those that are there, where no id came twice.
 
 A list that came just as it is there stays, whatever else of its record changed: its rows go on citing the record that
-brought them. To write them anew would take longer than to write their records.
+brought them. To write them anew would take longer than to write their records. Wide lists are written nevertheless: of
+rows here and there DuckDB reads all columns of all that is around them, and to write a few rows takes less.
 """
 
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import TableSpec
 
 _COME = ["inserted", "updated"]
+_MOST_COLUMNS = 12  # of a list and those below it: so many are read in the time in which their rows are written
 
 
 def search(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> str:
@@ -22,8 +24,11 @@ def search(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> str:
     has_list = quoted(spec.name)
     come = f"(FROM decided WHERE {has_list} AND fate IN ({texts(_COME)}))"
     if known := _known(at, fates):
-        _find(at, spec, f"SELECT _id FROM decided WHERE {has_list} AND fate IN ({texts(known)})")
-        if "updated" in known and at.contract.write == "merge":  # a replaced table is its newest fetch, and cites that
+        # A replaced table is its newest fetch, and cites that.
+        compares = "updated" in known and at.contract.write == "merge" and _width(at, spec) <= _MOST_COLUMNS
+        parents = f"SELECT _id FROM decided WHERE {has_list} AND fate IN ({texts(known)})"
+        _find(at, spec, parents, with_values=compares)
+        if compares:
             come = f"(FROM {come} WHERE _id NOT IN (FROM {_note_same(at, spec)}))"
     return come
 
@@ -42,17 +47,23 @@ def _known(at: Merge, fates: Mapping[str, int]) -> list[str]:
     return [fate for fate in ("updated", *["deleted"] * (at.contract.deletes == "hard")) if fates.get(fate)]
 
 
-def _find(at: Merge, spec: TableSpec, parents: str) -> None:
+def _width(at: Merge, spec: TableSpec) -> int:
+    return len(spec.columns) + sum(_width(at, below) for below in at.staged.below(spec.name))
+
+
+def _find(at: Merge, spec: TableSpec, parents: str, *, with_values: bool) -> None:
     """Note the rows of a list that are below these parents, and what is below those."""
-    columns = "".join(f", {quoted(column.name)} AS c{number}" for number, column in enumerate(spec.columns))
-    inner = at.staged.below(spec.name)
+    inner, columns = at.staged.below(spec.name), ""
+    if with_values:
+        columns = "".join(f", {quoted(column.name)} AS c{number}" for number, column in enumerate(spec.columns))
+        columns += ", _parent, _position"
     columns += ", _id" * bool(inner)  # a hash: it takes as long to read as all else together
     at.run(
-        f"CREATE OR REPLACE TEMP TABLE {_found(spec)} AS SELECT rowid AS _there, _parent, _position{columns} "
+        f"CREATE OR REPLACE TEMP TABLE {_found(spec)} AS SELECT rowid AS _there{columns} "
         f"FROM {at.target.table(spec.name)} WHERE _parent IN ({parents})"
     )
     for below in inner:
-        _find(at, below, f"SELECT _id FROM {_found(spec)}")
+        _find(at, below, f"SELECT _id FROM {_found(spec)}", with_values=with_values)
 
 
 def _note_same(at: Merge, spec: TableSpec) -> str:

@@ -69,6 +69,18 @@ def test_a_list_that_differs_anywhere_is_written_anew(lab, lines, from_rows):
     assert things.values("m", "things__lines__subs") == sorted(below)
 
 
+@pytest.mark.parametrize("from_rows", [1, 1_000_000], ids=["found beforehand", "found under the lock"])
+def test_a_wide_list_is_written_anew(lab, from_rows):
+    things = lab()
+    wide = [{f"n{column}": 0 for column in range(12)} | {"subs": [{"m": 1}]}]
+    _loaded(things, 1, [{"id": 1, "v": 1, "lines": wide}, {"id": 2, "v": 1, "lines": wide}])
+
+    account = _loaded(things, 2, [{"id": 1, "v": 2, "lines": wide}], from_rows)
+
+    assert account.child_rows == 2
+    assert _cited(things)[1:] == [[1, 2], [1, 2]]
+
+
 def test_a_list_of_a_replaced_table_cites_its_newest_fetch(lab):
     things = lab(write="replace")
     _loaded(things, 1, [{"id": 1, "v": 1, "lines": _LINES}])
