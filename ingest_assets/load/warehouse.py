@@ -109,7 +109,8 @@ class Warehouse:
             with contextlib.suppress(duckdb.Error, OSError):  # who needs it tries again, and tells
                 self._running()
 
-        threading.Thread(target=running, name="DuckDB starts", daemon=True).start()
+        if self._instance is None:
+            threading.Thread(target=running, name="DuckDB starts", daemon=True).start()
 
     def _running(self) -> duckdb.DuckDBPyConnection:
         with self._starting:
