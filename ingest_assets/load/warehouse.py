@@ -110,7 +110,7 @@ class Warehouse:
                 self._running()
 
         if self._instance is None:
-            threading.Thread(target=running, name="DuckDB starts", daemon=True).start()
+            threading.Thread(target=running, name="DuckDB starts").start()
 
     def _running(self) -> duckdb.DuckDBPyConnection:
         with self._starting:
