@@ -9,8 +9,7 @@ load         one load of some work, from reading what is loaded to the commit
     commit       the transaction: tables and drift; account  what became of records, with quarantine and names
         overtaken    what is staged, where another load came before it
     merge        staged rows → the table and its children: who wins, and what is left alone
-        merging      what its parts share: fates  of records, versions  in any order
-        lists        the child tables: changed_lists  which of them came otherwise, child_rows  in and out
+        merging      what its parts share: fates  of records, lists  the child tables, versions  in any order
         together     small fetches as one
         beforehand   what it comes to, found out in the reader's copy before the lock is taken
     history      when each version held; sweep  what is gone, and whether so many may go unasked

@@ -16,14 +16,13 @@ from msgspec.structs import replace
 
 from ingest_assets.contract import Contract
 from ingest_assets.load import tables
-from ingest_assets.load.changed_lists import delete_found, search
-from ingest_assets.load.child_rows import insert_children
 from ingest_assets.load.copies import State, state
 from ingest_assets.load.fates import decide, written
-from ingest_assets.load.merging import Merge
+from ingest_assets.load.lists import insert_children
+from ingest_assets.load.merging import Merge, texts
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.tables import in_stage, versioned
-from ingest_assets.load.warehouse import Warehouse, literal
+from ingest_assets.load.warehouse import Warehouse, literal, quoted
 from ingest_assets.normalize.registry import TableSpec
 
 _MOST_RECORDS = 500_000  # whose rows are made a second time
@@ -39,21 +38,17 @@ class Found(Struct, frozen=True):
 
     def put(self, at: Merge) -> tuple[Mapping[str, int], int]:
         """Bring what was found into the target: the fates, and how many child rows were written."""
-        at.ready_to_delete(self.fates.get("updated", 0), 0)
-        made, root = replace(at, target=in_stage(at.connection)), at.staged.root
-        if not self.fates.keys() & set(_COME):
-            return self.fates, 0
-        for spec in at.staged.below(root.name):
-            delete_found(at, spec, self.fates)
-        child_rows = sum(_move(at, made, spec) for spec in at.staged.specs if spec is not root)
-        if self.fates.get("updated"):
-            at.run(f"DELETE FROM {at.root} WHERE rowid IN (SELECT _there FROM decided WHERE fate = 'updated')")
-        _move(at, made, root)
+        gone = self.fates.get("updated", 0)
+        at.ready_to_delete(gone, 0)
+        made = replace(at, target=in_stage(at.connection))
+        child_rows = 0
+        for spec in reversed(at.staged.specs) if set(_COME) & self.fates.keys() else ():
+            table = at.target.table(spec.name)
+            if gone:
+                at.run(f"DELETE FROM {table} WHERE rowid IN (SELECT _there FROM {_gone(spec)})")
+            count = at.run(f"INSERT INTO {table} BY NAME FROM {made.target.table(spec.name)}")
+            child_rows += count if spec.parent is not None else 0
         return self.fates, child_rows
-
-
-def _move(at: Merge, made: Merge, spec: TableSpec) -> int:
-    return at.run(f"INSERT INTO {at.target.table(spec.name)} BY NAME FROM {made.target.table(spec.name)}")
 
 
 def found(warehouse: Warehouse, at: Merge, from_rows: int) -> Found | None:
@@ -105,6 +100,23 @@ def _searched(at: Merge, from_rows: int) -> dict[str, int] | None:
     made = replace(at, target=in_stage(at.connection))
     tables.create(at.connection, made.target, at.staged.specs, at.contract)
     made.run_in_order(f"INSERT INTO {made.root} BY NAME {written(made, _COME)}")
+    at.run(f"CREATE OR REPLACE TEMP TABLE {_gone(at.staged.root)} AS SELECT _there FROM decided WHERE fate = 'updated'")
     for spec in at.staged.below(at.staged.root.name):
-        insert_children(made, spec, search(at, spec, fates), "_root_row")
+        listed = f"FROM decided WHERE {quoted(spec.name)} AND fate IN ({texts(_COME)})"
+        _search_children(at, spec, f"SELECT _id {listed}")
+        insert_children(made, spec, f"({listed})", "_root_row")
     return fates
+
+
+def _search_children(at: Merge, spec: TableSpec, parents: str) -> None:
+    inner = at.staged.below(spec.name)
+    at.run(
+        f"CREATE OR REPLACE TEMP TABLE {_gone(spec)} AS SELECT rowid AS _there{', _id' if inner else ''} "
+        f"FROM {at.target.table(spec.name)} WHERE _parent IN ({parents})"
+    )
+    for below in inner:
+        _search_children(at, below, f"SELECT _id FROM {_gone(spec)}")
+
+
+def _gone(spec: TableSpec) -> str:
+    return quoted(f"places in {spec.name}")

@@ -14,7 +14,7 @@ from ingest_assets.load.staged import Staged, held
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 from ingest_assets.load.together import together
-from ingest_assets.load.warehouse import Warehouse, quoted
+from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.registry import Registry
 
 
@@ -53,31 +53,21 @@ class Commit(Accounting, frozen=True):
         """Refuse to take out versions whose stored pages are gone, unless a later fetch brought them again."""
         if self.work.contract.replaces or not self.plan.missing:
             return
-        missing, target = [fetch.fetch for fetch in self.plan.missing], in_warehouse(*self._key)
-        lists = {target.table(spec.name): spec.name for one in self.staged[:1] for spec in one.below(one.root.name)}
-        below = {target.table(spec.name) for one in self.staged[:1] for spec in one.specs[1:]} - lists.keys()
-        for table in tables.citing(self.connection, target, self.known.registry.names.values()):
-            if table in below:
-                continue  # what is below a list cites what its list does
-            again = f"NOT EXISTS (FROM ({self._brought('_hash')}) AS b WHERE b._hash = t._hash AND b._fetch > t._fetch)"
-            if table in lists:  # the list may have come again with another record
-                brought = self._brought("_id", f"WHERE {quoted(lists[table])}")
-                again += f" AND NOT EXISTS (FROM ({brought}) AS b WHERE b._id = t._parent AND b._fetch > t._fetch)"
+        # Of a key that keeps one version, a later fetch may have brought it again; any other row is of its own fetch.
+        again = self.staged if self.work.contract.write == "merge" else ()
+        none = "SELECT NULL::UUID AS _hash, 0 AS _fetch WHERE false"
+        brought = " UNION ALL ".join(
+            [none, *(f"SELECT _hash, {one.fetch} AS _fetch FROM {one.ranked}" for one in again)]
+        )
+        missing = [fetch.fetch for fetch in self.plan.missing]
+        for table in tables.citing(self.connection, in_warehouse(*self._key), self.known.registry.names.values()):
             row = self.connection.execute(
-                f"SELECT min(t._fetch) FROM {table} AS t WHERE list_contains(?, t._fetch) AND {again}", [missing]
+                f"SELECT min(t._fetch) FROM {table} AS t WHERE list_contains(?, t._fetch) AND NOT EXISTS "
+                f"(SELECT 1 FROM ({brought}) AS b WHERE b._hash = t._hash AND b._fetch > t._fetch)",
+                [missing],
             ).fetchone()
             if row and row[0] is not None:
                 raise lost(self.work, row[0])
-
-    def _brought(self, column: str, where: str = "") -> str:
-        """SQL: a column of what each staged fetch brought, for tables that keep one version of a key.
-
-        Of a key that keeps one version, a later fetch may have brought it again; any other row is of its own fetch.
-        """
-        again = self.staged if self.work.contract.write == "merge" else ()
-        nothing = f"SELECT NULL::UUID AS {column}, 0 AS _fetch WHERE false"
-        found = [f"SELECT {column}, {one.fetch} AS _fetch FROM {one.ranked} {where}" for one in again]
-        return " UNION ALL ".join([nothing, *found])
 
     def swap(self) -> None:
         """Put the tables that were built anew in place of the former ones."""

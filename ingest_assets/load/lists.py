@@ -6,13 +6,14 @@ them, and a tombstone counts as having every list empty, also lists that were ne
 
 from collections.abc import Mapping
 
-from ingest_assets.load.changed_lists import delete_found, search
-from ingest_assets.load.child_rows import delete_children, insert_children
-from ingest_assets.load.merging import Merge
+from ingest_assets.load.merging import Merge, texts
+from ingest_assets.load.staged import hashed
 from ingest_assets.load.tables import TOMBSTONE, versioned
 from ingest_assets.load.versions import candidates, newest, remember
-from ingest_assets.load.warehouse import quoted
+from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
+
+_FEW = 200_000  # parents that memory holds with ease; DuckDB goes through more of them with both threads by itself
 
 
 def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
@@ -25,7 +26,7 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
         if not fates.keys() - {"inserted"}:  # nothing is below a row that was not there
             return insert_children(at, spec, "decided", "_root_row")
         if at.staged.distinct and "outdated" not in fates:
-            return _follow(at, spec, fates)
+            return _follow(at, spec)
     table, has_list = at.target.table(spec.name), quoted(spec.name)
     found = newest(at, f"{has_list} {_of_rows(at)}")
     if versioned(at.contract):
@@ -45,11 +46,12 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     return insert_children(at, spec, "(FROM listed WHERE NOT same AND NOT _deleted)", "_root_row")
 
 
-def _follow(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
+def _follow(at: Merge, spec: TableSpec) -> int:
     """Bring one list of each row that is written to what came with it, where no id came twice; how many child rows."""
-    come = search(at, spec, fates)
-    delete_found(at, spec, fates)
-    return insert_children(at, spec, come, "_root_row")
+    has_list, come = quoted(spec.name), ["inserted", "updated"]
+    gone = [*come, "deleted"] if at.contract.deletes == "hard" else come
+    delete_children(at, spec, f"SELECT _id FROM decided WHERE {has_list} AND fate IN ({texts(gone)})")
+    return insert_children(at, spec, f"(FROM decided WHERE {has_list} AND fate IN ({texts(come)}))", "_root_row")
 
 
 def _of_rows(at: Merge) -> str:
@@ -57,3 +59,33 @@ def _of_rows(at: Merge) -> str:
     if at.contract.deletes == "hard":
         return ""
     return "AND NOT _deleted AND _id NOT IN (SELECT _id FROM decided WHERE fate = 'deleted')"
+
+
+def delete_children(at: Merge, spec: TableSpec, parents: str) -> None:
+    """Delete the child rows of the ids that the query `parents` gives, the deepest first."""
+    theirs = f"{at.target.table(spec.name)} WHERE _parent IN ({parents})"
+    for inner in at.staged.below(spec.name):
+        delete_children(at, inner, f"SELECT _id FROM {theirs}")
+    at.run(f"DELETE FROM {theirs}")
+
+
+def insert_children(at: Merge, spec: TableSpec, parents: str, link: str) -> int:
+    """Insert the staged child rows whose `link` is the _row of one of `parents`, and theirs below them; how many."""
+    if spec.name not in at.staged.filled:
+        return 0
+    joined = f"{at.staged.table(spec.name)} AS c JOIN {parents} AS p ON p._row = c.{link}"
+    identity = hashed(f"concat(p._id, '/', {literal(spec.name)}, '/', c._position)") + " AS _id"
+    columns = "".join(f"c.{quoted(column.name)}, " for column in spec.columns)
+    run = at.run_in_order if at.count(parents) <= _FEW else at.run
+    count = run(f"""
+        INSERT INTO {at.target.table(spec.name)} BY NAME
+        SELECT {columns}{identity}, p._id AS _parent, p._of AS _fetch, p._page,
+            c._position, p._hash
+        FROM {joined}""")
+    inner = [below for below in at.staged.below(spec.name) if below.name in at.staged.filled]
+    if inner and count:
+        written = quoted(f"rows of {spec.name}")
+        shown = f"SELECT c._row, {identity}, p._of, p._page, p._hash FROM {joined}"
+        run(f"CREATE OR REPLACE TEMP TABLE {written} AS {shown}")
+        count += sum(insert_children(at, below, written, "_parent_row") for below in inner)
+    return count

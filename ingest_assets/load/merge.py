@@ -26,9 +26,8 @@ from ingest_assets.contract import Contract
 from ingest_assets.load import history
 from ingest_assets.load.account import Account
 from ingest_assets.load.beforehand import Found
-from ingest_assets.load.child_rows import delete_children, insert_children
 from ingest_assets.load.fates import decide, written
-from ingest_assets.load.lists import merge_list
+from ingest_assets.load.lists import delete_children, insert_children, merge_list
 from ingest_assets.load.merging import Merge, texts
 from ingest_assets.load.staged import Staged, hashed, rows
 from ingest_assets.load.sweep import Sweep, vanish

@@ -117,8 +117,7 @@ class Lab:
             ).fetchall()
             for table in dict.fromkeys(row[0] for row in described):
                 root = not any(row[:2] == (table, "_parent") for row in described)
-                # A list that came as it was cites the record that brought it first, which may be pruned no more.
-                where = {"_fetch", "_page", "_position" if root else "_hash"}
+                where = {"_fetch", "_page"} | ({"_position"} if root else set())
                 kept = [row[1:] for row in described if row[0] == table and (lineage or row[1] not in where)]
                 names = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name, _ in kept)
                 rows = connection.execute(
