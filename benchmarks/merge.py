@@ -1,16 +1,17 @@
-"""How long it takes to merge one changed record in a hundred, with their lists, into a table of many rows.
+"""How long it takes to merge one changed record in a hundred, with its list, into a table of many rows.
 
     python -m benchmarks.merge              1,000,000 rows, 10,000 of them changed
     python -m benchmarks.merge 10000000
 
 What is measured is what all other writers wait for: the load's transactions, from opening the warehouse to letting go
-of it, also those that had to be tried again. Staging comes between them, outside of the lock. First there is no
-reader's copy; another merge then begins with one that is current, as a run leaves it. A first load brings 20,000
-records; the rest of the table is made of copies of them, under other keys, by one statement. Each record has a list of
-two, so there are twice as many child rows.
+of it, also those that had to be tried again. Staging comes between them, outside of the lock. Lists come as they were,
+and then changed, too; both first where there is no reader's copy, and then with one that is current, as a run leaves
+it. A first load brings 20,000 records; the rest of the table is made of copies of them, under other keys, by one
+statement. Each record has a list of two, so there are twice as many child rows.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -60,16 +61,15 @@ class _Timed(Warehouse):
             self.cpu_seconds += time.process_time() - cpu
 
 
-def _order(number: int, state: str) -> dict[str, object]:
-    lines = [{"article": f"A-{number % 9000}", "quantity": at, "price": number % 400 + 0.95} for at in (1, 2)]
+def _order(number: int, state: str, discount: float = 0) -> dict[str, object]:
+    first = number % _FIRST  # whose copy it is
+    price = first % 400 + 0.95 - discount
+    lines = [{"article": f"A-{first % 9000}", "quantity": at, "price": price} for at in (1, 2)]
     return {"id": number, "name": f"#{number}", "state": state, "total": number % 3000 / 4, "lines": lines}
 
 
-def measured(rows: int, changes: int) -> list[tuple[float, float]]:
-    """Seconds and CPU seconds of a merge without a reader's copy, and with one that is current.
-
-    Raises ValueError where it changed other rows than it was to.
-    """
+def measured(rows: int, changes: int) -> Iterator[tuple[str, float, float]]:
+    """What is merged, and its seconds and CPU seconds; ValueError where it changed other rows than it was to."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as made_here:
         data = Path(made_here)
         warehouse, snapshots = _Timed(data), Snapshots(data / "raw")
@@ -80,17 +80,20 @@ def measured(rows: int, changes: int) -> list[tuple[float, float]]:
         with warehouse.session("copying rows") as connection:
             for copy in (_COPY_LINES, _COPY):
                 connection.execute(copy.format(first=_FIRST, copies=rows // _FIRST))
-        found = []
-        for fetch in (2, 3):  # other records each: those that were changed stand side by side since
+        for fetch, (copy, discount) in enumerate(itertools.product((False, True), (0, 0.5)), 2):
+            if copy:
+                warehouse.publish()
+            # Other records each time: those that were changed stand side by side since.
             changed = range(fetch, rows, rows // changes)
-            _store(snapshots, fetch, [_order(number, "paid") for number in changed])
+            _store(snapshots, fetch, [_order(number, "paid", discount) for number in changed])
             warehouse.seconds = warehouse.cpu_seconds = 0.0
             (loaded,) = loader.load(None)
-            if (loaded.account.updated, loaded.account.child_rows) != (changes, 2 * changes):
+            if (loaded.account.updated, loaded.account.child_rows) != (changes, 2 * changes * (discount > 0)):
                 raise ValueError(f"{loaded.account}, expected {changes:,} updated rows")
-            found.append((warehouse.seconds, warehouse.cpu_seconds))
-            warehouse.publish()
-        return found
+            what = (
+                f"{'a current' if copy else 'no'} reader's copy, lists {'changed, too' if discount else 'as they were'}"
+            )
+            yield what, warehouse.seconds, warehouse.cpu_seconds
 
 
 def _store(snapshots: Snapshots, fetch: int, orders: list[dict[str, object]]) -> None:
@@ -103,7 +106,6 @@ def _store(snapshots: Snapshots, fetch: int, orders: list[dict[str, object]]) ->
 
 if __name__ == "__main__":
     rows = int(sys.argv[1]) if sys.argv[1:] else 1_000_000
-    began = ("no reader's copy", "a current one")
-    for copy, (seconds, cpu) in zip(began, measured(rows, rows // 100), strict=True):
+    for what, seconds, cpu in measured(rows, rows // 100):
         told = f"{seconds:.2f} s, {cpu:.2f} CPU s, load {os.getloadavg()[0]:.1f}"
-        print(f"{rows // 100:,} changes into {rows:,} rows, {copy}: {told}")
+        print(f"{rows // 100:,} changes into {rows:,} rows, {what}: {told}", flush=True)

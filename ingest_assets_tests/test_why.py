@@ -58,6 +58,24 @@ def test_a_composite_key_a_child_row_and_a_deleted_row_are_found(here: Any, answ
     assert (gone["state"], gone["fetch"], gone["position"]) == ("deleted", row["fetch"] + 1, 0)
 
 
+def test_child_rows_lead_to_the_record_that_brought_their_list(here: Any, answering: Any) -> None:
+    def order(number: int, state: str) -> str:
+        return f'{{"shop":"a","number":{number},"state":"{state}","lines":[{{"sku":"x","subs":[1]}}]}}'
+
+    server = answering([f"[{order(1, 'new')},{order(2, 'new')},{order(3, 'new')}]", f"[{order(2, 'paid')}]"])
+    shop(here, server)
+    for _ in range(2):
+        assert here.ingest("run", "shop.orders").returncode == 0
+
+    [row] = why(here, "shop.orders", "a", "2")
+    children = [why(here, f"shop.orders__{table}", "shop=a", "number=2") for table in ("lines", "lines__subs")]
+
+    assert row["record"] == order(2, "paid")
+    for [child] in children:
+        assert (child["fetch"], child["position"], child["record"]) == (row["fetch"] - 1, 1, order(2, "new"))
+    assert len(why(here, "shop.orders__lines", "shop=a")) == 3
+
+
 def test_sensitive_values_are_hidden_wherever_they_are_printed_unless_asked_for(here: Any, answering: Any) -> None:
     record = '{"shop": "a", "number": 1, "mail": "a@b.example", "lines": [{"note": "call me"}]}'
     shop(here, answering([f"[{record}]"]))

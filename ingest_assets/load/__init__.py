@@ -7,7 +7,7 @@ load         one load of some work, from reading what is loaded to the commit
         meanwhile    the same while the walk goes on: second  the process that does it, link  what both tell each other,
                      shares  which pages each takes, both  what they made as one
     commit       the transaction: tables and drift; account  what became of records, with quarantine and names
-        overtaken    what is staged, where another load came before it
+        overtaken    what is staged, where another load came before it; missing  what a rebuild would lose
     merge        staged rows → the table and its children: who wins, and what is left alone
         merging      what its parts share: fates  of records, lists  the child tables, versions  in any order
         together     small fetches as one
@@ -20,7 +20,7 @@ warehouse    the writer's file, its lock, the reader's copy: copies, troubles
 schema       `_ingest`: ledger  fetches, names, quarantine; owners, reported, partitioning, asked
 health       what is wrong with a table: volume, behind, references, noticed, looked; published  how old the copy is
 due          which partitions are to be fetched: listed  of which accounts and parents, patience  after which failures
-lineage      which stored response a row came from; occurs  where else a value is
+lineage      which stored response a row came from: brought  by which record of it; occurs  where else a value is
 erase        a key taken out of pages and tables: erase_key, erase_rows
 rebuild      a lost warehouse from the snapshots
 usage        what the tables cite; unneeded  which fetches nothing needs any more

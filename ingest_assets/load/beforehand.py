@@ -18,12 +18,11 @@ from ingest_assets.contract import Contract
 from ingest_assets.load import tables
 from ingest_assets.load.copies import State, state
 from ingest_assets.load.fates import decide, written
-from ingest_assets.load.lists import insert_children
-from ingest_assets.load.merging import Merge, texts
+from ingest_assets.load.lists import anew, delete_met, insert_children, meet, with_lists
+from ingest_assets.load.merging import Merge
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.tables import in_stage, versioned
-from ingest_assets.load.warehouse import Warehouse, literal, quoted
-from ingest_assets.normalize.registry import TableSpec
+from ingest_assets.load.warehouse import Warehouse, literal
 
 _MOST_RECORDS = 500_000  # whose rows are made a second time
 _COPY = "seen"
@@ -42,11 +41,12 @@ class Found(Struct, frozen=True):
         at.ready_to_delete(gone, 0)
         made = replace(at, target=in_stage(at.connection))
         child_rows = 0
+        if gone:
+            at.run(f"DELETE FROM {at.root} WHERE rowid IN (SELECT _there FROM decided WHERE fate = 'updated')")
+        for spec in at.staged.below(at.staged.root.name) if gone else ():
+            delete_met(at, spec)
         for spec in reversed(at.staged.specs) if set(_COME) & self.fates.keys() else ():
-            table = at.target.table(spec.name)
-            if gone:
-                at.run(f"DELETE FROM {table} WHERE rowid IN (SELECT _there FROM {_gone(spec)})")
-            count = at.run(f"INSERT INTO {table} BY NAME FROM {made.target.table(spec.name)}")
+            count = at.run(f"INSERT INTO {at.target.table(spec.name)} BY NAME FROM {made.target.table(spec.name)}")
             child_rows += count if spec.parent is not None else 0
         return self.fates, child_rows
 
@@ -100,23 +100,7 @@ def _searched(at: Merge, from_rows: int) -> dict[str, int] | None:
     made = replace(at, target=in_stage(at.connection))
     tables.create(at.connection, made.target, at.staged.specs, at.contract)
     made.run_in_order(f"INSERT INTO {made.root} BY NAME {written(made, _COME)}")
-    at.run(f"CREATE OR REPLACE TEMP TABLE {_gone(at.staged.root)} AS SELECT _there FROM decided WHERE fate = 'updated'")
     for spec in at.staged.below(at.staged.root.name):
-        listed = f"FROM decided WHERE {quoted(spec.name)} AND fate IN ({texts(_COME)})"
-        _search_children(at, spec, f"SELECT _id {listed}")
-        insert_children(made, spec, f"({listed})", "_root_row")
+        meet(at, spec)
+        insert_children(made, spec, with_lists(spec, anew(spec)), "_root_row")
     return fates
-
-
-def _search_children(at: Merge, spec: TableSpec, parents: str) -> None:
-    inner = at.staged.below(spec.name)
-    at.run(
-        f"CREATE OR REPLACE TEMP TABLE {_gone(spec)} AS SELECT rowid AS _there{', _id' if inner else ''} "
-        f"FROM {at.target.table(spec.name)} WHERE _parent IN ({parents})"
-    )
-    for below in inner:
-        _search_children(at, below, f"SELECT _id FROM {_gone(spec)}")
-
-
-def _gone(spec: TableSpec) -> str:
-    return quoted(f"places in {spec.name}")

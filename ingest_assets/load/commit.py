@@ -8,6 +8,7 @@ from ingest_assets.load.account import Account, Accounting, MovedOn
 from ingest_assets.load.beforehand import Found, found
 from ingest_assets.load.merge import forget, merge, merge_together
 from ingest_assets.load.merging import Merge
+from ingest_assets.load.missing import only_there
 from ingest_assets.load.overtaken import NotTold, overtaken
 from ingest_assets.load.plan import NeedsRebuild, lost
 from ingest_assets.load.staged import Staged, held
@@ -53,21 +54,10 @@ class Commit(Accounting, frozen=True):
         """Refuse to take out versions whose stored pages are gone, unless a later fetch brought them again."""
         if self.work.contract.replaces or not self.plan.missing:
             return
-        # Of a key that keeps one version, a later fetch may have brought it again; any other row is of its own fetch.
-        again = self.staged if self.work.contract.write == "merge" else ()
-        none = "SELECT NULL::UUID AS _hash, 0 AS _fetch WHERE false"
-        brought = " UNION ALL ".join(
-            [none, *(f"SELECT _hash, {one.fetch} AS _fetch FROM {one.ranked}" for one in again)]
-        )
-        missing = [fetch.fetch for fetch in self.plan.missing]
-        for table in tables.citing(self.connection, in_warehouse(*self._key), self.known.registry.names.values()):
-            row = self.connection.execute(
-                f"SELECT min(t._fetch) FROM {table} AS t WHERE list_contains(?, t._fetch) AND NOT EXISTS "
-                f"(SELECT 1 FROM ({brought}) AS b WHERE b._hash = t._hash AND b._fetch > t._fetch)",
-                [missing],
-            ).fetchone()
-            if row and row[0] is not None:
-                raise lost(self.work, row[0])
+        missing, target = [fetch.fetch for fetch in self.plan.missing], in_warehouse(*self._key)
+        fetch = only_there(self.connection, target, self.known.registry, self.work, self.staged, missing)
+        if fetch is not None:
+            raise lost(self.work, fetch)
 
     def swap(self) -> None:
         """Put the tables that were built anew in place of the former ones."""

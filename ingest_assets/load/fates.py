@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ingest_assets.load import history
 from ingest_assets.load.merging import Merge, texts
-from ingest_assets.load.staged import same_row
+from ingest_assets.load.staged import list_hash, same_row, same_version
 from ingest_assets.load.tables import ROOT, versioned
 from ingest_assets.load.versions import newer
 from ingest_assets.load.warehouse import literal, quoted
@@ -13,7 +13,7 @@ from ingest_assets.load.warehouse import literal, quoted
 def decide(at: Merge) -> dict[str, int]:
     """The fate of every record that fits; in table `decided`, but for duplicates."""
     versions, outdated, same, changed = "", "t._fetch > r._of", same_row(at.staged, at.contract), "updated"
-    lists = "".join(f"r.{quoted(spec.name)}, " for spec in at.staged.below(at.staged.root.name))
+    lists = "".join(f"r.{quoted(spec.name)}, r.{list_hash(spec)}, " for spec in at.staged.below(at.staged.root.name))
     if at.contract.write == "history" and at.contract.newest_by is None:
         same, changed = "t._key = r._key AND t.current", "inserted"
     if versioned(at.contract):
@@ -26,7 +26,7 @@ def decide(at: Merge) -> dict[str, int]:
                 WHEN {outdated} THEN 'outdated'
                 WHEN r._deleted THEN 'deleted'
                 WHEN t._fetch IS NULL THEN 'inserted'
-                WHEN t._hash = r._hash{stands} THEN 'unchanged'
+                WHEN {same_version(at.staged, at.contract)}{stands} THEN 'unchanged'
                 ELSE '{changed}'
             END AS fate
         FROM {at.staged.ranked} AS r

@@ -1,27 +1,27 @@
 """Which stored response a row came from: the row's fetch, page and record, found again by their hash.
 
-A row, and each child row, carries the number of its fetch and page, and the hash of the record that brought it. The
-record itself is in the snapshot of that fetch, as the API sent it.
+A row carries the number of its fetch and page, and the hash of the record that brought it; a child row the hash of
+its list, which may have come before the record's other values did. The record itself is in the snapshot of that fetch,
+as the API sent it.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import duckdb
 import msgspec
-import xxhash
 from msgspec import Struct
 
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.http.decoders.parsing import UNREADABLE
-from ingest_assets.load import ledger
+from ingest_assets.load import brought, ledger
 from ingest_assets.load.staged import hashed, key_text
 from ingest_assets.load.tables import ROOT, in_warehouse
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry, TableSpec
-from ingest_assets.raw.records import StoredRecords
-from ingest_assets.raw.snapshots import IndexEntry, Snapshots
+from ingest_assets.raw.snapshots import IndexEntry, Snapshot, Snapshots
 
 _HIDDEN = b'"(sensitive)"'
 _UNREADABLE = "(not shown: it cannot be parsed, so sensitive values cannot be taken out)"
@@ -31,7 +31,8 @@ Path = tuple[str, ...]
 class Cited(Struct, frozen=True):
     """A record that rows cite: its fetch, page and hash; `places` are those of child rows in their list.
 
-    `deleted` where there is no row any more, and this is the tombstone.
+    `deleted` where there is no row any more, and this is the tombstone. Where the row's other values came later than
+    the list, `hash` is the list's, and `row` the id of the row.
     """
 
     fetch: int
@@ -39,6 +40,7 @@ class Cited(Struct, frozen=True):
     hash: str
     places: tuple[int, ...] = ()
     deleted: bool = False
+    row: uuid.UUID | None = None
 
 
 class Stored(Struct, frozen=True):
@@ -59,8 +61,8 @@ class Lineage:
     def __init__(self, connection: duckdb.DuckDBPyConnection, work: Work, table: str) -> None:
         self._connection, self._work = connection, work
         told = ledger.registry(connection, work.source, work.endpoint, database="warehouse")
-        registry = Registry.from_json(told[2]) if told else Registry.empty()
-        self.specs = registry.tables(work.endpoint, work.contract)
+        self._registry = Registry.from_json(told[2]) if told else Registry.empty()
+        self.specs = self._registry.tables(work.endpoint, work.contract)
         found = next((spec for spec in self.specs if spec.name == table), None)
         if found is None or not self._columns(table):
             names = ", ".join(f"{work.source}.{spec.name}" for spec in self.specs if self._columns(spec.name))
@@ -94,17 +96,13 @@ class Lineage:
 
     def cited(self, key: Mapping[str, str], most: int) -> list[Cited]:
         """The records that rows of this key cite, at most so many; its tombstone where it was deleted; else nothing."""
-        roots = f"SELECT r._id FROM {self._table(self.root)} AS r WHERE {self._where(key)}"
-        child = self._spec.parent is not None
-        where = f"t.{'_parent' if child else '_id'} IN ({self._ids(roots)})"
+        tables, places = self._up_from_wanted(), "list(t._position ORDER BY t._position)"
         rows = self._connection.execute(
-            f"SELECT t._fetch, t._page, t._hash, list(t._position ORDER BY t._position) FROM {self._table(self._spec)} "
-            f"AS t WHERE {where} GROUP BY ALL ORDER BY ALL LIMIT ?",
+            f"SELECT t._fetch, t._page, t._hash, r._id, r._fetch, r._page, r._hash, {places} FROM {tables} "
+            f"WHERE {self._where(key)} GROUP BY ALL ORDER BY ALL LIMIT ?",
             [*key.values(), most],
         ).fetchall()
-        found = [
-            Cited(fetch, page, _digits(told), tuple(places) if child else ()) for fetch, page, told, places in rows
-        ]
+        found = [_cited(*row, child=self._spec.parent is not None) for row in rows]
         return found or self._tombstone(key)
 
     def aside(self, key: Mapping[str, str]) -> int:
@@ -121,8 +119,7 @@ class Lineage:
         """All that the warehouse knows of a fetch, by column."""
         found = self._connection.execute("SELECT * FROM _ingest.fetches WHERE _fetch = ?", [number])
         names = [column[0] for column in found.description or ()]
-        row = found.fetchone()
-        return dict(zip(names, row, strict=True)) if row else {}
+        return next((dict(zip(names, row, strict=True)) for row in found.fetchall()), {})
 
     def stored(self, snapshots: Snapshots, cited: Cited, partition: str | None, *, hide: bool) -> Stored:
         """The record that brought a row, from its stored page.
@@ -134,15 +131,19 @@ class Lineage:
         if cited.page >= len(snapshot.pages):
             raise StorageFailed(f"{snapshot.folder}: page {cited.page} is not stored; it has {len(snapshot.pages)}")
         page = snapshot.pages[cited.page]
-        stored = StoredRecords(snapshot, work.model.decoder, work.model.records)
-        for block in stored.blocks(page):
-            for position, text in enumerate(block.records(), block.first):
-                if xxhash.xxh3_128_hexdigest(text) == cited.hash:
-                    return self._shown(page, position, bytes(text), hide=hide)
+        found = self._brought(snapshot, page, cited)
+        if found is not None:
+            return self._shown(page, *found, hide=hide)
         raise StorageFailed(
             f"{snapshot.folder}: page {cited.page} holds no record of this hash: is `records:` another one since? "
             f"Load it again by `ingest replay {work.source}.{work.endpoint} --all`"
         )
+
+    def _brought(self, snapshot: Snapshot, page: IndexEntry, cited: Cited) -> brought.Record | None:
+        if cited.row is None:
+            return brought.of_hash(self._work, snapshot, page, cited.hash)
+        lists = brought.Lists(self._connection, self._work, self._registry, self._table(self.root))
+        return lists.find(snapshot, page, self._spec, cited.hash, cited.row)
 
     def _shown(self, page: IndexEntry, position: int, text: bytes, *, hide: bool) -> Stored:
         paths = sensitive_paths(self.specs) if hide else []
@@ -167,16 +168,17 @@ class Lineage:
         columns = self._columns(self.root.name)
         return " AND ".join(f"r.{quoted(name)} = TRY_CAST(? AS {columns[name]})" for name in key)
 
-    def _ids(self, roots: str) -> str:
-        """SQL: the ids of the rows above the wanted ones, down from those of the root table."""
-        above, at = list[TableSpec](), self._spec
+    def _up_from_wanted(self) -> str:
+        """SQL: the wanted table as `t`, joined with those above it up to the root as `r`."""
+        if self._spec.parent is None:
+            return f"{self._table(self._spec)} AS t JOIN {self._table(self.root)} AS r ON t._id = r._id"
+        at, below, joined = self._spec, "t", f"{self._table(self._spec)} AS t"
         while at.parent is not None:
             at = next(spec for spec in self.specs if spec.name == at.parent)
-            above.append(at)
-        query = roots
-        for spec in reversed(above[:-1]):
-            query = f"SELECT _id FROM {self._table(spec)} WHERE _parent IN ({query})"
-        return query
+            name = "r" if at.parent is None else f"{below}_"
+            joined += f" JOIN {self._table(at)} AS {name} ON {below}._parent = {name}._id"
+            below = name
+        return joined
 
     def _tombstone(self, key: Mapping[str, str]) -> list[Cited]:
         """The version that deleted the row of a whole key, where versions are remembered."""
@@ -196,6 +198,25 @@ class Lineage:
             list(key.values()),
         ).fetchone()
         return [Cited(row[0], row[1], _digits(row[2]), deleted=True)] if row else []
+
+
+def _cited(
+    fetch: int,
+    page: int,
+    hash_: Any,
+    row: uuid.UUID,
+    row_fetch: int,
+    row_page: int,
+    row_hash: Any,
+    places: list[int],
+    *,
+    child: bool,
+) -> Cited:
+    if not child:
+        return Cited(fetch, page, _digits(hash_))
+    if (fetch, page) == (row_fetch, row_page):
+        return Cited(fetch, page, _digits(row_hash), tuple(places))
+    return Cited(fetch, page, _digits(hash_), tuple(places), row=row)
 
 
 def _own(columns: Mapping[str, str]) -> list[str]:

@@ -27,9 +27,9 @@ from ingest_assets.load import history
 from ingest_assets.load.account import Account
 from ingest_assets.load.beforehand import Found
 from ingest_assets.load.fates import decide, written
-from ingest_assets.load.lists import delete_children, insert_children, merge_list
+from ingest_assets.load.lists import delete_children, insert_children, merge_list, with_lists
 from ingest_assets.load.merging import Merge, texts
-from ingest_assets.load.staged import Staged, hashed, rows
+from ingest_assets.load.staged import Staged, hashed, list_hash, rows
 from ingest_assets.load.sweep import Sweep, vanish
 from ingest_assets.load.tables import ROOT, TOMBSTONE, Target, beside, versioned
 from ingest_assets.load.versions import candidates, remember
@@ -139,9 +139,10 @@ def _insert_all(at: Merge) -> tuple[dict[str, int], int]:
     count = at.run(f"INSERT INTO {at.root} BY NAME {rows(at.staged, at.contract)}")
     lists = [spec for spec in at.staged.below(at.staged.root.name) if spec.name in at.staged.filled]
     if lists:
-        at.run(f"CREATE OR REPLACE TEMP TABLE decided AS SELECT _row, _id, _of, _page, _hash FROM {at.staged.ranked}")
+        hashes = "".join(f", {list_hash(spec)}" for spec in lists)
+        at.run(f"CREATE OR REPLACE TEMP TABLE decided AS SELECT _row, _id, _of, _page{hashes} FROM {at.staged.ranked}")
     fates = {"inserted": count} if count else {}
-    return fates, sum(insert_children(at, spec, "decided", "_root_row") for spec in lists)
+    return fates, sum(insert_children(at, spec, with_lists(spec), "_root_row") for spec in lists)
 
 
 def _filtered(at: Merge) -> int:

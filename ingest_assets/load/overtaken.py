@@ -10,7 +10,7 @@ import duckdb
 from msgspec.structs import replace
 
 from ingest_assets.contract import Contract
-from ingest_assets.load.staged import RANKED, Staged, has_list, held
+from ingest_assets.load.staged import RANKED, Staged, held, list_hash, listed
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.widened import widened
 from ingest_assets.load.work import Work
@@ -44,8 +44,8 @@ def _shown(
     lists = [spec for spec in specs if spec.parent == staged.root.name and spec.name not in known]
     queries = {spec.name: _query(spec, wider[spec.name], contract) for spec in staged.specs}
     if lists:
-        queries[staged.root.name] += "".join(f", false AS {quoted(spec.present or '')}" for spec in lists)
-        queries[RANKED] = "*" + "".join(f", {has_list('false', contract)} AS {quoted(spec.name)}" for spec in lists)
+        queries[staged.root.name] += "".join(f", NULL::UUID AS {list_hash(spec)}" for spec in lists)
+        queries[RANKED] = "*" + "".join(listed(spec, contract, came=False) for spec in lists)
     views = {}
     for name, columns in queries.items():
         views[name] = quoted(f"{name} of fetch {staged.fetch}")

@@ -16,7 +16,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 
-FORMAT = 8
+FORMAT = 9
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -72,6 +72,7 @@ _UPGRADES = {
     6: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS url VARCHAR; "
     "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS code VARCHAR",
     7: "UPDATE w._ingest.registries SET layout = ''",  # ids are other hashes: the next load builds the tables anew
+    8: "UPDATE w._ingest.registries SET layout = ''",  # child rows had the hash of their record, not of their list
 }
 
 

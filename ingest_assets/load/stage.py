@@ -225,5 +225,5 @@ def _columns(spec: TableSpec, specs: Sequence[TableSpec]) -> dict[str, str]:
     columns = {column.name: column.type.upper() for column in spec.columns}
     if spec.parent is not None:
         return columns | _CHILD
-    lists = {child.present or "": "BOOLEAN DEFAULT false" for child in specs if child.parent == spec.name}
+    lists = {child.list_hash or "": "UUID" for child in specs if child.parent == spec.name}
     return columns | _ROOT | lists

@@ -82,11 +82,9 @@ def _ranked(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Con
     rank = "1" if distinct else f"row_number() OVER (PARTITION BY _id ORDER BY {ORDER})"
     key = hashed(_key(staged, contract)) if contract.write == "history" else "NULL::UUID"
     newest = quoted(contract.newest_by) if contract.newest_by else "NULL::BIGINT"
-    lists = "".join(
-        f", {has_list(quoted(spec.present or ''), contract)} AS {quoted(spec.name)}"
-        for spec in staged.below(staged.root.name)
-    )
+    lists = "".join(listed(spec, contract) for spec in staged.below(staged.root.name))
     lists += "".join(f", {quoted(name)} AS {quoted(f'key {name}')}" for name in _narrow_key(staged, contract))
+    lists += "".join(f", {quoted(name)} AS {quoted(f'given {name}')}" for name in _given(staged, contract))
     connection.execute(f"""
         CREATE {"VIEW" if distinct and once and not _sorted(contract) else "TABLE"} {staged.ranked} AS
         SELECT *, {rank} AS _rank
@@ -114,6 +112,19 @@ def _narrow_key(staged: Staged, contract: Contract) -> list[str]:
     """Columns of the key, if an id is made of that alone; none of them is ever null."""
     types = {column.name: column.type for column in staged.root.columns}
     return [name for name in contract.primary_key if contract.write == "merge" and types.get(name) in _NARROW]
+
+
+def same_version(staged: Staged, contract: Contract) -> str:
+    """SQL: row `t` is of the same record as the ranked one `r`, and both are of the same partition and parent."""
+    given = ((f"t.{quoted(name)}", f"r.{quoted(f'given {name}')}") for name in _given(staged, contract))
+    same = [f"{there} IS NOT DISTINCT FROM {came}" for there, came in given]
+    return " AND ".join(["t._hash = r._hash", *same])
+
+
+def _given(staged: Staged, contract: Contract) -> list[str]:
+    """Columns of the root table whose values are no matter of the record."""
+    columns = contract.columns
+    return [column.name for column in staged.root.columns if column.name in columns and columns[column.name].given]
 
 
 def rows(staged: Staged, contract: Contract) -> str:
@@ -205,11 +216,21 @@ def key_text(parts: Sequence[str]) -> str:
     return f"concat({told})"
 
 
-def has_list(present: str, contract: Contract) -> str:
-    """SQL: a row says what its list is; `present` says that the list came with it."""
+def listed(spec: TableSpec, contract: Contract, *, came: bool = True) -> str:
+    """SQL: columns of a ranked fetch: whether a row says what this list is, and the hash of it, if it `came` with any.
+
+    Their names are the list's table and its `list_hash`.
+    """
+    told = list_hash(spec) if came else "NULL::UUID"
     # A replaced table knows its newest fetch only, so there a list that is absent is as good as empty.
     emptied = " OR _deleted" if contract.deletes == "hard" else ""
-    return f"({present}{emptied})" if contract.write == "merge" else "true"
+    says = f"({told} IS NOT NULL{emptied})" if contract.write == "merge" else "true"
+    return f", {says} AS {quoted(spec.name)}, {told} AS {list_hash(spec)}"
+
+
+def list_hash(spec: TableSpec) -> str:
+    """SQL: the column of a staged root table, and of a ranked fetch, that has the hash of a list as it came."""
+    return quoted(spec.list_hash or "")
 
 
 def held(specs: Sequence[TableSpec]) -> tuple[TableSpec, ...]:

@@ -22,7 +22,6 @@ from ingest_assets.normalize.pieces import (
     Columns,
     Found,
     Leaf,
-    Present,
     Rows,
     Several,
     Told,
@@ -72,9 +71,8 @@ class Gathering:
         return self._leaf(Spread(self._columns, table, node)) if isinstance(node, Sparse) else _Nothing()
 
     def _list(self, node: Items) -> "_Gatherer":
-        flag = None if node.flag is None else self._leaf(Present(self._columns, node.flag))
         item = self._gatherer(node.table, node.item)
-        self._lists.append(_List(self._columns.tables[node.table.spec.path], flag, item))
+        self._lists.append(_List(self._columns.tables[node.table.spec.path], item))
         return self._lists[-1]
 
     def _column(self, table: TablePlan, node: One) -> "_Gatherer":
@@ -145,13 +143,11 @@ class _Object:
 
 
 class _List:
-    def __init__(self, found: Found, flag: Leaf | None, item: _Gatherer) -> None:
-        self._found, self._flag, self._item = found, flag, item
+    def __init__(self, found: Found, item: _Gatherer) -> None:
+        self._found, self._item = found, item
         self.parts: list[tuple[Rows, Rows]] = []
 
     def add(self, values: Sequence[Any], where: Where) -> None:
-        if self._flag is not None:
-            self._flag.add(values, where)
         lists = [value or () for value in values]
         lengths = np.fromiter(map(len, lists), np.int64, len(lists))
         total = int(lengths.sum())

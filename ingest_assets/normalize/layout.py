@@ -8,7 +8,6 @@ Sparse  an object of many keys of which each record has a few, all of one kind: 
 Null    nothing but null was seen here
 """
 
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -19,11 +18,10 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.arrays import is_raw, wire_type
 from ingest_assets.normalize.columns import ColumnPlan
-from ingest_assets.normalize.names import Path, cleaned
+from ingest_assets.normalize.names import UNNAMEABLE, Path, cleaned
 from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
 
-_UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')
 _MANY_KEYS = 12
 MOST_COLUMNS = 2_000
 
@@ -54,11 +52,10 @@ class Many(Struct, frozen=True):
 
 
 class Items(Struct, frozen=True):
-    """A list; `flag` is the root's column that says whether it was there."""
+    """A list."""
 
     table: TablePlan
     item: "Node"
-    flag: str | None
     depth: int
 
 
@@ -168,7 +165,7 @@ class _Growth(Struct, frozen=True):
         if "list" in shape.kinds and path:
             if columns or len(lists) != 1 or lists[0].spec.steps != path:
                 raise Unsuited("a list that is also an object")
-            return self._items(table, lists[0], shape, depth)
+            return self._items(lists[0], shape, depth)
         if "object" in shape.kinds or (not path and table is self.plan.root):
             declared = {c.spec.path[-1] for c in columns if len(c.spec.path) == len(path) + 1}
             return self._object(table, path, shape, declared, depth)
@@ -187,17 +184,15 @@ class _Growth(Struct, frozen=True):
             raise Unsuited("a value that is read in several ways")
         return Many(tuple((column, column.spec.path[len(path) :]) for column in columns), depth)
 
-    def _items(self, table: TablePlan, below: TablePlan, shape: Shape, depth: int) -> Node:
-        item = self.node(below, (), shape.items or Shape(), depth + 1)
-        flag = below.spec.present if table is self.plan.root else None
-        return Items(below, item, flag, depth)
+    def _items(self, below: TablePlan, shape: Shape, depth: int) -> Node:
+        return Items(below, self.node(below, (), shape.items or Shape(), depth + 1), depth)
 
     def _object(self, table: TablePlan, path: Path, shape: Shape, declared: Collection[str], depth: int) -> Node:
         # Other keys than these are refused, so that the exact way learns them.
         place = (*table.spec.path, "", *path)
         last = len(self.order)
         keys = tuple(sorted({*shape.fields, *declared}, key=lambda key: (self.order.get((*place, key), last), key)))
-        if any(map(_UNNAMEABLE.search, keys)):
+        if any(map(UNNAMEABLE.search, keys)):
             raise Unsuited("a key that a struct cannot name")
         children = tuple(self.node(table, (*path, key), shape.fields.get(key, Shape()), depth + 1) for key in keys)
         required = frozenset(key for key in keys if (*place, key) in self.required)

@@ -23,7 +23,7 @@ from ingest_assets.normalize.arrays import (
 from ingest_assets.normalize.columns import ColumnPlan, at
 from ingest_assets.normalize.layout import Many, One
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.plain import Flags, flags_array, numbers_array, one_array, there
+from ingest_assets.normalize.plain import Flags, flags_array, numbers_array, one_array
 from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape, joined, shape_of_numbers
 
@@ -164,36 +164,21 @@ class Several(Leaf):
             self.put(column.spec.name, fitted_array(column, [at(value, steps) for value in exact]))
 
 
-class Flagged(Leaf):
-    """A column of flags of the root's rows: false where there is nothing to tell."""
-
-    def __init__(self, columns: Columns, name: str) -> None:
-        super().__init__(columns, ())
-        self.name = name
-
-    def finish(self) -> None:
-        flags = np.zeros(self.found.rows, np.bool_)
-        flags[self.rows()] = np.concatenate(self.parts)
-        self.found.arrays[self.name] = flags_array(flags)
-
-
-class Present(Flagged):
-    """Whether a list came with the record."""
-
-    def _part(self, values: Sequence[Any]) -> Flags:
-        return there(values)
-
-
-class Told(Flagged):
-    """Whether a value says that the record is a tombstone."""
+class Told(Leaf):
+    """Whether a value says that the record is a tombstone: false where there is nothing to tell."""
 
     def __init__(self, columns: Columns, equals: object) -> None:
-        super().__init__(columns, "_deleted")
+        super().__init__(columns, ())
         self.equals = equals
 
     def _part(self, values: Sequence[Any]) -> Flags:
         told = (type(value) is type(self.equals) and value == self.equals for value in values)
         return np.fromiter(told, np.bool_, len(values))
+
+    def finish(self) -> None:
+        flags = np.zeros(self.found.rows, np.bool_)
+        flags[self.rows()] = np.concatenate(self.parts)
+        self.found.arrays["_deleted"] = flags_array(flags)
 
 
 def _look(columns: Columns, table: TablePlan, column: ColumnPlan, array: pa.Array) -> None:

@@ -22,6 +22,7 @@ _EXACT = 2.0**53
 _NEWLINE, _QUOTE = b'\n"'
 _MOST_BYTES = 2**31 - 1
 _NAN = float("nan")
+_NO_UUID = bytes(16)
 _MARKS = [  # no byte of UTF-8 is as high; a backslash comes first, so that those left begin something escaped
     (b"\\\\", b"\xf8"),
     (b'\\"', b"\xf9"),
@@ -91,9 +92,11 @@ def numbers_of(array: pa.Array) -> npt.NDArray[Any]:
     return np.frombuffer(array.buffers()[1], kind, len(array), 8 * array.offset) if len(array) else np.zeros(0, kind)
 
 
-def uuid_array(digests: Sequence[bytes]) -> pa.Array:
-    """An array of UUIDs of 16 bytes each."""
-    stored = pa.Array.from_buffers(pa.binary(16), len(digests), [None, pa.py_buffer(b"".join(digests))], 0)
+def uuid_array(digests: Sequence[bytes | None]) -> pa.Array:
+    """An array of UUIDs of 16 bytes each, or null."""
+    bits = _bits(there(digests)) if None in digests else None
+    data = b"".join([digest or _NO_UUID for digest in digests])
+    stored = pa.Array.from_buffers(pa.binary(16), len(digests), [bits, pa.py_buffer(data)])
     return pa.ExtensionArray.from_storage(pa.uuid(), stored)
 
 

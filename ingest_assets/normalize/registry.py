@@ -54,15 +54,15 @@ class ColumnSpec(Struct, frozen=True):
 class TableSpec(Struct, frozen=True):
     """A table: the root (path ()), or that of a list. Nested lists' paths concatenate.
 
-    `steps` lead from the parent's record to the list. `present` is the column of the root table that says
-    whether the list came with the record: of a nested list, the one of the list around it.
+    `steps` lead from the parent's record to the list. `list_hash` is the column of the staged root table that has the
+    hash of the list's text, and null where it did not come: of a nested list, the one of the list around it.
     """
 
     name: str
     path: Path
     parent: str | None
     steps: Path
-    present: str | None
+    list_hash: str | None
     columns: tuple[ColumnSpec, ...]
 
 
@@ -299,18 +299,18 @@ def _settle_columns(columns: dict[tuple[Path, Path], str], table: FoundTable, gi
 
 
 def _specs(registry: Registry, endpoint: str, contract: Contract) -> Iterator[TableSpec]:
-    present: dict[Path, str] = {}
+    hashes: dict[Path, str] = {}
     for table in found_tables(registry, contract):
         name = registry.names[table.path]
         if table.path:
-            flag = shortened(f"_has__{name.removeprefix(f'{endpoint}__')}", name)
-            present[table.path] = present.get(table.parent or (), flag)
+            own = shortened(f"_hash__{name.removeprefix(f'{endpoint}__')}", name)
+            hashes[table.path] = hashes.get(table.parent or (), own)
         yield TableSpec(
             name=name,
             path=table.path,
             parent=None if table.parent is None else registry.names[table.parent],
             steps=table.steps,
-            present=present.get(table.path),
+            list_hash=hashes.get(table.path),
             columns=(
                 *_declared_specs(registry, contract, table.path),
                 *_learned_specs(registry, table),

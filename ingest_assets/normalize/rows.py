@@ -7,7 +7,7 @@ System columns, of the root table and of a list's:
     _position  of the record in its page                             _root_row    ordinal of the record's own row
     _hash      xxh3_128 of the record's text, as a UUID              _position    in the list
     _deleted   whether the record is a tombstone
-    _has__…    whether the list came with the record
+    _hash__…   that of a list's text, null where it did not come
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from ingest_assets.contract import Contract, Tombstone
 from ingest_assets.normalize.columns import ColumnPlan, at, is_absent, kind_of
+from ingest_assets.normalize.list_hashes import Digests, ListHashes
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.plain import plain_array, uuid_array
 from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec, declared_columns, declared_path
@@ -41,14 +42,14 @@ CHILD_COLUMNS = {"_row": pa.int64(), "_parent_row": pa.int64(), "_root_row": pa.
 class TablePlan(Struct, frozen=True, dict=True):
     """A table with its columns in the order of its batches.
 
-    `declared` is whether the contract names its list. `flags` (of the root only) are the `_has__` columns, and
+    `declared` is whether the contract names its list. `lists` (of the root only) are the `_hash__` columns, and
     the path of the list that each is about. `fence` is there where not everything is taken.
     """
 
     spec: TableSpec
     columns: tuple[ColumnPlan, ...]
     declared: bool
-    flags: tuple[tuple[str, Path], ...]
+    lists: tuple[tuple[str, Path], ...]
     fence: Fence | None = None
 
     @cached_property
@@ -62,9 +63,17 @@ class TablePlan(Struct, frozen=True, dict=True):
         system = ROOT_COLUMNS if self.spec.parent is None else CHILD_COLUMNS
         return {
             **system,
-            **{name: pa.bool_() for name, _ in self.flags},
+            **{name: ROOT_COLUMNS["_hash"] for name, _ in self.lists},
             **{column.spec.name: arrow_type(column.spec.type) for column in self.columns},
         }
+
+    @cached_property
+    def _hashes(self) -> ListHashes:
+        return ListHashes([path for _, path in self.lists])
+
+    def list_hashes(self, records: Sequence[Any]) -> dict[str, Digests]:
+        """The `_hash__` columns of the records of these texts, where nothing but lists and null is at their paths."""
+        return dict(zip((name for name, _ in self.lists), self._hashes.of(records), strict=True))
 
     def rest(self, element: Any) -> list[tuple[Path, Any]]:
         """What is dropped of an element, with the path of each value in it."""
@@ -92,7 +101,7 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
     """The plan of an endpoint under a contract and a settled registry, for a partition of these dimensions."""
     specs = registry.tables(endpoint, contract)
     named = {name: path for (table, path), name in registry.columns.items() if not table}
-    flags = tuple((spec.present or "", spec.steps) for spec in specs if spec.parent == specs[0].name)
+    lists = tuple((spec.list_hash or "", spec.steps) for spec in specs if spec.parent == specs[0].name)
     fenced = fences(contract, registry) if contract.fenced else {}
     return Plan(
         tuple(
@@ -104,7 +113,7 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
                     if not column.empty
                 ),
                 declared=".".join(spec.path) in contract.children,
-                flags=() if spec.parent else flags,
+                lists=() if spec.parent else lists,
                 fence=fenced.get(spec.path),
             )
             for spec in specs
@@ -253,7 +262,6 @@ def exact_tables(
     The number is that of values that were dropped. `counts` (rows so far, by table) is counted on. Tables without
     rows are left out.
     """
-    flags = plan.root.flags
     columns: dict[str, dict[str, list[Any]]] = {
         table.spec.name: {name: [] for name in table.schema} for table in plan.tables
     }
@@ -276,12 +284,16 @@ def exact_tables(
                 rows["_position"].append(position)
                 rows["_hash"].append(xxhash.xxh3_128_digest(raw))
                 rows["_deleted"].append(is_deleted(record, plan.deleted))
-                for name, steps in flags:
-                    rows[name].append(isinstance(at(record, steps), list))
             else:
                 rows["_parent_row"] += [element.parent_row for element in found]
                 rows["_root_row"] += [root_row] * len(found)
                 rows["_position"] += [element.position for element in found]
+    hashes = plan.root.list_hashes([raw for _, raw, _ in records])
+    for name, steps in plan.root.lists:
+        is_list = [isinstance(at(record, steps), list) for _, _, record in records]
+        columns[plan.root.spec.name][name] = [
+            found if kept else None for found, kept in zip(hashes[name], is_list, strict=True)
+        ]
     there = [table for table in plan.tables if columns[table.spec.name]["_row"]]
     return {table.spec.name: to_arrow(table, columns[table.spec.name]) for table in there}, dropped
 

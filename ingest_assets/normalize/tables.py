@@ -28,6 +28,7 @@ def fast_tables(
         if table.spec.parent is None:
             system |= {"_page": np.full(found.rows, page), "_position": np.asarray(positions, np.int64)}
             system["_hash"] = uuid_array(list(map(xxhash.xxh3_128_digest, texts)))
+            system |= {name: uuid_array(digests) for name, digests in table.list_hashes(texts).items()}
         else:
             above = by_name[table.spec.parent]
             roots[table.spec.path] = roots[above.spec.path][found.parents] if found.rows else found.parents
@@ -40,17 +41,16 @@ def fast_tables(
 
 
 def _complete(table: TablePlan, found: Found, system: Mapping[str, Any]) -> dict[str, Any]:
-    """All columns of a table: those that had no value in any of the records are null, or false."""
-    told = {"_deleted", *(name for name, _ in table.flags)}
+    """All columns of a table: those that had no value in any of the records are null, and none is a tombstone."""
     values = {column.spec.name: column.value(None) for column in table.columns if column.given_by is not None}
     complete: dict[str, Any] = {}
     for name, kind in table.schema.items():
         if name in system:
-            complete[name] = system[name] if name == "_hash" else numbers_array(system[name])
+            complete[name] = system[name] if isinstance(system[name], pa.Array) else numbers_array(system[name])
         elif name in found.arrays:
             complete[name] = found.arrays[name]
         elif name in values:
             complete[name] = repeated(values[name], kind, found.rows)
         else:
-            complete[name] = repeated(False, kind, found.rows) if name in told else pa.nulls(found.rows, kind)
+            complete[name] = repeated(False, kind, found.rows) if name == "_deleted" else pa.nulls(found.rows, kind)
     return complete

@@ -119,7 +119,7 @@ def _expected(mode: str, fetches: list[Any]) -> tuple[Counter[Any], dict[str, Co
             having = [v for v in versions if v[3] or isinstance(v[2].get(name), list)]
             having = having if merged else [max(versions, key=lambda version: version[0])]
             if having and not (newest := max(having, key=lambda version: version[0]))[3]:
-                found.update((newest[1], n, _flat(item)) for n, item in enumerate(_items_of(newest[2], name)))
+                found.update(_listed(newest[2], name))
     return rows, lists
 
 
@@ -130,7 +130,7 @@ def _expected_of_all(model: dict[str, Any], fetches: list[Any]) -> tuple[Counter
     for hash_, record in kept:
         rows[hash_, _flat(record.get("v"))] += 1
         for name, found in lists.items():
-            found.update((hash_, n, _flat(item)) for n, item in enumerate(_items_of(record, name)))
+            found.update(_listed(record, name))
     return rows, lists
 
 
@@ -183,23 +183,29 @@ def _expected_of_swept(model: dict[str, Any], fetches: list[Any]) -> tuple[Count
         for hash_, record in came:
             if record["id"] not in gone:
                 rows[record["id"]] = (hash_, record)
-        for hash_, record in came:
+        for _, record in came:
             for name in ("lines", "v"):
                 tells = isinstance(record.get(name), list) or ("gone" in record and not soft)
                 if record["id"] not in gone and tells and not (soft and "gone" in record):
-                    lists[record["id"], name] = (hash_, record if "gone" not in record else {})
+                    lists[record["id"], name] = record if "gone" not in record else {}
         if not soft:
             rows = {id_: row for id_, row in rows.items() if id_ not in gone}
             lists = {at: told for at, told in lists.items() if at[0] not in gone}
     found: dict[str, Counter[Any]] = {"lines": Counter(), "v": Counter()}
-    for (_, name), (hash_, record) in lists.items():
-        found[name].update((hash_, n, _flat(item)) for n, item in enumerate(_items_of(record, name)))
+    for (_, name), record in lists.items():
+        found[name].update(_listed(record, name))
     return Counter((hash_, _flat(record.get("v"))) for hash_, record in rows.values()), found
 
 
 def _sweeps(model: dict[str, Any], fetch: Any) -> bool:
     fitting = all(_fits(record, model) for page in fetch[2] for record in page)
     return "sweep" in model and fetch[3] == "complete" and fitting
+
+
+def _listed(record: dict[str, Any], name: str) -> Iterator[tuple[uuid.UUID, int, str]]:
+    """The child rows of a list: the hash of the list, and place and value of each."""
+    for number, item in enumerate(_items_of(record, name)):
+        yield _hash(json.dumps(record[name]).encode()), number, _flat(item)
 
 
 def _items_of(record: dict[str, Any], name: str) -> list[Any]:
@@ -288,12 +294,18 @@ def _check_validity(things: Any, model: dict[str, Any], fetches: list[Any]) -> N
 
 
 def check_lineage(things: Any, fetches: list[Any]) -> None:
-    """Rows cite a fetch, page and position that brought just this record; child rows a fetch and page that did."""
-    brought = {(place, _hash(raw)) for place, _, raw, _ in _versions(fetches)}
-    pages = {(place[:2], hash_) for place, hash_ in brought}
+    """Rows cite a fetch, page and position that brought just this record; child rows a page that brought their list."""
+    versions = list(_versions(fetches))
+    brought = {(place, _hash(raw)) for place, _, raw, _ in versions}
+    lists = {
+        (place[:2], _hash(json.dumps(record[name]).encode()))
+        for place, _, _, record in versions
+        for name in ("lines", "v")
+        if _items_of(record, name)
+    }
     for table in things.tables():
         root = table == "things"
         for *place, hash_ in things.rows(
             f'SELECT _fetch, _page, _position, _hash FROM w.shop."{table}"'  # noqa: S608 -- the test's own names
         ):
-            assert (tuple(place), hash_) in brought if root else (tuple(place[:2]), hash_) in pages
+            assert (tuple(place), hash_) in brought if root else (tuple(place[:2]), hash_) in lists

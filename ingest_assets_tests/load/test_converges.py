@@ -112,3 +112,18 @@ def test_the_clock_of_loads_decides_nothing(lab):
     things.loader(now=lambda: datetime(2020, 1, 1, tzinfo=UTC)).load(None)
 
     assert things.values("at") == [3]
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_a_record_that_came_in_two_partitions_is_of_the_one_that_brought_it_last(lab, rebuilt, order):
+    things = lab(
+        partitions={"by": {"account": ["1", "2"]}},
+        newest_by="at",
+        columns={"at": {"type": "bigint"}, "account": {"type": "varchar", "from_partition": "account"}},
+    )
+    for number in order:
+        things.store(number, str(number), [{"id": 1, "at": 1}])
+        things.load(str(number))
+
+    assert things.values("account") == ["2"]
+    assert things.contents(lineage=True) == rebuilt(things).contents(lineage=True)

@@ -59,7 +59,7 @@ def test_a_warehouse_of_another_format_is_refused(warehouse):
     with warehouse.session("making") as connection:
         connection.execute("UPDATE w._ingest.meta SET format = 99")
 
-    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 8")
+    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 9")
     with refused, warehouse.session("reading"):
         pass
 
@@ -172,3 +172,17 @@ def test_the_next_load_makes_new_ids_where_those_of_a_former_format_were_other_h
 
     assert of.contents(lineage=True) == rebuilt(of).contents(lineage=True)
     assert of.rows("SELECT count(*), count(DISTINCT _id) FROM w.shop.things") == [(2, 2)]
+
+
+def test_the_next_load_gives_child_rows_the_hash_of_their_list_where_a_former_format_had_another(lab, rebuilt):
+    of = lab()
+    of.store(1, None, [{"id": 1, "lines": [{"n": 1}]}])
+    of.load()
+    with of.warehouse.session("going back") as connection:
+        connection.execute("UPDATE w.shop.things__lines SET _hash = (SELECT _hash FROM w.shop.things)")
+        connection.execute("UPDATE w._ingest.meta SET format = 8")
+    of.store(2, None, [{"id": 2}])
+
+    of.load()
+
+    assert of.contents() == rebuilt(of).contents()

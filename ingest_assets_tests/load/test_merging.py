@@ -16,7 +16,7 @@ from ingest_assets.normalize.registry import TableSpec
 
 _SPECS = (
     TableSpec("things", (), None, (), None, ()),
-    TableSpec("things__lines", ("lines",), "things", ("lines",), "_has__lines", ()),
+    TableSpec("things__lines", ("lines",), "things", ("lines",), "_hash__lines", ()),
 )
 
 

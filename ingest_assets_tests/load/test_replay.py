@@ -160,6 +160,29 @@ def test_a_lost_tombstone_is_refused_too(lab, daily):
         things.load("2026-01-01", replay=True)
 
 
+def test_a_lost_end_of_a_history_is_refused_too(lab, daily):
+    things = lab(**daily, deleted={"path": "gone", "equals": True}, write="history")
+    things.store(1, "2026-01-01", [{"id": 1, "l": [1]}])
+    things.store(2, "2026-01-01", [{"id": 1, "gone": True}])
+    things.load("2026-01-01")
+    _lose(things, 2)
+
+    with pytest.raises(StorageFailed, match="fetch 2 are missing"):
+        things.load("2026-01-01", replay=True)
+
+
+@pytest.mark.parametrize("told", [{}, {"newest_by": "at", "columns": AT}], ids=["merge", "newest_by"])
+def test_a_list_that_came_again_of_another_key_only_is_refused_too(lab, daily, told):
+    things = lab(**daily, **told)
+    things.store(1, "2026-01-01", [{"id": 1, "l": [1]}])
+    things.store(2, "2026-01-01", [{"id": 1, "v": 2}, {"id": 2, "l": [1]}])
+    things.load("2026-01-01")
+    _lose(things, 1)
+
+    with pytest.raises(StorageFailed, match="fetch 1 are missing"):
+        things.load("2026-01-01", replay=True)
+
+
 def test_a_lost_fetch_does_not_matter_when_a_later_one_brought_the_same(lab, daily):
     things = lab(**daily)
     things.store(1, "2026-01-01", [{"id": 1, "l": [1]}])

@@ -94,7 +94,7 @@ def test_a_registry_names_the_tables_before_anything_was_fetched():
 
     specs = Registry.empty().tables("things", contract)
 
-    assert [(spec.name, spec.parent, spec.present) for spec in specs] == [
+    assert [(spec.name, spec.parent, spec.list_hash) for spec in specs] == [
         ("things", None, None),
-        ("things__lines__data", "things", "_has__lines__data"),
+        ("things__lines__data", "things", "_hash__lines__data"),
     ]

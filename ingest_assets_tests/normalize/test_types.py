@@ -1,8 +1,10 @@
 """The type of a column that nobody declared follows from its values, whatever their order."""
 
+import uuid
 from decimal import Decimal
 
 import pytest
+import xxhash
 
 TYPES = [
     (["null"], "varchar", []),
@@ -84,9 +86,10 @@ def test_a_list_of_lists_or_of_mixed_kinds_has_json_values(normalized, items):
 def test_an_absent_list_is_not_an_empty_one(normalized):
     batch, normalizer = normalized({"l": [1]}, {"l": []}, {"l": None}, {})
 
-    present = normalizer.specs[1].present
-    assert present == "_has__l"
-    assert batch.tables["things"][present].to_pylist() == [True, True, False, False]
+    came = normalizer.specs[1].list_hash
+    assert came == "_hash__l"
+    hashes = [uuid.UUID(xxhash.xxh3_128_hexdigest(text)) for text in (b"[1]", b"[]")]
+    assert batch.tables["things"][came].to_pylist() == [*hashes, None, None]
 
 
 def test_a_list_that_was_a_scalar_too_is_a_column_and_no_table(normalized):
