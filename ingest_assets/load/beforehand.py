@@ -19,14 +19,13 @@ from ingest_assets.load import tables
 from ingest_assets.load.copies import State, state
 from ingest_assets.load.fates import decide, written
 from ingest_assets.load.lists import anew, delete_met, insert_children, meet, with_lists
-from ingest_assets.load.merging import Merge
+from ingest_assets.load.merging import COME, Merge
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.tables import in_stage, versioned
 from ingest_assets.load.warehouse import Warehouse, literal
 
 _MOST_RECORDS = 500_000  # whose rows are made a second time
 _COPY = "seen"
-_COME = ("inserted", "updated")
 
 
 class Found(Struct, frozen=True):
@@ -45,7 +44,7 @@ class Found(Struct, frozen=True):
             at.run(f"DELETE FROM {at.root} WHERE rowid IN (SELECT _there FROM decided WHERE fate = 'updated')")
         for spec in at.staged.below(at.staged.root.name) if gone else ():
             delete_met(at, spec)
-        for spec in reversed(at.staged.specs) if set(_COME) & self.fates.keys() else ():
+        for spec in reversed(at.staged.specs) if set(COME) & self.fates.keys() else ():
             count = at.run(f"INSERT INTO {at.target.table(spec.name)} BY NAME FROM {made.target.table(spec.name)}")
             child_rows += count if spec.parent is not None else 0
         return self.fates, child_rows
@@ -99,7 +98,7 @@ def _searched(at: Merge, from_rows: int) -> dict[str, int] | None:
         return None
     made = replace(at, target=in_stage(at.connection))
     tables.create(at.connection, made.target, at.staged.specs, at.contract)
-    made.run_in_order(f"INSERT INTO {made.root} BY NAME {written(made, _COME)}")
+    made.run_in_order(f"INSERT INTO {made.root} BY NAME {written(made, COME)}")
     for spec in at.staged.below(at.staged.root.name):
         meet(at, spec)
         insert_children(made, spec, with_lists(spec, anew(spec)), "_root_row")

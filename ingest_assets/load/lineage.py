@@ -96,13 +96,18 @@ class Lineage:
 
     def cited(self, key: Mapping[str, str], most: int) -> list[Cited]:
         """The records that rows of this key cite, at most so many; its tombstone where it was deleted; else nothing."""
-        tables, places = self._up_from_wanted(), "list(t._position ORDER BY t._position)"
+        tables, with_row = self._up_from_wanted(), "(t._fetch, t._page) = (r._fetch, r._page)"
         rows = self._connection.execute(
-            f"SELECT t._fetch, t._page, t._hash, r._id, r._fetch, r._page, r._hash, {places} FROM {tables} "
-            f"WHERE {self._where(key)} GROUP BY ALL ORDER BY ALL LIMIT ?",
+            f"SELECT t._fetch, t._page, if({with_row}, r._hash, t._hash), if({with_row}, NULL, r._id), "
+            f"list(t._position ORDER BY t._position) FROM {tables} WHERE {self._where(key)} "
+            "GROUP BY 1, 2, 3, 4, r._id ORDER BY ALL LIMIT ?",
             [*key.values(), most],
         ).fetchall()
-        found = [_cited(*row, child=self._spec.parent is not None) for row in rows]
+        child = self._spec.parent is not None
+        found = [
+            Cited(fetch, page, _digits(told), tuple(places) if child else (), row=row)
+            for fetch, page, told, row, places in rows
+        ]
         return found or self._tombstone(key)
 
     def aside(self, key: Mapping[str, str]) -> int:
@@ -198,25 +203,6 @@ class Lineage:
             list(key.values()),
         ).fetchone()
         return [Cited(row[0], row[1], _digits(row[2]), deleted=True)] if row else []
-
-
-def _cited(
-    fetch: int,
-    page: int,
-    hash_: Any,
-    row: uuid.UUID,
-    row_fetch: int,
-    row_page: int,
-    row_hash: Any,
-    places: list[int],
-    *,
-    child: bool,
-) -> Cited:
-    if not child:
-        return Cited(fetch, page, _digits(hash_))
-    if (fetch, page) == (row_fetch, row_page):
-        return Cited(fetch, page, _digits(row_hash), tuple(places))
-    return Cited(fetch, page, _digits(hash_), tuple(places), row=row)
 
 
 def _own(columns: Mapping[str, str]) -> list[str]:

@@ -7,7 +7,7 @@ again as it was leaves them too: they have its hash, and go on citing what broug
 
 from collections.abc import Mapping
 
-from ingest_assets.load.merging import Merge, texts
+from ingest_assets.load.merging import COME, Merge, texts
 from ingest_assets.load.staged import hashed, list_hash
 from ingest_assets.load.tables import TOMBSTONE, versioned
 from ingest_assets.load.versions import candidates, newest, remember
@@ -15,7 +15,6 @@ from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
 
 _FEW = 200_000  # parents that memory holds with ease; DuckDB goes through more of them with both threads by itself
-_COME = ("inserted", "updated")
 
 
 def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
@@ -96,7 +95,7 @@ def delete_met(at: Merge, spec: TableSpec) -> None:
 def anew(spec: TableSpec) -> str:
     """SQL: the list of a decided row has to be written, by what `meet` found."""
     kept = f"SELECT _row FROM {met(spec)} WHERE same"
-    return f"{quoted(spec.name)} AND fate IN ({texts(_COME)}) AND _row NOT IN ({kept})"
+    return f"{quoted(spec.name)} AND fate IN ({texts(COME)}) AND _row NOT IN ({kept})"
 
 
 def with_lists(spec: TableSpec, which: str = "true") -> str:

@@ -14,6 +14,9 @@ from ingest_assets.load.warehouse import literal
 _TOGETHER = 2048
 _MARKS_MB = 8 * _TOGETHER / 1e6
 
+COME = ("inserted", "updated")
+"""The fates of records whose rows are written."""
+
 
 class Merge(Struct, frozen=True):
     """One fetch on its way into a target. `room` is told how many megabytes more a statement will hold."""
