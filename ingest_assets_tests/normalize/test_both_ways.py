@@ -195,7 +195,8 @@ def tree(normalizer: Normalizer, batches: Sequence[Batch]) -> list[str]:
         for name, table in batch.tables.items():
             rows[name].update({row["_row"]: row for row in table.to_pylist()})
     for spec in reversed(normalizer.specs):
-        names = {column.name for column in spec.columns} | {"_hash", "_deleted"}
+        lists = {child.list_hash for child in normalizer.specs if child.parent == spec.name}
+        names = {column.name for column in spec.columns} | {"_hash", "_deleted"} | lists
         for row in rows[spec.name].values():
             content = {name: repr(value) for name, value in row.items() if name in names and value is not None}
             below = sorted((name, value) for name, value in row.items() if name.startswith(">"))
