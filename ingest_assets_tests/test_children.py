@@ -186,6 +186,15 @@ def test_the_next_days_fetch_asks_for_all_parents_again(shop, line_of):
     assert shop.parents_asked() == {one["id"] for one in shop.customers}
 
 
+def test_a_record_that_another_parent_has_by_now_is_that_parents(shop, line_of):
+    fetched(line_of())
+    shop.invoices["c1"].append(shop.invoices["c0"].pop())
+
+    fetched(line_of(now=NOW + timedelta(days=1)))
+
+    assert rows(line_of(load=False), "SELECT customer FROM shop.invoices WHERE id = 'c0-2'") == ["c1"]
+
+
 def test_a_parent_that_is_new_is_asked_for_beside_the_one_that_failed(shop, line_of):
     line = line_of()
     shop.failing = {"c2"}
