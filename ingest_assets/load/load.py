@@ -29,6 +29,7 @@ from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 if TYPE_CHECKING:
     from ingest_assets.load.beforehand import Found
+    from ingest_assets.load.commit import Commit
     from ingest_assets.load.meanwhile import Meanwhile
 
 __all__ = ["LOADABLE", "Loaded", "Loader"]
@@ -146,40 +147,49 @@ class Loader(Struct, frozen=True):
                 return []
             if brings_nothing(self.work, known, plan):
                 return self._noted(connection, known, plan, began, alone=alone)
-            from ingest_assets.load.commit import Commit
-            from ingest_assets.load.stage import stage
+            return self._staged(connection, known, plan, began, alone=alone)
 
-            with self.warehouse.stage(connection, plan.stored_bytes), contextlib.ExitStack() as files:
-                before = Registry.empty() if plan.undone else known.registry
-                unranked, registry = stage(
-                    connection, self.work, plan.snapshots, before, self.warehouse.staging, files, self.meanwhile
-                )
-                staged = ranked(connection, unranked, self.work.contract, empty=plan.rebuild or not known.loaded)
-                if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
-                    raise NeedsRebuild
-                about = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
-                commit = Commit(*about, staged, registry, self.warehouse.room)
-                changed = commit.changed()
-                built = commit.build() if plan.rebuild else []
-                found, whole = commit.found(self.warehouse, self.from_rows), commit.together()
+    def _staged(
+        self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, alone: bool
+    ) -> list[Loaded]:
+        """Stage what is planned, and bring it into the tables."""
+        from ingest_assets.load.commit import Commit
+        from ingest_assets.load.stage import stage
 
-                def committed() -> list[Account]:
-                    with self._alone_in(found, alone=alone) as as_found, self.warehouse.transaction(connection):
-                        on_top = commit.caught_up()
-                        new = changed if on_top is commit else on_top.changed()
-                        on_top.refuse_lost()
-                        if plan.rebuild:
-                            on_top.swap()
-                            accounts = built
-                        else:
-                            same = on_top is commit  # what is known beforehand is of what was staged at first
-                            accounts = on_top.add(found if same and as_found else None, whole if same else None)
-                        on_top.record(accounts, time.monotonic() - began)
-                        on_top.note_drift(new)
-                    return accounts
-
-                accounts = self._with_enough_memory(connection, committed)
+        with self.warehouse.stage(connection, plan.stored_bytes), contextlib.ExitStack() as files:
+            before = Registry.empty() if plan.undone else known.registry
+            unranked, registry = stage(
+                connection, self.work, plan.snapshots, before, self.warehouse.staging, files, self.meanwhile
+            )
+            staged = ranked(connection, unranked, self.work.contract, empty=plan.rebuild or not known.loaded)
+            if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
+                raise NeedsRebuild
+            about = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
+            accounts = self._committed(Commit(*about, staged, registry, self.warehouse.room), began, alone=alone)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
+
+    def _committed(self, commit: "Commit", began: float, *, alone: bool) -> list[Account]:
+        """Find out what can be outside the lock, then commit inside it; what became of the records of each fetch."""
+        rebuild, changed = commit.plan.rebuild, commit.changed()
+        built = commit.build() if rebuild else []
+        found, whole = commit.found(self.warehouse, self.from_rows), commit.together()
+
+        def committed() -> list[Account]:
+            with self._alone_in(found, alone=alone) as as_found, self.warehouse.transaction(commit.connection):
+                on_top = commit.caught_up()
+                new = changed if on_top is commit else on_top.changed()
+                on_top.refuse_lost()
+                if rebuild:
+                    on_top.swap()
+                    accounts = built
+                else:
+                    same = on_top is commit  # what is known beforehand is of what was staged at first
+                    accounts = on_top.add(found if same and as_found else None, whole if same else None)
+                on_top.record(accounts, time.monotonic() - began)
+                on_top.note_drift(new)
+            return accounts
+
+        return self._with_enough_memory(commit.connection, committed)
 
     def _noted(
         self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, alone: bool
