@@ -21,6 +21,7 @@ from ingest_assets.load.nothing import brings_nothing, unstaged
 from ingest_assets.load.plan import LOADABLE, Known, NeedsRebuild, Plan, Planner, current, lost
 from ingest_assets.load.staged import ranked
 from ingest_assets.load.troubles import TooLittleMemory
+from ingest_assets.load.turns import Turns
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOADABLE", "Loaded", "Loader"]
 
-_PATIENCE = 3  # after so many loads that were staged in vain, the next one keeps all others out until it is done
+_PATIENCE = 3  # after so many loads that were staged in vain, the next one insists (see `ingest_assets.load.turns`)
 _FROM_ROWS = 1_000_000  # to search through fewer of them takes less than to open another file
 
 
@@ -75,9 +76,10 @@ class Loader(Struct, frozen=True):
         """
         rebuild, in_vain = False, 0
         while True:
+            insists = in_vain >= _PATIENCE
             try:
-                with self._alone() if in_vain >= _PATIENCE else contextlib.nullcontext():
-                    return self._attempt({partition: replay}, rebuild=rebuild, alone=in_vain >= _PATIENCE)
+                with self._turns.insisted() if insists else contextlib.nullcontext():
+                    return self._attempt({partition: replay}, rebuild=rebuild, insists=insists)
             except MovedOn:
                 in_vain += 1
             except NeedsRebuild:
@@ -95,7 +97,7 @@ class Loader(Struct, frozen=True):
         with it. The caller holds all their locks.
         """
         try:
-            loads = self._attempt(partitions, rebuild=False, alone=False) if len(partitions) > 1 else None
+            loads = self._attempt(partitions, rebuild=False, insists=False) if len(partitions) > 1 else None
         except (MovedOn, NeedsRebuild, _NotTogether, IngestError):
             loads = None
         if loads is not None:
@@ -119,38 +121,38 @@ class Loader(Struct, frozen=True):
     def _planner(self) -> Planner:
         return Planner(self.snapshots, self.work, self.held)
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
-        return self.warehouse.alone(f"run {self.run}, loading {self.work.label}")
+    @property
+    def _turns(self) -> Turns:
+        return Turns(self.warehouse, self.work.source, self.work.endpoint, self._what)
+
+    @property
+    def _what(self) -> str:
+        return f"run {self.run}, loading {self.work.label}"
 
     @contextlib.contextmanager
-    def _alone_in(self, found: "Found | None", *, alone: bool) -> Iterator[bool]:
+    def _turn_in(self, found: "Found | None", *, insists: bool) -> Iterator[bool]:
         """Be the only writer; whether the warehouse is in the state that was looked at."""
-        with contextlib.nullcontext() if alone else self._alone():
+        with self._turns.taken(insists=insists):
             yield found is not None and state(self.warehouse.writer) == found.state
 
-    @contextlib.contextmanager
-    def _transaction(self, connection: duckdb.DuckDBPyConnection, *, alone: bool) -> Iterator[None]:
-        with contextlib.nullcontext() if alone else self._alone(), self.warehouse.transaction(connection):
-            yield
-
-    def _attempt(self, partitions: Mapping[str | None, bool], *, rebuild: bool, alone: bool) -> list[Loaded]:
-        """Read what is loaded, stage outside the lock, commit inside it; `alone` where the lock is held already.
+    def _attempt(self, partitions: Mapping[str | None, bool], *, rebuild: bool, insists: bool) -> list[Loaded]:
+        """Read what is loaded, stage outside the lock, commit inside it; `insists` where others are kept out already.
 
         Those of the partitions that are true are replayed.
         """
         began = time.monotonic()
         with self.warehouse.connection() as connection:
-            with self._transaction(connection, alone=alone):
+            with self.warehouse.writing(connection, self._what):
                 known = current(connection, self.snapshots, self.work)
             plan = self._plan(known, partitions, rebuild=rebuild)
             if not plan.snapshots and not plan.undone:
                 return []
             if brings_nothing(self.work, known, plan):
-                return self._noted(connection, known, plan, began, alone=alone)
-            return self._staged(connection, known, plan, began, alone=alone)
+                return self._noted(connection, known, plan, began, insists=insists)
+            return self._staged(connection, known, plan, began, insists=insists)
 
     def _staged(
-        self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, alone: bool
+        self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, insists: bool
     ) -> list[Loaded]:
         """Stage what is planned, and bring it into the tables."""
         from ingest_assets.load.commit import Commit
@@ -165,17 +167,17 @@ class Loader(Struct, frozen=True):
             if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                 raise NeedsRebuild
             about = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
-            accounts = self._committed(Commit(*about, staged, registry, self.warehouse.room), began, alone=alone)
+            accounts = self._committed(Commit(*about, staged, registry, self.warehouse.room), began, insists=insists)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
 
-    def _committed(self, commit: "Commit", began: float, *, alone: bool) -> list[Account]:
+    def _committed(self, commit: "Commit", began: float, *, insists: bool) -> list[Account]:
         """Find out what can be outside the lock, then commit inside it; what became of the records of each fetch."""
         rebuild, changed = commit.plan.rebuild, commit.changed()
         built = commit.build() if rebuild else []
         found, whole = commit.found(self.warehouse, self.from_rows), commit.together()
 
         def committed() -> list[Account]:
-            with self._alone_in(found, alone=alone) as as_found, self.warehouse.transaction(commit.connection):
+            with self._turn_in(found, insists=insists) as as_found, self.warehouse.transaction(commit.connection):
                 on_top = commit.caught_up()
                 new = changed if on_top is commit else on_top.changed()
                 on_top.refuse_lost()
@@ -192,13 +194,13 @@ class Loader(Struct, frozen=True):
         return self._with_enough_memory(commit.connection, committed)
 
     def _noted(
-        self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, alone: bool
+        self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, insists: bool
     ) -> list[Loaded]:
         """The accounts of fetches that brought no record."""
         staged, accounts = [unstaged(snapshot) for snapshot in plan.snapshots], [Account(0)] * len(plan.snapshots)
         about = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
         accounting = Accounting(*about, staged, known.registry)
-        with self._transaction(connection, alone=alone):
+        with self._turns.taken(insists=insists), self.warehouse.transaction(connection):
             accounting.caught_up().record(accounts, time.monotonic() - began)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
 

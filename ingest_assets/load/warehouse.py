@@ -71,6 +71,7 @@ class Warehouse:
         self.writer = data / "warehouse" / "writer.duckdb"
         self.lock = data / "warehouse" / "writer.lock"
         self.staging = data / "staging"
+        self.locks = data / "locks"
         self._snapshots = Snapshots(data / "raw")
         self.wait_seconds = wait_seconds
         self.memory_mb = self._least_memory_mb = memory_mb
