@@ -7,7 +7,8 @@ load         one load of some work, from reading what is loaded to the commit
         meanwhile    the same while the walk goes on: second  the process that does it, link  what both tell each other,
                      shares  which pages each takes, both  what they made as one
     commit       the transaction: tables and drift; account  what became of records, with quarantine and names
-        turns        whose turn it is; overtaken  what is staged, where another load came before it; missing  what a rebuild would lose
+        turns        whose turn it is to commit; missing  what a rebuild would lose
+        overtaken    what is staged, where another load came before it
     merge        staged rows → the table and its children: who wins, and what is left alone
         merging      what its parts share: fates  of records, lists  the child tables, versions  in any order
         together     small fetches as one
