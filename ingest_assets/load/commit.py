@@ -15,7 +15,7 @@ from ingest_assets.load.staged import Staged, held
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 from ingest_assets.load.together import together
-from ingest_assets.load.warehouse import Warehouse
+from ingest_assets.load.warehouse import Warehouse, committed
 from ingest_assets.normalize.registry import Registry
 
 
@@ -41,7 +41,13 @@ class Commit(Accounting, frozen=True):
         target = in_stage(self.connection)
         if self.staged:
             tables.create(self.connection, target, self.staged[0].specs, self.work.contract)
-        return self._added_up([self._merged(target, one, ()) for one in self.staged])
+        return self._added_up([self._built(target, one) for one in self.staged])
+
+    def _built(self, target: Target, staged: Staged) -> Account:
+        # In one transaction: after each DuckDB may put rows elsewhere, and a merge goes by where they are.
+        with committed(self.connection):
+            self.connection.execute("BEGIN")
+            return self._merged(target, staged, ())
 
     def _under(self, registry: Registry) -> Sequence[Staged]:
         """See `Accounting`."""

@@ -155,14 +155,9 @@ class Warehouse:
                 f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}', ROW_GROUP_SIZE {_ROW_GROUP})"
             )
             try:
-                schema.begun(connection)
-                yield
-                connection.execute("COMMIT")
-            except BaseException:
-                # A connection that a fatal error has ended cannot roll back; closing it does.
-                with contextlib.suppress(duckdb.Error):
-                    connection.execute("ROLLBACK")
-                raise
+                with committed(connection):
+                    schema.begun(connection)
+                    yield
             finally:
                 self._detach(connection, "w")
 
@@ -366,6 +361,19 @@ class Warehouse:
                 f"{self.writer.parent}: {free / 1e6:,.0f} MB free, {(needed + self.reserve_bytes) / 1e6:,.0f} MB "
                 f"needed. {UNTOUCHED}; free some space and run again"
             )
+
+
+@contextlib.contextmanager
+def committed(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit at the end the transaction that is begun inside; roll it back where the block raises."""
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        # A connection that a fatal error has ended cannot roll back; closing it does.
+        with contextlib.suppress(duckdb.Error):
+            connection.execute("ROLLBACK")
+        raise
 
 
 def _settle(connection: duckdb.DuckDBPyConnection) -> None:

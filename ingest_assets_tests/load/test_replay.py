@@ -183,6 +183,21 @@ def test_a_list_that_came_again_of_another_key_only_is_refused_too(lab, daily, t
         things.load("2026-01-01", replay=True)
 
 
+@pytest.mark.parametrize("deletes", ["soft", "hard"])
+def test_rows_that_were_deleted_and_came_again_are_the_same_after_a_replay(lab, deletes):
+    things = lab(deleted={"path": "gone", "equals": True}, deletes=deletes)
+    for number in range(1, 8):
+        told = [{"id": id_, "v": number, "lines": [{"n": number}]} for id_ in range(3)]
+        told[number % 3]["gone"] = True
+        things.store(number, None, told)
+    things.load()
+    before = things.contents(lineage=True), things.accounts()
+
+    things.load(replay=True)
+
+    assert (things.contents(lineage=True), things.accounts()) == before
+
+
 def test_a_lost_fetch_does_not_matter_when_a_later_one_brought_the_same(lab, daily):
     things = lab(**daily)
     things.store(1, "2026-01-01", [{"id": 1, "l": [1]}])
