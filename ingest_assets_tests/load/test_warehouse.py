@@ -297,21 +297,28 @@ def test_a_fetch_that_another_process_loaded_meanwhile_keeps_its_account(lab, da
     assert model.accounts()[2] == {"received": 1, "inserted": 1}
 
 
-def test_a_load_that_was_overtaken_by_loads_of_its_own_partition_brings_what_is_left(lab, daily):
+def test_a_load_that_was_overtaken_again_and_again_keeps_the_others_out(lab, daily):
     things = lab(**daily, newest_by="at", columns={"at": {"type": "bigint"}})
+    things.warehouse = Warehouse(things.data, wait_seconds=0.1, reserve_bytes=0)
+    kept_out = []
 
     def overtake(number):
         """Load the partition in another process, and leave one more fetch of it to load."""
-        things.load("2026-01-01")
-        things.store(number, "2026-01-01", [{"id": number, "at": 1}])
+        try:
+            things.load("2026-01-01")
+        except Locked:
+            kept_out.append(number)
+        else:
+            things.store(number, "2026-01-01", [{"id": number, "at": 1}])
 
     things.store(1, "2026-01-01", [{"id": 1, "at": 1}])
-    mine = _interleaved(things, *[lambda n=n: overtake(n) for n in range(2, 5)])
+    mine = _interleaved(things, *[lambda n=n: overtake(n) for n in range(2, 7)])
 
     (loaded,) = mine.load("2026-01-01")
 
     assert loaded.fetch == 4
-    assert mine.warehouse.others == []  # later on they are kept out: see test_turns
+    assert kept_out == [5]  # they were let in three times
+    assert len(mine.warehouse.others) == 1
 
 
 def _of_storage(file: Path, version: int) -> None:
