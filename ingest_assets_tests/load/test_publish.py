@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load.copies import copy
 from ingest_assets.load.published import published
+from ingest_assets_tests.load import disks
 
 
 def test_a_copy_that_is_young_enough_is_left_as_it_is(lab):
@@ -61,6 +63,46 @@ def test_a_copy_is_the_same_to_the_byte_and_to_the_time(tmp_path):
 
     assert target.read_bytes() == source.read_bytes()
     assert target.stat().st_mtime_ns == 123_456_789_000
+
+
+_ON_XFS = """
+import os, shutil, sys
+from pathlib import Path
+from ingest_assets_tests.load.conftest import Lab, endpoint, rebuild
+
+disk = Path(sys.argv[1])
+things = Lab(disk / "data", endpoint())
+things.store(1, None, [{"id": number, "v": os.urandom(300).hex()} for number in range(20_000)])
+things.load()
+os.sync()
+before, size = shutil.disk_usage(disk).used, things.warehouse.writer.stat().st_size
+things.warehouse.publish()
+os.sync()
+grown = shutil.disk_usage(disk).used - before
+assert grown < size / 20, (grown, size)
+
+copied = things.warehouse.reader.read_bytes()
+things.store(2, None, [{"id": number, "v": "changed"} for number in range(0, 20_000, 3)])
+things.load()
+assert things.warehouse.reader.read_bytes() == copied
+things.warehouse.publish()
+assert things.contents() == rebuild(things).contents()
+"""
+
+
+@pytest.mark.skipif(bool(disks.missing("xfs")), reason=disks.missing("xfs"))
+def test_a_copy_takes_no_room_where_the_file_system_shares_blocks_and_stays_as_it_was(tmp_path):
+    (tmp_path / "disk").mkdir()
+
+    run = subprocess.run(
+        [*disks.beside("xfs", tmp_path / "disk"), sys.executable, "-c", _ON_XFS, tmp_path / "disk"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
 
 
 def test_a_copy_that_finds_no_room_leaves_the_former_one(lab):
