@@ -132,13 +132,14 @@ class Line(Standing):
 
     def _meanwhile(self, endpoint: str, partition: str | None) -> "Meanwhile":
         """What makes rows of the walk that goes on; Locked where no core is free for it."""
+        from ingest_assets.load.helper import Helper
         from ingest_assets.load.meanwhile import Meanwhile
 
         name, walked = self.source.name, self.snapshots.fetches(self.source.name, endpoint, partition)[-1]
         noted = self.snapshots.notes.registry(name, endpoint)
         registry = Registry.from_json(noted) if noted else Registry.empty()
         work = Work(name, endpoint, self.source.endpoints[endpoint])
-        return Meanwhile(walked, work, registry, self.warehouse.staging, self.data / "locks")
+        return Meanwhile(Helper(self.warehouse.locks, work.label), walked, work, registry, self.warehouse.staging)
 
     def load_together(
         self, endpoint: str, partitions: Mapping[str | None, bool]

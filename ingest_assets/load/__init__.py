@@ -4,8 +4,9 @@ load         one load of some work, from reading what is loaded to the commit
     plan         what is to be loaded: pending fetches, replays, rebuilds; nothing  fetches without a record
     stage        stored pages → typed rows outside the lock: staged  their ids and ranks
         filling      the same before any database: spool  where rows are many, keys  whether one may come twice
-        meanwhile    the same while the walk goes on: second  the process that does it, link  what both tell each other,
-                     shares  which pages each takes, both  what they made as one
+        meanwhile    the same by two processes, while the walk goes on or of what is stored: helper  the other one,
+                     second  what it does, link  what both tell each other, shares  which pages each takes,
+                     both  what they made as one
     commit       the transaction: tables and drift; account  what became of records, with quarantine and names
         turns        whose turn it is to commit; missing  what a rebuild would lose
         overtaken    what is staged, where another load came before it

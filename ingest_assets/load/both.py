@@ -5,34 +5,30 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 from msgspec import Struct
 
-from ingest_assets.load.filling import Filled, blocks, filled, normalizer, refuse
+from ingest_assets.load.filling import Filled, blocks, filled, normalizer, only_adds, refuse
 from ingest_assets.load.link import Knows, Made
 from ingest_assets.load.shares import Share
 from ingest_assets.load.spool import Filed, Spool
 from ingest_assets.load.troubles import Unsuited
 from ingest_assets.load.work import Work
-from ingest_assets.normalize.normalize import only_adds
 from ingest_assets.normalize.registry import Registry, TableSpec
-from ingest_assets.normalize.rows import plan_for
-from ingest_assets.normalize.shape import loses
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import IndexEntry
 from ingest_assets.raw.records import EMPTY, OF, StoredRecords
 from ingest_assets.raw.snapshots import Snapshot
 
-_FAR = 1 << 40  # more rows than a child table gets of the pages before
+_FAR = 1 << 32  # more rows than a table gets of the pages before, and far fewer than lie between fetches (`together`)
 
 
 class Taken(Struct, frozen=True):
     """What became of a fetch's records, and its rows as `Spool.kept` gives them."""
 
     told: Filled
-    rows: Sequence[tuple[str, Sequence[str], Any]]
+    rows: Sequence[tuple[str, Sequence[str], Filed]]
 
 
 class Part(Struct, frozen=True):
@@ -113,14 +109,10 @@ def _with_rest(work: Work, first: Filled, rest: Filled, known: Registry) -> Fill
     both = one.joined(other)
     if _tables(work, other) != _tables(work, known) or _tables(work, both) != _tables(work, one):
         raise Unsuited
-    if not _only_adds(work, known, both) or loses(known.shape, both.shape):
+    if not only_adds(work, known, both):
         raise Unsuited
     return first.with_rest(rest, both)
 
 
 def _tables(work: Work, registry: Registry) -> tuple[TableSpec, ...]:
     return registry.tables(work.endpoint, work.contract)
-
-
-def _only_adds(work: Work, before: Registry, after: Registry) -> bool:
-    return only_adds(*(plan_for(work.endpoint, work.contract, known, {}) for known in (before, after)))

@@ -14,9 +14,12 @@ from ingest_assets.load.keys import Keys
 from ingest_assets.load.spool import Spool
 from ingest_assets.load.troubles import Unsuited
 from ingest_assets.load.work import Work
+from ingest_assets.normalize import normalize
 from ingest_assets.normalize.collecting import keep_freed_memory
 from ingest_assets.normalize.normalize import Batch, Normalizer, Quarantined
 from ingest_assets.normalize.registry import Registry
+from ingest_assets.normalize.rows import plan_for
+from ingest_assets.normalize.shape import loses
 from ingest_assets.normalize.together import Placed, batches
 from ingest_assets.raw.records import StoredRecords
 from ingest_assets.raw.snapshots import IndexEntry
@@ -57,6 +60,12 @@ class Filled(Struct):
 def normalizer(work: Work, partition: str | None, registry: Registry) -> Normalizer:
     """What makes rows of a partition's records."""
     return Normalizer(work.endpoint, work.contract, registry, work.model.told(partition))
+
+
+def only_adds(work: Work, before: Registry, after: Registry) -> bool:
+    """Whether rows made under a registry are the same under a later one, but for columns and tables that are new."""
+    plans = (plan_for(work.endpoint, work.contract, known, {}) for known in (before, after))
+    return normalize.only_adds(*plans) and not loses(before.shape, after.shape)
 
 
 def filled(

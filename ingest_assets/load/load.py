@@ -31,7 +31,7 @@ from ingest_assets.raw.snapshots import Snapshot, Snapshots
 if TYPE_CHECKING:
     from ingest_assets.load.beforehand import Found
     from ingest_assets.load.commit import Commit
-    from ingest_assets.load.meanwhile import Meanwhile
+    from ingest_assets.load.meanwhile import Help, Meanwhile
 
 __all__ = ["LOADABLE", "Loaded", "Loader"]
 
@@ -155,20 +155,27 @@ class Loader(Struct, frozen=True):
         self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, insists: bool
     ) -> list[Loaded]:
         """Stage what is planned, and bring it into the tables."""
-        from ingest_assets.load.commit import Commit
-        from ingest_assets.load.stage import stage
-
         with self.warehouse.stage(connection, plan.stored_bytes), contextlib.ExitStack() as files:
             before = Registry.empty() if plan.undone else known.registry
-            unranked, registry = stage(
-                connection, self.work, plan.snapshots, before, self.warehouse.staging, files, self.meanwhile
-            )
+            with self._help(plan, before) as second:
+                from ingest_assets.load.stage import stage  # while another process does the same
+
+                about = (connection, self.work, plan.snapshots, before, self.warehouse.staging)
+                unranked, registry = stage(*about, files, second)
             staged = ranked(connection, unranked, self.work.contract, empty=plan.rebuild or not known.loaded)
             if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                 raise NeedsRebuild
-            about = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
-            accounts = self._committed(Commit(*about, staged, registry, self.warehouse.room), began, insists=insists)
+            from ingest_assets.load.commit import Commit
+
+            told = (connection, self.snapshots, self.work, self.run, self.now, known, plan)
+            accounts = self._committed(Commit(*told, staged, registry, self.warehouse.room), began, insists=insists)
         return [Loaded(one.fetch, one.partition, account) for one, account in zip(staged, accounts, strict=True)]
+
+    def _help(self, plan: Plan, registry: Registry) -> contextlib.closing["Help"]:
+        from ingest_assets.load.meanwhile import Help
+
+        staging, locks = self.warehouse.staging, self.warehouse.locks
+        return contextlib.closing(Help(self.work, plan.snapshots, registry, staging, locks, self.meanwhile))
 
     def _committed(self, commit: "Commit", began: float, *, insists: bool) -> list[Account]:
         """Find out what can be outside the lock, then commit inside it; what became of the records of each fetch."""

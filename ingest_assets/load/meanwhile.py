@@ -1,6 +1,6 @@
-"""Rows made by a second process while a walk goes on: where a core is free, a load has little left to do after it.
+"""Rows made by two processes: while a walk goes on, so that a load has little left to do, or of what is stored.
 
-walk's process                                              second process (`second`)
+this process                                                second process (`second`)
     pages stored ─── shares of them ───► pipe ─────────────► takes one after the other, makes rows as any load does
     walk ended                             │
     load        ◄── the registry that it goes on with ──────
@@ -9,72 +9,59 @@ walk's process                                              second process (`sec
                 ◄── what became of the records, and files of rows that have no name ──┘
 
 It is a help and nothing else. What it made is taken only where it is what the load would make: from this very index,
-under the registry that the load begins with. Wherever it fails, is late to begin or dies, the load makes the rows. It
-writes no file that has a name, and ends when the walk's process does, whatever ends that.
+under the registry that the load begins with. Wherever it fails, is late to begin or dies, the load makes the rows.
 """
 
 import contextlib
-import json
-import os
-import pickle
-import socket
-import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest_assets.errors import Locked
-from ingest_assets.load.link import Asked, Knows, Made, files, received, send
+from ingest_assets.load.helper import Helper
+from ingest_assets.load.link import Asked, Knows, Made
 from ingest_assets.load.shares import Shares
 from ingest_assets.load.troubles import Unsuited
 from ingest_assets.load.work import Work
-from ingest_assets.locks import held
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.snapshots import Snapshot
 
 if TYPE_CHECKING:
     from ingest_assets.load.both import Taken  # what it needs takes long to import, and the second process can begin
 
-_START = (
-    "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from ingest_assets.process import Process; Process(); "
-    "from ingest_assets.load.second import work; work(int(sys.argv[2]), int(sys.argv[3]))"
-)
+_WORTH_BYTES = 4_000_000  # so large a stored fetch is worth that two processes share its pages
+_WORTH_BEGINNING_BYTES = 25_000_000  # of what is stored: one process has made half of it when another one begins
 _SHARE_BYTES = 1_000_000
+_MOST_SHARES = 2_000  # as many as any pipe takes
 
 
 class Meanwhile:
-    """A second process that makes rows of the pages of one fetch while it is walked; to be closed.
+    """The pages of one fetch, whose rows a helper makes, and who takes them; to be closed, and the helper with it.
 
-    A data folder has so many `places` for them, by default one fewer than there are cores: Locked where no more may
-    begin. OSError where the system starts no process. `share` is how many bytes of pages one takes at a time, at least.
+    `share` is how many bytes of pages one takes at a time, at least. What it made is not waited for where it has not
+    begun yet, unless `waits` says so.
     """
 
     def __init__(
         self,
+        helper: Helper,
         snapshot: Snapshot,
         work: Work,
         registry: Registry,
         staging: Path,
-        locks: Path,
-        places: int | None = None,
         share: int = _SHARE_BYTES,
+        *,
+        waits: bool = False,
     ) -> None:
-        self.fetch = snapshot.fetch
-        self._work, self._registry, self._staging = work, registry, staging
-        with contextlib.ExitStack() as opened:
-            places = _cores() - 1 if places is None else places
-            opened.enter_context(_place(locks, places, f"{work.source}.{work.endpoint}"))
-            self._shares = opened.enter_context(contextlib.closing(Shares(share)))
-            self._link, self.pid = _begun(opened, self._shares.pipe)
-            asked = Asked(work, snapshot.folder.absolute(), registry.to_json(), staging.absolute())
-            with contextlib.suppress(OSError):  # it is gone: so `taken` gets nothing
-                send(self._link, pickle.dumps(asked))
-            self._opened = opened.pop_all()
+        self.fetch, self.helper = snapshot.fetch, helper
+        self._work, self._registry, self._staging, self._waits = work, registry, staging, waits
+        self._is_new = True
+        self._shares = Shares(share)
+        asked = Asked(work, snapshot.folder.absolute(), registry.to_json(), staging.absolute())
+        helper.ask(asked, self._shares.pipe)
 
     def look(self, pages: int, size: int) -> None:
-        """Say that so many pages of the walk are stored, of `size` bytes in all."""
+        """Say that so many pages of the fetch are stored, of `size` bytes in all."""
         self._shares.offer(pages, size)
 
     def taken(self, snapshot: Snapshot, registry: Registry, opened: contextlib.ExitStack) -> "Taken | None":
@@ -82,80 +69,90 @@ class Meanwhile:
 
         That is so for another fetch, another registry to begin with, pages that were changed since, and a process that
         failed, or has not begun yet. The files of rows are there until `opened` is closed. Raises Widened as `filled`
-        does.
+        does. The helper is closed wherever it did not come to its end.
         """
         from ingest_assets.load import both
 
-        if snapshot.fetch != self.fetch or registry != self._registry or self._link.fileno() < 0:
+        if snapshot.fetch != self.fetch or registry != self._registry or not self._is_new:
             return None
-        try:
-            shares = self._shares.ended(len(snapshot.pages))
-            known = told = self._newest()
-            mine = None
-            if isinstance(known, Knows):
-                mine = both.own(self._work, snapshot, known, shares, self._staging, opened)
-            while isinstance(told, Knows):
-                told = self._told()
-            theirs = both.others(snapshot, told, files(self._link, len(told.tables)), opened)
-            return both.together(self._work, len(snapshot.pages), theirs, mine, known, opened)
-        except (OSError, EOFError, Unsuited):
-            return None
-        finally:
-            self.close()
+        self._is_new = False
+        with contextlib.ExitStack() as failed:
+            failed.callback(self.close)
+            with contextlib.suppress(OSError, EOFError, Unsuited):
+                shares = self._shares.ended(len(snapshot.pages))
+                known = told = self._newest()
+                mine = None
+                if isinstance(known, Knows):
+                    mine = both.own(self._work, snapshot, known, shares, self._staging, opened)
+                while isinstance(told, Knows):
+                    told = self._told()
+                theirs = both.others(snapshot, told, self.helper.files(told), opened)
+                found = both.together(self._work, len(snapshot.pages), theirs, mine, known, opened)
+                failed.pop_all()
+                self._shares.close()
+                return found
+        return None
 
     def _newest(self) -> Knows | Made:
-        """The newest of what the second process has told; Unsuited where it has not begun."""
-        if not self._is_told() and self._shares.untouched:
+        """The newest of what the second process has told; Unsuited where it has not begun, and is not waited for."""
+        if not (self._waits or self.helper.has_told) and self._shares.untouched:
             raise Unsuited
         told = self._told()
-        while isinstance(told, Knows) and self._is_told():
+        while isinstance(told, Knows) and self.helper.has_told:
             told = self._told()
         return told
 
-    def _is_told(self) -> bool:
-        """Whether there is a message, or nobody any more to send one."""
-        with contextlib.suppress(BlockingIOError):
-            self._link.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-            return True
-        return False
-
     def _told(self) -> Knows | Made:
-        told: Knows | Made = pickle.loads(received(self._link))  # noqa: S301 -- from a process of our own
-        return told
+        return self.helper.told()
 
     def close(self) -> None:
-        """End the process, whatever it is at."""
-        self._opened.close()
+        """End the helper, whatever it is at."""
+        self._shares.close()
+        self.helper.close()
 
 
-def _begun(opened: contextlib.ExitStack, pipe: int) -> tuple[socket.socket, int]:
-    ours, theirs = (opened.enter_context(end) for end in socket.socketpair())
-    command = [sys.executable, "-c", _START, json.dumps(sys.path), str(theirs.fileno()), str(pipe)]
-    process = subprocess.Popen(  # noqa: S603 -- our own command with our own arguments
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        pass_fds=[theirs.fileno(), pipe],
-        start_new_session=True,  # Ctrl-C is for the walk's process, which ends this one
-    )
-    opened.callback(process.wait)
-    opened.callback(process.kill)
-    theirs.close()
-    return ours, process.pid
+class Help:
+    """What a second process makes of the fetches of a load: of the one that was `walked` just now, and of large ones.
 
+    To be closed. A process is begun at once where there is enough for it in what is stored, and names and types are
+    known: where both processes find new ones, they do not fit together.
+    """
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    def __init__(
+        self,
+        work: Work,
+        snapshots: Sequence[Snapshot],
+        registry: Registry,
+        staging: Path,
+        locks: Path,
+        walked: Meanwhile | None,
+    ) -> None:
+        self._work, self._staging, self._walked = work, staging, walked
+        sizes = {s.fetch: s.manifest.ended.bytes for s in snapshots if s.manifest.ended}
+        self._sizes = {fetch: size for fetch, size in sizes.items() if size > _WORTH_BYTES}
+        self._helper: Helper | None = None
+        if registry != Registry.empty() and sum(self._sizes.values()) > _WORTH_BEGINNING_BYTES:
+            with contextlib.suppress(Locked, OSError):  # the load does it all then
+                self._helper = Helper(locks, work.label)
 
+    def taken(self, snapshot: Snapshot, registry: Registry, opened: contextlib.ExitStack) -> "Taken | None":
+        """See `Meanwhile.taken`; where it was of no use for what is stored, there is no more of it."""
+        if self._walked is not None and self._walked.fetch == snapshot.fetch:
+            with contextlib.closing(self._walked):
+                return self._walked.taken(snapshot, registry, opened)
+        if self._helper is None or snapshot.fetch not in self._sizes:
+            return None
+        helper, self._helper = self._helper, None
+        size, about = self._sizes[snapshot.fetch], (helper, snapshot, self._work, registry, self._staging)
+        shared = Meanwhile(*about, max(_SHARE_BYTES, size // _MOST_SHARES), waits=True)
+        shared.look(len(snapshot.pages), size)
+        found = shared.taken(snapshot, registry, opened)
+        if found is not None:
+            self._helper = helper
+        return found
 
-@contextlib.contextmanager
-def _place(locks: Path, places: int, what: str) -> Iterator[None]:
-    with contextlib.ExitStack() as opened:
-        for number in range(1, places + 1):
-            with contextlib.suppress(Locked):
-                opened.enter_context(held(locks / f"meanwhile-{number}.lock", f"making rows of {what}", 0))
-                break
-        else:
-            raise Locked("no core is free for a second process")
-        yield
+    def close(self) -> None:
+        """End the process, if there is one."""
+        if self._helper is not None:
+            self._helper.close()
+            self._helper = None

@@ -1,7 +1,8 @@
-"""What the second process does of `ingest_assets.load.meanwhile`: rows of the pages of a walk, as they come."""
+"""What the second process does of `ingest_assets.load.meanwhile`: rows of the pages of fetches, as they come."""
 
 import contextlib
 import hashlib
+import os
 import pickle
 import socket
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from ingest_assets.errors import IngestError
 from ingest_assets.load.filling import Filled, blocks, filled, normalizer, refuse
-from ingest_assets.load.link import Asked, Knows, Made, received, send, send_files
+from ingest_assets.load.link import Asked, Knows, Made, files, received, send, send_files
 from ingest_assets.load.shares import Share, taken
 from ingest_assets.load.spool import MOST_PILES, Spool
 from ingest_assets.load.troubles import Unsuited
@@ -76,21 +77,31 @@ class _Pages:
             send(self._link, pickle.dumps(Knows(self._told.to_json())))
 
 
-def work(descriptor: int, pipe: int) -> None:
-    """Make rows of pages as they are asked for over this socket, in shares from this pipe; hand them over, and end."""
+def work(descriptor: int) -> None:
+    """Make rows of one fetch after the other, as they are asked for over this socket, until it is closed."""
     with socket.socket(fileno=descriptor) as link, contextlib.suppress(EOFError, OSError, IngestError, Unsuited):
-        asked: Asked = pickle.loads(received(link))  # noqa: S301 -- from a process of our own
-        asked.staging.mkdir(parents=True, exist_ok=True, mode=0o700)
-        pages, registry = _Pages(asked.folder / INDEX, link, pipe), Registry.from_json(asked.registry)
         while True:
-            with contextlib.closing(Spool(asked.staging, keeps=True)) as spool:
-                try:
-                    told = _filled(asked, pages, registry, spool)
-                except Widened as wider:
-                    registry = wider.registry
-                    continue
-                _hand_over(link, pages, told, spool)
-                return
+            asked: Asked = pickle.loads(received(link))  # noqa: S301 -- from a process of our own
+            (pipe,) = files(link, 1)
+            try:
+                _made(asked, link, pipe)
+            finally:
+                os.close(pipe)
+
+
+def _made(asked: Asked, link: socket.socket, pipe: int) -> None:
+    """Make rows of the pages that are taken from this pipe, and hand them over."""
+    asked.staging.mkdir(parents=True, exist_ok=True, mode=0o700)
+    pages, registry = _Pages(asked.folder / INDEX, link, pipe), Registry.from_json(asked.registry)
+    while True:
+        with contextlib.closing(Spool(asked.staging, keeps=True)) as spool:
+            try:
+                told = _filled(asked, pages, registry, spool)
+            except Widened as wider:
+                registry = wider.registry
+                continue
+            _hand_over(link, pages, told, spool)
+            return
 
 
 def _filled(asked: Asked, pages: _Pages, registry: Registry, spool: Spool) -> Filled:

@@ -59,6 +59,18 @@ class Filed:
             stored = pa.ipc.open_file(file)
             yield from map(stored.get_batch, range(stored.num_record_batches))
 
+    def pieces(self) -> Iterator[pa.Table]:
+        """The rows, as many at a time as DuckDB takes at once."""
+        gathered, size = list[pa.RecordBatch](), 0
+        for batch in self._batches():
+            gathered.append(batch)
+            size += batch.nbytes
+            if size > _MOST_AT_ONCE:
+                yield pa.Table.from_batches(gathered)
+                gathered, size = [], 0
+        if gathered:
+            yield pa.Table.from_batches(gathered)
+
     def close(self) -> None:
         """Let go of the files."""
         for file in self._files:

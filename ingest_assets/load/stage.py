@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 from msgspec import Struct, field
 
-from ingest_assets.load.filling import ASIDE, Filled, blocks, filled, normalizer
-from ingest_assets.load.meanwhile import Meanwhile
+from ingest_assets.load.filling import ASIDE, Filled, blocks, filled, normalizer, only_adds
+from ingest_assets.load.meanwhile import Help
 from ingest_assets.load.spool import MOST_PILES, Spool
 from ingest_assets.load.staged import Staged, held
 from ingest_assets.load.warehouse import quoted
@@ -51,12 +51,12 @@ def stage(
     registry: Registry,
     folder: Path,
     files: contextlib.ExitStack,
-    meanwhile: Meanwhile | None = None,
+    second: Help | None = None,
 ) -> tuple[list[Staged], Registry]:
     """The rows of some fetches, each in schema `f<fetch>`; with the registry, wider where they brought new.
 
-    `folder` takes what is too large for memory, for as long as `files` is not closed. `meanwhile` may have made the
-    rows of one fetch already, while it was walked.
+    `folder` takes what is too large for memory, for as long as `files` is not closed; a `second` process
+    may have a hand in it.
 
     A type that has to change on the way starts all of them again with the wider registry: what was staged under the
     narrower one would differ from a rebuild.
@@ -64,7 +64,7 @@ def stage(
     while True:
         try:
             with contextlib.ExitStack() as opened:
-                made, registry = _made(connection, work, snapshots, registry, folder, opened, meanwhile)
+                made, registry = _made(connection, work, snapshots, registry, folder, opened, second)
                 files.push(opened.pop_all())
             break
         except Widened as wider:
@@ -103,14 +103,16 @@ def _made(
     registry: Registry,
     folder: Path,
     files: contextlib.ExitStack,
-    meanwhile: Meanwhile | None,
+    second: Help | None,
 ) -> tuple[list[tuple[_Sheets, Filled]], Registry]:
     made, left = list[tuple[_Sheets, Filled]](), _MOST_FILES
     for snapshot in snapshots:
         sheet = _empty(connection, snapshot)
         told = None
-        if meanwhile is not None:
-            told = _taken_over(sheet, work, registry, meanwhile, files)
+        if second is not None:
+            told = _taken_over(sheet, work, registry, second, files if left >= MOST_PILES else None)
+            if told is not None and made and not only_adds(work, registry, told.registry):
+                raise Widened(told.registry)  # the other process knows nothing of what is staged already
         if told is None:
             spool = files.enter_context(contextlib.closing(Spool(folder, keeps=left >= MOST_PILES)))
             told = _fill(sheet, work, registry, spool)
@@ -141,30 +143,39 @@ def _fill(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> Fille
         normalizer(work, sheet.snapshot.manifest.partition, registry),
         blocks(stored, stored.pages()),
         spool,
-        lambda known: _insert_all(sheet, work, known, spool),
+        lambda known: _insert_all(sheet, work, known, spool.taken()),
     )
     if spool.on_disk and spool.keeps:
         _file_all(sheet, work, told.registry, spool.kept())
     else:
-        _insert_all(sheet, work, told.registry, spool)
+        _insert_all(sheet, work, told.registry, spool.taken())
     return told
 
 
 def _taken_over(
-    sheet: _Sheets, work: Work, registry: Registry, meanwhile: Meanwhile, files: contextlib.ExitStack
+    sheet: _Sheets, work: Work, registry: Registry, second: Help, files: contextlib.ExitStack | None
 ) -> Filled | None:
-    """Take the rows that were made while the fetch was walked; None where they are not just what `_fill` makes."""
-    found = meanwhile.taken(sheet.snapshot, registry, files)
-    if found is None:
-        return None
-    _file_all(sheet, work, found.told.registry, found.rows)
+    """Take the rows in which a second process had a hand; None where they are not just what `_fill` makes.
+
+    They stay in files until these are closed; without, they go into the tables.
+    """
+    with contextlib.ExitStack() as opened:
+        found = second.taken(sheet.snapshot, registry, opened)
+        if found is None:
+            return None
+        if files is None:
+            pieces = ((table, names, piece) for table, names, filed in found.rows for piece in filed.pieces())
+            _insert_all(sheet, work, found.told.registry, pieces)
+        else:
+            _file_all(sheet, work, found.told.registry, found.rows)
+            files.push(opened.pop_all())
     return found.told
 
 
-def _insert_all(sheet: _Sheets, work: Work, registry: Registry, spool: Spool) -> None:
+def _insert_all(sheet: _Sheets, work: Work, registry: Registry, rows: Iterable[tuple[str, Sequence[str], Any]]) -> None:
     types = _ensured(sheet, work, registry)
-    for table, names, rows in spool.taken():
-        sheet.connection.register("arrived", rows)
+    for table, names, piece in rows:
+        sheet.connection.register("arrived", piece)
         sheet.connection.execute(
             f"INSERT INTO {sheet.table(table)} BY NAME {_select(names, types.get(table, {}), 'arrived')}"
         )

@@ -20,6 +20,7 @@ from ingest_assets.errors import ContractBroken, Locked
 from ingest_assets.http.page import PageRequest
 from ingest_assets.line import Line
 from ingest_assets.load import both, filling
+from ingest_assets.load.helper import Helper
 from ingest_assets.load.link import Made
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.troubles import Unsuited
@@ -51,7 +52,7 @@ class Watched(Meanwhile):
 
     def wait_until_begun(self) -> None:
         """Wait until it has told what it knows."""
-        wait_until(self._is_told)
+        wait_until(lambda: self.helper.has_told)
 
     def wait_until_all_is_taken(self) -> None:
         """Wait until it has taken all pages that it was told of."""
@@ -60,7 +61,7 @@ class Watched(Meanwhile):
     def stop(self) -> None:
         """Stop it once it has taken all pages that it was told of."""
         self.wait_until_all_is_taken()
-        os.kill(self.pid, signal.SIGSTOP)
+        os.kill(self.helper.pid, signal.SIGSTOP)
         self.is_stopped = True
 
     def taken(self, *given: Any) -> Any:
@@ -75,7 +76,7 @@ class Watched(Meanwhile):
 
     def _told(self) -> Any:
         if self.is_stopped and self._is_asked:
-            os.kill(self.pid, signal.SIGCONT)
+            os.kill(self.helper.pid, signal.SIGCONT)
         return super()._told()
 
 
@@ -94,8 +95,9 @@ def append(opened: OpenSnapshot, records: list[Any], note: Any = None) -> None:
 def meanwhile(lab: Any, fetch: int = 1, registry: Registry | None = None) -> Iterator[Watched]:
     walked = next(s for s in lab.snapshots.fetches(lab.source, lab.name) if s.fetch == fetch)
     work = Work(lab.source, lab.name, lab.model)
-    told = (walked, work, registry or Registry.empty(), lab.warehouse.staging, lab.data / "locks")
-    with contextlib.closing(Watched(*told, places=1, share=1)) as second:
+    helper = Helper(lab.warehouse.locks, work.label, places=1)
+    told = (helper, walked, work, registry or Registry.empty(), lab.warehouse.staging)
+    with contextlib.closing(Watched(*told, share=1)) as second:
         second.look_at(lab)
         yield second
 
@@ -185,11 +187,11 @@ def halves(first: Any, second: Any) -> list[Any]:
 
 
 @contextlib.contextmanager
-def halved(lab: Any, pages: Sequence[Any]) -> Iterator[Watched]:
-    """A second walk that has ended: the first half of it is for the process, and the other one for the load."""
-    opened = begun(lab, 2)
+def halved(lab: Any, pages: Sequence[Any], fetch: int = 2) -> Iterator[Watched]:
+    """Another walk that has ended: the first half of it is for the process, and the other one for the load."""
+    opened = begun(lab, fetch)
     known = Registry.from_json(lab.snapshots.notes.registry(lab.source, lab.name))
-    with meanwhile(lab, 2, known) as process:
+    with meanwhile(lab, fetch, known) as process:
         for page in pages[:2]:
             append(opened, page)
         process.look_at(lab)
@@ -210,8 +212,28 @@ def test_a_load_makes_rows_itself_of_pages_that_nobody_has_taken(lab: Callable[.
         made = {table: pa.table(rows).rename_columns(names) for table, names, rows in found.rows}
 
     assert (found.told.received, made["things"].num_rows) == (100 + 2 * len(ASIDE), 102)
-    by_load = [row >= 1 << 40 for row in made["things"]["_row"].to_pylist()]
+    by_load = [row >= 1 << 32 for row in made["things"]["_row"].to_pylist()]
     assert by_load == 51 * [False] + 51 * [True]
+
+
+def test_rows_that_both_made_are_not_mistaken_for_those_of_a_fetch_that_is_merged_with_theirs(
+    lab: Callable[..., Any],
+) -> None:
+    alone, helped = knowing(lab(at="alone")), knowing(lab(at="helped"))
+    before, after = ([{"id": k + n, "name": "a", "tags": [{"name": "b"}]} for n in range(40)] for k in (50, 3000))
+    pages = [SIMPLE[2], [], [], SIMPLE[3]]
+    alone.store(2, None, before)
+    alone.store(3, None, *pages)
+    alone.store(4, None, after)
+    alone.load()
+
+    helped.store(2, None, before)
+    with halved(helped, pages, fetch=3) as process:
+        helped.store(4, None, after)
+        replace(helped.loader(), meanwhile=process).load(None)
+
+    assert process.was_of_use
+    assert helped.contents(lineage=True) == alone.contents(lineage=True)
 
 
 BROKEN = [{"id": 800, "name": "too long a name"}, {"id": 801, "name": "another such name"}]
@@ -242,7 +264,7 @@ def test_what_it_made_is_all_of_the_fetch_and_no_file_is_left(lab: Callable[...,
 
     assert (found.told.received, sorted(table for table, *_ in found.rows)) == (200, ["things", "things__tags"])
     assert list(things.warehouse.staging.iterdir()) == []
-    assert not is_there(second.pid)
+    assert not is_there(second.helper.pid)
 
 
 def test_it_is_of_use_once(lab: Callable[..., Any]) -> None:
@@ -285,6 +307,27 @@ def test_its_rows_are_of_use_beside_another_fetch_that_is_loaded_with_it(lab: Ca
     assert [(one.account.inserted, one.account.updated) for one in loaded] == [(1, 0), (0, 1)]
 
 
+def test_a_type_that_it_found_wider_reaches_another_fetch_that_is_loaded_with_it(lab: Callable[..., Any]) -> None:
+    alone, helped = knowing(lab(at="alone")), knowing(lab(at="helped"))
+    for things in (alone, helped):
+        things.store(2, None, [{"id": 50, "name": "text"}, {"id": 51, "name": "more"}])
+    alone.store(3, None, WIDE, [{"id": 52, "name": {"a": 1}}])
+    alone.load()
+
+    opened = begun(helped, 3)
+    append(opened, WIDE)
+    known = Registry.from_json(helped.snapshots.notes.registry(helped.source, helped.name))
+    with meanwhile(helped, 3, known) as second:
+        append(opened, [{"id": 52, "name": {"a": 1}}])
+        second.look_at(helped)
+        second.wait_until_all_is_taken()
+        opened.end("complete", "as the test says")
+        replace(helped.loader(), meanwhile=second).load(None)
+
+    assert helped.contents(lineage=True) == alone.contents(lineage=True)
+    assert helped.accounts() == alone.accounts()
+
+
 def test_rows_of_another_fetch_are_not_taken(lab: Callable[..., Any]) -> None:
     things = lab()
     things.store(1, None, *SIMPLE)
@@ -323,7 +366,7 @@ def test_where_it_dies_the_load_makes_the_rows(lab: Callable[..., Any]) -> None:
 
     with meanwhile(things) as second:
         second.wait_until_begun()
-        os.kill(second.pid, signal.SIGKILL)
+        os.kill(second.helper.pid, signal.SIGKILL)
         (loaded,) = replace(things.loader(), meanwhile=second).load(None)
 
     assert loaded.account.inserted == 200
@@ -334,7 +377,7 @@ def test_a_process_that_has_not_begun_is_not_waited_for(lab: Callable[..., Any])
     things.store(1, None, *SIMPLE)
 
     with meanwhile(things) as second:
-        os.kill(second.pid, signal.SIGSTOP)
+        os.kill(second.helper.pid, signal.SIGSTOP)
         (loaded,) = replace(things.loader(), meanwhile=second).load(None)
 
     assert (second.was_of_use, loaded.account.inserted) == (False, 200)
@@ -402,6 +445,7 @@ def test_it_ends_when_the_process_of_the_walk_is_killed(lab: Callable[..., Any])
 import sys, time
 from pathlib import Path
 from ingest_assets.line import Line
+from ingest_assets.load.helper import Helper
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
@@ -410,8 +454,9 @@ from ingest_assets.source import Endpoint
 data = Path({str(things.data)!r})
 (walked,) = Snapshots(data / "raw").fetches("shop", "things")
 work = Work("shop", "things", Endpoint(path="/things", primary_key=["id"]))
-second = Meanwhile(walked, work, Registry.empty(), data / "staging", data / "locks", places=1)
-print(second.pid, flush=True)
+helper = Helper(data / "locks", work.label, places=1)
+second = Meanwhile(helper, walked, work, Registry.empty(), data / "staging")
+print(helper.pid, flush=True)
 time.sleep(600)
 """
     with subprocess.Popen([sys.executable, "-c", walking], stdout=subprocess.PIPE, text=True) as walk:
