@@ -3,14 +3,24 @@
 import contextlib
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ingest_assets.load import meanwhile, stage
 from ingest_assets.load.helper import Helper
 from ingest_assets.normalize.registry import Registry
+from ingest_assets.source import Endpoint
+from ingest_assets_tests.load import rules
+from ingest_assets_tests.load.conftest import Lab, rebuild
+
+_EXAMPLES = int(os.environ.get("INGEST_EXAMPLES", "2"))
+_DAYS = ["2026-01-01", "2026-01-02"]
 
 PAGES = [
     [{"id": n, "name": f"number {n}", "tags": [{"name": "a"}] * (n % 3)} for n in range(k, k + 40)]
@@ -110,6 +120,38 @@ def test_a_type_that_has_to_change_on_the_way_begins_all_anew(lab: Callable[...,
 
     assert of_use == [False]
     same(helped, alone)
+
+
+@pytest.mark.parametrize("mode", rules.MODES)
+@pytest.mark.usefixtures("of_use")
+def test_whatever_they_make_the_tables_are_those_of_a_rebuild_and_of_the_rules(mode: str) -> None:
+    days = [day for day in (None, *_DAYS) if day in rules.partitions(mode)]
+
+    @given(data=st.data())
+    @settings(max_examples=_EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
+    def holds(data: st.DataObject) -> None:
+        order = data.draw(st.lists(st.sampled_from(days), min_size=3, max_size=6))
+        fetches = [(number, day, data.draw(rules.pages(mode, day)), "complete") for number, day in enumerate(order, 1)]
+        known = data.draw(st.integers(1, 2))
+        with tempfile.TemporaryDirectory() as folder:
+            things = Lab(Path(folder) / "data", Endpoint(path="/things", **rules.MODES[mode]))
+            for number, day, pages, _ in fetches:
+                things.store(number, day, *pages)
+                if number <= known:
+                    things.load(day)
+
+            for day in dict.fromkeys(order):
+                things.load(day)
+            if data.draw(st.booleans()):
+                things.load(order[0], replay=True)
+
+            rules.check_rules(things, mode, fetches)
+            with unhelped():
+                assert things.contents() == rebuild(things, with_registry=True).contents()
+            for account in things.accounts().values():
+                assert account.pop("received", 0) == sum(account.values())
+
+    holds()
 
 
 def test_where_the_process_dies_the_load_makes_the_rows(
