@@ -26,6 +26,13 @@ def test_a_run_that_finds_nothing_new_asks_once_and_writes_no_row():
     assert cost.cpu_seconds > 0
 
 
+def test_a_replay_loads_all_that_a_run_stored():
+    run, replay, size = importlib.import_module("benchmarks.replay").costs("orders", 300)
+
+    assert min(run.cpu_seconds, replay.cpu_seconds) > 0
+    assert size > 300_000
+
+
 def test_one_na_among_numbers_makes_their_column_json_until_it_is_undone_or_declared():
     steps = importlib.import_module("benchmarks.na").steps(2000)
 
