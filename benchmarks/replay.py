@@ -13,12 +13,14 @@ from pathlib import Path
 
 from benchmarks.__main__ import serving
 from benchmarks.measure import Cost, measured
+from benchmarks.records import made
 
 _OURS = Path(__file__).parent / "runners" / "ours.py"
 
 
 def costs(kind: str, count: int) -> tuple[Cost, Cost, int]:
     """What the run and the replay cost, and how many bytes are stored; Failed where records are missing."""
+    made(kind, count)
     with serving() as url, tempfile.TemporaryDirectory(prefix="benchmark-") as made_here:
         folder = Path(made_here)
         environment = {"INGEST_LIMITS": str(folder / "limits"), "PYTHONDONTWRITEBYTECODE": ""}

@@ -1,6 +1,7 @@
 """The commit of a load: staged rows become rows of the tables, with an account of each fetch, in one transaction."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from ingest_assets.errors import ContractBroken
 from ingest_assets.load import drift, tables
@@ -36,12 +37,15 @@ class Commit(Accounting, frozen=True):
         drift.refuse(self.work.label, found)
         return found
 
-    def build(self) -> list[Account]:
-        """The tables anew, beside the staged rows; what became of the records of each fetch."""
+    def build(self, ensured: Callable[[Callable[[], Account]], Account]) -> list[Account]:
+        """The tables anew, beside the staged rows; what became of the records of each fetch.
+
+        `ensured` may try again what builds one fetch into them.
+        """
         target = in_stage(self.connection)
         if self.staged:
             tables.create(self.connection, target, self.staged[0].specs, self.work.contract)
-        return self._added_up([self._built(target, one) for one in self.staged])
+        return self._added_up([ensured(partial(self._built, target, one)) for one in self.staged])
 
     def _built(self, target: Target, staged: Staged) -> Account:
         # In one transaction: after each DuckDB may put rows elsewhere, and a merge goes by where they are.

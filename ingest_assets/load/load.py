@@ -8,8 +8,8 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from functools import reduce
-from typing import TYPE_CHECKING
+from functools import partial, reduce
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 from msgspec import Struct
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from ingest_assets.load.meanwhile import Help, Meanwhile
 
 __all__ = ["LOADABLE", "Loaded", "Loader"]
+
+_T = TypeVar("_T")
 
 _PATIENCE = 3  # after so many loads that were staged in vain, the next one insists (see `ingest_assets.load.turns`)
 _FROM_ROWS = 1_000_000  # to search through fewer of them takes less than to open another file
@@ -180,7 +182,8 @@ class Loader(Struct, frozen=True):
     def _committed(self, commit: "Commit", began: float, *, insists: bool) -> list[Account]:
         """Find out what can be outside the lock, then commit inside it; what became of the records of each fetch."""
         rebuild, changed = commit.plan.rebuild, commit.changed()
-        built = commit.build() if rebuild else []
+        ensured = partial(self._with_enough_memory, commit.connection)
+        built = commit.build(ensured) if rebuild else []
         found, whole = commit.found(self.warehouse, self.from_rows), commit.together()
 
         def committed() -> list[Account]:
@@ -219,13 +222,12 @@ class Loader(Struct, frozen=True):
             raise _NotTogether
         return reduce(Plan.beside, plans)
 
-    def _with_enough_memory(
-        self, connection: duckdb.DuckDBPyConnection, commit: Callable[[], list[Account]]
-    ) -> list[Account]:
+    def _with_enough_memory(self, connection: duckdb.DuckDBPyConnection, act: Callable[[], _T]) -> _T:
         """What a transaction gives; tried again with more memory where it needs that: what is staged stays."""
         while True:
             try:
-                return commit()
+                with self.warehouse.translated():
+                    return act()
             except TooLittleMemory:
                 if not (self.warehouse.works(connection) and self.warehouse.more_memory()):
                     raise

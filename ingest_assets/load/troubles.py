@@ -26,7 +26,8 @@ def failure(error: "duckdb.Error", writer: Path, memory_mb: int, free_bytes: int
     import duckdb  # here: what makes rows knows the words above, and no database
 
     told = str(error).splitlines()[0]
-    if isinstance(error, duckdb.OutOfMemoryException) or "allocate" in told:
+    # Of a commit it says so in the words of another error.
+    if isinstance(error, duckdb.OutOfMemoryException) or "allocate" in told or "failed to pin block" in told:
         return TooLittleMemory(
             f"{writer}: DuckDB cannot do with {memory_mb} MB: {told}. {UNTOUCHED}; give it more memory"
         )

@@ -130,7 +130,7 @@ class Warehouse:
         connection.execute(f"ATTACH ':memory:' AS {name}")
         try:
             connection.execute(f"USE {name}")
-            with self._translated():
+            with self.translated():
                 yield
         finally:
             self._detach(connection, name)
@@ -150,7 +150,7 @@ class Warehouse:
         """
         self.refuse_lost()
         self._check_space()
-        with self._translated():
+        with self.translated():
             connection.execute(
                 f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}', ROW_GROUP_SIZE {_ROW_GROUP})"
             )
@@ -236,7 +236,7 @@ class Warehouse:
 
         It needs no room on the disk, but where a process died before its last commit was folded in.
         """
-        with self.alone(what), self._translated():
+        with self.alone(what), self.translated():
             self.fold_in()
             connection = duckdb.connect(":memory:")
             try:
@@ -272,7 +272,7 @@ class Warehouse:
         for left in self.writer.parent.glob(f"{fresh.name}*"):
             left.unlink()
         how = f"(STORAGE_VERSION '{_STORAGE}', ROW_GROUP_SIZE {_ROW_GROUP})"
-        with self._translated():
+        with self.translated():
             try:
                 connection.execute(f"ATTACH {literal(str(self.writer))} AS w {how}")
                 connection.execute(f"ATTACH {literal(str(fresh))} AS fresh {how}")
@@ -343,7 +343,8 @@ class Warehouse:
         return True
 
     @contextlib.contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
+        """Errors of memory and disk are raised as StorageFailed inside."""
         try:
             yield
         except duckdb.Error as error:

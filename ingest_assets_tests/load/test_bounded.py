@@ -2,11 +2,17 @@
 
 import subprocess
 import sys
+from functools import partial, partialmethod
+from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from ingest_assets.errors import StorageFailed
+from ingest_assets.load import stage
+from ingest_assets.load.commit import Commit
+from ingest_assets.load.troubles import TooLittleMemory, failure
 from ingest_assets.load.warehouse import Warehouse
 
 _MEASURE = """
@@ -64,6 +70,40 @@ def test_a_load_that_needs_more_memory_gets_twice_as_much(lab):
 
     assert loaded.account.inserted == 20_000
     assert 4 < things.warehouse.memory_mb <= 64
+
+
+def test_what_needs_more_memory_to_be_built_anew_is_not_staged_again(lab, monkeypatch):
+    things, done = lab(), []
+    things.store(1, None, *_pages(30_000))
+    things.load()
+    before = things.contents(lineage=True)
+    for module, name in ((stage, "stage"), (Commit, "_built")):
+        noted = partial(_noted, done, name, getattr(module, name))
+        monkeypatch.setattr(module, name, partialmethod(noted) if module is Commit else noted)
+
+    ways = set()
+    for memory_mb in range(4, 9):
+        things.warehouse = Warehouse(things.data, memory_mb=memory_mb, reserve_bytes=0)
+        things.load(replay=True)
+        ways.add(tuple(done))
+        done.clear()
+
+    assert ("stage", "_built", "_built") in ways
+    things.warehouse = Warehouse(things.data, reserve_bytes=0)
+    assert things.contents(lineage=True) == before
+
+
+def _noted(done, name, act, *given):
+    done.append(name)
+    return act(*given)
+
+
+def test_a_commit_that_needs_more_memory_is_told_as_that():
+    told = "TransactionContext Error: Failed to commit: failed to pin block of size 1.3 MiB (91.5 MiB/91.5 MiB used)"
+
+    assert isinstance(failure(duckdb.TransactionException(told), Path("w"), 96, 0), TooLittleMemory)
+    full = duckdb.TransactionException("TransactionContext Error: Failed to commit: Could not write to file")
+    assert not isinstance(failure(full, Path("w"), 96, 0), TooLittleMemory)
 
 
 def test_a_load_that_needs_more_memory_than_there_is_changes_nothing(lab):
