@@ -56,7 +56,10 @@ class Meanwhile:
         self.fetch, self.helper = snapshot.fetch, helper
         self._work, self._registry, self._staging, self._waits = work, registry, staging, waits
         self._is_new = True
-        self._shares = Shares(share)
+        with contextlib.ExitStack() as failed:
+            failed.callback(helper.close)
+            self._shares = Shares(share)
+            failed.pop_all()
         asked = Asked(work, snapshot.folder.absolute(), registry.to_json(), staging.absolute())
         helper.ask(asked, self._shares.pipe)
 
@@ -85,7 +88,7 @@ class Meanwhile:
                 if isinstance(known, Knows):
                     mine = both.own(self._work, snapshot, known, shares, self._staging, opened)
                 while isinstance(told, Knows):
-                    told = self._told()
+                    told = self.helper.told()
                 theirs = both.others(snapshot, told, self.helper.files(told), opened)
                 found = both.together(self._work, len(snapshot.pages), theirs, mine, known, opened)
                 failed.pop_all()
@@ -97,13 +100,10 @@ class Meanwhile:
         """The newest of what the second process has told; Unsuited where it has not begun, and is not waited for."""
         if not (self._waits or self.helper.has_told) and self._shares.untouched:
             raise Unsuited
-        told = self._told()
+        told = self.helper.told()
         while isinstance(told, Knows) and self.helper.has_told:
-            told = self._told()
+            told = self.helper.told()
         return told
-
-    def _told(self) -> Knows | Made:
-        return self.helper.told()
 
     def close(self) -> None:
         """End the helper, whatever it is at."""
@@ -142,14 +142,16 @@ class Help:
                 return self._walked.taken(snapshot, registry, opened)
         if self._helper is None or snapshot.fetch not in self._sizes:
             return None
-        helper, self._helper = self._helper, None
-        size, about = self._sizes[snapshot.fetch], (helper, snapshot, self._work, registry, self._staging)
-        shared = Meanwhile(*about, max(_SHARE_BYTES, size // _MOST_SHARES), waits=True)
-        shared.look(len(snapshot.pages), size)
-        found = shared.taken(snapshot, registry, opened)
-        if found is not None:
-            self._helper = helper
-        return found
+        size, about = self._sizes[snapshot.fetch], (self._helper, snapshot, self._work, registry, self._staging)
+        with contextlib.ExitStack() as failed:
+            failed.callback(self.close)
+            with contextlib.suppress(OSError):  # no pipe to be had
+                shared = Meanwhile(*about, max(_SHARE_BYTES, size // _MOST_SHARES), waits=True)
+                shared.look(len(snapshot.pages), size)
+                if (found := shared.taken(snapshot, registry, opened)) is not None:
+                    failed.pop_all()
+                    return found
+        return None
 
     def close(self) -> None:
         """End the process, if there is one."""

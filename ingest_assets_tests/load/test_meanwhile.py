@@ -39,11 +39,22 @@ WIDER = [*SIMPLE, [{"id": 300, "name": "wide", "size": 2**70}], [{"id": 301, "si
 LATE = [*SIMPLE, [{"id": 900, "name": "one", "more": {"of": 1.5}}, {"id": 901, "name": 7}, {"id": None}, 5]]
 
 
-class Watched(Meanwhile):
-    """Knows whether a load had use of it. Where it was stopped, it goes on once the load has made its own rows."""
+class Stopped(Helper):
+    """Where it was stopped, it goes on once the load has made its own rows."""
 
-    was_of_use = is_stopped = False
-    _is_asked = False
+    is_stopped = is_asked = False
+
+    def told(self) -> Any:
+        if self.is_stopped and self.is_asked:
+            os.kill(self.pid, signal.SIGCONT)
+        return super().told()
+
+
+class Watched(Meanwhile):
+    """Knows whether a load had use of it."""
+
+    helper: Stopped
+    was_of_use = False
 
     def look_at(self, lab: Any) -> None:
         """Say what is stored of its walk."""
@@ -62,7 +73,7 @@ class Watched(Meanwhile):
         """Stop it once it has taken all pages that it was told of."""
         self.wait_until_all_is_taken()
         os.kill(self.helper.pid, signal.SIGSTOP)
-        self.is_stopped = True
+        self.helper.is_stopped = True
 
     def taken(self, *given: Any) -> Any:
         found = super().taken(*given)
@@ -71,13 +82,8 @@ class Watched(Meanwhile):
 
     def _newest(self) -> Any:
         found = super()._newest()
-        self._is_asked = True
+        self.helper.is_asked = True
         return found
-
-    def _told(self) -> Any:
-        if self.is_stopped and self._is_asked:
-            os.kill(self.helper.pid, signal.SIGCONT)
-        return super()._told()
 
 
 def begun(lab: Any, fetch: int = 1) -> OpenSnapshot:
@@ -95,7 +101,7 @@ def append(opened: OpenSnapshot, records: list[Any], note: Any = None) -> None:
 def meanwhile(lab: Any, fetch: int = 1, registry: Registry | None = None) -> Iterator[Watched]:
     walked = next(s for s in lab.snapshots.fetches(lab.source, lab.name) if s.fetch == fetch)
     work = Work(lab.source, lab.name, lab.model)
-    helper = Helper(lab.warehouse.locks, work.label, places=1)
+    helper = Stopped(lab.warehouse.locks, work.label, places=1)
     told = (helper, walked, work, registry or Registry.empty(), lab.warehouse.staging)
     with contextlib.closing(Watched(*told, share=1)) as second:
         second.look_at(lab)
