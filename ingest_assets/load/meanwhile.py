@@ -129,7 +129,8 @@ class Help:
     ) -> None:
         self._work, self._staging, self._walked = work, staging, walked
         sizes = {s.fetch: s.manifest.ended.bytes for s in snapshots if s.manifest.ended}
-        self._sizes = {fetch: size for fetch, size in sizes.items() if size > _WORTH_BYTES}
+        mine = None if walked is None else walked.fetch
+        self._sizes = {fetch: size for fetch, size in sizes.items() if size > _WORTH_BYTES and fetch != mine}
         self._helper: Helper | None = None
         if registry != Registry.empty() and sum(self._sizes.values()) > _WORTH_BEGINNING_BYTES:
             with contextlib.suppress(Locked, OSError):  # the load does it all then

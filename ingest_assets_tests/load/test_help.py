@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from ingest_assets.load import meanwhile, stage
 from ingest_assets.load.helper import Helper
@@ -174,6 +175,27 @@ def test_where_the_process_dies_the_load_makes_the_rows(
 
     assert of_use == [False]  # and nobody tries again in this load
     assert things.contents(lineage=True) == before
+
+
+def test_none_begins_for_what_was_walked_with_one_of_its_own(lab: Callable[..., Any], of_use: list[bool]) -> None:
+    things = lab()
+    things.store(1, None, *PAGES)
+    things.load()
+    things.store(2, None, *NEWER)
+    known = Registry.from_json(things.snapshots.notes.registry(things.source, things.name))
+    locks, loader, walked = things.warehouse.locks, things.loader(), things.snapshots.fetches("shop", "things")[-1]
+
+    with (
+        contextlib.closing(Helper(locks, "things", places=1)) as helper,
+        contextlib.closing(
+            meanwhile.Meanwhile(helper, walked, loader.work, known, things.warehouse.staging, waits=True)
+        ) as walking,
+        pytest.MonkeyPatch.context() as patched,
+    ):
+        patched.setattr(meanwhile, "Helper", lambda *_: pytest.fail("another process began"))
+        replace(loader, meanwhile=walking).load(None)
+
+    assert of_use == [True]
 
 
 def test_no_process_stays_after_the_load(lab: Callable[..., Any], of_use: list[bool]) -> None:
