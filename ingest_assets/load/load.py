@@ -38,7 +38,8 @@ __all__ = ["LOADABLE", "Loaded", "Loader"]
 _T = TypeVar("_T")
 
 _PATIENCE = 3  # after so many loads that were staged in vain, the next one insists (see `ingest_assets.load.turns`)
-_MUCH_BYTES = 500_000_000  # takes more memory to be built anew than DuckDB begins with: else that is done twice
+_MUCH_BYTES = 500_000_000  # takes so much more memory to be built anew than DuckDB begins with: else it is done twice
+_MUCH_MB = 64
 _FROM_ROWS = 1_000_000  # to search through fewer of them takes less than to open another file
 
 
@@ -184,7 +185,7 @@ class Loader(Struct, frozen=True):
         """Find out what can be outside the lock, then commit inside it; what became of the records of each fetch."""
         rebuild, changed = commit.plan.rebuild, commit.changed()
         if rebuild and commit.plan.stored_bytes > _MUCH_BYTES:
-            self.warehouse.more_memory()
+            self.warehouse.room(_MUCH_MB)
         ensured = partial(self._with_enough_memory, commit.connection)
         built = commit.build(ensured) if rebuild else []
         found, whole = commit.found(self.warehouse, self.from_rows), commit.together()

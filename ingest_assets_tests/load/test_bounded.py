@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from ingest_assets.errors import StorageFailed
-from ingest_assets.load import stage
+from ingest_assets.load import load, stage
 from ingest_assets.load.commit import Commit
 from ingest_assets.load.troubles import TooLittleMemory, failure
 from ingest_assets.load.warehouse import Warehouse
@@ -91,6 +91,19 @@ def test_what_needs_more_memory_to_be_built_anew_is_not_staged_again(lab, monkey
     assert ("stage", "_built", "_built") in ways
     things.warehouse = Warehouse(things.data, reserve_bytes=0)
     assert things.contents(lineage=True) == before
+
+
+def test_to_build_much_anew_again_and_again_takes_no_more_memory_than_once(lab, monkeypatch):
+    things, found = lab(), []
+    things.store(1, None, [{"id": 1}])
+    things.load()
+    monkeypatch.setattr(load, "_MUCH_BYTES", -1)
+
+    for _ in range(3):
+        things.load(replay=True)
+        found.append(things.warehouse.memory_mb)
+
+    assert found == 3 * [2 * Warehouse(things.data).memory_mb]
 
 
 def _noted(done, name, act, *given):
