@@ -59,6 +59,11 @@ class Filed:
             stored = pa.ipc.open_file(file)
             yield from map(stored.get_batch, range(stored.num_record_batches))
 
+    @property
+    def count(self) -> int:
+        """How many files these are."""
+        return len(self._files)
+
     def pieces(self) -> Iterator[pa.Table]:
         """The rows, as many at a time as DuckDB takes at once."""
         gathered, size = list[pa.RecordBatch](), 0

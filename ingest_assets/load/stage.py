@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from ingest_assets.load.filling import ASIDE, Filled, blocks, filled, normalizer, only_adds
 from ingest_assets.load.meanwhile import Help
-from ingest_assets.load.spool import MOST_PILES, Spool
+from ingest_assets.load.spool import MOST_PILES, Filed, Spool
 from ingest_assets.load.staged import Staged, held
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.work import Work
@@ -27,7 +27,7 @@ _MOST_FILES = 4 * MOST_PILES  # that are open at once, of all fetches
 class _Sheets(Struct):
     """The staged tables of one fetch, in a schema of their own; `columns` are those made so far, by table.
 
-    Rows that are not in a table but in files of the spool are in `filed`: queries of them, by table.
+    Rows that are not in a table but in `files` of a spool, so many, are in `filed`: queries of them, by table.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -35,6 +35,7 @@ class _Sheets(Struct):
     filed: dict[str, list[str]] = field(default_factory=dict)
     columns: dict[str, dict[str, str]] = field(default_factory=dict)
     filled: set[str] = field(default_factory=set)
+    files: int = 0
 
     @property
     def schema(self) -> str:
@@ -120,7 +121,7 @@ def _made(
         told.broken.refuse(label, told.received - told.tombstones)
         made.append((sheet, told))
         registry = told.registry
-        left -= sum(map(len, sheet.filed.values()))
+        left -= sheet.files
     return made, registry
 
 
@@ -183,12 +184,13 @@ def _insert_all(sheet: _Sheets, work: Work, registry: Registry, rows: Iterable[t
         sheet.filled.add(table)
 
 
-def _file_all(sheet: _Sheets, work: Work, registry: Registry, rows: Iterable[tuple[str, Sequence[str], Any]]) -> None:
+def _file_all(sheet: _Sheets, work: Work, registry: Registry, rows: Iterable[tuple[str, Sequence[str], Filed]]) -> None:
     """Leave the rows in files of a spool, to be read from there."""
     types = _ensured(sheet, work, registry)
     for number, (table, names, filed) in enumerate(rows):
         file = f"rows {number} of {sheet.schema}"
         sheet.connection.register(file, filed)
+        sheet.files += filed.count
         sheet.filed.setdefault(table, []).append(_select(names, types.get(table, {}), quoted(file)))
         sheet.filled.add(table)
 
