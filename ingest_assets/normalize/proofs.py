@@ -105,13 +105,11 @@ def _suspects(text: bytes, *, tiny: bool) -> Iterator[Decimal]:
         if at < done:
             continue
         start, done = _token(text, at)
-        if (start == 0 or text[start - 1] in _BEFORE_NUMBER) and (number := _fraction(text[start:done])) is not None:
+        if (number := _fraction(text, start, done)) is not None:
             yield number
     for at in _exponents(text) if tiny else ():
-        if _TINY.match(text, at - 1):
-            start, end = _token(text, at)
-            if (number := _fraction(text[start:end])) is not None:
-                yield number
+        if _TINY.match(text, at - 1) and (number := _fraction(text, *_token(text, at))) is not None:
+            yield number
 
 
 def _exponents(text: bytes) -> Iterator[int]:
@@ -147,8 +145,11 @@ def _token(text: bytes, at: int) -> tuple[int, int]:
     return start, end
 
 
-def _fraction(token: bytes) -> Decimal | None:
-    """The number that a token is, None where it is none, or whole and so never made a double of."""
+def _fraction(text: bytes, start: int, end: int) -> Decimal | None:
+    """The number that a token is, None where it is none, as in an id, or whole and so never made a double of."""
+    token = text[start:end]
+    if start > 0 and text[start - 1] not in _BEFORE_NUMBER:
+        return None
     if not _NUMBER.fullmatch(token) or not set(token) & set(b".eE"):
         return None
     try:

@@ -71,3 +71,8 @@ def test_tiny_numbers_are_found_wherever_they_stand(before, sign):
 
     assert not doubles_are_exact(text, tiny=True)
     assert doubles_are_exact(text.replace(b"-400", b"-004"), tiny=True)
+
+
+@pytest.mark.parametrize("text", ['{"id":"c73e-4567-a0"}', '{"id":"73e-4567a"}', '{"id":"a0b-173e-400"}'])
+def test_an_id_that_looks_like_a_tiny_number_is_none(text: str) -> None:
+    assert doubles_are_exact(text.encode(), tiny=True)
