@@ -140,10 +140,13 @@ class Spool:
     def handed(self) -> Iterator[tuple[str, tuple[str, ...], pa.Schema, IO[bytes]]]:
         """The same with all rows in files of Arrow batches, as schema and file; these are closed with the spool."""
         self._write()
+        with self._told():
+            for pile in self._piles.values():
+                if pile.file is not None:
+                    pile.writer.close()
+                    pile.file.flush()
         for (table, names, schema), pile in self._piles.items():
             if pile.file is not None:
-                pile.writer.close()
-                pile.file.flush()
                 yield table, names, schema, pile.file
 
     def close(self) -> None:
@@ -153,20 +156,31 @@ class Spool:
         self._bytes = self._taken_in = 0
 
     def _write(self) -> None:
-        try:
+        with self._told():
             for (_, _, schema), pile in self._piles.items():
                 if pile.file is None:
-                    pile.file = self._files.enter_context(_nameless(self._folder))
+                    pile.file = _nameless(self._folder)
+                    self._files.callback(_let_go, pile.file)
                     pile.writer = pa.ipc.new_file(pile.file, schema)
                 if pile.rows:
                     pile.writer.write_table(pile.combined(), max_chunksize=_MOST_IN_BATCH)
+        self._bytes = 0
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
         except OSError as error:
             raise StorageFailed(
                 f"{self._folder}: rows could not be put aside: {error.strerror}. What is loaded and fetched stays as "
                 "it is; free some space and run again"
             ) from error
-        self._bytes = 0
 
 
 def _nameless(folder: Path) -> IO[bytes]:
     return tempfile.TemporaryFile(dir=folder)
+
+
+def _let_go(file: IO[bytes]) -> None:
+    with contextlib.suppress(OSError):  # what it holds still, and the disk does not take, is of no use any more
+        file.close()

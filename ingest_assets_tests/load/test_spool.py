@@ -1,6 +1,8 @@
 """Rows that are gathered before DuckDB takes them."""
 
 import contextlib
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 
+from ingest_assets.errors import StorageFailed
 from ingest_assets.load.spool import Spool
 
 
@@ -84,3 +87,26 @@ def test_rows_that_are_kept_are_read_as_often_as_need_be_and_are_never_too_many(
             told = connection.execute("SELECT count(*), count(DISTINCT c0), max(c1) FROM kept").fetchall()
             assert (names, told) == (("Id", "id"), [(1_600_000, 1_600_000, "text 999999")])
         assert not list(tmp_path.iterdir())
+
+
+@contextlib.contextmanager
+def no_file_grows() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("count", [3, 100_000])
+def test_a_disk_that_takes_no_rows_is_told_when_they_are_asked_for_and_not_when_they_are_let_go(
+    tmp_path: Path, count: int
+) -> None:
+    spool = Spool(tmp_path)
+    spool.add("a", rows(0, count))
+
+    with no_file_grows():
+        with pytest.raises(StorageFailed, match="rows could not be put aside: File too large"):
+            list(spool.handed())
+        spool.close()
