@@ -4,6 +4,7 @@ The values are of the type that `wire_type` names, or None: the decoder saw to t
 range and form; Misfit says that something here has to be looked at record by record.
 """
 
+import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from ingest_assets.column import TIME_TYPES
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.exact import MOST_LEVELS, exact_value, levels
+from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.plain import Piece, bytes_array, numbers_of, piece, plain_array
 from ingest_assets.normalize.shape import Shape, learn_number
 from ingest_assets.normalize.values import Unfit, arrow_type, json_text
@@ -39,7 +41,21 @@ _NUMBERS = {int, Decimal, type(None)}
 
 
 class Misfit(Exception):
-    """Not shown to fit the known shape: to be taken record by record."""
+    """Not shown to fit the known shape: to be taken record by record.
+
+    `rows` are ordinals of those that do not fit, where that is known: of the values at hand, then `in_table`, and at
+    last `records` are whose they are.
+    """
+
+    def __init__(self, told: str, rows: npt.ArrayLike = ()) -> None:
+        super().__init__(told)
+        self.rows = np.asarray(rows, np.int64)
+        self.table: Path = ()
+        self.records = self.rows[:0]
+
+    def in_table(self, table: Path, rows: npt.NDArray[np.int64]) -> None:
+        """Say in which rows of a table the values are."""
+        self.table, self.rows = table, rows[self.rows]
 
 
 class Twins(Misfit):
@@ -73,6 +89,17 @@ def needs_exact_doubles(column: ColumnPlan) -> bool:
     return column.spec.type.startswith("decimal") or _is_unix(column)
 
 
+def refuse_lost(column: ColumnPlan, array: pa.Array, doubles: Iterable[float]) -> None:
+    """Misfit where a column holds what became of one of these doubles, which are not the numbers that were written."""
+    made = []
+    for double in doubles:
+        with contextlib.suppress(TypeError, ValueError, OverflowError):  # so the column does not hold it
+            made.append(column.fit(_exact(double)))
+    lost = pc.is_in(array, value_set=pa.array(made, array.type))
+    if pc.any(lost).as_py():
+        raise Misfit(column.spec.name, np.flatnonzero(lost.to_numpy(zero_copy_only=False)))
+
+
 def _is_unified(column: ColumnPlan) -> bool:
     return column.declared is not None and column.declared.spellings is not None
 
@@ -91,7 +118,26 @@ def piece_of(column: ColumnPlan, values: Sequence[Any]) -> Piece:
         plain = _plain_kind(column)
         return _array_of(column, values) if plain is None else piece(values, plain)
     except (TypeError, ValueError, OverflowError, pa.ArrowException) as error:
-        raise Misfit(column.spec.name) from error
+        raise Misfit(column.spec.name, _unfit(column, values)) from error
+
+
+def _unfit(column: ColumnPlan, values: Sequence[Any]) -> list[int]:
+    """The places of those values that a declared column does not take."""
+    kinds = list(zip(map(type, values), values, strict=True))  # True and 1 are equal, and not the same
+    wrong = {kind for kind in set(kinds) if not _fits(column, kind[1])}
+    return [place for place, kind in enumerate(kinds) if kind in wrong]
+
+
+def _fits(column: ColumnPlan, value: Any) -> bool:
+    try:
+        return value is None or column.fit(_exact(value)) is not None
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _exact(value: Any) -> Any:
+    """A value as the exact way has it: a double that was shown to be exact is the number that its shortest form is."""
+    return Decimal(repr(value)) if isinstance(value, float) else value
 
 
 def _plain_kind(column: ColumnPlan) -> pa.DataType | None:
@@ -119,31 +165,34 @@ def refuse_outside(column: ColumnPlan, array: pa.Array) -> None:
     """Misfit where a value is not within the bounds that the contract gives."""
     limits = pc.min_max(array).as_py()
     if limits["min"] is not None and not all(map(column.bounds.hold, limits.values())):
-        raise Misfit(column.spec.name)
+        values = enumerate(array.to_pylist())
+        raise Misfit(
+            column.spec.name, [n for n, value in values if value is not None and not column.bounds.hold(value)]
+        )
 
 
 def money_array(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> pa.Array:
     """Amounts as they were sent, with the code beside each, as the money that they are; raises Misfit."""
     amounts = sent.to_pylist()
     pairs = list(zip(amounts, codes.to_pylist() if codes is not None else [None] * len(amounts), strict=True))
-    try:
-        told = {pair: column.amount(*pair) for pair in set(pairs) if pair[0] is not None}
-        array = pa.array([told.get(pair) for pair in pairs], arrow_type(column.spec.type))
-    except (Unfit, TypeError, ValueError, OverflowError, pa.ArrowException) as error:
-        raise Misfit(column.spec.name) from error
+    told, wrong = dict[tuple[Any, Any], Any](), set[tuple[Any, Any]]()
+    for pair in set(pairs):
+        try:
+            told[pair] = None if pair[0] is None else column.amount(*pair)
+        except (Unfit, TypeError, ValueError, OverflowError):
+            wrong.add(pair)
+    if wrong:
+        raise Misfit(column.spec.name, [place for place, pair in enumerate(pairs) if pair in wrong])
+    array = pa.array([told[pair] for pair in pairs], arrow_type(column.spec.type))
     refuse_outside(column, array)
     return array
 
 
 def _fitted(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
-    # The doubles in the text were shown to be exact wherever this is asked.
+    # The doubles in the text are shown to be exact wherever this is asked.
     if _is_unified(column):
         return _unified(column, values)
-    fitted = {
-        value: column.fit(Decimal(repr(value)) if isinstance(value, float) else value)
-        for value in set(values)
-        if value is not None
-    }
+    fitted = {value: column.fit(_exact(value)) for value in set(values) if value is not None}
     return pa.array([fitted.get(value) for value in values], column.sent_type)
 
 

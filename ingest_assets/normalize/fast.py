@@ -7,22 +7,24 @@ Whatever is not proven raises Misfit, and is taken record by record. What comes 
 row by row and in the same order; tests compare the two.
 """
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_assets.http.decoders.parsing import UNREADABLE
-from ingest_assets.normalize.arrays import Misfit, Twins, money_array
+from ingest_assets.normalize.arrays import Misfit, Twins, money_array, refuse_lost
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.gathering import Gathering
 from ingest_assets.normalize.layout import Required, layout, order_in
 from ingest_assets.normalize.pieces import Columns, Found
 from ingest_assets.normalize.plain import repeated
-from ingest_assets.normalize.proofs import COUNTS, doubles_are_exact
-from ingest_assets.normalize.rows import Plan
+from ingest_assets.normalize.proofs import COUNTS, lost_doubles
+from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
 from ingest_assets.normalize.values import arrow_type
 
@@ -88,10 +90,17 @@ class Fast:
             return None
 
     def columns(self, structs: Sequence[Any], texts: Sequence[bytes]) -> Columns:
-        """The columns of decoded records, whose texts (with anything around that is no key) these are; or Misfit."""
+        """The columns of decoded records, whose texts (with anything around that is no key) these are.
+
+        Raises Misfit, saying which records do not fit, where that is known.
+        """
         gathering = Gathering(self.plan, self.tree)
-        gathering.add(structs)
-        return _proven(gathering.columns(), texts)
+        try:
+            gathering.add(structs)
+            return _proven(gathering.columns(), texts)
+        except Misfit as error:
+            gathering.find(error)
+            raise
 
     def columns_of(self, texts: Sequence[bytes], *, lines: bool) -> Columns:
         """The columns of all records of these texts, each small enough for the processor's cache; or Misfit."""
@@ -106,9 +115,20 @@ class Fast:
 
 def _proven(columns: Columns, texts: Sequence[bytes]) -> Columns:
     """The columns as the contract has them, proven to have lost nothing of these texts; raises Misfit."""
+    if not any(sum(map(count, texts)) == columns.keys + sum(map(count, columns.raws)) for count in COUNTS):
+        raise Twins("a key stands twice")
+    if columns.exact and (lost := {double for text in texts for double in lost_doubles(text, tiny=columns.tiny)}):
+        _refuse_lost(columns, lost)
     _apply_rules(columns)
-    _prove(columns, texts)
+    _prove_present(columns)
     return columns
+
+
+def _refuse_lost(columns: Columns, doubles: Collection[float]) -> None:
+    for table, column in columns.exact:
+        if (array := columns.tables[table.spec.path].arrays.get(column.spec.name)) is not None:
+            with _in_table(table):
+                refuse_lost(column, array, doubles)
 
 
 def _apply_rules(columns: Columns) -> None:
@@ -123,7 +143,18 @@ def _apply_rules(columns: Columns) -> None:
                 found.arrays[column.spec.name] = full
         for column in table.columns:
             if column.is_money and (sent := found.arrays.get(column.spec.name)) is not None:
-                found.arrays[column.spec.name] = money_array(column, sent, _codes(column, found))
+                with _in_table(table):
+                    found.arrays[column.spec.name] = money_array(column, sent, _codes(column, found))
+
+
+@contextlib.contextmanager
+def _in_table(table: TablePlan) -> Iterator[None]:
+    """A Misfit of a whole column is one of the rows of its table."""
+    try:
+        yield
+    except Misfit as error:
+        error.table = table.spec.path
+        raise
 
 
 def _codes(column: ColumnPlan, found: Found) -> pa.Array | None:
@@ -133,14 +164,6 @@ def _codes(column: ColumnPlan, found: Found) -> pa.Array | None:
     if beside.given_by is not None:
         return repeated(beside.value(None), arrow_type(beside.spec.type), found.rows)
     return found.arrays.get(beside.spec.name)
-
-
-def _prove(columns: Columns, texts: Sequence[bytes]) -> None:
-    if not any(sum(map(count, texts)) == columns.keys + sum(map(count, columns.raws)) for count in COUNTS):
-        raise Twins("a key stands twice")
-    if columns.exact_doubles and not all(doubles_are_exact(text, tiny=columns.tiny) for text in texts):
-        raise Misfit("a number that no double holds")
-    _prove_present(columns)
 
 
 def _prove_present(columns: Columns) -> None:
@@ -154,4 +177,5 @@ def _prove_present(columns: Columns) -> None:
                 if not column.key and table is columns.plan.root and deleted is not None:
                     empty = pc.and_(empty, pc.invert(deleted))
                 if pc.any(empty).as_py():
-                    raise Misfit(f"{column.spec.name} has no value")
+                    with _in_table(table):
+                        raise Misfit(column.spec.name, np.flatnonzero(empty.to_numpy(zero_copy_only=False)))

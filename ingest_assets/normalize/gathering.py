@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 from msgspec import UNSET
 
-from ingest_assets.normalize.arrays import is_raw
+from ingest_assets.normalize.arrays import Misfit, is_raw
 from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Sparse
 from ingest_assets.normalize.pieces import (
     Column,
@@ -58,6 +58,13 @@ class Gathering:
             if found.parts:
                 found.finish()
         return self._columns
+
+    def find(self, error: Misfit) -> None:
+        """Say of which of the records that were taken the rows of a Misfit are."""
+        for found in self._lists:
+            if found.parts:
+                found.finish()
+        self._columns.find(error)
 
     def _gatherer(self, table: TablePlan, node: Node) -> "_Gatherer":
         if isinstance(node, Obj):

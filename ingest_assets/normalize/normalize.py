@@ -6,7 +6,6 @@ block ──► all at once, as columns (`fast`) ──────────�
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +23,7 @@ from ingest_assets.normalize.reading import Reading, Records, registry_after
 from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.normalize.rows import Plan, exact_tables, of_parent, plan_for
 from ingest_assets.normalize.shape import Shape, joined, loses
-from ingest_assets.normalize.tables import fast_tables
+from ingest_assets.normalize.tables import fast_tables, in_order
 from ingest_assets.normalize.values import Unfit, UnfitKind
 
 
@@ -128,15 +127,15 @@ class Normalizer:
         return Batch(tables, quarantined, len(reading.texts), dropped)
 
     def _parts(self, reading: Reading) -> list[Part]:
-        """The block's records, less those that do not fit, in runs that are columns or have to go one by one."""
+        """The block's records, less those that do not fit: such as are columns, and such as have to go one by one."""
         places = [place for place in range(len(reading.texts)) if place not in reading.unfit]
         if self.fast is None or not places or not self._given_fit():
             return [(places, None)]
-        structs = _decoded(self.fast, reading, places)
-        parts: list[Part] = []
-        for fits, run in groupby(zip(places, structs, strict=True), key=lambda pair: pair[1] is not None):
-            pairs = list(run)
-            parts += _columns(self.fast, reading, pairs) if fits else [([place for place, _ in pairs], None)]
+        pairs = list(zip(places, _decoded(self.fast, reading, places), strict=True))
+        apart = [place for place, struct in pairs if struct is None]
+        parts = _columns(self.fast, reading, [pair for pair in pairs if pair[1] is not None])
+        if apart:
+            parts.append((apart, None))
         if len(parts) == 1 and parts[0][1] is not None:
             self.fast.tighten(parts[0][1], [reading.texts[place] for place in parts[0][0]])
         return parts
@@ -208,7 +207,8 @@ class Normalizer:
             for name, table in made.items():
                 pieces.setdefault(name, []).append(table)
         whole = {name: tables[0] if len(tables) == 1 else pa.concat_tables(tables) for name, tables in pieces.items()}
-        return whole, dropped
+        order = [place for places, _ in parts for place in places if place not in reading.unfit]
+        return (whole if order == sorted(order) else in_order(whole, self._plan)), dropped
 
 
 def only_adds(before: Plan, after: Plan) -> bool:
@@ -240,17 +240,24 @@ def _decoded(fast: Fast, reading: Reading, places: Sequence[int]) -> list[Any]:
 
 
 def _columns(fast: Fast, reading: Reading, pairs: Sequence[tuple[int, Any]]) -> list[Part]:
-    """Decoded records as columns; what cannot be shown to be right is halved until it is found."""
-    places = [place for place, _ in pairs]
-    try:
-        return [(places, fast.columns([struct for _, struct in pairs], [reading.text(places)]))]
-    except Misfit as error:
-        if isinstance(error, Twins) and len(right := _without_unfit(reading, pairs)) < len(pairs):
-            return _columns(fast, reading, right) if right else []
-        if len(pairs) <= _FEW:
-            return [(places, None)]
-    half = len(pairs) // 2
-    return [*_columns(fast, reading, pairs[:half]), *_columns(fast, reading, pairs[half:])]
+    """Decoded records as columns, less those that are not right: where it is not known which, halved until it is."""
+    parts = list[Part]()
+    while pairs:
+        places = [place for place, _ in pairs]
+        try:
+            return [*parts, (places, fast.columns([struct for _, struct in pairs], [reading.text(places)]))]
+        except Misfit as error:
+            if isinstance(error, Twins) and len(right := _without_unfit(reading, pairs)) < len(pairs):
+                pairs = right
+            elif len(pairs) <= _FEW:
+                return [*parts, (places, None)]
+            elif len(wrong := set(error.records.tolist())):
+                parts.append(([place for n, place in enumerate(places) if n in wrong], None))
+                pairs = [pair for n, pair in enumerate(pairs) if n not in wrong]
+            else:
+                half = len(pairs) // 2
+                return [*parts, *_columns(fast, reading, pairs[:half]), *_columns(fast, reading, pairs[half:])]
+    return parts
 
 
 def _without_unfit(reading: Reading, pairs: Sequence[tuple[int, Any]]) -> Sequence[tuple[int, Any]]:

@@ -11,6 +11,7 @@ import pyarrow as pa
 from msgspec import Struct, field
 
 from ingest_assets.normalize.arrays import (
+    Misfit,
     fitted_array,
     has_tiny,
     json_array,
@@ -44,7 +45,8 @@ class Found(Struct):
 class Columns(Struct):
     """Some records as columns: arrays by table path, and what was counted and learned on the way.
 
-    `had` and `lacked` are the places of keys (as `layout.Required` has them) that an object had, or had not.
+    `had` and `lacked` are the places of keys (as `layout.Required` has them) that an object had, or had not. `exact`
+    are the columns that hold a double only where it is the number that was written.
     """
 
     plan: Plan
@@ -54,11 +56,19 @@ class Columns(Struct):
     had: set[tuple[str, ...]] = field(default_factory=set)
     lacked: set[tuple[str, ...]] = field(default_factory=set)
     numbers: Shape = field(default_factory=Shape)
-    exact_doubles: bool = False
+    exact: list[tuple[TablePlan, ColumnPlan]] = field(default_factory=list)
     tiny: bool = False
 
     def __len__(self) -> int:
         return self.tables[()].rows
+
+    def find(self, error: Misfit) -> None:
+        """Say of which records its rows are."""
+        tables = {table.spec.name: table.spec for table in self.plan.tables}
+        rows, spec = error.rows, next(spec for spec in tables.values() if spec.path == error.table)
+        while spec.parent is not None:
+            rows, spec = self.tables[spec.path].parents[rows], tables[spec.parent]
+        error.records = np.unique(rows)
 
 
 class Where(Struct, frozen=True):
@@ -82,21 +92,33 @@ class Leaf(ABC):
     """A place in the records that holds values of the rows of one table."""
 
     def __init__(self, columns: Columns, table: Path) -> None:
-        self.columns, self.found = columns, columns.tables[table]
+        self.columns, self.table, self.found = columns, table, columns.tables[table]
         self.parts: list[Any] = []
         self.wheres: list[Where] = []
 
     def add(self, values: Sequence[Any], where: Where) -> None:
         """Take some values, and which rows they belong to; raises Misfit."""
-        self.parts.append(self._part(values))
+        try:
+            self.parts.append(self._part(values))
+        except Misfit as error:
+            error.in_table(self.table, where.all_rows())
+            raise
         self.wheres.append(where)
 
     def _part(self, values: Sequence[Any]) -> Any:
         return values
 
-    @abstractmethod
     def finish(self) -> None:
         """Make arrays of all parts; raises Misfit."""
+        try:
+            self._finish()
+        except Misfit as error:
+            error.in_table(self.table, self.rows())
+            raise
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """See `finish`; what a Misfit tells are places among all values."""
 
     def rows(self) -> Rows:
         """The ordinals of the rows that have a value."""
@@ -116,13 +138,12 @@ class Column(Leaf):
 
     def __init__(self, columns: Columns, table: TablePlan, node: One) -> None:
         super().__init__(columns, table.spec.path)
-        self.table, self.column, self.depth = table, node.column, node.depth
+        self.plan, self.column, self.depth = table, node.column, node.depth
 
     def _part(self, values: Sequence[Any]) -> Any:
         return piece_of(self.column, values)
 
-    def finish(self) -> None:
-        """Make an array of all parts, and look at its numbers."""
+    def _finish(self) -> None:
         array = one_array(self.parts)
         if not self.column.bounds.none and not self.column.is_money:
             refuse_outside(self.column, array)
@@ -130,7 +151,7 @@ class Column(Leaf):
 
     def _keep(self, array: pa.Array) -> None:
         self.put(self.column.spec.name, array)
-        _look(self.columns, self.table, self.column, array)
+        _look(self.columns, self.plan, self.column, array)
 
 
 class Verbatim(Column):
@@ -139,7 +160,7 @@ class Verbatim(Column):
     def _part(self, values: Sequence[Any]) -> Any:
         return values
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         values = list(chain.from_iterable(self.parts))
         text = b"[%s]" % b",".join(values)
         self.columns.raws.append(text)
@@ -156,7 +177,7 @@ class Several(Leaf):
         super().__init__(columns, table.spec.path)
         self.node = node
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         values = list(chain.from_iterable(self.parts))
         self.columns.raws.append(b",".join(values))
         exact = raw_values(values, self.node.depth)
@@ -175,7 +196,7 @@ class Told(Leaf):
         told = (type(value) is type(self.equals) and value == self.equals for value in values)
         return np.fromiter(told, np.bool_, len(values))
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         flags = np.zeros(self.found.rows, np.bool_)
         flags[self.rows()] = np.concatenate(self.parts)
         self.found.arrays["_deleted"] = flags_array(flags)
@@ -184,7 +205,7 @@ class Told(Leaf):
 def _look(columns: Columns, table: TablePlan, column: ColumnPlan, array: pa.Array) -> None:
     """Note what numbers tell, and what has to be proven of them."""
     if needs_exact_doubles(column):
-        columns.exact_doubles = True
+        columns.exact.append((table, column))
         columns.tiny |= column.spec.type != "double" or has_tiny(array)
     if column.declared is None and (column.spec.type in _NUMBERS or column.spec.type.startswith("decimal")):
         _note_numbers(columns, table, column, array)

@@ -11,8 +11,6 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 import numpy.typing as npt
 
-from ingest_assets.normalize.shape import in_double
-
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _KEY = re.compile(rb'"[ \t\r\n]*:')
 _NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
@@ -26,7 +24,7 @@ _IS_FIGURE = np.array([byte in b"0123456789." for byte in range(256)])
 _LONG = 16  # 15 significant digits always survive a double, and the point is one more
 _PAD = b" " * 16
 _STEP = 32_768
-_NO_NUMBER = Decimal("NaN")
+_OF_FRACTIONS = frozenset(b".eE")
 _PART_OF_NUMBER = b"0123456789.eE+-"
 _BEFORE_NUMBER = b":,[ \t\r\n"
 
@@ -85,31 +83,41 @@ COUNTS = (keys_at_most, most_keys_in, keys_in)
 """How keys are counted: the quickest first, which may find too many, and at last the one that is right."""
 
 
-def doubles_are_exact(text: bytes, *, tiny: bool) -> bool:
-    """Whether each number with a point or an exponent is what the shortest form of its double says.
+def lost_doubles(text: bytes, *, tiny: bool) -> Iterator[float]:
+    """The doubles of numbers with a point or an exponent that the shortest form of their double does not say.
 
     `tiny`: also looks for numbers so small that a double loses digits of them.
 
     >>> numbers = b"0.1", b"0.12345678901234567891", b"1e-400"
-    >>> [doubles_are_exact(b"[%s]" % number, tiny=True) for number in numbers]
-    [True, False, False]
-    >>> doubles_are_exact(b'{"a":"0.12345678901234567891"}', tiny=True)
-    True
+    >>> [[*lost_doubles(b"[%s]" % number, tiny=True)] for number in numbers]
+    [[], [0.12345678901234568], [0.0]]
+    >>> [*lost_doubles(b'{"a":"0.12345678901234567891"}', tiny=True)]
+    []
     """
-    return all(in_double(number) for number in _suspects(text, tiny=tiny))
+    for token in _suspects(text, tiny=tiny):
+        double, written = float(token), token.decode()
+        if repr(double) != written and not _is_said(double, written):
+            yield double
 
 
-def _suspects(text: bytes, *, tiny: bool) -> Iterator[Decimal]:
+def _is_said(double: float, written: str) -> bool:
+    try:
+        return Decimal(repr(double)) == Decimal(written)
+    except InvalidOperation:
+        return False  # its exponent is beyond all use
+
+
+def _suspects(text: bytes, *, tiny: bool) -> Iterator[bytes]:
     done = -1
     for at in _long_figures(text):
         if at < done:
             continue
         start, done = _token(text, at)
-        if (number := _fraction(text, start, done)) is not None:
-            yield number
+        if _is_fraction(text, start, done):
+            yield text[start:done]
     for at in _exponents(text) if tiny else ():
-        if _TINY.match(text, at - 1) and (number := _fraction(text, *_token(text, at))) is not None:
-            yield number
+        if _TINY.match(text, at - 1) and _is_fraction(text, *(place := _token(text, at))):
+            yield text[slice(*place)]
 
 
 def _exponents(text: bytes) -> Iterator[int]:
@@ -145,14 +153,9 @@ def _token(text: bytes, at: int) -> tuple[int, int]:
     return start, end
 
 
-def _fraction(text: bytes, start: int, end: int) -> Decimal | None:
-    """The number that a token is, None where it is none, as in an id, or whole and so never made a double of."""
+def _is_fraction(text: bytes, start: int, end: int) -> bool:
+    """Whether a token is a number, which one in an id is not, and none that is whole and so never made a double of."""
     token = text[start:end]
     if start > 0 and text[start - 1] not in _BEFORE_NUMBER:
-        return None
-    if not _NUMBER.fullmatch(token) or not set(token) & set(b".eE"):
-        return None
-    try:
-        return Decimal(token.decode())
-    except InvalidOperation:
-        return _NO_NUMBER  # its exponent is beyond all use
+        return False
+    return _NUMBER.fullmatch(token) is not None and not _OF_FRACTIONS.isdisjoint(token)

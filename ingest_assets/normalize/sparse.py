@@ -31,13 +31,14 @@ class Spread(Leaf):
         try:
             keys = np.fromiter(map(self.numbers.__getitem__, chain.from_iterable(objects)), np.int64)
         except KeyError as error:
-            raise Misfit("a key that was never seen") from error
+            new = [place for place, found in enumerate(objects) if not found.keys() <= self.numbers.keys()]
+            raise Misfit("a key that was never seen", new) from error
         self.columns.keys += len(keys)
         flat = list(chain.from_iterable(map(dict.values, objects)))
         sizes = np.fromiter(map(len, objects), np.int64, len(objects))
         return keys, sizes, flat if self.node.verbatim else piece(flat, pa.string())
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         keys, sizes, values = zip(*self.parts, strict=True)
         rows = np.repeat(self.rows(), np.concatenate(sizes))
         found = self._array(values)

@@ -9,8 +9,8 @@ import xxhash
 
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.pieces import Columns, Found, Rows
-from ingest_assets.normalize.plain import numbers_array, repeated, uuid_array
-from ingest_assets.normalize.rows import TablePlan, to_arrow
+from ingest_assets.normalize.plain import numbers_array, numbers_of, repeated, uuid_array
+from ingest_assets.normalize.rows import Plan, TablePlan, to_arrow
 
 
 def fast_tables(
@@ -54,3 +54,46 @@ def _complete(table: TablePlan, found: Found, system: Mapping[str, Any]) -> dict
         else:
             complete[name] = repeated(False, kind, found.rows) if name == "_deleted" else pa.nulls(found.rows, kind)
     return complete
+
+
+def in_order(tables: Mapping[str, pa.Table], plan: Plan) -> dict[str, pa.Table]:
+    """Tables of a batch with their rows in the order of their records' positions, and numbered so.
+
+    They are of some records and then of others of the same block, whose rows were numbered one after the other.
+    """
+    root, ranks, found = tables[plan.root.spec.name], dict[str, Rows](), dict[str, pa.Table]()
+    for table in plan.tables:
+        name, parent = table.spec.name, table.spec.parent
+        if (rows := tables.get(name)) is None:
+            continue
+        if parent is None:
+            order = np.argsort(_numbers(rows, "_position"))
+        else:
+            above = _moved(tables[parent], rows, "_parent_row", ranks[parent])
+            order = np.argsort(above, kind="stable")
+        first = _numbers(rows, "_row")[0]
+        ranks[name] = np.empty(len(order), np.int64)
+        ranks[name][order] = np.arange(len(order))
+        moved = rows.take(numbers_array(order))
+        moved = _with(moved, "_row", np.arange(first, first + len(order)))
+        if parent is not None:
+            moved = _with(moved, "_parent_row", above[order])
+            whose = _moved(root, rows, "_root_row", ranks[plan.root.spec.name])
+            moved = _with(moved, "_root_row", whose[order])
+        found[name] = moved
+    return found
+
+
+def _numbers(table: pa.Table, column: str) -> Rows:
+    numbers: Rows = numbers_of(table[column].combine_chunks())
+    return numbers
+
+
+def _moved(above: pa.Table, rows: pa.Table, column: str, ranks: Rows) -> Rows:
+    """Ordinals of rows above, as these are numbered now."""
+    first = int(_numbers(above, "_row")[0])
+    return ranks[_numbers(rows, column) - first] + first
+
+
+def _with(table: pa.Table, column: str, numbers: Rows) -> pa.Table:
+    return table.set_column(table.column_names.index(column), table.schema.field(column), numbers_array(numbers))
