@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from msgspec.structs import replace
 
 from ingest_assets.column import TIME_TYPES
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.exact import MOST_LEVELS, exact_value, levels
 from ingest_assets.normalize.names import Path
@@ -36,6 +37,7 @@ _MOST_SCALE = 22  # powers of ten up to here are doubles themselves
 _SURE = 1e15
 _TINY = 1e-99
 _SHORT = 150
+_BEYOND = (*UNREADABLE, OverflowError)  # a number that is encoded as none
 _encoder = msgspec.json.Encoder()
 _NUMBERS = {int, Decimal, type(None)}
 
@@ -271,7 +273,10 @@ def json_array(texts: Sequence[Any], joined: bytes, above: int) -> pa.Array:
     if any(levels(texts[place]) + above > MOST_LEVELS for place in np.flatnonzero(lengths > _SHORT).tolist()):
         raise Misfit("levels")
     for place in _doubtful(texts, lengths, joined):
-        texts[place] = _canonical(texts[place], above).encode()
+        try:
+            texts[place] = _canonical(texts[place], above).encode()
+        except Unfit as error:
+            raise Misfit(error.reason, [place]) from error
     return bytes_array(texts, b"null")
 
 
@@ -281,7 +286,7 @@ def _doubtful(texts: Sequence[bytes], lengths: npt.NDArray[np.int64], joined: by
         return ()
     try:
         lines = _encoder.encode_lines(msgspec.json.decode(joined)).split(b"\n")
-    except (msgspec.MsgspecError, OverflowError, RecursionError):
+    except _BEYOND:
         return range(len(texts))
     ends = np.cumsum(lengths + 1)  # each is followed by a comma, and the first one begins after a bracket
     written = [found.start() for found in _NOT_CANONICAL.finditer(joined)]
@@ -294,18 +299,13 @@ def _doubtful(texts: Sequence[bytes], lengths: npt.NDArray[np.int64], joined: by
 def _is_canonical(text: bytes) -> bool:
     try:
         same = bool(msgspec.json.encode(msgspec.json.decode(text)) == text)
-    except (msgspec.MsgspecError, OverflowError, RecursionError):
+    except _BEYOND:
         return False
     return same and not _NOT_CANONICAL.search(text)
 
 
 def _canonical(text: bytes, above: int) -> str:
-    if _is_canonical(text):
-        return str(text, "utf-8")
-    try:
-        return json_text(exact_value(text, above))
-    except Unfit as error:
-        raise Misfit(error.reason) from error
+    return str(text, "utf-8") if _is_canonical(text) else json_text(exact_value(text, above))
 
 
 def news(known: Shape, type_name: str, array: pa.Array) -> list[Decimal | int]:

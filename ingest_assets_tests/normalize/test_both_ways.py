@@ -390,3 +390,18 @@ def test_a_registry_survives_being_written_down(block, records, size):
 
     assert Registry.from_json(text) == normalizer.registry
     assert Registry.from_json(text).to_json() == text
+
+
+@pytest.mark.parametrize("size", [1, 30])
+@pytest.mark.parametrize("value", ['"\udcff"', '{"\udcff":1}', '["a",{"b":"\udcff"}]'])
+def test_what_is_no_utf_8_in_a_column_of_json_sets_its_record_aside(block, value, size):
+    mixed, bad = [f'{{"id":{n},"c":{"true" if n % 2 else 0}}}' for n in range(30)], f'{{"id":30,"c":{value}}}'
+    blocks = cut(block, [*mixed, bad, *mixed], size)
+
+    exact, by_one = fetched(blocks, Contract(), Registry.empty(), quick=False)
+    _, at_once = gathered(blocks, Contract(), exact.registry)
+    _, apart = fetched(blocks, Contract(), exact.registry)
+
+    assert rows(at_once) == rows(apart) == rows(by_one)
+    for found in (at_once, apart, by_one):
+        assert [one.record for batch in found for one in batch.quarantined] == [bad.encode("utf-8", "surrogatepass")]
