@@ -20,19 +20,15 @@ from msgspec.structs import replace
 
 from ingest_assets.column import TIME_TYPES
 from ingest_assets.http.decoders.parsing import UNREADABLE
+from ingest_assets.normalize import written
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.exact import MOST_LEVELS, exact_value, levels
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.plain import Piece, bytes_array, numbers_of, piece, plain_array
+from ingest_assets.normalize.plain import Piece, bytes_array, flags_of, numbers_of, piece, plain_array
 from ingest_assets.normalize.shape import Shape, learn_number
 from ingest_assets.normalize.values import Unfit, arrow_type, json_text
 
-_ZONED = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
-_LOCAL = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?$"
-_WHOLE = r"^-?[0-9]{1,18}$"
-_DAY = r"^[12][0-9]{3}-[0-9]{2}-[0-9]{2}$"
 _NOT_CANONICAL = re.compile(rb"[0-9](?:\.0+(?![0-9])|[eE][-+0-9])|0{40}")
-_MOST_SECONDS = 10**11
 _MOST_SCALE = 22  # powers of ten up to here are doubles themselves
 _SURE = 1e15
 _TINY = 1e-99
@@ -99,7 +95,7 @@ def refuse_lost(column: ColumnPlan, array: pa.Array, doubles: Iterable[float]) -
             made.append(column.fit(_exact(double)))
     lost = pc.is_in(array, value_set=pa.array(made, array.type))
     if pc.any(lost).as_py():
-        raise Misfit(column.spec.name, np.flatnonzero(lost.to_numpy(zero_copy_only=False)))
+        raise Misfit(column.spec.name, np.flatnonzero(flags_of(lost)))
 
 
 def _is_unified(column: ColumnPlan) -> bool:
@@ -153,14 +149,24 @@ def _plain_kind(column: ColumnPlan) -> pa.DataType | None:
 
 
 def _array_of(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
-    kind = column.spec.type
-    if column.texts and kind == "bigint" and (whole := _whole_texts(values)) is not None:
-        return whole
-    if kind == "double" and not column.texts:
+    if column.spec.type == "double" and not column.texts:
         return plain_array([None if value is None else float(value) for value in values], pa.float64())
-    if kind in TIME_TYPES and (quick := _times(column, values)) is not None:
-        return quick
-    return _fitted(column, values)
+    quick = _written(column, values)
+    return _fitted(column, values) if quick is None else quick
+
+
+def _written(column: ColumnPlan, values: Sequence[Any]) -> pa.Array | None:
+    """The values where all are written in the plainest form of their type."""
+    kind, declared = column.spec.type, column.declared
+    if declared is not None and kind in TIME_TYPES:
+        return written.times(values, kind, declared.format or "iso")
+    if kind.startswith("decimal"):
+        return written.decimals(values, column.sent_type)
+    if kind == "uuid":
+        return written.uuids(values)
+    if column.texts and kind in ("bigint", "double"):
+        return written.whole(values) if kind == "bigint" else written.doubles(values)
+    return None
 
 
 def refuse_outside(column: ColumnPlan, array: pa.Array) -> None:
@@ -175,6 +181,37 @@ def refuse_outside(column: ColumnPlan, array: pa.Array) -> None:
 
 def money_array(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> pa.Array:
     """Amounts as they were sent, with the code beside each, as the money that they are; raises Misfit."""
+    array = _quick_money(column, sent, codes)
+    if array is None:
+        array = _money(column, sent, codes)
+    refuse_outside(column, array)
+    return array
+
+
+def _quick_money(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> pa.Array | None:
+    """The same where all currencies are known and no digit goes: by whole numbers; None where one has to be looked at.
+
+    An amount in minor units is that many of the last digit of its currency.
+    """
+    money = column.declared.money if column.declared is not None else None
+    if money is None:
+        return None
+    if money.currency is not None or codes is None:
+        digits: Any = money.digits(money.currency or "")
+    else:
+        told = codes.dictionary_encode()
+        known = [None if code is None else money.digits(code) for code in told.dictionary.to_pylist()]
+        if None in known or pc.any(pc.and_(pc.is_null(codes), pc.is_valid(sent))).as_py():
+            return None
+        digits = np.asarray([*known, 0])[told.indices.fill_null(len(known))]
+    if money.unit == "major":
+        return sent
+    kind = arrow_type(column.spec.type)
+    moved = kind.scale - digits
+    return written.shifted(sent, moved, kind) if digits is not None and np.min(moved, initial=0) >= 0 else None
+
+
+def _money(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> pa.Array:
     amounts = sent.to_pylist()
     pairs = list(zip(amounts, codes.to_pylist() if codes is not None else [None] * len(amounts), strict=True))
     told, wrong = dict[tuple[Any, Any], Any](), set[tuple[Any, Any]]()
@@ -185,9 +222,7 @@ def money_array(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> p
             wrong.add(pair)
     if wrong:
         raise Misfit(column.spec.name, [place for place, pair in enumerate(pairs) if pair in wrong])
-    array = pa.array([told[pair] for pair in pairs], arrow_type(column.spec.type))
-    refuse_outside(column, array)
-    return array
+    return pa.array([told[pair] for pair in pairs], arrow_type(column.spec.type))
 
 
 def _fitted(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
@@ -202,43 +237,6 @@ def _unified(column: ColumnPlan, values: Sequence[Any]) -> pa.Array:
     keys = list(zip(map(type, values), values, strict=True))  # True and 1 are equal, and not the same
     fitted = {key: None if key[1] is None else column.fit(key[1]) for key in set(keys)}
     return plain_array([fitted[key] for key in keys], pa.string())
-
-
-def _times(column: ColumnPlan, values: Sequence[Any]) -> pa.Array | None:
-    """Times of the plainest form, read by Arrow; None where one needs a closer look."""
-    declared, kind = column.declared, arrow_type(column.spec.type)
-    if declared is None or column.spec.type == "time":
-        return None
-    if declared.format in ("unix", "unix_ms"):
-        return _epochs(values, kind, 1_000_000 if declared.format == "unix" else 1000)
-    if declared.format not in (None, "iso"):
-        return None
-    pattern = {"timestamptz": _ZONED, "timestamp": _LOCAL, "date": _DAY}[column.spec.type]
-    texts = plain_array(values, pa.string())
-    if pc.all(pc.match_substring_regex(texts, pattern)).as_py() is False:
-        return None
-    return texts.cast(kind)
-
-
-def _whole_texts(values: Sequence[str | None]) -> pa.Array | None:
-    """Texts of whole numbers as these, read by Arrow; None where one needs a closer look."""
-    texts = plain_array(values, pa.string())
-    if pc.all(pc.match_substring_regex(texts, _WHOLE)).as_py() is False:
-        return None
-    return texts.cast(pa.int64())
-
-
-def _epochs(values: Sequence[Any], kind: pa.DataType, micros: int) -> pa.Array | None:
-    kinds = {type(value) for value in values} - {type(None)}
-    if pa.types.is_date(kind) or not (kinds <= {int} or kinds <= {str}):
-        return None
-    numbers = _whole_texts(values) if kinds == {str} else plain_array(values, pa.int64())
-    if numbers is None:
-        return None
-    limits = pc.min_max(numbers).as_py()
-    if max(abs(limits["min"] or 0), abs(limits["max"] or 0)) * micros > _MOST_SECONDS * 1_000_000:
-        return None
-    return pc.multiply(numbers, plain_array([micros], pa.int64())[0]).cast(kind)
 
 
 def raw_values(texts: Sequence[Any], above: int) -> list[Any]:

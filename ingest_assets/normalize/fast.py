@@ -22,7 +22,7 @@ from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.gathering import Gathering
 from ingest_assets.normalize.layout import Required, layout, order_in
 from ingest_assets.normalize.pieces import Columns, Found
-from ingest_assets.normalize.plain import repeated
+from ingest_assets.normalize.plain import flags_of, repeated
 from ingest_assets.normalize.proofs import COUNTS, lost_doubles
 from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
@@ -178,4 +178,4 @@ def _prove_present(columns: Columns) -> None:
                     empty = pc.and_(empty, pc.invert(deleted))
                 if pc.any(empty).as_py():
                     with _in_table(table):
-                        raise Misfit(column.spec.name, np.flatnonzero(empty.to_numpy(zero_copy_only=False)))
+                        raise Misfit(column.spec.name, np.flatnonzero(flags_of(empty)))

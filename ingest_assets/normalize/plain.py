@@ -184,6 +184,28 @@ def bytes_array(texts: Sequence[bytes], null: bytes | None, kept: Flags | None =
     return _strings(lengths, b"".join(texts), None if kept.all() else kept)
 
 
+def as_written(values: Sequence[int | float | str | None]) -> pa.Array | None:
+    """Numbers as their shortest texts and texts as they are, but for quotes and what JSON escapes; None beyond 64 bits.
+
+    >>> as_written([1, 0.5, "x", None]).to_pylist()
+    ['1', '0.5', 'x', None]
+    """
+    try:
+        lines = _encoder.encode_lines(values).replace(b'"', b"")
+    except OverflowError:
+        return None
+    ends = np.flatnonzero(np.frombuffer(lines, np.uint8) == _NEWLINE)
+    kept = there(values)
+    return _strings(np.diff(ends, prepend=-1) - 1, lines.translate(None, b"\n"), None if kept.all() else kept)
+
+
+def flags_of(array: pa.Array) -> Flags:
+    """The values of an array of booleans without nulls."""
+    bits = np.unpackbits(np.frombuffer(array.buffers()[1], np.uint8), bitorder="little")
+    flags: Flags = bits[array.offset :][: len(array)] == 1
+    return flags
+
+
 def strings_of(array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Buffer, Flags | None]:
     """Where each text of an array begins and the last one ends, in which bytes, and which of them are no nulls."""
     bits, offsets, data = array.buffers()
