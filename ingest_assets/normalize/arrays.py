@@ -4,7 +4,6 @@ The values are of the type that `wire_type` names, or None: the decoder saw to t
 range and form; Misfit says that something here has to be looked at record by record.
 """
 
-import contextlib
 import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -24,7 +23,7 @@ from ingest_assets.normalize import written
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.exact import MOST_LEVELS, exact_value, levels
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.plain import Piece, bytes_array, flags_of, numbers_of, piece, plain_array
+from ingest_assets.normalize.plain import Piece, bytes_array, flags_of, numbers_of, one_array, piece, plain_array
 from ingest_assets.normalize.shape import Shape, learn_number
 from ingest_assets.normalize.values import Unfit, arrow_type, json_text
 
@@ -89,12 +88,9 @@ def needs_exact_doubles(column: ColumnPlan) -> bool:
 
 def refuse_lost(column: ColumnPlan, array: pa.Array, doubles: Iterable[float]) -> None:
     """Misfit where a column holds what became of one of these doubles, which are not the numbers that were written."""
-    made = []
-    for double in doubles:
-        with contextlib.suppress(TypeError, ValueError, OverflowError):  # so the column does not hold it
-            made.append(column.fit(_exact(double)))
-    lost = pc.is_in(array, value_set=pa.array(made, array.type))
-    if pc.any(lost).as_py():
+    held = [double for double in doubles if _fits(column, double)]
+    lost = pc.is_in(array, value_set=one_array([piece_of(column, held)])) if held else None
+    if lost is not None and pc.any(lost).as_py():
         raise Misfit(column.spec.name, np.flatnonzero(flags_of(lost)))
 
 
@@ -337,7 +333,12 @@ def _new_doubles(known: Shape, array: pa.Array) -> list[Decimal]:
         with np.errstate(over="ignore", invalid="ignore"):
             figures = np.rint(values * power)
             values = values[~((figures / power == values) & (np.abs(figures) < _SURE))]
-    return [Decimal(repr(float(value))) for value in (*limits, *values)]
+    told = [text for text in map(repr, values.tolist()) if "e" in text or _decimals_in(text) > known.scale]
+    return [*map(Decimal, map(repr, map(float, limits))), *map(Decimal, told)]
+
+
+def _decimals_in(text: str) -> int:
+    return len(text) - 1 - text.index(".")
 
 
 def has_tiny(array: pa.Array) -> bool:

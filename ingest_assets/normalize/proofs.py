@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _KEY = re.compile(rb'"[ \t\r\n]*:')
-_NUMBER = re.compile(rb"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(rb"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _TINY = re.compile(rb"[0-9][eE]-[0-9]{3}")
 _COLON, _QUOTE, _BACKSLASH, _SPACE = b':"\\ '
 _COLON_SECOND = np.uint16(_COLON << 8)
@@ -24,8 +24,8 @@ _IS_FIGURE = np.array([byte in b"0123456789." for byte in range(256)])
 _LONG = 16  # 15 significant digits always survive a double, and the point is one more
 _PAD = b" " * 16
 _STEP = 32_768
-_OF_FRACTIONS = frozenset(b".eE")
 _PART_OF_NUMBER = b"0123456789.eE+-"
+_MOSTLY = 24  # bytes before and behind any place of a number, of most of them
 _BEFORE_NUMBER = b":,[ \t\r\n"
 
 
@@ -145,7 +145,10 @@ def _long_figures(text: bytes) -> list[int]:
 
 
 def _token(text: bytes, at: int) -> tuple[int, int]:
-    start = end = at
+    """Where what stands there begins and ends, as far as it could be a number's."""
+    before, behind = text[max(at - _MOSTLY, 0) : at], text[at : at + _MOSTLY]
+    start, end = at - len(before) + len(before.rstrip(_PART_OF_NUMBER)), at + len(behind)
+    end -= len(behind.lstrip(_PART_OF_NUMBER))
     while start > 0 and text[start - 1] in _PART_OF_NUMBER:
         start -= 1
     while end < len(text) and text[end] in _PART_OF_NUMBER:
@@ -155,7 +158,7 @@ def _token(text: bytes, at: int) -> tuple[int, int]:
 
 def _is_fraction(text: bytes, start: int, end: int) -> bool:
     """Whether a token is a number, which one in an id is not, and none that is whole and so never made a double of."""
-    token = text[start:end]
     if start > 0 and text[start - 1] not in _BEFORE_NUMBER:
         return False
-    return _NUMBER.fullmatch(token) is not None and not _OF_FRACTIONS.isdisjoint(token)
+    found = _NUMBER.fullmatch(text, start, end)
+    return found is not None and found.lastindex is not None
