@@ -15,10 +15,10 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType
 
-from ingest_assets.http.decoders.parsing import UNREADABLE
+from ingest_assets.http.decoders.parsing import UNNAMEABLE, UNREADABLE
 from ingest_assets.normalize.arrays import is_raw, wire_type
 from ingest_assets.normalize.columns import ColumnPlan
-from ingest_assets.normalize.names import UNNAMEABLE, Path, cleaned
+from ingest_assets.normalize.names import Path, cleaned
 from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
 

@@ -11,7 +11,8 @@ import msgspec
 import xxhash
 from msgspec import UNSET, Raw, UnsetType
 
-from ingest_assets.normalize.names import UNNAMEABLE, Path
+from ingest_assets.http.decoders.parsing import UNNAMEABLE
+from ingest_assets.normalize.names import Path
 
 Digests = list[bytes | None]
 _NOTHING = (UNSET, Raw(b"null"))

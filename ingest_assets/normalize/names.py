@@ -23,9 +23,6 @@ _RESERVED = """
 """
 RESERVED = frozenset(_RESERVED.split())
 
-UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')
-"""What is in keys that no field of a struct can be renamed to."""
-
 _BEFORE_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _STRANGE = re.compile(r"\W+")
 

@@ -1,6 +1,7 @@
 """JSON parsed in part or exactly, for the envelopes of pages and for single records."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
@@ -14,6 +15,9 @@ raw_object = msgspec.json.Decoder(dict[str, msgspec.Raw])
 raw = msgspec.json.Decoder(msgspec.Raw)
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises of a text that it does not take: no JSON, half of a surrogate pair, not UTF-8, or too deep."""
+
+UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')
+"""What is in keys that no field of a struct can be renamed to."""
 
 
 def address(text: bytes | msgspec.Raw) -> int:
