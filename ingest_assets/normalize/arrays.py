@@ -307,18 +307,20 @@ def news(known: Shape, type_name: str, array: pa.Array) -> list[Decimal | int]:
 
     The fast path accepts a number only where it changes nothing that a later clash would decide by.
     """
-    if type_name == "double":
-        numbers: list[Any] = _new_doubles(known, array)
-    elif type_name == "bigint":
-        limits = pc.min_max(array).as_py()
-        numbers = [limit for limit in limits.values() if limit is not None]
-    else:
-        numbers = [value for value in array.to_pylist() if value is not None]
-        numbers = [int(value) for value in numbers] if type_name == "hugeint" else numbers
+    numbers: list[Any] = _new_doubles(known, array) if type_name == "double" else _limits(known, type_name, array)
     grown = replace(known)
     for number in numbers:
         learn_number(grown, number)
     return numbers if grown != known else []
+
+
+def _limits(known: Shape, type_name: str, array: pa.Array) -> list[Any]:
+    """The least and the greatest number, beside which no other is news; all decimals where one may be."""
+    scale = 0 if type_name in ("bigint", "hugeint") else array.type.scale
+    if scale and not (known.beyond_a_double and known.scale == scale):
+        return [value for value in array.to_pylist() if value is not None]
+    limits = [limit for limit in pc.min_max(array).as_py().values() if limit is not None]
+    return [int(limit) for limit in limits] if type_name == "hugeint" else limits
 
 
 def _new_doubles(known: Shape, array: pa.Array) -> list[Decimal]:

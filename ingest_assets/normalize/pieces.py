@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from msgspec import Struct, field
 
+from ingest_assets.normalize import written
 from ingest_assets.normalize.arrays import (
     Misfit,
     fitted_array,
@@ -24,7 +25,7 @@ from ingest_assets.normalize.arrays import (
 from ingest_assets.normalize.columns import ColumnPlan, at
 from ingest_assets.normalize.layout import Many, One
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.plain import Flags, flags_array, numbers_array, one_array
+from ingest_assets.normalize.plain import Flags, bytes_array, flags_array, numbers_array, one_array
 from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape, joined, shape_of_numbers
 
@@ -167,7 +168,8 @@ class Verbatim(Column):
         if self.column.spec.type == "json":
             self._keep(json_array(values, text, self.depth))
         else:
-            self._keep(fitted_array(self.column, raw_values(values, self.depth)))
+            decimals = written.decimals_in(bytes_array(list(map(bytes, values)), b"null"), self.column.sent_type)
+            self._keep(fitted_array(self.column, raw_values(values, self.depth)) if decimals is None else decimals)
 
 
 class Several(Leaf):

@@ -82,10 +82,15 @@ def decimals(values: Sequence[Any], kind: pa.Decimal128Type) -> pa.Array | None:
     >>> decimals([0.125], pa.decimal128(5, 2)) is decimals(["1e1"], pa.decimal128(5, 2)) is None
     True
     """
+    texts = as_written(values)
+    return None if texts is None else decimals_in(texts, kind)
+
+
+def decimals_in(texts: pa.Array, kind: pa.Decimal128Type) -> pa.Array | None:
+    """Texts of numbers as decimals."""
     before = f"[0-9]{{1,{kind.precision - kind.scale}}}" if kind.precision > kind.scale else "0"
     behind = rf"(\.[0-9]{{1,{kind.scale}}})?" if kind.scale else ""
-    texts = as_written(values)
-    return texts.cast(kind) if texts is not None and _all(texts, f"^-?{before}{behind}$") else None
+    return texts.cast(kind) if _all(texts, f"^-?{before}{behind}$") else None
 
 
 def shifted(numbers: pa.Array, places: Any, kind: pa.Decimal128Type) -> pa.Array | None:
