@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from msgspec.structs import replace
 
-from ingest_assets.column import TIME_TYPES
+from ingest_assets.column import TIME_TYPES, Money
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.normalize import written
 from ingest_assets.normalize.columns import ColumnPlan
@@ -190,21 +190,26 @@ def _quick_money(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> 
     An amount in minor units is that many of the last digit of its currency.
     """
     money = column.declared.money if column.declared is not None else None
-    if money is None:
+    if money is None or (digits := _digits(money, sent, codes)) is None:
         return None
-    if money.currency is not None or codes is None:
-        digits: Any = money.digits(money.currency or "")
-    else:
-        told = codes.dictionary_encode()
-        known = [None if code is None else money.digits(code) for code in told.dictionary.to_pylist()]
-        if None in known or pc.any(pc.and_(pc.is_null(codes), pc.is_valid(sent))).as_py():
-            return None
-        digits = np.asarray([*known, 0])[told.indices.fill_null(len(known))]
     if money.unit == "major":
         return sent
     kind = arrow_type(column.spec.type)
     moved = kind.scale - digits
-    return written.shifted(sent, moved, kind) if digits is not None and np.min(moved, initial=0) >= 0 else None
+    return written.shifted(sent, moved, kind) if np.min(moved, initial=0) >= 0 else None
+
+
+def _digits(money: Money, sent: pa.Array, codes: pa.Array | None) -> npt.NDArray[np.int64] | None:
+    """How many digits the currency of each amount has, or one for all; None where that is not known of one."""
+    if money.currency is not None:
+        known = [money.digits(money.currency)]
+        return None if None in known else np.asarray(known, np.int64)
+    if codes is None or pc.any(pc.and_(pc.is_null(codes), pc.is_valid(sent))).as_py():
+        return None
+    told = codes.dictionary_encode()
+    known = [money.digits(code) for code in told.dictionary.to_pylist()]
+    places = numbers_of(told.indices.fill_null(len(known)).cast(pa.int64()))
+    return None if None in known else np.asarray([*known, 0], np.int64)[places]
 
 
 def _money(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> pa.Array:

@@ -61,6 +61,17 @@ CONTRACTS["ruled"] = Contract(
     },
     primary_key=("id",),
 )
+CONTRACTS["written in plain forms"] = Contract(
+    columns={
+        "id": Column(type="bigint"),
+        "due": Column(type="decimal(9,2)", path="b", money=Money(currency_from="code", unit="major")),
+        "code": Column(type="varchar", path="c"),
+        "since": Column(type="timestamptz", path="n", format="unix"),
+        "deep": Column(type="decimal(5,2)", path="o.a"),
+    },
+    children={"l": Children(columns={"a": Column(type="timestamp", format="unix_ms"), "b": Column(type="uuid")})},
+    primary_key=("id",),
+)
 CONTRACTS["dropping"] = Contract(
     columns={
         "id": Column(type="bigint"),

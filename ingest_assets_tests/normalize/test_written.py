@@ -116,6 +116,19 @@ AMOUNTS = st.none() | st.integers(-(10**6), 10**6) | st.sampled_from([0, 10**15,
 
 
 @pytest.mark.parametrize("unit", ["minor", "major"])
+def test_amounts_without_any_currency_are_no_money(unit: Any) -> None:
+    declared = Column(type="decimal(18,3)", money=Money(currency_from="code", unit=unit))
+    spec = ColumnSpec(name="v", type="decimal(18,3)", path=("v",), declared=True)
+    column = ColumnPlan(spec, amount_fit(declared), declared)
+
+    with pytest.raises(Misfit) as error:
+        money_array(column, pa.array([None, Decimal(1)], column.sent_type), None)
+
+    assert error.value.rows.tolist() == [1]
+    assert money_array(column, pa.array([None], column.sent_type), None).to_pylist() == [None]
+
+
+@pytest.mark.parametrize("unit", ["minor", "major"])
 @pytest.mark.parametrize("kind", ["decimal(18,3)", "decimal(38,10)", "decimal(9,2)", "decimal(9,0)"])
 @settings(max_examples=150, deadline=None)
 @given(pairs=st.lists(st.tuples(AMOUNTS, CODES), max_size=4))
