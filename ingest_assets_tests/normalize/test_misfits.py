@@ -18,6 +18,7 @@ COLUMNS = {
     "paid": Column(type="decimal(9,2)", money=Money(currency_from="code")),
     "code": Column(type="varchar"),
     "at": Column(type="timestamptz"),
+    "since": Column(type="timestamptz", format="unix"),
     "width": Column(type="double"),
     "name": Column(type="varchar", pattern="[a-z]+", required=True),
 }
@@ -30,6 +31,7 @@ GOOD: dict[str, Any] = {
     "paid": 199,
     "code": "EUR",
     "at": "2026-01-02T03:04:05Z",
+    "since": 1700000000.5,
     "width": 0.5,
     "name": "a",
     "x": 0.25,
@@ -80,7 +82,7 @@ def test_a_value_that_does_not_fit_keeps_its_own_record_from_the_quick_way(block
     assert told.value.records.tolist() == [7, 13]
 
 
-@pytest.mark.parametrize("place", ["price", "x"])
+@pytest.mark.parametrize("place", ["price", "since", "x"])
 def test_a_number_that_no_double_holds_keeps_its_own_record_from_the_quick_way(block, place):
     texts = [text() for _ in range(20)]
     texts[7] = text(**{place: 7.125}).replace(b"7.125", b"7.1250000000000000001")
