@@ -35,13 +35,7 @@ def exact_value(raw: bytes, above: int = 0) -> Any:
     if levels(raw) + above > MOST_LEVELS:
         raise Unfit(f"more than {MOST_LEVELS} levels deep")
     try:
-        value = json.loads(
-            str(raw, "utf-8"),
-            parse_float=_decimal,
-            parse_int=_int,
-            parse_constant=_refused,
-            object_pairs_hook=_without_twins,
-        )
+        value = _DECODER.decode(str(raw, "utf-8"))
         if _SURROGATE.search(raw):
             json_text(value).encode()
     except UnicodeDecodeError as error:
@@ -94,3 +88,8 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twin = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
         raise Unfit(f"the key {twin[:60]!r} stands twice in one object")
     return record
+
+
+_DECODER = json.JSONDecoder(
+    parse_float=_decimal, parse_int=_int, parse_constant=_refused, object_pairs_hook=_without_twins
+)

@@ -1,19 +1,20 @@
 """What of an element no column and no table takes, under a contract that does not take everything."""
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from msgspec import Struct
 
 from ingest_assets.contract import Contract
-from ingest_assets.modes import Modes
+from ingest_assets.modes import Closed, Modes
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import Registry, declared_paths
 from ingest_assets.normalize.shape import NO_LISTS, NO_SKIP, Lists, Skip
 from ingest_assets.normalize.values import Unfit, shown
 
 
-class Fence(Struct, frozen=True):
+class Fence(Struct, frozen=True, dict=True):
     """What of the elements of one declared table is foreseen, and what is done about all else."""
 
     modes: Modes
@@ -21,16 +22,21 @@ class Fence(Struct, frozen=True):
     lists: Lists
     bare: bool
 
-    @property
+    @cached_property
+    def closed(self) -> Closed:
+        """What undeclared things are not taken: asked at each value."""
+        return self.modes.closed
+
+    @cached_property
     def open(self) -> bool:
         """Whether everything is taken."""
-        return not any(self.modes.closed)
+        return not any(self.closed)
 
     def beyond(self, element: Any) -> Iterator[tuple[Path, Any, str]]:
         """What is not taken: its path, the value, and the mode that says what is done about it. Null is no value."""
         if isinstance(element, dict):
             yield from self._below(element, self.skip, self.lists, ())
-        elif element is not None and not self.bare and self.modes.closed.columns:
+        elif element is not None and not self.bare and self.closed.columns:
             yield (), element, self.modes.columns
 
     def _below(self, value: dict[str, Any], skip: Skip, lists: Lists, path: Path) -> Iterator[tuple[Path, Any, str]]:
@@ -41,9 +47,9 @@ class Fence(Struct, frozen=True):
             if isinstance(inner, dict):
                 yield from self._below(inner, below, lists.fields.get(key, NO_LISTS), here)
             elif isinstance(inner, list):
-                if not lists.fields.get(key, NO_LISTS).declared and self.modes.closed.tables:
+                if not lists.fields.get(key, NO_LISTS).declared and self.closed.tables:
                     yield here, inner, self.modes.tables
-            elif self.modes.closed.columns:
+            elif self.closed.columns:
                 yield here, inner, self.modes.columns
 
     def refuse(self, element: Any) -> None:
