@@ -208,8 +208,11 @@ def _digits(money: Money, sent: pa.Array, codes: pa.Array | None) -> npt.NDArray
         return None
     told = codes.dictionary_encode()
     known = [money.digits(code) for code in told.dictionary.to_pylist()]
-    places = numbers_of(told.indices.fill_null(len(known)).cast(pa.int64()))
-    return None if None in known else np.asarray([*known, 0], np.int64)[places]
+    if None in known:
+        return None
+    digits = np.zeros(len(codes), np.int64)
+    digits[flags_of(pc.is_valid(codes))] = np.asarray(known, np.int64)[numbers_of(told.indices.cast(pa.int64()))]
+    return digits
 
 
 def _money(column: ColumnPlan, sent: pa.Array, codes: pa.Array | None) -> pa.Array:

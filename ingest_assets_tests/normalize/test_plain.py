@@ -73,3 +73,34 @@ print("pandas" in sys.modules)
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
 
     assert (ran.stdout, ran.stderr) == ("False\n", "")
+
+
+def test_rows_of_declared_types_are_made_without_pandas():
+    script = """
+import json, sys
+from ingest_assets.contract import Contract
+from ingest_assets.http.decoders import Block
+from ingest_assets.normalize.normalize import Normalizer
+from ingest_assets.normalize.registry import Registry
+columns = {
+    "price": {"type": "decimal(9,2)"},
+    "paid": {"type": "decimal(9,3)", "money": {"currency_from": "code"}},
+    "code": {"type": "varchar"},
+    "key": {"type": "uuid"},
+    "at": {"type": "timestamptz"},
+    "since": {"type": "timestamp", "format": "unix"},
+}
+record = {
+    "price": 1.5, "paid": 199, "code": "EUR", "key": "7d444840-9dc0-11d1-b245-5ffdce74fad2",
+    "at": "2026-01-02T03:04:05.1234567+0100", "since": 1700000000.5,
+}
+records = [record, {**record, "paid": None, "code": None}] * 300
+normalizer = Normalizer("orders", Contract(columns=columns), Registry.empty())
+batch = normalizer.batch(Block(json.dumps(records).encode(), lines=False, first=0, count=len(records)), 0)
+assert batch.tables["orders"].num_rows == len(records)
+print("pandas" in sys.modules)
+"""
+
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert (ran.stdout, ran.stderr) == ("False\n", "")
