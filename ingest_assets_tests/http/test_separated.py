@@ -231,3 +231,9 @@ def test_quotes_where_they_are_needed_or_none_but_escapes_are_read_back_exactly(
     found = rows(written.getvalue().encode(), names=["a", "b"], **told)
 
     assert found == [{"a": a, "b": b} for a, b in table]
+
+
+def test_a_header_that_is_no_utf_8_stays_as_it_came():
+    page = Separated(type="csv").decode(io.BytesIO("prénom,a\n1,2\n".encode("latin-1")), Selector())
+
+    assert [block.text for block in page] == ['[{"prénom":"1","a":"2"}]'.encode("latin-1")]

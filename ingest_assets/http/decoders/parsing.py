@@ -16,7 +16,7 @@ raw = msgspec.json.Decoder(msgspec.Raw)
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What msgspec raises of a text that it does not take: no JSON, half of a surrogate pair, not UTF-8, or too deep."""
 
-UNNAMEABLE = re.compile(r'[\x00-\x1f"\\]')
+UNNAMEABLE = re.compile(r'[\x00-\x1f"\\\ud800-\udfff]')
 """What is in keys that no field of a struct can be renamed to."""
 
 

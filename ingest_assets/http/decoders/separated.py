@@ -12,7 +12,8 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import starmap
 from typing import Any, BinaryIO, ClassVar, Literal
 
@@ -139,7 +140,7 @@ class _SeparatedPage(Decoded):
         reader = csv.reader(lines, **self._told.dialect)
         names = list(self._told.names) or self._header(reader, lines, start)
         self.envelope = {"columns": names}
-        width, around, maker = len(names), sum(len(name) + _AROUND for name in names), _maker(names)
+        width, around, maker = len(names), sum(len(name) + _AROUND for name in names), _maker(tuple(names))
         held, size, first, flaws = list[list[str]](), 0, 0, dict[int, str]()
         with self._told_what_is_wrong(reader):
             for values in reader:  # as little as possible of each: there are millions
@@ -230,7 +231,8 @@ class _SeparatedPage(Decoded):
             )
 
 
-def _maker(names: Sequence[str]) -> Callable[..., Any]:
+@lru_cache(maxsize=8)  # the pages of a walk have the same names
+def _maker(names: tuple[str, ...]) -> Callable[..., Any]:
     """What makes a record of its values: a struct, which takes less time than a dictionary, where it has the names."""
     if any(map(UNNAMEABLE.search, names)):
         return lambda *values: dict(zip(names, values, strict=True))
