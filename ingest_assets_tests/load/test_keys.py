@@ -15,9 +15,14 @@ batches = st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=5).map(sort
 def noted(columns: list[str], *rows: pa.Table) -> Keys:
     """What is known after these batches of rows."""
     keys = Keys(columns)
-    for some in rows:
-        keys.note(some)
+    for page, some in enumerate(rows):
+        keys.note(some if "_page" in some.column_names else of_page(page, some))
     return keys
+
+
+def of_page(number: int, rows: pa.Table) -> pa.Table:
+    """The rows, all of one page."""
+    return rows.append_column("_page", pa.array([number] * rows.num_rows, pa.int64()))
 
 
 def ids(*batches: list[int | None]) -> Keys:
@@ -65,3 +70,11 @@ def test_a_column_that_was_not_always_there_is_not_known() -> None:
 
     assert not noted(["id"], rows, pa.table({"other": [1]})).distinct
     assert not noted(["id"], rows).with_rest(noted(["id"], pa.table({"id": ["a"]}))).distinct
+
+
+def test_pages_of_others_may_lie_between_those_of_a_batch() -> None:
+    ours = {"id": pa.array([1, 2, 7, 8], pa.int64()), "_page": pa.array([1, 1, 3, 4], pa.int64())}
+    theirs = {"id": pa.array([3, 4], pa.int64()), "_page": pa.array([2, 2], pa.int64())}
+
+    assert noted(["id"], pa.table(ours)).with_rest(noted(["id"], pa.table(theirs))).distinct
+    assert not noted(["id"], pa.table(ours | {"_page": pa.array([1, 2, 3, 4], pa.int64())}), pa.table(theirs)).distinct
