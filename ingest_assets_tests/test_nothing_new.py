@@ -107,6 +107,7 @@ def test_the_process_loads_nothing_slow_that_it_does_not_need(api: Api, tmp_path
     assert not unneeded & set(again)
     assert all(map(find_spec, unneeded))  # so that none is looked for by a former name
     assert {"pyarrow", "ingest_assets.load.merge"} <= set(first)  # so that the test can fail
+    assert "pandas" not in first  # which much of pyarrow imports where it is asked for
     assert set(dataclasses) <= DATACLASSES
     assert len(api.asked) == 2
 

@@ -12,6 +12,8 @@ import numpy as np
 import pyarrow as pa
 from msgspec import Struct, field
 
+from ingest_assets.normalize.plain import numbers_of
+
 _MOST_SPANS = 10_000
 
 
@@ -52,7 +54,7 @@ class Keys(Struct):
         spans, column = self.spans.setdefault(name, []), rows.column(name)
         if column.null_count or len(spans) + len(ends) > _MOST_SPANS:
             return False
-        numbers = column.to_numpy()
+        numbers = numbers_of(column.combine_chunks())
         for first, until in pairwise([0, *ends]):
             run = numbers[first:until]
             if not ((run[1:] > run[:-1]).all() or (run[1:] < run[:-1]).all()):
@@ -63,7 +65,7 @@ class Keys(Struct):
 
 def _run_ends(rows: pa.Table) -> list[int]:
     """Where each run of pages that follow each other ends; none where there is no row."""
-    steps = np.diff(rows.column("_page").to_numpy())
+    steps = np.diff(numbers_of(rows.column("_page").combine_chunks()))
     return [*(np.flatnonzero((steps < 0) | (steps > 1)) + 1).tolist(), rows.num_rows] if rows.num_rows else []
 
 
