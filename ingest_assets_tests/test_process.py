@@ -42,6 +42,29 @@ def test_numpy_starts_no_threads_for_what_nobody_does() -> None:
     assert ended(threads).stdout == "1\nat its end\n"
 
 
+def test_plugins_of_pydantic_are_looked_for_where_that_was_asked_for_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "plug-1.0.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1.0\n")
+    (folder / "entry_points.txt").write_text("[pydantic]\nplug = plug:made\n")
+    (tmp_path / "plug.py").write_text("def made(*_, **__): return None, None, None\nmade.new_schema_validator = made\n")
+    look = f"sys.path.append({str(tmp_path)!r}); import ingest_assets.source; print('plug' in sys.modules); process.end(0)"
+
+    assert ended(look).stdout == "False\nat its end\n"
+
+    monkeypatch.setenv("PYDANTIC_DISABLE_PLUGINS", "another")
+    assert ended(look).stdout == "True\nat its end\n"
+
+
+def test_other_processes_have_the_variables_that_were_set_by_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    given = "from ingest_assets.process import environment; print(sorted(environment().items() ^ os.environ.items()))"
+
+    assert ended(f"import os; {given}; process.end(0)").stdout.startswith("[('PYDANTIC_DISABLE_PLUGINS', '__all__')]\n")
+
+
 def test_a_thread_ends_its_work_first() -> None:
     late = "threading.Thread(target=lambda: (time.sleep(0.2), print('worked'))).start(); process.end(0)"
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from ingest_assets.assets.launch import start_instance
 from ingest_assets.commands.output import Output
 from ingest_assets.errors import TransientFailure
+from ingest_assets.process import environment
 
 _FIRST_PORT = 3000
 _START_SECONDS = 120
@@ -61,7 +62,7 @@ def serve(host: str, port: int | None, out: Output) -> None:
     url = f"http://{host}:{arguments[arguments.index('--port') + 1]}"
     out.console.print(f"Dagster UI: {url}")
     out.document({"url": url})
-    os.execv(arguments[0], arguments)  # noqa: S606 -- our own command, no shell
+    os.execve(arguments[0], arguments, environment())  # noqa: S606 -- our own command, no shell
 
 
 @contextlib.contextmanager
@@ -69,7 +70,8 @@ def served(host: str, port: int) -> Iterator[str]:
     """The UI beside this process; gives its URL once it answers, and ends it with all that it started."""
     port = free_port(port, host)
     # A group of its own, so that Ctrl-C reaches it from here, once, and in order.
-    process = subprocess.Popen(command(host, port), start_new_session=True)  # noqa: S603 -- our own command
+    asked = command(host, port)
+    process = subprocess.Popen(asked, env=environment(), start_new_session=True)  # noqa: S603 -- our own command
     try:
         url = f"http://{host}:{port}"
         _wait_for(url, process)
