@@ -23,7 +23,7 @@ from ingest_assets.normalize.gathering import Gathering
 from ingest_assets.normalize.layout import Required, layout, order_in
 from ingest_assets.normalize.pieces import Columns, Found
 from ingest_assets.normalize.plain import flags_of, repeated
-from ingest_assets.normalize.proofs import COUNTS, lost_doubles
+from ingest_assets.normalize.proofs import has_no_twins, lost_doubles
 from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
 from ingest_assets.normalize.values import arrow_type
@@ -115,7 +115,7 @@ class Fast:
 
 def _proven(columns: Columns, texts: Sequence[bytes]) -> Columns:
     """The columns as the contract has them, proven to have lost nothing of these texts; raises Misfit."""
-    if not any(sum(map(count, texts)) == columns.keys + sum(map(count, columns.raws)) for count in COUNTS):
+    if not has_no_twins(texts, columns.raws, columns.keys):
         raise Twins("a key stands twice")
     if columns.exact and (lost := {double for text in texts for double in lost_doubles(text, tiny=columns.tiny)}):
         _refuse_lost(columns, lost)

@@ -236,6 +236,15 @@ def test_both_ways_give_the_same_tables(block, name, records, size, times, lines
             assert other.tables[table].schema == one.tables[table].schema
 
 
+def test_a_key_that_stands_twice_is_noticed_beside_a_text_that_looks_like_one(block):
+    contract = Contract(columns={"id": Column(type="bigint"), "j": Column(type="json")}, primary_key=("id",))
+    records = ['{"id":1,"a":1,"j":{"k":"v"}}'] * 60 + ['{"id":2,"a" :1,"a" :2,"j":{"k":":"}}']
+
+    _, (*_, last) = fetched(cut(block, records, 30), contract, Registry.empty())
+
+    assert [one.reason for one in last.quarantined] == ["the key 'a' stands twice in one object"]
+
+
 MIXED = st.sampled_from(["null", "true", *NUMBERS, *TEXTS, '{"a":1}', '{"a":1,"a":2}', "[" * 201 + "]" * 201])
 OF_MANY_KEYS = st.lists(
     st.dictionaries(st.sampled_from([f"k{n}" for n in range(15)]), st.sampled_from(TEXTS) | MIXED, max_size=4),
