@@ -56,6 +56,10 @@ def _uuid(random: Random) -> str:
     return str(UUID(int=random.getrandbits(128)))
 
 
+def _numbers(random: Random) -> dict[str, float]:
+    return {f"measure {n}": random.random() for n in range(10)}
+
+
 _CENTS = {"x": {"type": "decimal(18,2)"}}
 _TIME = {"x": {"type": "timestamptz"}}
 _SECONDS = {"x": {"type": "timestamptz", "format": "unix"}}
@@ -64,6 +68,7 @@ _MONEY = {"x": {"type": "decimal(18,3)", "money": {"currency_from": "code"}}, "c
 _OF_LIST = {"x": {"type": "varchar", "values": ["a", "b", "c"]}}
 _PATTERN = {"x": {"type": "varchar", "pattern": "[A-Z]+[0-9]+"}}
 _WHOLE = {"x": {"type": "bigint"}}
+_DECLARED = {"columns": "drop", "tables": "drop"}
 KINDS = (
     Kind("texts", _json(lambda _, n: f"text {n}")),
     Kind("UUIDs", _json(lambda random, _: _uuid(random)), {"x": {"type": "uuid"}}),
@@ -92,7 +97,9 @@ KINDS = (
     Kind("one in 100 has a key twice", _rarely('{"a":1}', '{"a":1,"a":2}'), aside=1),
     Kind("one in 5 does not fit", _rarely("1", '"N/A"', 5), _WHOLE, aside=20),
     Kind("one in 5 is dropped", _rarely("1", '"N/A"', 5), _WHOLE, {"types": "drop"}),
-    Kind("a key in each is dropped", _json(lambda _, n: n), {}, {"columns": "drop", "tables": "drop"}),
+    Kind("a key in each is dropped", _json(lambda _, n: n), {}, _DECLARED),
+    Kind("an object and a list in each are dropped", lambda _, n: f'{{"a":{n},"b":"x"}},"y":[{n}]', {}, _DECLARED),
+    Kind("an object of ten numbers, as JSON", _json(lambda random, _: _numbers(random)), {"x": {"type": "json"}}),
 )
 
 

@@ -50,7 +50,9 @@ def test_plugins_of_pydantic_are_looked_for_where_that_was_asked_for_alone(
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: plug\nVersion: 1.0\n")
     (folder / "entry_points.txt").write_text("[pydantic]\nplug = plug:made\n")
     (tmp_path / "plug.py").write_text("def made(*_, **__): return None, None, None\nmade.new_schema_validator = made\n")
-    look = f"sys.path.append({str(tmp_path)!r}); import ingest_assets.source; print('plug' in sys.modules); process.end(0)"
+    look = (
+        f"sys.path.append({str(tmp_path)!r}); import ingest_assets.source; print('plug' in sys.modules); process.end(0)"
+    )
 
     assert ended(look).stdout == "False\nat its end\n"
 

@@ -11,7 +11,7 @@ fast         many records at once: layout  generated structs, gathering  these t
     tables   what a batch gives; list_hashes  what a list is known by
     proofs       what has to be shown of a text first; together  many small pages
 columns      where a column's value is, and what makes it fit: values, times, rules
-rest         what no column takes, under a contract that does not take everything
+rest         what no column takes, under a contract that does not take everything; dropping  the same of texts
 registry     the names and types of all that was ever seen: names, shape
 collecting   what becomes of memory that is let go of
 

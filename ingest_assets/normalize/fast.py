@@ -17,8 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ingest_assets.http.decoders.parsing import UNREADABLE
-from ingest_assets.normalize.arrays import Misfit, Twins, money_array, refuse_lost
+from ingest_assets.normalize.arrays import Misfit, Twins, json_array, money_array, refuse_lost
 from ingest_assets.normalize.columns import ColumnPlan
+from ingest_assets.normalize.dropping import Dropping, Left
 from ingest_assets.normalize.gathering import Gathering
 from ingest_assets.normalize.layout import Required, layout, order_in
 from ingest_assets.normalize.pieces import Columns, Found
@@ -44,7 +45,12 @@ class Fast:
         self.always: Required | None = before.always if before else None
         self.order: Mapping[tuple[str, ...], int] = before.order if before else {}
         self.required = self.always or frozenset()
+        self._dropping = Dropping.of_plan(plan)
         self._build()
+
+    def left(self, texts: Sequence[Any]) -> Left | None:
+        """What is left of records without what the contract drops, to be decoded; None where it drops nothing."""
+        return None if self._dropping is None else self._dropping.left(texts)
 
     def _build(self) -> None:
         self.tree = layout(self.plan, self.shape, self.required, self.order)
@@ -89,28 +95,32 @@ class Fast:
         except UNREADABLE:
             return None
 
-    def columns(self, structs: Sequence[Any], texts: Sequence[bytes]) -> Columns:
+    def columns(self, structs: Sequence[Any], texts: Sequence[bytes], left: Left | None = None) -> Columns:
         """The columns of decoded records, whose texts (with anything around that is no key) these are.
 
-        Raises Misfit, saying which records do not fit, where that is known.
+        Of what was `left` of them, where that is not all. Raises Misfit, saying which records do not fit, where that is
+        known.
         """
         gathering = Gathering(self.plan, self.tree)
         try:
             gathering.add(structs)
-            return _proven(gathering.columns(), texts)
+            return _with_rests(_proven(gathering.columns(), texts), left)
         except Misfit as error:
             gathering.find(error)
             raise
 
-    def columns_of(self, texts: Sequence[bytes], *, lines: bool) -> Columns:
-        """The columns of all records of these texts, each small enough for the processor's cache; or Misfit."""
+    def columns_of(self, texts: Sequence[bytes], left: Left | None = None, *, lines: bool) -> Columns:
+        """The columns of all records of these texts, each small enough for the processor's cache; or Misfit.
+
+        See `columns` for what was `left` of them.
+        """
         gathering = Gathering(self.plan, self.tree)
         for text in texts:
             try:
                 gathering.add(self.decoded(text, lines=lines))  # without a name: so they are gone before the next
             except UNREADABLE as error:
                 raise Misfit("a record that does not fit") from error
-        return _proven(gathering.columns(), texts)
+        return _with_rests(_proven(gathering.columns(), texts), left)
 
 
 def _proven(columns: Columns, texts: Sequence[bytes]) -> Columns:
@@ -121,6 +131,20 @@ def _proven(columns: Columns, texts: Sequence[bytes]) -> Columns:
         _refuse_lost(columns, lost)
     _apply_rules(columns)
     _prove_present(columns)
+    return columns
+
+
+def _with_rests(columns: Columns, left: Left | None) -> Columns:
+    """The columns and those of what was dropped; raises Misfit."""
+    if left is None:
+        return columns
+    columns.dropped = sum(left.dropped)
+    for table in columns.plan.tables:
+        found = columns.tables[table.spec.path]
+        if found.rows and table.rest_column is not None and table.spec.path in left.rests:
+            rests, depth = left.rows(table.spec.path), left.depths[table.spec.path]
+            with _in_table(table):
+                found.arrays[table.rest_column] = json_array(rests, b"[%s]" % b",".join(rests), depth)
     return columns
 
 

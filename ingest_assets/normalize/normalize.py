@@ -131,7 +131,10 @@ class Normalizer:
         places = [place for place in range(len(reading.texts)) if place not in reading.unfit]
         if self.fast is None or not places or not self._given_fit():
             return [(places, None)]
-        pairs = list(zip(places, _decoded(self.fast, reading, places), strict=True))
+        reading.left = self.fast.left(reading.texts)
+        whole = places if reading.left is None else [place for place in places if place not in reading.left.apart]
+        structs = dict(zip(whole, _decoded(self.fast, reading, whole), strict=True))
+        pairs = [(place, structs.get(place)) for place in places]
         apart = [place for place, struct in pairs if struct is None]
         parts = _columns(self.fast, reading, [pair for pair in pairs if pair[1] is not None])
         if apart:
@@ -204,6 +207,7 @@ class Normalizer:
                 dropped += left_out
             else:
                 made = fast_tables(columns, self.counts, page, positions, texts)
+                dropped += columns.dropped
             for name, table in made.items():
                 pieces.setdefault(name, []).append(table)
         whole = {name: tables[0] if len(tables) == 1 else pa.concat_tables(tables) for name, tables in pieces.items()}
@@ -236,7 +240,7 @@ def _decoded(fast: Fast, reading: Reading, places: Sequence[int]) -> list[Any]:
             if len(structs) == len(places):
                 return structs
             break
-    return [fast.decoded_one(reading.texts[place]) for place in places]
+    return [fast.decoded_one(reading.one(place)) for place in places]
 
 
 def _columns(fast: Fast, reading: Reading, pairs: Sequence[tuple[int, Any]]) -> list[Part]:
@@ -245,7 +249,8 @@ def _columns(fast: Fast, reading: Reading, pairs: Sequence[tuple[int, Any]]) -> 
     while pairs:
         places = [place for place, _ in pairs]
         try:
-            return [*parts, (places, fast.columns([struct for _, struct in pairs], [reading.text(places)]))]
+            left = None if reading.left is None else reading.left.of(places)
+            return [*parts, (places, fast.columns([struct for _, struct in pairs], [reading.text(places)], left))]
         except Misfit as error:
             if isinstance(error, Twins) and len(right := _without_unfit(reading, pairs)) < len(pairs):
                 pairs = right

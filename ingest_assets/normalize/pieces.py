@@ -47,7 +47,7 @@ class Columns(Struct):
     """Some records as columns: arrays by table path, and what was counted and learned on the way.
 
     `had` and `lacked` are the places of keys (as `layout.Required` has them) that an object had, or had not. `exact`
-    are the columns that hold a double only where it is the number that was written.
+    are the columns that hold a double only where it is the number that was written. `dropped` counts values.
     """
 
     plan: Plan
@@ -59,6 +59,7 @@ class Columns(Struct):
     numbers: Shape = field(default_factory=Shape)
     exact: list[tuple[TablePlan, ColumnPlan]] = field(default_factory=list)
     tiny: bool = False
+    dropped: int = 0
 
     def __len__(self) -> int:
         return self.tables[()].rows

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from msgspec import Struct, field
 
 from ingest_assets.contract import Contract
+from ingest_assets.normalize.dropping import Left
 from ingest_assets.normalize.exact import exact
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.registry import Registry, bindings, declared_paths
@@ -39,7 +40,10 @@ class Records(Protocol):
 
 
 class Reading(Struct):
-    """One block while it is read: the registry and the plan before it, and the records taken by themselves."""
+    """One block while it is read: the registry and the plan before it, and the records taken by themselves.
+
+    `left` is there where the quick way reads what is left of the records.
+    """
 
     block: Records
     texts: list[Any]
@@ -48,14 +52,24 @@ class Reading(Struct):
     exact: dict[int, dict[str, Any]] = field(default_factory=dict)
     unfit: dict[int, Unfit] = field(default_factory=dict)
     numbers: Shape = field(default_factory=Shape)
+    left: Left | None = None
 
     def text(self, places: Sequence[int]) -> bytes:
-        """These records as one text: lines, where the block's are, or a JSON array."""
+        """These records, or what is left of them, as one text: lines, where the block's are, or a JSON array."""
+        texts = self._quick
         if self.block.lines:
-            return b"\n".join([self.texts[place] for place in places])
-        if len(places) == len(self.texts):
+            return b"\n".join([texts[place] for place in places])
+        if len(places) == len(texts) and self.left is None:
             return self.block.text
-        return b"[%s]" % b",".join([self.texts[place] for place in places])
+        return b"[%s]" % b",".join([texts[place] for place in places])
+
+    def one(self, place: int) -> Any:
+        """One record, or what is left of it."""
+        return self._quick[place]
+
+    @property
+    def _quick(self) -> list[Any]:
+        return self.texts if self.left is None else self.left.texts
 
     def parse(self, place: int) -> None:
         """Parses one record exactly, or says why it is none."""

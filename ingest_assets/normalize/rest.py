@@ -32,6 +32,12 @@ class Fence(Struct, frozen=True, dict=True):
         """Whether everything is taken."""
         return not any(self.closed)
 
+    @cached_property
+    def drops(self) -> bool:
+        """Whether something that is not declared is merely dropped."""
+        modes, closed = self.modes, self.closed
+        return (closed.tables and modes.tables == "drop") or (closed.columns and modes.columns == "drop")
+
     def beyond(self, element: Any) -> Iterator[tuple[Path, Any, str]]:
         """What is not taken: its path, the value, and the mode that says what is done about it. Null is no value."""
         if isinstance(element, dict):

@@ -71,6 +71,11 @@ class TablePlan(Struct, frozen=True, dict=True):
     def _hashes(self) -> ListHashes:
         return ListHashes([path for _, path in self.lists])
 
+    @property
+    def rest_column(self) -> str | None:
+        """The column of what was dropped, where there is one."""
+        return next((column.spec.name for column in self.columns if column.spec.rest), None)
+
     def list_hashes(self, records: Sequence[Any]) -> dict[str, Digests]:
         """The `_hash__` columns of the records of these texts, where nothing but lists and null is at their paths."""
         return dict(zip((name for name, _ in self.lists), self._hashes.of(records), strict=True))

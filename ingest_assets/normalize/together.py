@@ -73,7 +73,10 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
         texts = [text for placed in held for text in placed.block.records()]
         try:
             given = _given(normalizer, fast.plan, held)
-            columns = fast.columns_of(_steps(texts, held), lines=held[0].block.lines)
+            if (left := fast.left(texts)) is not None and left.apart:
+                return None
+            steps = _steps(texts if left is None else left.texts, held)
+            columns = fast.columns_of(steps, left, lines=held[0].block.lines)
         except (Misfit, Unfit):
             return None
         if len(columns) != len(texts):
@@ -85,7 +88,8 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
         counts = [placed.block.count for placed in held]
         pages = np.repeat([placed.page for placed in held], counts)
         positions = np.concatenate([np.arange(p.block.first, p.block.first + p.block.count) for p in held])
-        return Batch(fast_tables(columns, normalizer.counts, pages, positions, texts), [], len(texts))
+        tables = fast_tables(columns, normalizer.counts, pages, positions, texts)
+        return Batch(tables, [], len(texts), columns.dropped)
 
 
 def _steps(texts: Sequence[Any], held: Sequence[Placed]) -> list[bytes]:

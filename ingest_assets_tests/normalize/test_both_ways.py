@@ -230,6 +230,7 @@ def test_both_ways_give_the_same_tables(block, name, records, size, times, lines
     assert quick.registry.to_json() == exact.registry.to_json()
     for one, other in zip(by_one, at_once, strict=True):
         assert other.quarantined == one.quarantined
+        assert other.dropped == one.dropped
         assert other.tables.keys() == one.tables.keys()
         for table in one.tables:
             assert other.tables[table].to_pylist() == one.tables[table].to_pylist()
@@ -309,6 +310,7 @@ def test_small_pages_taken_together_give_the_same_tables(block, name, records, s
     assert rows(at_once) == rows(one_by_one)
     assert [q for batch in at_once for q in batch.quarantined] == [q for b in one_by_one for q in b.quarantined]
     assert sum(batch.received for batch in at_once) == len(records) * times
+    assert sum(batch.dropped for batch in at_once) == sum(batch.dropped for batch in one_by_one)
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
