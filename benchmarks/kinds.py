@@ -99,6 +99,9 @@ KINDS = (
     Kind("one in 5 is dropped", _rarely("1", '"N/A"', 5), _WHOLE, {"types": "drop"}),
     Kind("a key in each is dropped", _json(lambda _, n: n), {}, _DECLARED),
     Kind("an object and a list in each are dropped", lambda _, n: f'{{"a":{n},"b":"x"}},"y":[{n}]', {}, _DECLARED),
+    Kind(
+        "values of all kinds, less lists", _json(lambda _, n: [1, "a", [1], {"a": [1]}][n % 4]), {}, {"tables": "drop"}
+    ),
     Kind("an object of ten numbers, as JSON", _json(lambda random, _: _numbers(random)), {"x": {"type": "json"}}),
 )
 

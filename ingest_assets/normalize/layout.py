@@ -132,8 +132,10 @@ def _refuse_unsuited(plan: Plan) -> None:
         raise Unsuited("a key that was never seen")
     if sum(len(table.columns) for table in plan.tables) > MOST_COLUMNS:
         raise Unsuited("too many columns")
+    sifted = any(table.fence is not None and table.fence.drops for table in plan.tables)  # (see `dropping`)
     for table in plan.tables:
-        if table.fence is not None and any(is_raw(c) and c.declared is None and c.placed for c in table.columns):
+        learned = [column for column in table.columns if column.declared is None and column.placed]
+        if table.fence is not None and not sifted and any(map(is_raw, learned)):
             raise Unsuited("a column of text in which something may not be taken")
         texts = [column.spec.path for column in table.columns if is_raw(column)]
         for column in table.columns:
