@@ -132,8 +132,11 @@ class Normalizer:
         if self.fast is None or not places or not self._given_fit():
             return [(places, None)]
         reading.left = self.fast.left(reading.texts)
-        whole = places if reading.left is None else [place for place in places if place not in reading.left.apart]
-        structs = dict(zip(whole, _decoded(self.fast, reading, whole), strict=True))
+        looked_at = reading.block.flaws.keys() | (reading.left.apart if reading.left is not None else ())
+        quick = [place for place in places if place not in looked_at]
+        if not quick:
+            return [(places, None)]
+        structs = dict(zip(quick, _decoded(self.fast, reading, quick), strict=True))
         pairs = [(place, structs.get(place)) for place in places]
         apart = [place for place, struct in pairs if struct is None]
         parts = _columns(self.fast, reading, [pair for pair in pairs if pair[1] is not None])

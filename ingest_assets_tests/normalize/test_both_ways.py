@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ingest_assets.column import Money
 from ingest_assets.contract import Children, Column, Contract, Tombstone
+from ingest_assets.http.decoders import Block
 from ingest_assets.modes import Modes
 from ingest_assets.normalize.normalize import Batch, Normalizer, Widened
 from ingest_assets.normalize.registry import Registry
@@ -244,6 +245,18 @@ def test_a_key_that_stands_twice_is_noticed_beside_a_text_that_looks_like_one(bl
     _, (*_, last) = fetched(cut(block, records, 30), contract, Registry.empty())
 
     assert [one.reason for one in last.quarantined] == ["the key 'a' stands twice in one object"]
+
+
+@pytest.mark.parametrize("contract", ["bare", "dropping"])
+def test_a_record_in_which_a_decoder_found_a_flaw_is_set_aside_however_well_it_reads(contract):
+    record = b'{"id":1,"c":"x"}'
+    pages = [Block.of([record] * 60, lines=False, first=0, flaws=flaws) for flaws in ({}, {2: "`c` stands twice"})]
+
+    for quick in (True, False):
+        _, (_, batch) = fetched(pages, CONTRACTS[contract], Registry.empty(), quick=quick)
+
+        assert [(one.position, one.reason) for one in batch.quarantined] == [(2, "`c` stands twice")]
+        assert batch.tables["things"].num_rows == 59
 
 
 MIXED = st.sampled_from(["null", "true", *NUMBERS, *TEXTS, '{"a":1}', '{"a":1,"a":2}', "[" * 201 + "]" * 201])
