@@ -98,8 +98,8 @@ class Fast:
     def columns(self, structs: Sequence[Any], texts: Sequence[bytes], left: Left | None = None) -> Columns:
         """The columns of decoded records, whose texts (with anything around that is no key) these are.
 
-        Of what was `left` of them, where that is not all. Raises Misfit, saying which records do not fit, where that is
-        known.
+        Where something was dropped of them, these are of what was `left`. Raises Misfit, saying which records do not
+        fit, where that is known.
         """
         gathering = Gathering(self.plan, self.tree)
         try:
