@@ -97,6 +97,7 @@ KINDS = (
     Kind("one in 100 has a key twice", _rarely('{"a":1}', '{"a":1,"a":2}'), aside=1),
     Kind("one in 5 does not fit", _rarely("1", '"N/A"', 5), _WHOLE, aside=20),
     Kind("one in 5 is dropped", _rarely("1", '"N/A"', 5), _WHOLE, {"types": "drop"}),
+    Kind("texts, and nothing to be dropped", _json(lambda _, n: f"text {n}"), {"x": {"type": "varchar"}}, _DECLARED),
     Kind("a key in each is dropped", _json(lambda _, n: n), {}, _DECLARED),
     Kind("an object and a list in each are dropped", lambda _, n: f'{{"a":{n},"b":"x"}},"y":[{n}]', {}, _DECLARED),
     Kind(

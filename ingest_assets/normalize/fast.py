@@ -21,7 +21,7 @@ from ingest_assets.normalize.arrays import Misfit, Twins, json_array, money_arra
 from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.dropping import Dropping, Left
 from ingest_assets.normalize.gathering import Gathering
-from ingest_assets.normalize.layout import Required, layout, order_in
+from ingest_assets.normalize.layout import Required, hides, layout, order_in
 from ingest_assets.normalize.pieces import Columns, Found
 from ingest_assets.normalize.plain import flags_of, repeated
 from ingest_assets.normalize.proofs import has_no_twins, lost_doubles
@@ -45,12 +45,22 @@ class Fast:
         self.always: Required | None = before.always if before else None
         self.order: Mapping[tuple[str, ...], int] = before.order if before else {}
         self.required = self.always or frozenset()
-        self._dropping = Dropping.of_plan(plan)
+        self._dropping, self._hides = Dropping.of_plan(plan), hides(plan)
         self._build()
 
     def left(self, texts: Sequence[Any]) -> Left | None:
-        """What is left of records without what the contract drops, to be decoded; None where it drops nothing."""
-        return None if self._dropping is None else self._dropping.left(texts)
+        """What is left of records without what the contract drops, to be decoded; None where that is all of them."""
+        if self._dropping is None or (not self._hides and self._takes_all(texts)):
+            return None
+        return self._dropping.left(texts)
+
+    def _takes_all(self, texts: Sequence[Any]) -> bool:
+        """Whether there is nothing but what the structs have: to decode once more is quicker than to take apart."""
+        try:
+            self._many.decode(b"[%s]" % b",".join(texts))
+        except UNREADABLE:
+            return False
+        return True
 
     def _build(self) -> None:
         self.tree = layout(self.plan, self.shape, self.required, self.order)

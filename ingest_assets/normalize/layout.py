@@ -132,11 +132,9 @@ def _refuse_unsuited(plan: Plan) -> None:
         raise Unsuited("a key that was never seen")
     if sum(len(table.columns) for table in plan.tables) > MOST_COLUMNS:
         raise Unsuited("too many columns")
-    sifted = any(table.fence is not None and table.fence.drops for table in plan.tables)  # (see `dropping`)
+    if hides(plan) and not any(table.fence is not None and table.fence.drops for table in plan.tables):
+        raise Unsuited("a column of text in which something may not be taken")  # nor taken out first, by `dropping`
     for table in plan.tables:
-        learned = [column for column in table.columns if column.declared is None and column.placed]
-        if table.fence is not None and not sifted and any(map(is_raw, learned)):
-            raise Unsuited("a column of text in which something may not be taken")
         texts = [column.spec.path for column in table.columns if is_raw(column)]
         for column in table.columns:
             if column.given_by is not None:
@@ -149,6 +147,12 @@ def _refuse_unsuited(plan: Plan) -> None:
                 and any(column.spec.name.startswith("__".join(map(cleaned, text))) for text in texts)
             ):
                 raise Unsuited("a declared column may turn up inside of a column of text")
+
+
+def hides(plan: Plan) -> bool:
+    """Whether something that is not taken may stand in a column that is taken as text."""
+    fenced = [column for table in plan.tables if table.fence is not None for column in table.columns]
+    return any(is_raw(column) and column.declared is None and column.placed for column in fenced)
 
 
 class _Growth(Struct, frozen=True):
