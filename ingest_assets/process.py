@@ -51,5 +51,5 @@ class Process:
 
 
 def environment() -> dict[str, str]:
-    """The variables for a process that does more than one thing: as this one got them, and has set those of others."""
+    """For a process that does more than one thing: the variables of this one, less those that it set for itself."""
     return {name: value for name, value in os.environ.items() if name not in _own}
