@@ -168,7 +168,9 @@ class _Growth(Struct, frozen=True):
             raise Unsuited("a list inside of a column")
         if here:
             return self._value(table, path, here, columns, depth)
-        if "list" in shape.kinds and path:
+        # A list that is neither declared nor taken was so once: now the decoder refuses it, or does not get to see it.
+        gone = not lists and table.fence is not None and table.fence.closed.tables
+        if "list" in shape.kinds and path and not gone:
             if columns or len(lists) != 1 or lists[0].spec.steps != path:
                 raise Unsuited("a list that is also an object")
             return self._items(lists[0], shape, depth)

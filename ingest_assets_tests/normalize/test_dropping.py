@@ -46,6 +46,7 @@ CONTRACTS = {
     "of one list": contract("evolve", "evolve", l="drop"),
     "of the lists in a list": contract("evolve", "evolve", **{"l.t": "drop", "o.m": "drop"}),
 }
+EMPTY = Registry.empty()
 SCALARS = ["null", "1", "-0", "1.50", "1e3", "12345678901234567890.5", "true", '"x"', '":"', '"\\u00e9 \\n"', '"\\/"']
 BAD = ['"\\ud800"', "1e-99999999999999999999", '[{"a":1,"a":2}]', "[" * 198 + "]" * 198, "[" * 196 + "]" * 196]
 KEYS = ["y", "x", "a", "t", "é", 'q\\"', "\\u0079", "id", ":k", "k :l", "k:", "k \\u003a"]
@@ -97,13 +98,19 @@ FULL = (
 )
 
 
-def read(blocks: list[Any], contract: Contract, *, quick: bool) -> tuple[Normalizer, list[Batch]]:
-    return again(contract, lambda normalizer: [normalizer.batch(block, n) for n, block in enumerate(blocks)], quick)
+def read(
+    blocks: list[Any], contract: Contract, *, quick: bool, registry: Registry = EMPTY
+) -> tuple[Normalizer, list[Batch]]:
+    def made(normalizer: Normalizer) -> list[Batch]:
+        return [normalizer.batch(block, n) for n, block in enumerate(blocks)]
+
+    return again(contract, made, quick=quick, registry=registry)
 
 
-def again(contract: Contract, made: Callable[[Normalizer], list[Batch]], quick: bool) -> tuple[Normalizer, list[Batch]]:
+def again(
+    contract: Contract, made: Callable[[Normalizer], list[Batch]], *, quick: bool, registry: Registry = EMPTY
+) -> tuple[Normalizer, list[Batch]]:
     """The batches of a fetch, started again with the wider registry as often as it asks for."""
-    registry = Registry.empty()
     while True:
         normalizer = Normalizer("things", contract, registry, quick=quick)
         try:
@@ -128,6 +135,22 @@ def test_the_same_is_dropped_both_ways(block, name, records, times, lines):
     for slow, fast in zip(by_one, at_once, strict=True):
         assert (fast.quarantined, fast.dropped) == (slow.quarantined, slow.dropped)
         assert {n: t.to_pylist() for n, t in fast.tables.items()} == {n: t.to_pylist() for n, t in slow.tables.items()}
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@settings(max_examples=8, deadline=None)
+@given(records=st.lists(RECORD, min_size=1, max_size=4))
+def test_the_same_is_dropped_of_what_was_taken_before(block, name, records):
+    """Names and types are those of a time when the contract took everything."""
+    blocks = [block(*[record.encode() for record in page]) for page in ([FULL] * 9, [FULL, *records], [FULL, *records])]
+    former, _ = read(blocks, contract("evolve", "evolve"), quick=True)
+
+    one, by_one = read(blocks, CONTRACTS[name], quick=False, registry=former.registry)
+    other, at_once = read(blocks, CONTRACTS[name], quick=True, registry=former.registry)
+
+    assert other.registry.to_json() == one.registry.to_json()
+    assert [(b.quarantined, b.dropped) for b in at_once] == [(b.quarantined, b.dropped) for b in by_one]
+    assert rows(at_once) == rows(by_one)
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
@@ -183,3 +206,18 @@ def test_a_key_that_stands_twice_is_noticed_beside_one_that_is_written_otherwise
     _, (_, batch) = read([block(*[FULL.encode()] * 60), block(record.encode())], CONTRACTS["all"], quick=True)
 
     assert [one.reason for one in batch.quarantined] == ["the key 'y' stands twice in one object"]
+
+
+def test_lists_that_were_tables_once_do_not_keep_records_from_the_quick_way(block):
+    record = b'{"id":1,"tags":[1,2]}'
+    former, _ = read([block(record)], Contract(primary_key=("id",)), quick=True)
+
+    now, (batch,) = read(
+        [block(record)],
+        Contract(primary_key=("id",), modes=Modes(tables="drop")),
+        quick=True,
+        registry=former.registry,
+    )
+
+    assert now.fast is not None
+    assert batch.tables["things"].to_pylist()[0]["_rest"] == '{"tags":[1,2]}'
