@@ -2,6 +2,7 @@
 
     python -m benchmarks.nothing_new                5 runs, after 10,000 orders were loaded
     python -m benchmarks.nothing_new 20 100000      20 runs, after 100,000
+    python -m benchmarks.nothing_new 5 10000 2000   5 runs, after 2,000 others that found nothing new either
 
 A feed goes on by time, and the API answers with an empty page: one request, a stored page, a fetch with its account.
 That it is one request, and that no row is written, is counted. The script begins and ends its process as commands do
@@ -42,9 +43,10 @@ from ingest_assets import catalog
 from ingest_assets.line import Line
 folder = Path(sys.argv[1])
 line = Line(catalog.load(folder / "shop.yaml"), folder / "data", run="benchmark")
-with line.partition("orders", None):
-    line.fetch("orders", None)
-    line.load("orders", None)
+for _ in range(int(sys.argv[2])):
+    with line.partition("orders", None):
+        line.fetch("orders", None)
+        line.load("orders", None)
 line.publish()
 process.end(0)
 """
@@ -81,15 +83,18 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
 
-def runs(count: int, orders: int) -> list[Cost]:
-    """The cost of so many runs that find nothing new; raises ValueError where one asks twice, or a row changes."""
+def runs(count: int, orders: int, former: int = 0) -> list[Cost]:
+    """The cost of so many runs that find nothing new, after `former` others.
+
+    Raises ValueError where one asks twice, or a row changes.
+    """
     api = _Api(orders)
     threading.Thread(target=api.serve_forever, daemon=True).start()
     try:
         with tempfile.TemporaryDirectory(prefix="benchmark-") as made_here:
             folder = Path(made_here)
             (folder / "shop.yaml").write_text(_SOURCE.format(url=f"http://127.0.0.1:{api.server_port}"))
-            _run(folder)
+            _run(folder, 1 + former)
             before, costs = _rows(folder, orders), []
             for _ in range(count):
                 api.asked = 0
@@ -102,10 +107,10 @@ def runs(count: int, orders: int) -> list[Cost]:
         api.server_close()
 
 
-def _run(folder: Path) -> Cost:
+def _run(folder: Path, times: int = 1) -> Cost:
     # A package that is installed has its compiled modules beside it, which an environment for builds may forbid.
     environment = {"INGEST_LIMITS": str(folder / "limits"), "NO_PROXY": "127.0.0.1", "PYTHONDONTWRITEBYTECODE": ""}
-    return measured([sys.executable, "-c", _RUN, str(folder)], environment, folder / "output")
+    return measured([sys.executable, "-c", _RUN, str(folder), str(times)], environment, folder / "output")
 
 
 def _rows(folder: Path, orders: int) -> str:
@@ -118,7 +123,7 @@ def _rows(folder: Path, orders: int) -> str:
 
 if __name__ == "__main__":
     given = [int(text) for text in sys.argv[1:]]
-    costs = runs(given[0] if given else 5, given[1] if given[1:] else 10_000)
+    costs = runs(*given, *(5, 10_000, 0)[len(given) :])
     for name in ("wall_seconds", "cpu_seconds", "peak_mb", "load"):
         told = [getattr(cost, name) for cost in costs]
         print(f"{name:13} {statistics.median(told):6.2f}   ({min(told):.2f}-{max(told):.2f})")

@@ -387,6 +387,7 @@ def test_a_verdict_that_was_taken_back_is_copied_again(place: Any) -> None:
     (copy,) = Snapshots(folder / "raw").fetches("stripe", "customers")
     assert copy.manifest.ended is not None
     assert copy.manifest.ended.verdict == "given_up"
+    assert Snapshots(folder / "raw").of("stripe", "customers", None).given_up == [copy]
 
 
 def test_what_was_archived_is_in_a_backup_too(place: Any) -> None:

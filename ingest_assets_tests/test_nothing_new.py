@@ -1,5 +1,6 @@
 """A run that finds nothing new: what its process loads, and that a fetch without records loads like any other."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -95,6 +96,17 @@ def rows(here: Whole) -> list[tuple[Any, ...]]:
     return here.ask("SELECT * FROM w.shop.things ORDER BY id")
 
 
+@contextlib.contextmanager
+def opened_files() -> Iterator[list[str]]:
+    """The files that this process opens inside."""
+    opened, watches = list[str](), [True]
+    sys.addaudithook(lambda event, told: opened.append(str(told[0])) if watches and event == "open" else None)
+    try:
+        yield opened
+    finally:
+        watches.clear()  # a hook is there for as long as the process is
+
+
 def test_the_process_loads_nothing_slow_that_it_does_not_need(api: Api, tmp_path: Path) -> None:
     (tmp_path / "shop.yaml").write_text(SOURCE.format(url=api.url))
     run = [sys.executable, "-c", RUN, str(tmp_path)]
@@ -161,6 +173,16 @@ def test_records_that_the_file_finds_only_by_now_are_loaded(shop: Any, api: Api)
 
     assert [load.account.inserted for load in loaded] == [1]
     assert here.values() == [1, 2, 3]
+
+
+def test_a_run_looks_into_no_fetch_that_is_loaded_already(shop: Any) -> None:
+    here, folders = shop(), list[set[str]]()
+    for _ in range(3):
+        with opened_files() as opened:
+            assert here.run() == ""
+        folders.append({Path(file).parent.name for file in opened if Path(file).name == "manifest.json"})
+
+    assert folders == [{"1"}, {"1", "2"}, {"2", "3"}]
 
 
 def test_an_empty_listing_still_sweeps(shop: Any, api: Api) -> None:

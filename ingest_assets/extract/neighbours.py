@@ -5,7 +5,8 @@ from datetime import timedelta
 
 from ingest_assets.errors import WalkIncomplete
 from ingest_assets.extract.request import Walk
-from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot, Snapshot, Snapshots
+from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot, Snapshots
+from ingest_assets.raw.stored import Stored
 
 _FEWEST = 2  # one record may stand on the border of two periods
 
@@ -18,7 +19,7 @@ def check_bounds(walk: Walk, opened: OpenSnapshot, snapshots: Snapshots) -> None
     if not _tells_apart(walk) or not len(opened.pages) or (first := opened.pages[0]).records < _FEWEST:
         return
     for key in _beside(walk):
-        other = _newest(snapshots.fetches(walk.source.name, walk.name, key))
+        other = _newest(snapshots.of(walk.source.name, walk.name, key))
         if other is not None and other.note.get("told") == first.note["told"]:
             window = walk.endpoint.window
             names = [repr(name) for name in (window.from_, window.until) if name] if window is not None else []
@@ -46,9 +47,9 @@ def _beside(walk: Walk) -> Iterator[str]:
     yield told.key(periods.next(own.period), own.by)
 
 
-def _newest(stored: list[Snapshot]) -> IndexEntry | None:
+def _newest(stored: Stored) -> IndexEntry | None:
     """The first page of the newest fetch that counts."""
-    for snapshot in reversed(stored):
+    for snapshot in stored.newest_first():
         end = snapshot.manifest.ended
         if end is not None and end.verdict in ("complete", "open", "incomplete"):
             return snapshot.pages[0] if len(snapshot.pages) else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -93,9 +93,12 @@ class Line(Standing):
         self.warehouse.start()  # while what asks is imported
         from ingest_assets.extract.pull import Puller
 
-        known = self.fetches(endpoint) if self.source.endpoints[endpoint].feed is not None else None
-        self.refuse_changed(endpoint, known)
-        walk = self._walk(endpoint, partition, since, known)
+        ends = None
+        if self.source.endpoints[endpoint].feed is not None:
+            ends = self.ends(endpoint, partition, refuses=True)
+        else:
+            self.refuse_changed(endpoint)
+        walk = self._walk(endpoint, partition, since, ends)
         client = partial(self.clients.client, endpoint, self._traced(endpoint, partition))
         on_wait = partial(self.watcher.wait, walk.label)
         begin, newest = self._begin, partial(self.newest_loaded, endpoint, partition)
@@ -135,7 +138,8 @@ class Line(Standing):
         from ingest_assets.load.helper import Helper
         from ingest_assets.load.meanwhile import Meanwhile
 
-        name, walked = self.source.name, self.snapshots.fetches(self.source.name, endpoint, partition)[-1]
+        name = self.source.name
+        walked = next(self.snapshots.of(name, endpoint, partition).newest_first())
         noted = self.snapshots.notes.registry(name, endpoint)
         registry = Registry.from_json(noted) if noted else Registry.empty()
         work = Work(name, endpoint, self.source.endpoints[endpoint])
@@ -236,20 +240,16 @@ class Line(Standing):
         newest = self.stored(endpoint, partition)
         if newest is None or not self._is_young(newest) or _is_open(newest):
             return None
-        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
-        return newest if newest.fetch not in loaded else None
+        return None if self._is_loaded(newest) else newest
 
     def replayed(self, endpoint: str, newest: Iterable[Snapshot]) -> set[int]:
         """Those of partitions' newest fetches that this very run has loaded under this contract: no need to replay."""
         if not self.run:
             return set()
         mine = (self.run, self.source.endpoints[endpoint].contract.version)
-        told = {
-            fetch.fetch
-            for fetch in self.fetches(endpoint)
-            if fetch.loaded and (fetch.loaded_run, fetch.contract) == mine
-        }
-        return told & {snapshot.fetch for snapshot in newest}
+        with self.warehouse.session(f"reading what is replayed of {self.source.name}.{endpoint}") as connection:
+            told = ledger.fetches(connection, self.source.name, endpoint, of=[snapshot.fetch for snapshot in newest])
+        return {fetch.fetch for fetch in told if fetch.loaded and (fetch.loaded_run, fetch.contract) == mine}
 
     def _is_young(self, snapshot: Snapshot) -> bool:
         return self.now() - snapshot.manifest.started <= self.source.resume_within
@@ -285,8 +285,8 @@ class Line(Standing):
         Under the locks of all of them, and for moments: a fetch counts as begun when it got its number. Numbers that
         nothing came of are taken back. An unfinished fetch has its number, and goes on.
         """
-        stored = {key: self.snapshots.fetches(self.source.name, endpoint, key)[-1:] for key in partitions}
-        new = [key for key, newest in stored.items() if all(one.manifest.ended for one in newest)]
+        newest = {key: self.snapshots.of(self.source.name, endpoint, key).newest for key in partitions}
+        new = [key for key, one in newest.items() if one is None or one.manifest.ended]
         self._numbers.update({(endpoint, key): told for key, told in self._issued(endpoint, new).items()})
         try:
             yield
@@ -316,24 +316,25 @@ class Line(Standing):
 
     def _write_down(self, endpoint: str, partition: str | None) -> None:
         """The end of failed fetches into the ledger, so that `status` can tell; of good ones, their load does it."""
-        stored = self.snapshots.fetches(self.source.name, endpoint, partition)
-        if stored and (end := stored[-1].manifest.ended) and end.verdict not in LOADABLE:
+        newest = self.snapshots.of(self.source.name, endpoint, partition).newest
+        if newest is not None and (end := newest.manifest.ended) and end.verdict not in LOADABLE:
             with self.warehouse.session(f"noting a failed fetch of {self.source.name}.{endpoint}") as connection:
-                ledger.ended(connection, stored[-1].manifest)
+                ledger.ended(connection, newest.manifest)
 
     def _walk(
         self,
         endpoint: str,
         partition: str | None,
         since: datetime | None = None,
-        known: Sequence[ledger.Fetch] | None = None,
+        ends: Mapping[int, Any] | None = None,
     ) -> Walk:
-        """What is to be fetched of a partition: of a feed from where it ended, of children those of each parent."""
+        """What is to be fetched of a partition: of a feed from where it `ends`, of children those of each parent."""
         model, name = self.source.endpoints[endpoint], f"{self.source.name}.{endpoint}"
         if since is not None and model.feed is not None and model.feed.cursor is not None:
             raise ConfigError(f"{name}: --since needs a feed that goes on by time, not by cursor")
         after = since.isoformat() if since is not None and model.feed is not None else None
-        ends = self.ends(endpoint, partition, known) if model.feed is not None else {}
+        if ends is None:
+            ends = self.ends(endpoint, partition) if model.feed is not None else {}
         if model.parent is None:
             return Walk(self.settled, endpoint, partition, after or (ends[max(ends)] if ends else None))
         from ingest_assets.extract import children

@@ -1,9 +1,10 @@
 """Where a source's endpoints stand: what of them is stored, loaded, waiting, and told to Dagster."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source, listed
 
 if TYPE_CHECKING:
+    import duckdb
+
     from ingest_assets.load.summary import Summary
 
 
@@ -51,11 +54,10 @@ class Standing:
         """How messages name a partition."""
         return Walk(self.source, endpoint, partition).label
 
-    def undone(self, endpoint: str, fetches: Iterable[ledger.Fetch] | None = None) -> list[Snapshot]:
+    def undone(self, endpoint: str) -> list[Snapshot]:
         """Fetches that were given up and are loaded still: somebody died while undoing them."""
-        loaded = {fetch.fetch for fetch in (self.fetches(endpoint) if fetches is None else fetches) if fetch.loaded}
-        stored = self.snapshots.fetches(self.source.name, endpoint)
-        return [snapshot for snapshot in _given_up(stored) if snapshot.fetch in loaded]
+        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
+        return [s for s in self._given_up(endpoint) if s.fetch in loaded]
 
     def untold_undone(self, endpoint: str, instance: str) -> list[ledger.Fetch]:
         """Undone fetches that a Dagster instance still takes for loaded."""
@@ -81,7 +83,7 @@ class Standing:
         loaded = {fetch.fetch for fetch in fetches if fetch.loaded}
         stored = self.snapshots.fetches(self.source.name, endpoint)
         waiting = dict.fromkeys(s.manifest.partition for s in stored if s.fetch not in loaded)
-        undone = {s.manifest.partition for s in _given_up(stored) if s.fetch in loaded}
+        undone = {s.manifest.partition for s in self._given_up(endpoint) if s.fetch in loaded}
         kept = self.loader(endpoint).kept
         late = [key for key in waiting if key in undone or any(s.fetch not in loaded for s in kept(key))]
         return [*late, *sorted(undone - set(late), key=str)]
@@ -121,55 +123,86 @@ class Standing:
                 for endpoint, told in dimensions.items()
             }
 
-    def kept(self, endpoint: str, fetches: Iterable[ledger.Fetch] | None = None) -> list[Kept]:
+    def kept(self, endpoint: str) -> list[Kept]:
         """The fetches that count: those that are loaded, and those that are stored to be loaded."""
-        loaded = [f for f in (self.fetches(endpoint) if fetches is None else fetches) if f.loaded]
-        known = {fetch.fetch for fetch in loaded}
-        waiting = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint) if s.fetch not in known]
-        found = [Kept(f.fetch, f.partition, (f.from_time, f.until_time)) for f in loaded]
-        for one in waiting:
-            if one.ended and one.ended.verdict in LOADABLE:
-                bounds = (one.bounds.from_, one.bounds.until) if one.bounds else (None, None)
-                found.append(Kept(one.fetch, one.partition, bounds))
-        return sorted(found, key=lambda kept: kept.fetch)
+        loaded = [fetch for fetch in self.fetches(endpoint) if fetch.loaded]
+        found = [Kept(fetch.fetch, fetch.partition, (fetch.from_time, fetch.until_time)) for fetch in loaded]
+        waiting = self._waiting(endpoint, {fetch.fetch for fetch in loaded})
+        return sorted([*found, *waiting], key=lambda kept: kept.fetch)
 
-    def ends(
-        self, endpoint: str, partition: str | None, fetches: Iterable[ledger.Fetch] | None = None
-    ) -> dict[int, Any]:
-        """Where the fetches of a feed ended, by their numbers: complete ones, and the parents that others reached."""
-        ending = ("complete", "incomplete") if self.source.endpoints[endpoint].parent is not None else ("complete",)
-        stored = [s.manifest for s in self.snapshots.fetches(self.source.name, endpoint, partition)]
-        ends = {m.fetch: m.ended.position for m in stored if m.ended and m.ended.verdict in ending}
-        known = self.fetches(endpoint) if fetches is None else list(fetches)
-        undone = {snapshot.fetch for snapshot in self.undone(endpoint, known)}
-        told = [f for f in known if f.partition == partition and f.fetch not in undone]
-        ends |= {f.fetch: f.told_position for f in told if f.verdict in ending}
+    def _waiting(self, endpoint: str, loaded: Collection[int]) -> Iterator[Kept]:
+        """The fetches that are stored to be loaded."""
+        for of in self.snapshots.partitions(self.source.name, endpoint):
+            for told in (snapshot.manifest for snapshot in of.besides(loaded)):
+                if told.ended and told.ended.verdict in LOADABLE:
+                    bounds = (told.bounds.from_, told.bounds.until) if told.bounds else (None, None)
+                    yield Kept(told.fetch, told.partition, bounds)
+
+    def _given_up(self, endpoint: str) -> Iterator[Snapshot]:
+        return (one for of in self.snapshots.partitions(self.source.name, endpoint) for one in of.given_up)
+
+    def ends(self, endpoint: str, partition: str | None, *, refuses: bool = False) -> dict[int, Any]:
+        """Where the feed of a partition ended, by the number of its newest complete fetch; nothing before the first.
+
+        Of a feed by parent, where all fetches ended, also what incomplete ones reached of the parents. `refuses` as
+        `refuse_changed` does, with one transaction for both.
+        """
+        looks = refuses and endpoint not in self._fitting
+        with self.warehouse.session(f"reading where {self.label(endpoint, partition)} ended") as connection:
+            found = self._loaded(connection, endpoint) if looks else None
+            ends = self._ends(connection, endpoint, partition)
+        if found is not None:
+            self._refuse(endpoint, *found)
         return ends
 
-    def refuse_changed(self, endpoint: str, fetches: Iterable[ledger.Fetch] | None = None) -> None:
+    def _ends(self, connection: "duckdb.DuckDBPyConnection", endpoint: str, partition: str | None) -> dict[int, Any]:
+        by_parent, key = self.source.endpoints[endpoint].parent is not None, (self.source.name, endpoint, partition)
+        ending, stored = ("complete", "incomplete")[: 1 + by_parent], self.snapshots.of(*key)
+        undone = [snapshot.fetch for snapshot in stored.given_up]
+        told = ledger.positions(connection, key, ending, undone, newest=not by_parent)
+        # How what is not loaded yet ended, only its snapshot tells.
+        others = stored.newest_first() if by_parent else stored.since(max(told, default=0) + 1)
+        ended = ((s.fetch, s.manifest.ended) for s in others if s.fetch not in told)
+        more = ((fetch, end.position) for fetch, end in ended if end is not None and end.verdict in ending)
+        return told | dict(more if by_parent else islice(more, 1))
+
+    def refuse_changed(self, endpoint: str) -> None:
         """ConfigError where what is kept is of other partitions than the file says; looked at once."""
         if endpoint not in self._fitting:
-            label = f"{self.source.name}.{endpoint}"
-            partitioning.refuse(label, self.source.endpoints[endpoint], self.kept(endpoint, fetches))
-            self._fitting.add(endpoint)
+            with self.warehouse.session(f"reading the partitions of {self.source.name}.{endpoint}") as connection:
+                found = self._loaded(connection, endpoint)
+            self._refuse(endpoint, *found)
+
+    def _loaded(self, connection: "duckdb.DuckDBPyConnection", endpoint: str) -> tuple[Sequence[Kept], Collection[int]]:
+        """Of the loads of an endpoint the newest of each partition, and the fetches of all of them."""
+        key = self.source.name, endpoint
+        return partitioning.loaded(connection, *key), ledger.loaded(connection, *key)
+
+    def _refuse(self, endpoint: str, kept: Iterable[Kept], loaded: Collection[int]) -> None:
+        model = self.source.endpoints[endpoint]
+        if not all(partitioning.fits(model, one) for one in chain(kept, self._waiting(endpoint, loaded))):
+            partitioning.refuse(f"{self.source.name}.{endpoint}", model, self.kept(endpoint))
+        self._fitting.add(endpoint)
 
     def stored(self, endpoint: str, partition: str | None) -> Snapshot | None:
         """The newest stored fetch that counts, or None."""
-        kept = self.loader(endpoint).kept(partition)
-        return kept[-1] if kept else None
+        return self.loader(endpoint).newest(partition)
 
     def newest_loaded(self, endpoint: str, partition: str | None) -> Snapshot | None:
         """The newest stored fetch that counts, where it is loaded; else None."""
         newest = self.stored(endpoint, partition)
-        loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
-        return newest if newest is not None and newest.fetch in loaded else None
+        return newest if newest is not None and self._is_loaded(newest) else None
+
+    def _is_loaded(self, snapshot: Snapshot) -> bool:
+        with self.warehouse.session(f"reading about fetch {snapshot.fetch}") as connection:
+            return ledger.is_loaded(connection, snapshot.fetch)
 
     def summaries(self, endpoint: str, fetches: Collection[int]) -> "dict[int, Summary]":
         """What the warehouse says of loaded fetches, by number."""
         from ingest_assets.load.summary import summaries
 
         with self.warehouse.session(f"reading about {len(fetches)} fetches of {endpoint}") as connection:
-            told = [f for f in ledger.fetches(connection, self.source.name, endpoint) if f.fetch in fetches]
+            told = ledger.fetches(connection, self.source.name, endpoint, of=fetches)
             return summaries(connection, told, self.source.endpoints[endpoint].contract)
 
     def unreported(self, endpoint: str, instance: str) -> list[ledger.Fetch]:
@@ -190,7 +223,3 @@ class Standing:
         """What loads the stored fetches of an endpoint, but for those that are held back."""
         work = Work(self.source.name, endpoint, self.source.endpoints[endpoint])
         return Loader(self.warehouse, self.snapshots, work, self.run, self.now, held)
-
-
-def _given_up(stored: Iterable[Snapshot]) -> list[Snapshot]:
-    return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict == "given_up"]

@@ -71,10 +71,10 @@ class Accounting(Struct, frozen=True):
 
     def caught_up(self) -> Self:
         """The same on top of what is committed by now; MovedOn where it has to be planned or staged anew for that."""
-        loads = ledger.loads(self.connection, *self._key)
-        before = [(fetch.fetch, fetch.partition, fetch.loaded) for fetch in self.known.loaded]
+        loads, before = ledger.loads(self.connection, *self._key), self.known.loaded
         if not self.plan.rebuild:
-            loads, before = ([load for load in some if load[1] in self.plan.partitions] for some in (loads, before))
+            mine = self.plan.partitions
+            loads, before = (tuple(load for load in some if load.partition in mine) for some in (loads, before))
         version, layout = ledger.version(self.connection, *self._key)
         if loads != before:
             raise MovedOn

@@ -4,7 +4,7 @@ All functions take a connection on which the warehouse is attached as `w`; `inge
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,10 +37,14 @@ class Fetch(Struct, frozen=True):
     loaded_run: str | None
     contract: str | None
 
-    @property
-    def told_position(self) -> Any:
-        """Where a feed goes on after it, None where it said nothing."""
-        return None if self.position is None else json.loads(self.position)
+
+class Load(Struct, frozen=True):
+    """What decides by a load what is to be loaded: fetch, partition, when (µs since 1970), under which contract."""
+
+    fetch: int
+    partition: str | None
+    loaded: int
+    contract: str | None
 
 
 class Failure(Struct, frozen=True):
@@ -84,11 +88,14 @@ def fetch_columns(table: str = "") -> str:
 
 def fetch_of(row: Sequence[Any]) -> Fetch:
     """The fetch that a row of `fetch_columns` tells of."""
-    told: list[Any] = [_moment(value) if is_moment else value for value, is_moment in zip(row, _IS_MOMENT, strict=True)]
+    told: list[Any] = [
+        moment_of(value) if is_moment else value for value, is_moment in zip(row, _IS_MOMENT, strict=True)
+    ]
     return Fetch(*told)
 
 
-def _moment(microseconds: int | None) -> datetime | None:
+def moment_of(microseconds: int | None) -> datetime | None:
+    """A moment as `epoch_us` gives it, in UTC."""
     return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
 
 
@@ -113,7 +120,7 @@ def begin(
     last = connection.execute(
         "SELECT max(_fetch), epoch_us(max(started) FILTER (source = ? AND endpoint = ?)) FROM w._ingest.fetches", key
     ).fetchone()
-    number, latest = (last[0], _moment(last[1])) if last is not None else (None, None)
+    number, latest = (last[0], moment_of(last[1])) if last is not None else (None, None)
     first, tick = max(number or 0, above) + 1, timedelta(microseconds=1)
     started = max(now, latest + tick) if latest else now
     begun = {partition: (first + n, started + n * tick) for n, partition in enumerate(bounds)}
@@ -263,11 +270,19 @@ def update(connection: duckdb.DuckDBPyConnection, fetch: int, values: Mapping[st
     connection.execute(f"UPDATE w._ingest.fetches SET {assignments} WHERE _fetch = ?", [*values.values(), fetch])
 
 
-def fetches(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, *, database: str = "w") -> list[Fetch]:
-    """All fetches of an endpoint in their order."""
+def fetches(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    endpoint: str,
+    *,
+    database: str = "w",
+    of: Collection[int] | None = None,
+) -> list[Fetch]:
+    """All fetches of an endpoint in their order, or those `of` them."""
     rows = connection.execute(
-        f"SELECT {fetch_columns()} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? ORDER BY _fetch",
-        [source, endpoint],
+        f"SELECT {fetch_columns()} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? "
+        f"{'' if of is None else 'AND list_contains(?, _fetch) '}ORDER BY _fetch",
+        [source, endpoint, *([] if of is None else [list(of)])],
     ).fetchall()
     return [fetch_of(row) for row in rows]
 
@@ -297,16 +312,44 @@ def failed(connection: duckdb.DuckDBPyConnection, key: tuple[str, str, str | Non
     connection.execute("INSERT INTO w._ingest.failures VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", told)
 
 
-def loads(
-    connection: duckdb.DuckDBPyConnection, source: str, endpoint: str
-) -> list[tuple[int, str | None, datetime | None]]:
-    """Number, partition and time of all loads of an endpoint, in order."""
+def loads(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> tuple[Load, ...]:
+    """All loads of an endpoint, in order of their fetches."""
     rows = connection.execute(
-        "SELECT _fetch, partition, epoch_us(loaded) FROM w._ingest.fetches "
+        "SELECT _fetch, partition, epoch_us(loaded), contract FROM w._ingest.fetches "
         "WHERE source = ? AND endpoint = ? AND loaded IS NOT NULL ORDER BY _fetch",
         [source, endpoint],
     ).fetchall()
-    return [(fetch, partition, _moment(loaded)) for fetch, partition, loaded in rows]
+    return tuple(Load(*row) for row in rows)
+
+
+def is_loaded(connection: duckdb.DuckDBPyConnection, fetch: int) -> bool:
+    """Whether a fetch is loaded."""
+    query = "SELECT 1 FROM w._ingest.fetches WHERE _fetch = ? AND loaded IS NOT NULL"
+    return connection.execute(query, [fetch]).fetchone() is not None
+
+
+def loaded(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> set[int]:
+    """The fetches of an endpoint that are loaded."""
+    query = "SELECT _fetch FROM w._ingest.fetches WHERE source = ? AND endpoint = ? AND loaded IS NOT NULL"
+    return {fetch for (fetch,) in connection.execute(query, [source, endpoint]).fetchall()}
+
+
+def positions(
+    connection: duckdb.DuckDBPyConnection,
+    key: tuple[str, str, str | None],
+    verdicts: Collection[str],
+    without: Collection[int],
+    *,
+    newest: bool,
+) -> dict[int, Any]:
+    """Where the fetches of a partition with these verdicts ended, in their order; of the `newest` alone, if so."""
+    rows = connection.execute(
+        "SELECT _fetch, position FROM w._ingest.fetches WHERE source = ? AND endpoint = ? "
+        "AND partition IS NOT DISTINCT FROM ? AND list_contains(?, verdict) AND NOT list_contains(?, _fetch) "
+        f"ORDER BY _fetch {'DESC LIMIT 1' if newest else ''}",
+        [*key, list(verdicts), list(without)],
+    ).fetchall()
+    return {fetch: None if position is None else json.loads(position) for fetch, position in rows}
 
 
 def version(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> tuple[int, str | None]:

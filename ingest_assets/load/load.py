@@ -121,6 +121,10 @@ class Loader(Struct, frozen=True):
         """The stored fetches of a partition that count, in order; of a replaced table, the newest whole one."""
         return self._planner.kept(partition)
 
+    def newest(self, partition: str | None) -> Snapshot | None:
+        """The newest of them; None where there is none."""
+        return self._planner.newest(partition)
+
     @property
     def _planner(self) -> Planner:
         return Planner(self.snapshots, self.work, self.held)

@@ -12,6 +12,7 @@ import duckdb
 from msgspec import Struct
 
 from ingest_assets.errors import ConfigError
+from ingest_assets.load.ledger import moment_of
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.source import Endpoint
 
@@ -26,6 +27,16 @@ class Kept(Struct, frozen=True):
     bounds: Bounds
 
 
+def loaded(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> list[Kept]:
+    """Of the loads of an endpoint the newest of each partition and slice of time."""
+    rows = connection.execute(
+        "SELECT max(_fetch), partition, epoch_us(from_time), epoch_us(until_time) FROM w._ingest.fetches "
+        "WHERE source = ? AND endpoint = ? AND loaded IS NOT NULL GROUP BY ALL",
+        [source, endpoint],
+    ).fetchall()
+    return [Kept(fetch, partition, (moment_of(since), moment_of(until))) for fetch, partition, since, until in rows]
+
+
 def fits(endpoint: Endpoint, kept: Kept) -> bool:
     """Whether a fetch is of a partition that the file says now."""
     if (endpoint.partitions is None) != (kept.partition is None):
@@ -34,7 +45,7 @@ def fits(endpoint: Endpoint, kept: Kept) -> bool:
         bounds: Bounds = endpoint.bounds(kept.partition) or (None, None)
     except ValueError:
         return False
-    return [_utc(moment) for moment in bounds] == [_utc(moment) for moment in kept.bounds]
+    return [*map(_utc, bounds)] == [*map(_utc, kept.bounds)]
 
 
 def _utc(moment: datetime | None) -> datetime | None:

@@ -8,7 +8,8 @@ A replay is enough where a key lives in one partition and no column changes its 
 where a fetch was undone: names and shapes are learned anew then.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 import duckdb
 from msgspec import Struct
@@ -19,6 +20,7 @@ from ingest_assets.load import ledger
 from ingest_assets.load.work import Work
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
+from ingest_assets.raw.stored import Stored
 
 LOADABLE = ("complete", "open", "incomplete")
 WHOLE = ("complete", "open")
@@ -43,28 +45,23 @@ class Known(Struct, frozen=True):
     version: int
     layout: str | None
     registry: Registry
-    fetches: tuple[ledger.Fetch, ...]
+    loaded: tuple[ledger.Load, ...]
 
-    @property
-    def loaded(self) -> list[ledger.Fetch]:
-        """The fetches that are loaded, in order."""
-        return [fetch for fetch in self.fetches if fetch.loaded]
-
-    def loaded_of(self, partition: str | None) -> list[ledger.Fetch]:
-        """Those of one partition."""
-        return [fetch for fetch in self.loaded if fetch.partition == partition]
+    def loaded_of(self, partition: str | None) -> list[ledger.Load]:
+        """The loads of one partition, in order of their fetches."""
+        return [load for load in self.loaded if load.partition == partition]
 
 
 def current(connection: duckdb.DuckDBPyConnection, snapshots: Snapshots, work: Work) -> Known:
     """What the warehouse, attached as `w`, says of an endpoint now."""
     row = ledger.registry(connection, work.source, work.endpoint)
-    fetches = tuple(ledger.fetches(connection, work.source, work.endpoint))
+    loaded = ledger.loads(connection, work.source, work.endpoint)
     if row is None:
         # Names that were settled once stay, also where the warehouse that knew them is lost.
         noted = snapshots.notes.registry(work.source, work.endpoint)
-        return Known(0, None, Registry.from_json(noted) if noted else Registry.empty(), fetches)
+        return Known(0, None, Registry.from_json(noted) if noted else Registry.empty(), loaded)
     version, layout, text = row
-    return Known(version, layout, Registry.from_json(text), fetches)
+    return Known(version, layout, Registry.from_json(text), loaded)
 
 
 class Plan(Struct, frozen=True):
@@ -78,7 +75,7 @@ class Plan(Struct, frozen=True):
     snapshots: tuple[Snapshot, ...]
     forget: tuple[int, ...] = ()
     rebuild: bool = False
-    missing: tuple[ledger.Fetch, ...] = ()
+    missing: tuple[ledger.Load, ...] = ()
     undone: tuple[int, ...] = ()
 
     @property
@@ -111,16 +108,18 @@ class Planner(Struct, frozen=True):
 
     def kept(self, partition: str | None) -> list[Snapshot]:
         """The stored fetches of a partition that count, in order; of a replaced table, the newest whole one."""
-        stored = self._stored(partition)
-        if not self.work.contract.replaces:
-            return stored
-        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in WHOLE][-1:]
+        kept = self._counting(self._of(partition))
+        return list(islice(kept, 1)) if self.work.contract.replaces else [*kept][::-1]
+
+    def newest(self, partition: str | None) -> Snapshot | None:
+        """The newest of them; None where there is none."""
+        return next(self._counting(self._of(partition)), None)
 
     def plan(self, known: Known, partition: str | None, *, replay: bool, rebuild: bool) -> Plan:
         """What brings a partition up to date; `replay` and `rebuild` ask for more than is needed for that."""
-        contract, stored = self.work.contract, self.kept(partition)
-        mine = {fetch.fetch: fetch for fetch in known.loaded_of(partition)}
-        pending = [s for s in stored if s.fetch not in mine]
+        contract, stored = self.work.contract, self._of(partition)
+        mine = {load.fetch: load for load in known.loaded_of(partition)}
+        pending = self._pending(stored, mine)
         late = [s for s in pending if s.fetch < max(mine, default=0)]
         moved = known.layout is not None and known.layout != contract.layout
         if contract.replaces:
@@ -128,38 +127,60 @@ class Planner(Struct, frozen=True):
         # Where newest_by does not say which version is newer, the order of fetches does.
         by_order = contract.newest_by is None and contract.write != "append"
         anew = replay or self._is_stale(stored, mine) or bool(late and by_order and pending)
-        undone = self.undone(known, [partition])
+        undone = self._undone(known, [stored])
         if not (anew or rebuild or moved or undone):
             return Plan((partition,), tuple(pending))
         if undone or moved or rebuild or self.work.model.partitions is None or contract.newest_by is not None:
             return self._everything(known, partition)
-        return Plan((partition,), tuple(stored), forget=tuple(mine), missing=self._missing(known, [partition]))
+        kept, missing = tuple(self.kept(partition)), self._missing(known, [partition])
+        return Plan((partition,), kept, forget=tuple(mine), missing=missing)
 
-    def undone(self, known: Known, partitions: Sequence[str | None]) -> tuple[int, ...]:
+    def _of(self, partition: str | None) -> Stored:
+        return self.snapshots.of(self.work.source, self.work.endpoint, partition)
+
+    def _counts(self, snapshot: Snapshot) -> bool:
+        end, verdicts = snapshot.manifest.ended, WHOLE if self.work.contract.replaces else LOADABLE
+        return end is not None and end.verdict in verdicts and snapshot.fetch not in self.held
+
+    def _counting(self, stored: Stored) -> Iterator[Snapshot]:
+        """Those that count, the newest first; each is looked at when it is asked for."""
+        return filter(self._counts, stored.newest_first())
+
+    def _pending(self, stored: Stored, mine: Collection[int]) -> list[Snapshot]:
+        """What counts and is not loaded, in order."""
+        if self.work.contract.replaces:
+            return [s for s in islice(self._counting(stored), 1) if s.fetch not in mine]
+        return [s for s in stored.besides(mine) if self._counts(s)]
+
+    def _undone(self, known: Known, stored: Iterable[Stored]) -> tuple[int, ...]:
         """The fetches that are loaded, and were given up since."""
-        stored = [s for partition in partitions for s in self._of(partition)]
-        given_up = {s.fetch for s in stored if s.manifest.ended and s.manifest.ended.verdict == "given_up"}
-        return tuple(fetch.fetch for fetch in known.loaded if fetch.fetch in given_up)
+        given_up = {s.fetch for of in stored for s in of.given_up}
+        return tuple(load.fetch for load in known.loaded if load.fetch in given_up) if given_up else ()
 
-    def _stored(self, partition: str | None) -> list[Snapshot]:
-        stored = [s for s in self._of(partition) if s.fetch not in self.held]
-        return [s for s in stored if s.manifest.ended and s.manifest.ended.verdict in LOADABLE]
-
-    def _of(self, partition: str | None) -> list[Snapshot]:
-        return self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
-
-    def _is_stale(self, stored: Sequence[Snapshot], mine: Mapping[int, ledger.Fetch]) -> bool:
+    def _is_stale(self, stored: Stored, mine: Mapping[int, ledger.Load]) -> bool:
         """Whether the partition was loaded under another contract, as its newest load tells."""
-        loads = [mine[s.fetch] for s in stored if s.fetch in mine] or list(mine.values())
-        return bool(loads) and loads[-1].contract != self.work.contract.version
+        if not mine:
+            return False
+        counting = islice(self._counting(stored), 1) if self.work.contract.replaces else self._loaded(stored, mine)
+        newest = next((s.fetch for s in counting if s.fetch in mine), max(mine))
+        return mine[newest].contract != self.work.contract.version
+
+    def _loaded(self, stored: Stored, mine: Collection[int]) -> Iterator[Snapshot]:
+        """Those that count and are loaded, the newest first."""
+        return (s for s in stored.newest_first() if s.fetch in mine and self._counts(s))
 
     def _everything(self, known: Known, partition: str | None) -> Plan:
-        partitions = list(dict.fromkeys([*(fetch.partition for fetch in known.loaded), partition]))
+        partitions = list(dict.fromkeys([*(load.partition for load in known.loaded), partition]))
         kept = sorted((s for key in partitions for s in self.kept(key)), key=lambda s: s.fetch)
-        missing, undone = self._missing(known, partitions), self.undone(known, partitions)
+        missing, undone = self._missing(known, partitions), self._undone(known, map(self._of, partitions))
         return Plan((partition,), tuple(kept), rebuild=True, missing=missing, undone=undone)
 
-    def _missing(self, known: Known, partitions: Sequence[str | None]) -> tuple[ledger.Fetch, ...]:
+    def _missing(self, known: Known, partitions: Sequence[str | None]) -> tuple[ledger.Load, ...]:
+        """The loads whose pages are not stored any more; those that are undone are not among them."""
         stored = {s.fetch for partition in partitions for s in self._stored(partition)}
-        stored |= set(self.undone(known, partitions))
-        return tuple(f for f in known.loaded if f.partition in partitions and f.fetch not in stored)
+        stored |= set(self._undone(known, map(self._of, partitions)))
+        return tuple(load for load in known.loaded if load.partition in partitions and load.fetch not in stored)
+
+    def _stored(self, partition: str | None) -> Iterator[Snapshot]:
+        found = (s for s in self._of(partition).newest_first() if s.fetch not in self.held)
+        return (s for s in found if s.manifest.ended and s.manifest.ended.verdict in LOADABLE)

@@ -16,7 +16,7 @@ from ingest_assets.errors import ContractBroken
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.work import Work
-from ingest_assets.raw.snapshots import Snapshots
+from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 _SHOWN = 60
 
@@ -38,13 +38,17 @@ def sweep(work: Work, snapshots: Snapshots, staged: Staged, before: Iterable[int
     told = work.contract.sweep
     if told is None or staged.quarantined:
         return None
-    stored = snapshots.fetches(work.source, work.endpoint, staged.partition)
-    complete = [s.fetch for s in stored if s.manifest.ended and s.manifest.ended.verdict == "complete"]
-    if staged.fetch not in complete:
+    stored = snapshots.of(work.source, work.endpoint, staged.partition)
+    since = [s for s in stored.since(staged.fetch) if _is_complete(s)]
+    if staged.fetch not in {s.fetch for s in since}:
         return None
     accepted = staged.fetch in snapshots.notes.accepted(work.source, work.endpoint)
     label = f"{work.source}.{work.endpoint}"
-    return Sweep(label, (*before, staged.fetch), None if accepted else told.most, staged.fetch == max(complete))
+    return Sweep(label, (*before, staged.fetch), None if accepted else told.most, len(since) == 1)
+
+
+def _is_complete(snapshot: Snapshot) -> bool:
+    return snapshot.manifest.ended is not None and snapshot.manifest.ended.verdict == "complete"
 
 
 def vanish(connection: duckdb.DuckDBPyConnection, root: str, staged: Staged, contract: Contract, told: Sweep) -> int:

@@ -63,8 +63,8 @@ def gone(here: Snapshots, there: Path) -> list[Path]:
 
 
 def _notes(folder: Path) -> Iterator[Path]:
-    """What is kept beside snapshots: of all, of a source, of an endpoint."""
-    for level in (".*", "*/.*", "*/*/.*"):
+    """What is kept beside snapshots: of all, of a source, of an endpoint, of a partition."""
+    for level in (".*", "*/.*", "*/*/.*", "*/*/*/.*"):
         yield from (f for f in sorted(folder.glob(level)) if f.is_file() and f.suffix != ".new")
 
 

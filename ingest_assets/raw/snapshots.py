@@ -20,6 +20,7 @@ from ingest_assets.raw.notes import Notes
 from ingest_assets.raw.page import PageWriter, Place
 from ingest_assets.raw.paths import decoded, encoded
 from ingest_assets.raw.reading import SEGMENT, Snapshot
+from ingest_assets.raw.stored import Stored, mark_given_up, stored, unmark
 from ingest_assets.raw.writing import OpenSnapshot
 
 __all__ = [
@@ -100,28 +101,38 @@ class Snapshots(Struct, frozen=True):
 
         Only the newest is looked at: an older one was left behind for good when a newer began. Torn pages are cut off.
         """
-        stored = self.fetches(source, endpoint, partition)
-        if not stored or stored[-1].manifest.ended:
+        newest = self.of(source, endpoint, partition).newest
+        if newest is None or newest.manifest.ended:
             return None
-        return self._open(stored[-1].folder, stored[-1].manifest)
+        return self._open(newest.folder, newest.manifest)
+
+    def of(self, source: str, endpoint: str, partition: str | None) -> Stored:
+        """What is stored of one partition, by number."""
+        return stored(self.endpoint_folder(source, endpoint) / encoded(partition))
+
+    def partitions(self, source: str, endpoint: str) -> Iterator[Stored]:
+        """What is stored of each partition of an endpoint."""
+        return map(stored, _folders(self.endpoint_folder(source, endpoint)))
 
     def fetches(self, source: str, endpoint: str, partition: str | Literal[_Any.ANY] | None = ANY) -> list[Snapshot]:
         """The snapshots of an endpoint, or of one of its partitions, in order of their fetches."""
-        endpoint_folder = self.folder / encoded(source) / encoded(endpoint)
-        partitions = _folders(endpoint_folder) if partition is ANY else [endpoint_folder / encoded(partition)]
-        stored = [Snapshot(f) for folder in partitions for f in _folders(folder) if f.name.isdigit()]
-        return sorted(stored, key=lambda snapshot: snapshot.fetch)
+        if partition is not ANY:
+            return [*self.of(source, endpoint, partition).besides(())]
+        found = [(fetch, of) for of in self.partitions(source, endpoint) for fetch in of.fetches]
+        return [of.snapshot(fetch) for fetch, of in sorted(found, key=lambda one: one[0])]
 
     def give_up(self, snapshot: Snapshot, reason: str) -> None:
         """Let a fetch count no more, for good: its pages stay to be looked at. The caller holds the partition's lock.
 
-        All that loads goes by the verdict, so that this one write is what undoes a fetch.
+        All that loads goes by the verdict, so that this one write is what undoes a fetch. The mark, which comes before
+        it, tells where to look.
         """
         told = snapshot.manifest
         if told.ended is None:
             self._open(snapshot.folder, told).end("given_up", reason)
         else:
             with disk.writing(snapshot.folder):
+                mark_given_up(snapshot)
                 manifest.write(
                     snapshot.folder, replace(told, ended=replace(told.ended, verdict="given_up", reason=reason))
                 )
@@ -157,6 +168,7 @@ class Snapshots(Struct, frozen=True):
         with disk.writing(gone.parent):
             snapshot.folder.rename(gone)
             disk.sync_folder(gone.parent)
+            unmark(snapshot)
             shutil.rmtree(gone)
 
     def removed(self, source: str, endpoint: str) -> list[Path]:

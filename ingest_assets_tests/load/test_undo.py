@@ -99,7 +99,7 @@ def test_what_dagster_was_told_is_remembered_until_it_is_told_of_the_undoing(lab
     things.store(1, None, [{"id": 1}])
     things.load()
     with things.warehouse.session("reporting") as connection:
-        loads = {fetch: loaded for fetch, _, loaded in ledger.loads(connection, "shop", "things")}
+        loads = {fetch.fetch: fetch.loaded for fetch in ledger.fetches(connection, "shop", "things")}
         reported.report(connection, loads, "here")
 
     undo(things, 1, None)

@@ -11,6 +11,7 @@ from ingest_assets.errors import StorageFailed
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.total import Expected
 from ingest_assets.raw.snapshots import Bounds, IndexEntry, Manifest, OpenSnapshot, Snapshot, Snapshots
+from ingest_assets.raw.stored import mark_given_up
 
 Add = Callable[[OpenSnapshot, bytes], IndexEntry]
 Bodies = Callable[[Snapshot], list[bytes]]
@@ -94,6 +95,54 @@ def test_fetches_are_told_in_order_of_their_numbers(snapshots: Snapshots, manife
     assert [s.manifest.fetch for s in snapshots.fetches("stripe", "charges")] == [2, 9, 10, 100]
     assert [s.manifest.fetch for s in snapshots.fetches("stripe", "charges", "a")] == [9, 100]
     assert snapshots.fetches("stripe", "charges", None) == []
+
+
+def test_what_is_stored_of_a_partition_is_told_by_number(snapshots: Snapshots, manifest: Manifest) -> None:
+    for fetch in (10, 9, 100):
+        snapshots.begin(replace(manifest, fetch=fetch, partition="a"))
+
+    here, nowhere = snapshots.of("stripe", "charges", "a"), snapshots.of("stripe", "charges", "b")
+
+    assert here.newest == here.snapshot(100) == snapshots.find("stripe", "charges", "a", 100)
+    assert [s.fetch for s in here.newest_first()] == [100, 10, 9]
+    assert [s.fetch for s in here.since(10)] == [100, 10]
+    assert [s.fetch for s in here.besides({10})] == [9, 100]
+    assert (nowhere.newest, nowhere.numbers, nowhere.given_up) == (None, [], [])
+
+
+def test_fetches_that_are_given_up_after_their_end_are_found_again(snapshots: Snapshots, manifest: Manifest) -> None:
+    for fetch in (7, 8, 9):
+        snapshots.begin(replace(manifest, fetch=fetch)).end("complete", "no next page")
+    here = snapshots.of("stripe", "charges", "2026-01-01")
+    for snapshot in (here.snapshot(9), here.snapshot(7)):
+        snapshots.give_up(Snapshot(snapshot.folder), "by the test")
+
+    found = snapshots.of("stripe", "charges", "2026-01-01")
+
+    assert [s.fetch for s in found.given_up] == [7, 9]
+    assert found.numbers == [7, 8, 9]
+
+
+def test_a_mark_of_who_died_before_the_fetch_was_given_up_gives_nothing_up(
+    snapshots: Snapshots, manifest: Manifest
+) -> None:
+    snapshots.begin(manifest).end("complete", "no next page")
+    fetch = snapshots.find("stripe", "charges", "2026-01-01", 7)
+    mark_given_up(fetch)
+
+    assert snapshots.of("stripe", "charges", "2026-01-01").given_up == []
+    snapshots.give_up(fetch, "by the test")
+    assert [s.fetch for s in snapshots.of("stripe", "charges", "2026-01-01").given_up] == [7]
+
+
+def test_the_mark_of_a_fetch_goes_with_it(snapshots: Snapshots, manifest: Manifest) -> None:
+    snapshots.begin(manifest).end("complete", "no next page")
+    fetch = snapshots.find("stripe", "charges", "2026-01-01", 7)
+    snapshots.give_up(fetch, "by the test")
+
+    snapshots.remove(fetch)
+
+    assert [*fetch.folder.parent.iterdir()] == []
 
 
 def test_partitions_of_any_name_stay_apart(snapshots: Snapshots, manifest: Manifest) -> None:
