@@ -266,13 +266,18 @@ def two(shop, api) -> Whole:
     return made
 
 
+def fetched(whole: Whole, endpoint: str) -> None:
+    """Fetch and load another endpoint."""
+    line = whole.line()
+    with line.partition(endpoint, None):
+        line.fetch(endpoint, None)
+        line.load(endpoint, None)
+
+
 def test_rows_that_refer_to_nothing_stay_and_are_told_of(two):
     assert not two.run()
     before = two.problems()["references"]
-    line = two.line()
-    with line.partition("customers", None):
-        line.fetch("customers", None)
-        line.load("customers", None)
+    fetched(two, "customers")
 
     told = two.problems()["references"]
 
@@ -280,6 +285,18 @@ def test_rows_that_refer_to_nothing_stay_and_are_told_of(two):
     assert "things.customer: 2 rows refer to no row of shop.customers.id, such as 7" in told
     assert "things__lines.customer: 2 rows refer to no row" in told
     assert two.values() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("customers", [[], [{"id": 1}], [{"id": 1, "number": None}]])
+def test_a_column_that_never_held_a_value_is_none_that_can_be_referred_to_yet(two, api, customers):
+    two.source["endpoints"]["things"]["columns"] = {"customer": {"type": "bigint", "references": "customers.number"}}
+    api.answer = lambda asked: {"data": [{"id": 1, "customer": 1}] if asked.path == "/things" else customers}
+    assert not two.run()
+    fetched(two, "customers")
+
+    told = two.problems()["references"]
+
+    assert "things.customer: shop.customers.number is not there yet" in told
 
 
 def test_a_reference_to_what_is_no_endpoint_is_refused(mistake):

@@ -57,6 +57,8 @@ def partitions(at: Looked) -> Found:
 
 def unique_key(at: Looked) -> Found:
     """No two rows of a key."""
+    if not {name.lower() for name in at.endpoint.primary_key} <= at.types().keys():
+        return Found()  # no row ever had this key, or all are of another contract: `contract` tells that
     key = ", ".join(quoted(name) for name in at.endpoint.primary_key)
     twins = at.rows(f"SELECT {key}, count(*) FROM {at.table} GROUP BY ALL HAVING count(*) > 1 LIMIT {_NAMED + 1}")
     # Keys may be what the file calls sensitive, so they are counted and not shown.
@@ -66,11 +68,18 @@ def unique_key(at: Looked) -> Found:
 
 def required(at: Looked) -> Found:
     """No row without a value that the contract wants."""
-    wanted = [n for n, column in at.endpoint.columns.items() if column.required or n in at.endpoint.primary_key]
+    there = at.types()  # what the file names since the last load is not among them: `contract` tells that
+    wanted = [name for name in _wanted(at.endpoint) if name.lower() in there]
+    if not wanted:
+        return Found()
     counts = ", ".join(f"count(*) - count({quoted(name)})" for name in wanted)
     found = at.rows(f"SELECT {counts} FROM {at.table}")[0]
     missing = [f"{name}: {count:,}" for name, count in zip(wanted, found, strict=True) if count]
     return Found(f"rows without a required value: {', '.join(missing)}. Next: {_replay(at)}" if missing else "")
+
+
+def _wanted(endpoint: Endpoint) -> list[str]:
+    return [n for n, column in endpoint.columns.items() if column.required or n in endpoint.primary_key]
 
 
 def complete(at: Looked) -> Found:
@@ -241,10 +250,9 @@ def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
     """What can be asked of this endpoint's table, by name; `look` asks."""
     says_number = endpoint.total or endpoint.count or endpoint.paginator.records_total
     skips = any(rule.means == "skip_parent" for rule in endpoint.responses)
-    wanted = any(column.required or name in endpoint.primary_key for name, column in endpoint.columns.items())
     return {
         **({"unique_key": unique_key, "shared_keys": shared_keys} if endpoint.primary_key else {}),
-        **({"required": required} if wanted else {}),
+        **({"required": required} if _wanted(endpoint) else {}),
         "partitions": partitions,
         "complete": complete,
         **({"expected": expected} if says_number else {}),

@@ -56,6 +56,14 @@ class Looked(Struct, frozen=True, dict=True):
         """All rows of a query."""
         return self.connection.execute(query, list(values)).fetchall()
 
+    def types(self, table: str | None = None) -> dict[str, str]:
+        """The types of the columns of its table, or of another one of the source, by name in small letters.
+
+        DuckDB's CatalogException where there is no such table.
+        """
+        name = f"{quoted(self.source)}.{quoted(table or self.name)}"
+        return {column.lower(): kind for column, kind, *_ in self.rows(f"DESCRIBE {name}")}
+
     def knows(self, partition: str | None) -> bool:
         """Whether this is one of the partitions that the file says."""
         try:

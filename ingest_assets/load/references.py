@@ -39,13 +39,15 @@ def references_of(endpoint: Endpoint, name: str) -> Iterator[Reference]:
 
 def references(at: Looked) -> Found:
     """Each value is one of the column that it refers to."""
+    at.types()  # raises where not even the table is there
     problems, counts = [], {}
     for one in references_of(at.endpoint, at.name):
-        try:
-            missing, examples = _missing(at, one)
-        except duckdb.CatalogException:
+        if not _has(at, one.table, one.name):
+            continue
+        if not _has(at, *one.target):
             problems.append(f"{one.table}.{one.name}: {at.source}.{one.column.references} is not there yet")
             continue
+        missing, examples = _missing(at, one)
         counts[f"{one.table}.{one.name}"] = missing
         if missing:
             such = f", such as {', '.join(examples)}" if examples else ""
@@ -55,6 +57,14 @@ def references(at: Looked) -> Found:
     told = {"rows without their reference": sum(counts.values()), **counts}
     nxt = ". The rows are kept. Next: fetch the other table, or look why the API names what it does not give"
     return Found("; ".join(problems) + nxt if problems else "", told, serious=False)
+
+
+def _has(at: Looked, table: str, column: str) -> bool:
+    """Whether a table has a column; it gets one that is not declared with its first value."""
+    try:
+        return column.lower() in at.types(table)
+    except duckdb.CatalogException:
+        return False
 
 
 def _missing(at: Looked, one: Reference) -> tuple[int, list[str]]:

@@ -19,7 +19,14 @@ COUNTED = {"count": {"path": "/count", "value": "count"}}
 def shop(tmp_path: Path) -> Iterator[Any]:
     """Makes the line of an endpoint of an API of three records that counts two."""
     with state_in(tmp_path), api_of_its_own() as api:
-        api.answer = lambda asked: {"count": 2} if asked.path == "/count" else {"data": [{"id": n} for n in range(3)]}
+        api.answer = lambda asked: (
+            {"count": 2}
+            if asked.path == "/count"
+            else {
+                "data": [{"id": n} for n in range(3)],
+                "none": [],
+            }
+        )
         yield lambda endpoint: Whole(tmp_path, api.url, endpoint)
 
 
@@ -71,3 +78,34 @@ def test_a_document_has_both_numbers(shop: Any, capsys: Any) -> None:
 
     (told,) = json.loads(capsys.readouterr().out)["endpoints"]
     assert (told["received"], told["expected"]) == (3, 2)
+
+
+def test_an_endpoint_whose_key_never_came_is_well(shop: Any) -> None:
+    here = shop({"records": "none"})
+    assert here.run() == ""
+
+    well, _ = looked(here)
+
+    assert well
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"columns": {"created": {"type": "bigint", "required": True}}},
+        {"primary_key": ["id", "created"]},
+        {"columns": {"created": {"type": "bigint", "references": "things.id"}}},
+        {"children": {"lines": {"columns": {"created": {"type": "bigint", "references": "things.id"}}}}},
+        {"newest_by": "created", "columns": {"created": {"type": "timestamptz", "required": True}}},
+    ],
+)
+def test_a_column_that_the_file_names_and_the_table_lacks_is_to_be_replayed(shop: Any, changed: Any) -> None:
+    here = shop({})
+    assert here.run() == ""
+    here.endpoint = changed
+
+    well, screen = looked(here)
+
+    assert not well
+    assert screen.count("shop.things: ") == 1
+    assert "contract: it is loaded under another contract. Next: ingest replay shop.things" in " ".join(screen.split())
