@@ -186,6 +186,46 @@ def test_a_required_column_that_vanishes_fails_the_load(shop, api):
     assert things.ask("SELECT count(*) FROM w._ingest.quarantine") == [(0,)]
 
 
+def test_a_key_that_is_not_declared_and_vanishes_fails_the_load(shop, api):
+    things = shop({"id": 1})
+    assert not things.run()
+    api.answer = lambda _: {"data": [{"number": 1}, {"number": 2}]}
+
+    problem = things.run()
+
+    assert "none of its 2 records has column 'id', which has to be there" in problem
+    assert things.values() == [1]
+
+
+def test_a_required_column_has_vanished_also_where_a_record_has_another_fault(shop, api):
+    columns = {"m": {"type": "bigint"}, "n": {"type": "bigint", "required": True}}
+    things = shop({"id": 1, "m": 1, "n": 1}, columns=columns)
+    assert not things.run()
+    api.answer = lambda _: {"data": [{"id": 1, "m": 1}, {"id": 2, "m": "x"}]}
+
+    problem = things.run()
+
+    assert "none of its 2 records has column 'n', which has to be there" in problem
+
+
+@pytest.mark.parametrize(
+    ("elements", "said"),
+    [
+        ([[{"m": 1}], [{"m": 1}, {}]], "none of its 2 records has column 'lines.n', which has to be there"),
+        ([[{"n": 1}, {"m": 1}], [{"m": 1}]], ""),
+        ([[], [{"m": 1}]], ""),
+    ],
+)
+def test_a_required_column_of_a_list_has_vanished_where_all_records_have_elements_and_none_has_it(shop, elements, said):
+    lines = {"lines": {"columns": {"n": {"type": "bigint", "required": True}}}}
+    things = shop(*({"id": n, "lines": told} for n, told in enumerate(elements)), children=lines)
+
+    problem = things.run()
+
+    assert said in problem
+    assert bool(said) == bool(problem)
+
+
 def test_one_record_without_a_required_value_stops_no_other(shop):
     things = shop({"id": 1, "n": 1}, {"id": 2}, columns={"n": {"type": "bigint", "required": True}})
 

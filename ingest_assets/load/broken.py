@@ -15,21 +15,17 @@ _TOLD = 3
 class Broken(Struct):
     """What is known of the records of a fetch that do not fit: the first of each reason that fails a load.
 
-    `missing` counts those that lack the key of a value which has to be there, by column; `unfit` all that could be
-    read.
+    `missing` counts those that lack the key of a value which has to be there, by column.
     """
 
     first: dict[str, Quarantined] = field(default_factory=dict)
     times: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
-    unfit: int = 0
 
     def note(self, aside: Iterable[Quarantined]) -> None:
         """Learn from records that were set aside."""
         for record in aside:
-            self.unfit += record.column is not None
-            if record.kind == "missing" and record.column is not None:
-                self.missing[record.column] += 1
+            self.missing.update(record.lacks)
             if record.kind == "broken":
                 self.first.setdefault(record.reason, record)
                 self.times[record.reason] += 1
@@ -41,7 +37,6 @@ class Broken(Struct):
             {record.reason: record for record in first},
             self.times + rest.times,
             self.missing + rest.missing,
-            self.unfit + rest.unfit,
         )
 
     def refuse(self, label: str, records: int) -> None:
@@ -52,7 +47,7 @@ class Broken(Struct):
             more = f"; and {len(self.times) - _TOLD} reasons more" if len(self.times) > _TOLD else ""
             raise ContractBroken(f"{label} breaks the contract: {'; '.join(told)}{more}; {NEXT}")
         for column, count in self.missing.items():
-            if count == self.unfit == records:
+            if count == records:
                 raise ContractBroken(
                     f"{label} breaks the contract: none of its {records:,} records has column {column!r}, "
                     f"which has to be there: was it renamed, or is its path another one? {NEXT[0].upper()}{NEXT[1:]}"

@@ -1,6 +1,6 @@
 """One column of the rows to be: where in an element its value is, and what makes it fit."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -49,6 +49,11 @@ class ColumnPlan(Struct, frozen=True):
     def drops(self) -> bool:
         """Whether a value that does not fit is left out. Where one has to be, its record cannot do without."""
         return self.unfit == "drop" and not self.key and not self.required
+
+    def is_sought(self, *, deleted: bool) -> bool:
+        """Whether a record, a tombstone or not, has to have its key."""
+        excused = self.given_by is not None or self.default is not None
+        return not excused and self.spec.declared and (self.key or (self.required and not deleted))
 
     @property
     def is_money(self) -> bool:
@@ -167,6 +172,19 @@ def is_absent(value: Any, path: Path) -> bool:
             return True
         value = value[key]
     return False
+
+
+def items_at(value: Any, path: Path) -> Iterator[Any]:
+    """The elements of all lists at a list path, which lists on the way do not interrupt.
+
+    >>> list(items_at({"lines": [{"taxes": [1, 2]}, {"taxes": [3]}]}, ("lines", "taxes")))
+    [1, 2, 3]
+    """
+    if isinstance(value, list):
+        for item in value:
+            yield from items_at(item, path) if path else (item,)
+    elif isinstance(value, dict) and path:
+        yield from items_at(value.get(path[0]), path[1:])
 
 
 def kind_of(value: Any) -> str:

@@ -8,8 +8,8 @@ from collections.abc import Collection
 from typing import Any
 
 from ingest_assets.contract import Contract
+from ingest_assets.normalize.columns import items_at
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.reading import items_at
 from ingest_assets.normalize.registry import Registry, bindings, declared_columns, declared_path
 from ingest_assets.normalize.shape import Shape
 

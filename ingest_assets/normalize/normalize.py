@@ -21,7 +21,7 @@ from ingest_assets.normalize.layout import Unsuited
 from ingest_assets.normalize.pieces import Columns
 from ingest_assets.normalize.reading import Reading, Records, registry_after
 from ingest_assets.normalize.registry import Registry, TableSpec
-from ingest_assets.normalize.rows import Plan, exact_tables, of_parent, plan_for
+from ingest_assets.normalize.rows import Plan, exact_tables, lacking, of_parent, plan_for
 from ingest_assets.normalize.shape import Shape, joined, loses
 from ingest_assets.normalize.tables import fast_tables, in_order
 from ingest_assets.normalize.values import Unfit, UnfitKind
@@ -30,7 +30,7 @@ from ingest_assets.normalize.values import Unfit, UnfitKind
 class Quarantined(Struct, frozen=True):
     """A record that did not fit: where it stood, why, and its text. `value` is short, and None if sensitive.
 
-    `kind` is that of `Unfit`.
+    `kind` is that of `Unfit`; `lacks` are the columns that need a value and have no key in it, if it can be read.
     """
 
     page: int
@@ -40,6 +40,7 @@ class Quarantined(Struct, frozen=True):
     value: str | None
     record: bytes
     kind: UnfitKind = "unfit"
+    lacks: tuple[str, ...] = ()
 
 
 class Batch(Struct, frozen=True):
@@ -118,13 +119,22 @@ class Normalizer:
             while self._learned(reading, parts):
                 parts = self._parts(reading)
             tables, dropped = self._tables(reading, parts, page)
-        quarantined = [
+        return Batch(tables, self._quarantined(reading, page), len(reading.texts), dropped)
+
+    def _quarantined(self, reading: Reading, page: int) -> list[Quarantined]:
+        return [
             Quarantined(
-                page, block.first + place, why.reason, why.column, why.value, bytes(reading.texts[place]), why.kind
+                page,
+                reading.block.first + place,
+                why.reason,
+                why.column,
+                why.value,
+                bytes(reading.texts[place]),
+                why.kind,
+                tuple(lacking(self._plan, reading.exact[place])) if place in reading.exact else (),
             )
             for place, why in sorted(reading.unfit.items())
         ]
-        return Batch(tables, quarantined, len(reading.texts), dropped)
 
     def _parts(self, reading: Reading) -> list[Part]:
         """The block's records, less those that do not fit: such as are columns, and such as have to go one by one."""

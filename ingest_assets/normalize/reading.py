@@ -1,11 +1,12 @@
 """One block of records while it is read, and what the registry learns from those that were taken by themselves."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct, field
 
 from ingest_assets.contract import Contract
+from ingest_assets.normalize.columns import items_at
 from ingest_assets.normalize.dropping import Left
 from ingest_assets.normalize.exact import exact
 from ingest_assets.normalize.names import Path
@@ -111,16 +112,3 @@ def _bound(endpoint: str, contract: Contract, registry: Registry, records: list[
         path = tuple(dotted.split("."))
         tables[path] = [item for record in records for item in items_at(record, path)]
     return registry.learned(Shape(), bindings(registry, contract, tables)).settled(endpoint, contract)
-
-
-def items_at(value: Any, path: Path) -> Iterator[Any]:
-    """The elements of all lists at a list path, which lists on the way do not interrupt.
-
-    >>> list(items_at({"lines": [{"taxes": [1, 2]}, {"taxes": [3]}]}, ("lines", "taxes")))
-    [1, 2, 3]
-    """
-    if isinstance(value, list):
-        for item in value:
-            yield from items_at(item, path) if path else (item,)
-    elif isinstance(value, dict) and path:
-        yield from items_at(value.get(path[0]), path[1:])

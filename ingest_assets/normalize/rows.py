@@ -19,7 +19,7 @@ import xxhash
 from msgspec import Struct
 
 from ingest_assets.contract import Contract, Tombstone
-from ingest_assets.normalize.columns import ColumnPlan, at, is_absent, kind_of
+from ingest_assets.normalize.columns import ColumnPlan, at, is_absent, items_at, kind_of
 from ingest_assets.normalize.list_hashes import Digests, ListHashes
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.plain import plain_array, uuid_array
@@ -247,9 +247,7 @@ def _declared_items(value: Any, steps: Path, table: Path) -> list[Any]:
 def _check_value(column: ColumnPlan, element: Any, *, deleted: bool) -> None:
     name = column.spec.name
     if column.value(element) is None and (column.key or (column.required and not deleted)):
-        told = "part of the key" if column.key else "required"
-        gone = column.given_by is None and is_absent(element, column.spec.path)
-        raise Unfit(f"column {name!r}: no value, and it is {told}", name, kind="missing" if gone else "unfit")
+        raise Unfit(f"column {name!r}: no value, and it is {'part of the key' if column.key else 'required'}", name)
 
 
 def _check_key(name: str, value: Any) -> None:
@@ -257,6 +255,18 @@ def _check_key(name: str, value: Any) -> None:
         raise Unfit(f"column {name!r}: no value, and it is part of the key", name)
     if isinstance(value, dict | list):
         raise Unfit(f"column {name!r}: {kind_of(value)}, and it is part of the key", name, shown(value))
+
+
+def lacking(plan: Plan, record: Any) -> Iterator[str]:
+    """The columns that need a value and have no key in a record; those of a list where none of its elements has it."""
+    yield from (name for name, path in plan.keys if path is None or is_absent(record, path))
+    deleted = is_deleted(record, plan.deleted)
+    for table in plan.tables:
+        wanted = [column for column in table.columns if column.is_sought(deleted=deleted)]
+        found = [record] if table is plan.root else list(items_at(record, table.spec.path)) if wanted else []
+        for column in wanted:
+            if found and all(is_absent(element, column.spec.path) for element in found):
+                yield ".".join((*table.spec.path, column.spec.name))
 
 
 def exact_tables(

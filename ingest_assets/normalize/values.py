@@ -25,14 +25,13 @@ SCALED = re.compile(r"decimal\((\d+),(\d+)\)")
 _SHOWN = 120
 
 
-UnfitKind = Literal["unfit", "missing", "broken"]
+UnfitKind = Literal["unfit", "broken"]
 
 
 class Unfit(Exception):
     """A record, or a value of it, that does not fit. Not an error of the run: it becomes a quarantined record.
 
-    `kind` is missing where the key of a value that has to be there is not, and broken where the contract says that the
-    load is to fail for it.
+    `kind` is broken where the contract says that the load is to fail for it.
     """
 
     def __init__(
