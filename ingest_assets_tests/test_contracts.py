@@ -339,6 +339,62 @@ def test_a_column_that_never_held_a_value_is_none_that_can_be_referred_to_yet(tw
     assert "things.customer: shop.customers.number is not there yet" in told
 
 
+CAPITALS = "6F9619FF-8B86-D011-B42D-00C04FC964FF"
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "theirs", "held"),
+    [
+        ("double", 1.0, "bigint", 1),
+        ("double", 2.0**53, "bigint", 2**53),
+        ("bigint", 1, "double", 1.0),
+        ("decimal(10,2)", 1, "bigint", 1),
+        ("double", 0.1, "decimal(10,2)", 0.1),
+        ("varchar", "1", "double", 1.0),
+        ("varchar", "1.0", "double", 1.0),
+        ("decimal(10,2)", 1.5, "varchar", "1.5"),
+        ("uuid", CAPITALS, "varchar", CAPITALS),
+        ("varchar", CAPITALS, "uuid", CAPITALS),
+        ("varchar", "a", "json", "a"),
+        ("json", "a", "varchar", "a"),
+        ("bigint", 1, "json", 1),
+        ("uuid", CAPITALS, "json", CAPITALS),
+    ],
+)
+def test_what_is_the_same_in_another_type_is_found(two, api, kind, value, theirs, held):
+    assert referring(two, api, kind, value, theirs, held) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "theirs", "held"),
+    [
+        ("bigint", 2, "double", 1.5),
+        ("double", 2.0**53, "bigint", 2**53 + 1),
+        ("bigint", 2, "varchar", "1.5"),
+        ("bigint", 1, "varchar", "01"),
+        ("double", 1.2, "varchar", "1.2.0"),
+        ("bigint", 1, "boolean", True),
+        ("varchar", "a", "bigint", 1),
+        ("varchar", "a", "uuid", CAPITALS),
+        ("varchar", '"a"', "json", "a"),
+    ],
+)
+def test_what_is_another_value_in_another_type_is_missing(two, api, kind, value, theirs, held):
+    assert "1 rows refer to no row" in referring(two, api, kind, value, theirs, held)
+
+
+def referring(two: Whole, api: Api, kind: str, value: Any, theirs: str, held: Any) -> str | None:
+    """What is found where a value of one type refers to a column of another one that holds this."""
+    ends = two.source["endpoints"]
+    ends["things"]["columns"] = {"customer": {"type": kind, "references": "customers.number"}}
+    ends["customers"]["columns"] = {"number": {"type": theirs}}
+    things, customers = [{"id": 1, "customer": value}], [{"id": 1, "number": held}]
+    api.answer = lambda asked: {"data": things if asked.path == "/things" else customers}
+    assert not two.run()
+    fetched(two, "customers")
+    return two.problems().get("references")
+
+
 def test_a_reference_to_what_is_no_endpoint_is_refused(mistake):
     told = mistake("{type: bigint, references: customers.id}")
 

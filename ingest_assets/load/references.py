@@ -42,12 +42,13 @@ def references(at: Looked) -> Found:
     at.types()  # raises where not even the table is there
     problems, counts = [], {}
     for one in references_of(at.endpoint, at.name):
-        if not _has(at, one.table, one.name):
+        mine, theirs = _type(at, one.table, one.name), _type(at, *one.target)
+        if mine is None:
             continue
-        if not _has(at, *one.target):
+        if theirs is None:
             problems.append(f"{one.table}.{one.name}: {at.source}.{one.column.references} is not there yet")
             continue
-        missing, examples = _missing(at, one)
+        missing, examples = _missing(at, one, (mine, theirs))
         counts[f"{one.table}.{one.name}"] = missing
         if missing:
             such = f", such as {', '.join(examples)}" if examples else ""
@@ -59,25 +60,48 @@ def references(at: Looked) -> Found:
     return Found("; ".join(problems) + nxt if problems else "", told, serious=False)
 
 
-def _has(at: Looked, table: str, column: str) -> bool:
-    """Whether a table has a column; it gets one that is not declared with its first value."""
+def _type(at: Looked, table: str, column: str) -> str | None:
+    """The type of a column, None where it is not there; one that is not declared comes with its first value."""
     try:
-        return column.lower() in at.types(table)
+        return at.types(table).get(column.lower())
     except duckdb.CatalogException:
-        return False
+        return None
 
 
-def _missing(at: Looked, one: Reference) -> tuple[int, list[str]]:
+def _missing(at: Looked, one: Reference, types: tuple[str, str]) -> tuple[int, list[str]]:
     """How many rows refer to nothing, and some of their values where these may be shown."""
-    table, column = (f"{quoted(at.source)}.{quoted(name)}" for name in (one.table, one.target[0])), quoted(one.name)
-    mine, theirs = table
-    query = (
-        f"FROM {mine} AS t WHERE t.{column} IS NOT NULL AND CAST(t.{column} AS VARCHAR) NOT IN "
-        f"(SELECT CAST(o.{quoted(one.target[1])} AS VARCHAR) FROM {theirs} AS o "
-        f"WHERE o.{quoted(one.target[1])} IS NOT NULL)"
-    )
+    mine, theirs = (f"{quoted(at.source)}.{quoted(name)}" for name in (one.table, one.target[0]))
+    column = f"t.{quoted(one.name)}"
+    value, other = _comparable((column, f"o.{quoted(one.target[1])}"), types)
+    query = f"FROM {mine} AS t WHERE {column} IS NOT NULL AND NOT EXISTS (FROM {theirs} AS o WHERE {other} = {value})"
     count = int(at.rows(f"SELECT count(*) {query}")[0][0])
     if not count or one.column.sensitive:
         return count, []
-    rows = at.rows(f"SELECT DISTINCT CAST(t.{column} AS VARCHAR) {query} ORDER BY 1 LIMIT {_SHOWN}")
-    return count, [value for (value,) in rows]
+    rows = at.rows(f"SELECT DISTINCT CAST({column} AS VARCHAR) {query} ORDER BY 1 LIMIT {_SHOWN}")
+    return count, [told for (told,) in rows]
+
+
+def _comparable(columns: tuple[str, str], types: tuple[str, str]) -> tuple[str, str]:
+    """SQL: the values of two columns of these types, made equal where they are the same value, and only there."""
+    (mine, theirs), (kind, other) = columns, types
+    if kind == other:
+        return columns
+    if _is_number(kind) and _is_number(other):
+        cast = f"TRY_CAST({theirs} AS {kind})"
+        return mine, f"CASE WHEN TRY_CAST({cast} AS {other}) = {theirs} THEN {cast} END"  # a cast may round
+    mine, theirs = (f"({column} ->> '$')" if of == "JSON" else f"CAST({column} AS VARCHAR)"
+                    for column, of in zip(columns, types, strict=True))  # fmt: skip
+    if "UUID" in types:
+        return f"TRY_CAST({mine} AS UUID)", f"TRY_CAST({theirs} AS UUID)"
+    if _is_number(kind) or _is_number(other):
+        return _shortest(mine), _shortest(theirs)
+    return mine, theirs
+
+
+def _is_number(kind: str) -> bool:
+    return kind in ("BIGINT", "HUGEINT", "DOUBLE") or kind.startswith("DECIMAL")
+
+
+def _shortest(text: str) -> str:
+    """SQL: a text, without the zeros at its end that add nothing where it is a number: 1 of 1.0, and 1.5 of 1.50."""
+    return f"regexp_replace({text}, '^(-?\\d+)(?:\\.0+|(\\.\\d*[1-9])0+)$', '\\1\\2')"
