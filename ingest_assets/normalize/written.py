@@ -37,7 +37,7 @@ def times(values: Sequence[Any], kind: str, form: str) -> pa.Array | None:
     >>> times([1767322800.5], "timestamptz", "unix").to_pylist()[0].isoformat()
     '2026-01-02T03:00:00.500000+00:00'
     """
-    if form in _DECIMALS and kind != "date":
+    if form in _DECIMALS and kind in ("timestamptz", "timestamp"):
         return _epochs(values, arrow_type(kind), _DECIMALS[form])
     if form != "iso" or kind not in _FORMS:
         return None

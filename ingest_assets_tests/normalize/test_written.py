@@ -54,7 +54,10 @@ def read(make: Any) -> list[Any] | None:
         found = make()
     except (ValueError, OverflowError, pa.ArrowException):
         return None
-    return None if found is None else found.to_pylist()
+    if found is None:
+        return None
+    found.validate(full=True)
+    return found.to_pylist()
 
 
 def check(found: list[Any] | None, careful: list[Any] | None) -> None:
@@ -95,10 +98,11 @@ def test_times(kind: str, values: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("form", ["unix", "unix_ms"])
-@pytest.mark.parametrize("kind", ["timestamptz", "timestamp"])
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date", "time"])
 @settings(max_examples=200, deadline=None)
 @given(values=st.lists(SENT | st.integers(-(10**12), 10**15).map(lambda n: n / 1000), max_size=2))
 @example(values=[-1.5, None, "1.000001"])
+@example(values=[1767322800])
 def test_times_since_1970(kind: str, form: str, values: list[Any]) -> None:
     check(read(lambda: written.times(values, kind, form)), fitted(kind, values, form=form))
 
