@@ -25,7 +25,7 @@ _WHOLE = r"^-?[0-9]{1,18}$"
 _DOUBLE = r"^-?[0-9]{1,300}(\.[0-9]{1,300})?([eE][+-]?[0-9]{1,3})?$"
 _UUID = r"(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
 _DECIMALS = {"unix": 6, "unix_ms": 3}  # what is below microseconds is cut, and needs a closer look
-_MOST_MICROS = 10**17
+_MOST_MICROS = 62_135_596_800 * 10**6  # from the first moment of year 1, before which Python has none, to 1970
 _MOST_SHIFT = 18
 
 

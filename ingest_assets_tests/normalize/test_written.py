@@ -103,6 +103,11 @@ def test_times(kind: str, values: list[Any]) -> None:
 @given(values=st.lists(SENT | st.integers(-(10**12), 10**15).map(lambda n: n / 1000), max_size=2))
 @example(values=[-1.5, None, "1.000001"])
 @example(values=[1767322800])
+@example(values=[-62135596800, 0])
+@example(values=[-62135596801])
+@example(values=[-62135596800001])
+@example(values=[-62135596800.5])
+@example(values=[253402300799, 253402300799999])
 def test_times_since_1970(kind: str, form: str, values: list[Any]) -> None:
     check(read(lambda: written.times(values, kind, form)), fitted(kind, values, form=form))
 
