@@ -56,6 +56,11 @@ class ColumnPlan(Struct, frozen=True):
         return not excused and self.spec.declared and (self.key or (self.required and not deleted))
 
     @property
+    def bare(self) -> bool:
+        """Whether it is the declared `value` of a list's elements: these themselves, or that key of objects."""
+        return self.spec.declared and not self.spec.path
+
+    @property
     def is_money(self) -> bool:
         """Whether its numbers are amounts of a currency."""
         return self.declared is not None and self.declared.money is not None
@@ -141,7 +146,7 @@ class ColumnPlan(Struct, frozen=True):
         """The exact value in the record, before it is made to fit."""
         if self.given_by is not None:
             return self.given.get(self.given_by)
-        if not self.spec.path and self.spec.declared and isinstance(element, dict):
+        if self.bare and isinstance(element, dict):
             return element.get("value")
         return at(element, self.spec.path)
 

@@ -182,13 +182,12 @@ class _Growth(Struct, frozen=True):
     def _value(
         self, table: TablePlan, path: Path, here: Sequence[ColumnPlan], columns: Sequence[ColumnPlan], depth: int
     ) -> Node:
-        bare = not path and here[0].declared is not None
         told = tuple(self.plan.deleted.path.split(".")) if self.plan.deleted and table is self.plan.root else ()
         tells = bool(told) and told[: len(path)] == path
         if len(columns) == 1 and not (tells and is_raw(here[0])):
             return One(here[0], depth, tells and told == path)
         learned = any(column.declared is None and column.spec.type != "json" for column in columns)
-        if tells or bare or learned:
+        if tells or here[0].bare or learned:
             raise Unsuited("a value that is read in several ways")
         return Many(tuple((column, column.spec.path[len(path) :]) for column in columns), depth)
 

@@ -164,6 +164,8 @@ class Verbatim(Column):
 
     def _finish(self) -> None:
         values = list(chain.from_iterable(self.parts))
+        if self.column.bare and (objects := [n for n, text in enumerate(values) if bytes(text).startswith(b"{")]):
+            raise Misfit(self.column.spec.name, objects)  # what is taken of an object is its key `value`
         text = b"[%s]" % b",".join(values)
         self.columns.raws.append(text)
         if self.column.spec.type == "json":

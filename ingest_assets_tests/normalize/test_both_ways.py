@@ -98,6 +98,14 @@ CONTRACTS["closed"] = Contract(
 CONTRACTS["without new lists"] = Contract(
     columns={"b": Column(type="varchar", unfit="drop")}, modes=Modes(tables="drop", columns="evolve")
 )
+CONTRACTS["lists of anything"] = Contract(
+    children={
+        "l": Children(columns={"value": Column(type="json")}, contract="quarantine"),
+        "t": Children(columns={"value": Column(type="json", default="none")}),
+        "c": Children(columns={"value": Column(type="json")}, contract="drop"),
+    },
+    primary_key=("id",),
+)
 PARTITION = {"account": "a/1", "day": "2026-01-07"}
 KEYS = ["a", "b", "c", "o", "l", "A", "a_b", "é", "", "$x y", 'q"', "order", "gone", "id"]
 NUMBERS = [
@@ -245,6 +253,17 @@ def test_a_key_that_stands_twice_is_noticed_beside_a_text_that_looks_like_one(bl
     _, (*_, last) = fetched(cut(block, records, 30), contract, Registry.empty())
 
     assert [one.reason for one in last.quarantined] == ["the key 'a' stands twice in one object"]
+
+
+@pytest.mark.parametrize(("text", "columns"), [('{"a":1}', ["value", "a"]), ('{"value":1}', ["value"])])
+def test_an_object_is_no_value_of_a_list_of_json_that_is_known(block, text, columns):
+    contract = Contract(children={"l": Children(columns={"value": Column(type="json")})})
+    records = ['{"l":["x",[1]]}'] * 60 + [f'{{"l":[2,{text}]}}']
+
+    normalizer, (*_, last) = fetched(cut(block, records, 60), contract, Registry.empty())
+
+    assert [column.name for column in normalizer.specs[1].columns] == columns
+    assert last.tables["things__l"].column("value").to_pylist() == ["2", "1" if len(columns) == 1 else None]
 
 
 @pytest.mark.parametrize("contract", ["bare", "dropping"])
