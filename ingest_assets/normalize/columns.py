@@ -23,7 +23,8 @@ class ColumnPlan(Struct, frozen=True):
     asked for its name; before, it has no values. A column that is no matter of the record takes what `given` has of
     the name `given_by`: the same in every row of a page.
     `texts`: all values arrive as texts. `default` is held where there is no value. Of money, `fit` gives the number as
-    it was sent, and `currency` is the column of its code where that is not one for all.
+    it was sent, and `currency` is the column of its code where that is not one for all. The values of one that is
+    `hidden` are shown to nobody.
     """
 
     spec: ColumnSpec
@@ -39,6 +40,7 @@ class ColumnPlan(Struct, frozen=True):
     default: Any = None
     currency: "ColumnPlan | None" = None
     unfit: Unfitting = "quarantine"
+    hidden: bool = False
 
     @property
     def required(self) -> bool:
@@ -84,7 +86,7 @@ class ColumnPlan(Struct, frozen=True):
                 return fitted
         except (TypeError, ValueError, OverflowError):
             pass
-        told = None if self.spec.sensitive else shown(found)
+        told = None if self.hidden else shown(found)
         reason = f"column {self.spec.name!r}: {kind_of(found)} that does not fit {self.spec.type}{self._wanted(found)}"
         raise Unfit(reason, self.spec.name, told, self._kind)
 
@@ -122,7 +124,7 @@ class ColumnPlan(Struct, frozen=True):
             reason = (
                 f"column {self.spec.name!r}: an amount, and {error.reason} in column {declared.money.currency_from!r}"
             )
-            hidden = self.currency is None or self.currency.spec.sensitive
+            hidden = self.currency is None or self.currency.hidden
             raise Unfit(reason, self.spec.name, None if hidden else error.value, self._kind) from None
 
     def _wanted(self, found: Any) -> str:

@@ -222,6 +222,26 @@ def declared_path(registry: Registry, table: Path, name: str, column: Column) ->
     return next((path for (of, path), settled in registry.columns.items() if of == table and settled == name), None)
 
 
+def sensitive_places(registry: Registry, contract: Contract) -> tuple[Path, ...]:
+    """Where in a record the values of sensitive columns are, by name where none was seen yet; lists are no step."""
+    places = []
+    for table in ((), *(tuple(dotted.split(".")) for dotted in contract.children)):
+        for name, column in declared_columns(contract, table).items():
+            if column.sensitive:
+                path = declared_path(registry, table, name, column)
+                places.append((*table, *((name,) if path is None else path)))
+    return tuple(places)
+
+
+def is_hidden(place: Path, sensitive: Iterable[Path]) -> bool:
+    """Whether what is at a place is inside of what is sensitive, or around it.
+
+    >>> [is_hidden(place, [("a", "b")]) for place in (("a",), ("a", "b", "c"), ("a", "c"))]
+    [True, True, False]
+    """
+    return any(path[: len(place)] == place[: len(path)] for path in sensitive)
+
+
 def declared_paths(registry: Registry, contract: Contract) -> tuple[Skip, Lists]:
     """The declared columns of the root table, and the declared child tables with theirs, as trees."""
     root, lists = Skip(), Lists()

@@ -9,14 +9,19 @@ from msgspec import Struct
 from ingest_assets.contract import Contract
 from ingest_assets.modes import Closed, Modes
 from ingest_assets.normalize.names import Path
-from ingest_assets.normalize.registry import Registry, declared_paths
+from ingest_assets.normalize.registry import Registry, declared_paths, is_hidden, sensitive_places
 from ingest_assets.normalize.shape import NO_LISTS, NO_SKIP, Lists, Skip
 from ingest_assets.normalize.values import Unfit, shown
 
 
 class Fence(Struct, frozen=True, dict=True):
-    """What of the elements of one declared table is foreseen, and what is done about all else."""
+    """What of the elements of one declared table is foreseen, and what is done about all else.
 
+    `table` is where they are, and `sensitive` where values are that nobody is shown.
+    """
+
+    table: Path
+    sensitive: tuple[Path, ...]
     modes: Modes
     skip: Skip
     lists: Lists
@@ -64,7 +69,8 @@ class Fence(Struct, frozen=True, dict=True):
             if mode != "drop":
                 what = "a list" if isinstance(value, list) else "a key"
                 reason = f"{'.'.join(path) or 'element'!r}: {what} that is not declared, and the contract says {mode}"
-                raise Unfit(reason, value=shown(value), kind="broken" if mode == "freeze" else "unfit")
+                told = None if is_hidden((*self.table, *path), self.sensitive) else shown(value)
+                raise Unfit(reason, value=told, kind="broken" if mode == "freeze" else "unfit")
 
     def taken(self, element: Any) -> Any:
         """The element without what is not taken, as shapes are learned from it."""
@@ -127,12 +133,13 @@ def fences(contract: Contract, registry: Registry) -> dict[Path, Fence]:
     root, lists = declared_paths(registry, contract)
     if contract.deleted is not None:
         root = _with(root, tuple(contract.deleted.path.split(".")))
-    found: dict[Path, Fence] = {(): Fence(contract.modes, root, lists, bare=False)}
+    sensitive = sensitive_places(registry, contract)
+    found: dict[Path, Fence] = {(): Fence((), sensitive, contract.modes, root, lists, bare=False)}
     for dotted in contract.children:
         node, path = lists, tuple(dotted.split("."))
         for key in path:
             node = node.fields[key]
-        found[path] = Fence(contract.modes_of(path), node.columns, node, node.bare)
+        found[path] = Fence(path, sensitive, contract.modes_of(path), node.columns, node, node.bare)
     return {path: fence for path, fence in found.items() if not fence.open}
 
 

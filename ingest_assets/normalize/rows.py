@@ -23,7 +23,15 @@ from ingest_assets.normalize.columns import ColumnPlan, at, is_absent, items_at,
 from ingest_assets.normalize.list_hashes import Digests, ListHashes
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.plain import plain_array, uuid_array
-from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec, declared_columns, declared_path
+from ingest_assets.normalize.registry import (
+    ColumnSpec,
+    Registry,
+    TableSpec,
+    declared_columns,
+    declared_path,
+    is_hidden,
+    sensitive_places,
+)
 from ingest_assets.normalize.rest import Fence, fences, nested
 from ingest_assets.normalize.rules import amount_fit, bounds_of, default_of
 from ingest_assets.normalize.shape import shape_at
@@ -90,11 +98,13 @@ class Plan(Struct, frozen=True):
     """How the records of one endpoint become rows under one registry. Parents stand before children.
 
     `keys` are the columns of the primary key that are not declared, with their paths; None where none was seen.
+    `sensitive` is where values are that nobody is shown.
     """
 
     tables: tuple[TablePlan, ...]
     deleted: Tombstone | None
     keys: tuple[tuple[str, Path | None], ...]
+    sensitive: tuple[Path, ...]
 
     @property
     def root(self) -> TablePlan:
@@ -108,12 +118,13 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
     named = {name: path for (table, path), name in registry.columns.items() if not table}
     lists = tuple((spec.list_hash or "", spec.steps) for spec in specs if spec.parent == specs[0].name)
     fenced = fences(contract, registry) if contract.fenced else {}
+    sensitive = sensitive_places(registry, contract)
     return Plan(
         tuple(
             TablePlan(
                 spec,
                 tuple(
-                    _column_plan(contract, registry, spec, column, partition)
+                    _column_plan(contract, registry, spec, column, partition, sensitive)
                     for column in spec.columns
                     if not column.empty
                 ),
@@ -125,11 +136,17 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
         ),
         contract.deleted,
         tuple((name, named.get(name)) for name in contract.primary_key if name not in contract.columns),
+        sensitive,
     )
 
 
 def _column_plan(
-    contract: Contract, registry: Registry, table: TableSpec, spec: ColumnSpec, partition: Mapping[str, str]
+    contract: Contract,
+    registry: Registry,
+    table: TableSpec,
+    spec: ColumnSpec,
+    partition: Mapping[str, str],
+    sensitive: tuple[Path, ...],
 ) -> ColumnPlan:
     column = declared_columns(contract, table.path)[spec.name] if spec.declared else None
     if spec.rest:
@@ -151,9 +168,10 @@ def _column_plan(
         bounds=bounds_of(column, contract.time_zone),
         default=default_of(column, contract.time_zone),
         unfit=column.unfit or contract.modes_of(table.path).unfitting,
+        hidden=is_hidden((*table.path, *spec.path), sensitive),
         currency=None
         if money is None or money.currency_from is None
-        else _column_plan(contract, registry, table, _named(table, money.currency_from), partition),
+        else _column_plan(contract, registry, table, _named(table, money.currency_from), partition, sensitive),
     )
 
 
@@ -221,7 +239,7 @@ def check(plan: Plan, record: Any) -> None:
     """
     deleted = is_deleted(record, plan.deleted)
     for name, path in plan.keys:
-        _check_key(name, None if path is None else at(record, path))
+        _check_key(name, path, record, plan.sensitive)
     for table in plan.tables:
         if table is plan.root or table.declared:
             found = [record] if table is plan.root else _declared_items(record, table.spec.path, table.spec.path)
@@ -250,11 +268,13 @@ def _check_value(column: ColumnPlan, element: Any, *, deleted: bool) -> None:
         raise Unfit(f"column {name!r}: no value, and it is {'part of the key' if column.key else 'required'}", name)
 
 
-def _check_key(name: str, value: Any) -> None:
+def _check_key(name: str, path: Path | None, record: Any, sensitive: tuple[Path, ...]) -> None:
+    value = None if path is None else at(record, path)
     if value is None:
         raise Unfit(f"column {name!r}: no value, and it is part of the key", name)
     if isinstance(value, dict | list):
-        raise Unfit(f"column {name!r}: {kind_of(value)}, and it is part of the key", name, shown(value))
+        told = None if is_hidden(path or (), sensitive) else shown(value)
+        raise Unfit(f"column {name!r}: {kind_of(value)}, and it is part of the key", name, told)
 
 
 def lacking(plan: Plan, record: Any) -> Iterator[str]:

@@ -121,6 +121,38 @@ def test_a_sensitive_value_is_not_shown(normalized):
     assert [value for *_, value in found] == [None]
 
 
+ID = {"type": "bigint"}
+SECRET = {"type": "varchar", "path": "a.b", "sensitive": True}
+IN_KEY = {"type": "varchar", "path": "id.b", "sensitive": True}
+CLOSED = {"modes": {"columns": "quarantine", "tables": "quarantine"}}
+OF_LISTS = {"children": {"l": {"columns": {"b": {"type": "varchar", "sensitive": True}}}}}
+
+
+@pytest.mark.parametrize(
+    ("record", "contract"),
+    [
+        ({"a": [{"b": "secret"}]}, {"columns": {"id": ID, "b": SECRET}, **CLOSED}),
+        ({"a": "secret"}, {"columns": {"id": ID, "b": SECRET}, **CLOSED}),
+        ({"a": {"b": "secret"}}, {"columns": {"b": SECRET, "a": {"type": "varchar"}}}),
+        ({"id": {"b": "secret"}}, {"columns": {"b": IN_KEY}, "primary_key": ("id",)}),
+        ({"a": {"b": {"c": 1}}}, {"columns": {"b": SECRET, "c": {"type": "varchar", "path": "a.b.c"}}}),
+        ({"l": ["secret"]}, {**OF_LISTS, **CLOSED, "columns": {"id": ID}}),
+        ({"l": {"b": {"c": "secret"}}}, {**OF_LISTS, **CLOSED, "columns": {"id": ID}}),
+        ({"l": [{"b": "x"}]}, {**OF_LISTS, "columns": {"l": {"type": "varchar"}}}),
+    ],
+)
+def test_what_is_around_a_sensitive_value_or_inside_of_it_is_not_shown(normalized, record, contract):
+    found = quarantined(normalized, record, **contract)
+
+    assert [value for *_, value in found] == [None]
+
+
+def test_what_is_beside_a_sensitive_value_is_shown(normalized):
+    found = quarantined(normalized, {"a": {"b": "secret", "c": 1}}, columns={"id": ID, "b": SECRET}, **CLOSED)
+
+    assert [value for *_, value in found] == ["1"]
+
+
 def test_a_record_set_aside_teaches_nothing(normalized):
     _, normalizer = normalized({"v": 1, "w": 1}, {"v": "x", "w": "x", "new": 1}, columns={"v": {"type": "bigint"}})
 
