@@ -87,6 +87,8 @@ def column_format(text: str) -> str:
         datetime.strptime(_ANY_MOMENT.strftime(text), text)  # noqa: DTZ007 -- only whether it can be read
     except (ValueError, re.error):
         raise ValueError("is no strptime pattern; expected such as %d.%m.%Y, or %Y-%m-%dT%H:%M:%S%z") from None
+    if "%Z" in text.replace("%%", ""):
+        raise ValueError("%Z is the name of a zone, and names are ambiguous: expected %z, which is an offset")
     return text
 
 

@@ -104,7 +104,7 @@ def _date(value: Any, pattern: str | None) -> date:
 
 def _time(value: Any, pattern: str | None) -> time:
     if pattern not in (None, "iso"):
-        return _moment(value, pattern).time()
+        return _local(value, pattern).time()
     found = _TIME_ONLY.fullmatch(value) if isinstance(value, str) else None
     if found is None:
         raise ValueError(value)

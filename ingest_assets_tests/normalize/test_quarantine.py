@@ -69,6 +69,7 @@ def test_what_is_odd_but_right_is_a_row(normalized, text):
         ({"type": "timestamptz", "format": "unix"}, b'"soon"', "a string that does not fit timestamptz, format unix"),
         ({"type": "timestamp"}, b'"2026-01-01T00:00:00Z"', "a string that does not fit timestamp, format iso"),
         ({"type": "time"}, b'"25:00"', "a string that does not fit time, format iso"),
+        ({"type": "time", "format": "%H:%M%z"}, b'"23:30+0500"', "a string that does not fit time, format %H:%M%z"),
     ],
 )
 def test_a_value_that_does_not_fit_its_column_sets_its_record_aside(normalized, column, value, told):
