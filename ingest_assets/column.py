@@ -3,12 +3,14 @@
 Values that do not fit quarantine their record; a rule here only ever says which do.
 """
 
+import math
 import re
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
 
 from pydantic import (
     AfterValidator,
@@ -50,6 +52,7 @@ _PLAIN = (
 )
 _DECIMAL = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
 _FORMATS = ("iso", "date", "unix", "unix_ms")
+_WIDE = Context(prec=60)  # holds each digit of any number of 38
 _ANY_MOMENT = datetime(2026, 1, 31, 23, 59, 58, 123456, UTC)
 TIME_TYPES = ("timestamptz", "timestamp", "date", "time")
 
@@ -235,14 +238,11 @@ class Column(BaseModel):
 
     @model_validator(mode="after")
     def _bounds_can_be_compared(self) -> "Column":
-        bounds = []
         for name in ("min", "max"):
             if (told := getattr(self, name)) is not None:
                 if self.type in ("varchar", "json", "boolean", "uuid"):
                     raise ValueError(f"{name} is for numbers and times, and this is {self.type}")
-                bounds.append(_comparable(written(name, self.type, told)))
-        if len(bounds) == 2 and bounds[0] > bounds[1]:
-            raise ValueError(f"min {self.min} is greater than max {self.max}: nothing would fit")
+                written(name, self.type, told)
         return self
 
     @model_validator(mode="after")
@@ -261,15 +261,38 @@ class Column(BaseModel):
             raise ValueError("a column with a default is never without a value: leave out required or default")
         if self.given or self.money is not None:
             raise ValueError("a default is for values of the record that are no money")
-        value = _comparable(written("default", self.type, self.default))
+        value = written("default", self.type, self.default)
         if isinstance(self.values, tuple | dict) and value not in self.values:
             raise ValueError(f"default {self.default!r} is not one of the values {', '.join(self.values)}")
         if self.pattern is not None and not re.fullmatch(self.pattern, str(value)):
             raise ValueError(f"default {self.default!r} does not match the pattern")
-        low, high = (None if one is None else _comparable(written("", self.type, one)) for one in (self.min, self.max))
-        if (low is not None and value < low) or (high is not None and value > high):
-            raise ValueError(f"default {self.default!r} is outside of min and max")
         return self
+
+    @model_validator(mode="after")
+    def _bounds_and_default_agree(self) -> "Column":
+        # In which time zone moments are is known to the endpoint alone.
+        if self.type != "timestamptz" and (told := self.contradiction("UTC")) is not None:
+            raise ValueError(told)
+        return self
+
+    def contradiction(self, time_zone: str) -> str | None:
+        """What is wrong between min, max and default, whose times without an offset are of this zone; None if nothing.
+
+        >>> Column(type="timestamptz", min="2026-01-01T00:00Z", max="2026-01-01").contradiction("Asia/Tokyo")
+        'min 2026-01-01T00:00Z is greater than max 2026-01-01: nothing would fit'
+        """
+        low, high = (None if told is None else limit(self.type, told, time_zone) for told in (self.min, self.max))
+        if low is not None and high is not None and low > high:
+            return f"min {self.min} is greater than max {self.max}: nothing would fit"
+        if self.default is None:
+            return None
+        try:
+            value = in_utc(written("default", self.type, self.default), self.type, time_zone)
+        except OverflowError:
+            return f"default {self.default!r} is before year 1 or after 9999 in UTC: no row could hold it"
+        if (low is not None and value < low) or (high is not None and value > high):
+            return f"default {self.default!r} is outside of min and max"
+        return None
 
 
 def written(rule: str, kind: str, told: Any) -> Any:
@@ -280,7 +303,7 @@ def written(rule: str, kind: str, told: Any) -> Any:
     """
     try:
         if kind in ("varchar", "json"):
-            return _of(str, told) if kind == "varchar" else told
+            return _of(str, told) if kind == "varchar" else _finite(told)
         if kind == "boolean":
             return _of(bool, told)
         if kind == "uuid":
@@ -300,18 +323,47 @@ def _moment(kind: str, text: str) -> date | time | datetime:
     return moment
 
 
-def _comparable(value: Any) -> Any:
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
+def in_utc(value: Any, kind: str, time_zone: str) -> Any:
+    """What `written` gives, and of a timestamptz column its instant: by its own offset, or else in this zone.
+
+    Raises OverflowError where that is before year 1 or after 9999.
+    """
+    if kind != "timestamptz":
+        return value
+    return (value if value.tzinfo else value.replace(tzinfo=ZoneInfo(time_zone))).astimezone(UTC)
+
+
+def limit(kind: str, told: Any, time_zone: str) -> Any:
+    """A bound as values are compared with it: of instants, no more than the first and the last that there are.
+
+    >>> str(limit("timestamptz", "9999-12-31T23:59", "America/New_York"))
+    '9999-12-31 23:59:59.999999+00:00'
+    """
+    value = written("", kind, told)
+    try:
+        return in_utc(value, kind, time_zone)
+    except OverflowError:
+        return datetime.min.replace(tzinfo=UTC) if value.year == 1 else datetime.max.replace(tzinfo=UTC)
+
+
+def _finite(told: Any) -> Any:
+    if isinstance(told, float) and not math.isfinite(told):
+        raise ValueError(told)
+    return told
 
 
 def _number(kind: str, told: Any) -> Decimal:
     number = Decimal(_of((int, float, str), told) if isinstance(told, str) else repr(_of((int, float), told)))
-    if not number.is_finite() or (kind in ("bigint", "hugeint") and number % 1):
+    if not number.is_finite():
         raise ValueError(told)
-    if found := _DECIMAL.fullmatch(kind):
-        precision, scale = int(found[1]), int(found[2])
-        if number % Decimal(1).scaleb(-scale) or abs(number) >= Decimal(10) ** (precision - scale):
-            raise ValueError(told)
+    if kind == "double":
+        _finite(float(number))
+        return number
+    found = _DECIMAL.fullmatch(kind)
+    precision, scale = (int(found[1]), int(found[2])) if found else (38, 0)
+    beyond = not -(2**63) <= number < 2**63 if kind == "bigint" else number.copy_abs() >= 10 ** (precision - scale)
+    if beyond or _WIDE.remainder(number, Decimal(1).scaleb(-scale)):
+        raise ValueError(told)
     return number
 
 

@@ -79,6 +79,11 @@ def mistake(tmp_path: Path) -> Callable[[str], str]:
         ("{type: varchar, values: {a: [x], b: x}}", "'x' is a spelling of both 'a' and 'b'"),
         ("{type: varchar, values: [a], default: b}", "default 'b' is not one of the values a"),
         ('{type: "decimal(5,2)", default: 0.005}', "default: expected a value of type decimal(5,2), found 0.005"),
+        ("{type: bigint, default: 99999999999999999999}", "default: expected a value of type bigint, found 9999999"),
+        ('{type: double, default: "1e400"}', "default: expected a value of type double, found '1e400'"),
+        ("{type: json, default: 1e400}", "default: expected a value of type json, found inf"),
+        ('{type: timestamptz, default: "0001-01-01T00:00+05:00"}', "is before year 1 or after 9999 in UTC"),
+        ('{type: timestamptz, min: "2020-01-02", max: "2020-01-01"}', "min 2020-01-02 is greater than max 2020-01-01"),
         ("{type: bigint, default: 1, required: true}", "a column with a default is never without a value"),
         ("{type: bigint, money: {currency: EUR}}", 'money is for decimal columns such as "decimal(18,3)"'),
         ('{type: "decimal(5,2)", money: {}}', "money has a currency: say `currency: EUR`"),
@@ -91,6 +96,14 @@ def test_a_rule_that_cannot_hold_is_refused_with_its_line(mistake, column, said)
 
     assert told.startswith("7: endpoints.things.columns.a")
     assert said in told
+
+
+def test_times_of_a_rule_without_an_offset_are_of_the_time_zone(mistake):
+    told = mistake(
+        '{type: timestamptz, min: "2020-01-01T00:00Z", default: "2020-01-01"}', "    time_zone: Asia/Tokyo\n"
+    )
+
+    assert "default '2020-01-01' is outside of min and max" in told
 
 
 def drift(things: Whole) -> list[tuple[Any, ...]]:

@@ -1,14 +1,12 @@
 """What a declared column asks beyond its type: bounds, defaults, and which number an amount of money is."""
 
-from datetime import UTC, datetime
 from decimal import Context, Decimal
 from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from ingest_assets.column import Column, written
+from ingest_assets.column import Column, in_utc, limit, written
 from ingest_assets.normalize.values import SCALED, Fit, Unfit, json_text, scaled
 
 _WIDE = Context(prec=60)  # so that moving a point rounds no digit away
@@ -39,19 +37,21 @@ class Bounds(Struct, frozen=True):
 def bounds_of(column: Column, time_zone: str) -> Bounds:
     """What `min` and `max` of a declared column say, as values of the column."""
     return Bounds(
-        *(None if told is None else _as_held(column.type, told, time_zone) for told in (column.min, column.max))
+        *(
+            None if told is None else _as_held(column.type, limit(column.type, told, time_zone))
+            for told in (column.min, column.max)
+        )
     )
 
 
 def default_of(column: Column, time_zone: str) -> Any:
     """What a declared column holds where a record has no value: its default, or None."""
-    return None if column.default is None else _as_held(column.type, column.default, time_zone)
+    if column.default is None:
+        return None
+    return _as_held(column.type, in_utc(written("", column.type, column.default), column.type, time_zone))
 
 
-def _as_held(kind: str, told: Any, time_zone: str) -> Any:
-    value = written("", kind, told)
-    if isinstance(value, datetime) and kind == "timestamptz":
-        return (value if value.tzinfo else value.replace(tzinfo=ZoneInfo(time_zone))).astimezone(UTC)
+def _as_held(kind: str, value: Any) -> Any:
     if isinstance(value, Decimal) and kind in ("bigint", "double"):
         return int(value) if kind == "bigint" else float(value)
     if kind == "json":

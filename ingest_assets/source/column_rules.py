@@ -13,10 +13,11 @@ if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
 
 def column_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     """All that is broken between declared columns of an endpoint's table, and of each of its lists."""
-    yield from _money_problems(("columns",), endpoint.columns)
     yield from _key_problems(endpoint)
-    for path, table in endpoint.children.items():
-        yield from _money_problems(("children", path, "columns"), table.columns)
+    lists = [(("children", path, "columns"), table.columns) for path, table in endpoint.children.items()]
+    for place, columns in [(("columns",), endpoint.columns), *lists]:
+        yield from _money_problems(place, columns)
+        yield from _moment_problems(place, columns, endpoint.time_zone)
 
 
 def _key_problems(endpoint: "Endpoint") -> Iterator[Problem]:
@@ -32,3 +33,9 @@ def _money_problems(place: tuple[str, ...], columns: Mapping[str, Column]) -> It
         if beside is not None and (beside not in columns or columns[beside].type != "varchar"):
             told = f"{beside!r} is not a column of type varchar of the same table: declare it"
             yield (*place, name, "money", "currency_from"), told
+
+
+def _moment_problems(place: tuple[str, ...], columns: Mapping[str, Column], time_zone: str) -> Iterator[Problem]:
+    for name, column in columns.items():
+        if column.type == "timestamptz" and (told := column.contradiction(time_zone)) is not None:
+            yield (*place, name), told

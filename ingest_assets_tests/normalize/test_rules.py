@@ -26,6 +26,8 @@ def test_a_value_outside_of_its_bounds_is_set_aside_with_the_bound(normalized):
         ("decimal(9,2)", "0.10", "0.1", "0.09"),
         ("double", 0.5, "0.5", "0.4999999999999999"),
         ("hugeint", 10, "10", "9"),
+        ("hugeint", -(10**30), "-1" + "0" * 30, "-1" + "0" * 29 + "1"),
+        ("decimal(38,2)", "9" * 36, '"' + "9" * 36 + '.00"', '"' + "9" * 35 + '8.99"'),
     ],
 )
 def test_bounds_hold_for_every_type_of_number_and_time(column, kind, bound, fits, not_):
@@ -40,6 +42,17 @@ def test_a_bound_without_an_offset_is_one_of_the_endpoints_time_zone(column):
     _, values = column('"2025-12-31T23:00:00Z"', '"2025-12-31T22:59:59Z"', columns=columns, time_zone="Europe/Zurich")
 
     assert len(values) == 1
+
+
+@pytest.mark.parametrize(
+    ("bound", "zone"), [({"max": "9999-12-31T23:59:59"}, "America/New_York"), ({"min": "0001-01-01"}, "Asia/Tokyo")]
+)
+def test_a_bound_that_utc_does_not_have_is_the_nearest_one_that_it_has(column, bound, zone):
+    times = ['"0001-01-01T00:00:00Z"', '"2026-01-01T00:00:00Z"', '"9999-12-31T23:59:59Z"']
+
+    _, values = column(*times, columns={"v": Column(type="timestamptz", **bound)}, time_zone=zone)
+
+    assert len(values) == 3
 
 
 def test_all_of_a_text_has_to_match_the_pattern(column):
