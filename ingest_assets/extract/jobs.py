@@ -25,7 +25,7 @@ from ingest_assets.errors import CursorExpired, IngestError, NotBefore, RequestF
 from ingest_assets.extract import job_answers as answers
 from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.crew import Another
-from ingest_assets.extract.job_files import parts
+from ingest_assets.extract.job_files import in_order, parts
 from ingest_assets.extract.job_places import place
 from ingest_assets.extract.request import File, Walk, filled, headers_of, job_base, job_request, values_of
 from ingest_assets.http.answer import Response
@@ -293,14 +293,20 @@ class Jobs(Struct):
         """Where a file is; the job is asked for it where this process does not know it, or `again`."""
         with self._lock:
             if again or file.job not in self._files:
-                note, owner = self._note_of(file.job), replace(walk, part=None)
-                with self._controlled(client, owner) as control:
-                    page = self._awaited(control, owner, note, 0.0)
-                self._files[file.job] = answers.files(_job(walk), page, job_base(owner), walk.label) or ()
-            known = self._files[file.job]
-        if file.place >= len(known):
-            raise self._gone(walk, self._note_of(file.job), f"it names {len(known)} files, and had more before")
-        return known[file.place]
+                self._files[file.job] = self._listed(client, replace(walk, part=None), self._note_of(file.job))
+            return self._files[file.job][file.place]
+
+    def _listed(self, client: Client, owner: Walk, note: JobNote) -> tuple[str, ...]:
+        """Where the files of a job are by now, in the order of its first status that named them."""
+        job, base = _job(owner), job_base(owner)
+        with self._controlled(client, owner) as control:
+            page = self._awaited(control, owner, note, 0.0)
+        before = answers.files(job, replace(page, envelope=note.status), base, owner.label) or ()
+        found = answers.files(job, page, base, owner.label) or ()
+        files = in_order(before, found)
+        if files is None:
+            raise self._gone(owner, note, f"it names other files than before, {len(before)} then and {len(found)} now")
+        return files
 
     @staticmethod
     def _file_request(client: Client, walk: Walk, url: str) -> PageRequest:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -43,6 +44,23 @@ def files(bulk, whole, storage):
     bulk.api.answer = answer
     job = {"files": {"path": "parts[].url"}, "status": STATUS}
     return lambda **more: whole(job, **{"path": None, "params": None, "paginator": None} | more)
+
+
+@pytest.fixture
+def listed(bulk, files, storage):
+    """The same, whose files are named in `order`, a list that may be changed."""
+    usual, order = bulk.api.answer, ["1", "2", "3"]
+
+    def answer(asked):
+        told = usual(asked)
+        if isinstance(told, dict) and "parts" in told:
+            told["parts"] = [
+                {"url": f"{storage.url}/{name}{'&' if '?' in name else '?'}sig={storage.good}"} for name in order
+            ]
+        return told
+
+    bulk.api.answer = answer
+    return files, order
 
 
 @pytest.mark.parametrize("at_once", [1, 3])
@@ -88,6 +106,84 @@ def test_a_walk_that_died_between_two_files_asks_for_those_that_are_missing_unde
     assert here.values("Id") == ["10", "11", "30", "31"]
     assert [asked.path for asked in storage.asked if asked.query["sig"] == "s2"] == ["/3"]
     assert len(bulk.created) == 1
+
+
+def test_files_that_a_later_look_lists_in_another_order_are_read_once_each(storage, listed):
+    files, order = listed
+    usual = storage.answer
+
+    def answer(asked):
+        told = usual(asked)
+        if asked.path == "/1":
+            storage.good, order[:] = "s2", ["3", "1", "2"]
+        return told
+
+    storage.answer = answer
+    here = files()
+
+    assert here.run() == ""
+
+    assert here.values("Id") == ["10", "11", "30", "31"]
+
+
+def test_a_walk_that_died_finds_its_files_in_another_order(bulk, storage, listed):
+    files, order = listed
+    here = files()
+    assert "Killed" in here.run(kill_after=1)
+    order.reverse()
+    storage.asked.clear()
+
+    assert here.run() == ""
+
+    assert here.values("Id") == ["10", "11", "30", "31"]
+    assert [asked.path for asked in storage.asked] == ["/3"]
+    assert len(bulk.created) == 1
+
+
+def test_files_of_one_name_are_known_by_their_places(bulk, storage, listed):
+    files, order = listed
+    order[:] = ["download?part=1", "2", "download?part=3"]
+    usual = storage.answer
+
+    def answer(asked):
+        return usual(replace(asked, path=f"/{asked.query.get('part', '2')}"))
+
+    storage.answer = answer
+    here = files()
+    assert "Killed" in here.run(kill_after=1)
+
+    assert here.run() == ""
+
+    assert here.values("Id") == ["10", "11", "30", "31"]
+    assert len(bulk.created) == 1
+
+
+@pytest.mark.parametrize("later", [["1", "2", "4"], ["1", "2"], ["1", "2", "3", "4"]])
+def test_a_job_that_names_other_files_than_before_is_made_again(bulk, listed, later):
+    files, order = listed
+    here = files()
+    assert "Killed" in here.run(kill_after=1)
+    order[:] = later
+
+    assert here.run() == ""
+
+    assert here.values("Id") == sorted(f"{name}{n}" for name in later if name != "2" for n in (0, 1))
+    assert len(bulk.created) == 2
+
+
+def test_other_files_than_before_are_a_failure_where_a_signature_ran_out(storage, listed):
+    files, order = listed
+    usual = storage.answer
+
+    def answer(asked):
+        told = usual(asked)
+        if asked.path == "/1":
+            storage.good, order[:] = "s2", ["1", "2", "3", "4"]
+        return told
+
+    storage.answer = answer
+
+    assert "is gone at the API: it names other files than before, 3 then and 4 now. Another" in files().run()
 
 
 def test_a_file_that_is_refused_is_a_failure_that_names_no_signature(files, storage):
