@@ -26,6 +26,7 @@ from ingest_assets.http.transport import Pool, Timeouts, prepared, sent
 
 _MOST_BYTES = 1 << 20
 _REFUSED = frozenset({400, 401, 403})
+_SUCCESS = range(200, 300)
 _LONGEST_PUSH_BACK_SECONDS = 86_400.0
 # Where a 429 does not say how long, all wait this long, and the one that saw it as its retries say.
 _UNSAID_SECONDS = 1.0
@@ -97,13 +98,17 @@ class Exchange:
         self._secrets.remember(f"{self._auth.token_name}_refresh", refresh)
         self._file.note_sent(refresh)
         try:
-            token = self._auth.refreshed(refresh, self._secrets, self._ask, may_be_lost=may_be_lost)
-        except RequestFailed:
-            if not may_be_lost:
+            token = self._auth.refreshed(refresh, self._secrets, self._ask, self._keep, may_be_lost=may_be_lost)
+        except RequestFailed as error:
+            if not may_be_lost and error.status not in _SUCCESS:
                 self._file.note_sent(refresh, is_pending=False)
             raise
-        self._secrets.remember(f"{self._auth.token_name}_refresh", token.refresh or refresh)
         return replace(token, refresh=token.refresh or refresh)
+
+    def _keep(self, refresh: str) -> None:
+        """See that the refresh token to come is a secret, and on disk."""
+        self._secrets.remember(f"{self._auth.token_name}_refresh", refresh)
+        self._file.note_sent(refresh, is_pending=False)
 
     def _ask(self, request: PageRequest) -> Answer:
         named = self._secrets.redactor().text(f"{request.method} {request.url.partition('?')[0]}")

@@ -75,7 +75,7 @@ class TokenFile:
         return self._read()
 
     def note_sent(self, refresh: str, *, is_pending: bool = True) -> None:
-        """Write down that a refresh token is being sent, or was refused and so not given up; under the lock."""
+        """Write down that a refresh token is being sent, or that it is still good to be sent; under the lock."""
         kept = self.kept() or KeptToken("", 0.0, 0.0, 0.0)
         self._write(replace(kept, refresh=refresh, is_pending=is_pending))
 

@@ -40,6 +40,7 @@ class Server:
     renewals: int = 0
     rotates: bool = True
     loses: int = 0
+    odd: dict = field(default_factory=dict)
     kill: tuple[int, float] | None = None
     asked: list = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -56,6 +57,8 @@ class Server:
             given = {"access_token": self.access, "token_type": "Bearer", "expires_in": 3600}
             if self.rotates:
                 self.refresh = given["refresh_token"] = f"refresh-{self.renewals}"
+            odd, self.odd = self.odd, {}
+            given = {name: value for name, value in {**given, **odd}.items() if value != ""}
             if self.loses:
                 self.loses -= 1
                 return None
@@ -169,6 +172,35 @@ def test_the_message_of_a_lost_reply_stays_until_a_new_refresh_token_is_there(se
     server.refresh = "granted-anew"
 
     assert page(server.url, tmp_path, "granted-anew")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"token_type": "DPoP"}, {"access_token": "abc"}, {"access_token": ""}, {"error": "temporarily_unavailable"}],
+)
+def test_a_refresh_token_that_came_with_a_token_that_is_not_taken_is_kept(server, tmp_path, odd):
+    server.odd = odd
+    with pytest.raises((RequestFailed, TransientFailure)):
+        page(server.url, tmp_path)
+
+    assert page(server.url, tmp_path)
+
+    assert [asked["refresh_token"] for asked in server.asked] == ["refresh-0", "refresh-1"]
+
+
+def test_an_answer_of_200_without_tokens_may_have_lost_the_refresh_token(server, tmp_path):
+    server.odd = {"access_token": "", "refresh_token": ""}
+    with pytest.raises(RequestFailed, match="the answer holds no access_token"):
+        page(server.url, tmp_path)
+
+    with pytest.raises(RequestFailed, match="the answer was lost, with the refresh token that took its place"):
+        page(server.url, tmp_path)
+
+
+def test_an_error_that_is_null_is_none(server, tmp_path):
+    server.odd = {"error": None}
+
+    assert page(server.url, tmp_path)
 
 
 def test_a_server_that_forgives_a_second_use_is_used_on(server, tmp_path):

@@ -94,8 +94,10 @@ class Refreshed(Exchanged):
         """The refresh token to begin with. Raises ConfigError where there is none yet, saying how to get one."""
         raise NotImplementedError
 
-    def refreshed(self, refresh: str, secrets: Secrets, ask: Ask, *, may_be_lost: bool) -> Token:
-        """A new token, and with it the refresh token to come, where that is another one.
+    def refreshed(
+        self, refresh: str, secrets: Secrets, ask: Ask, keep: Callable[[str], None], *, may_be_lost: bool
+    ) -> Token:
+        """A new token, and with it the refresh token to come, where that is another one; `keep` is told of it first.
 
         `may_be_lost` says that this one was sent before, and no answer came.
         """
@@ -103,7 +105,7 @@ class Refreshed(Exchanged):
 
     def exchange(self, secrets: Secrets, ask: Ask) -> Token:
         """A new token by the first refresh token."""
-        return self.refreshed(self.first(secrets), secrets, ask, may_be_lost=False)
+        return self.refreshed(self.first(secrets), secrets, ask, lambda _refresh: None, may_be_lost=False)
 
 
 def fits(token: str) -> bool:

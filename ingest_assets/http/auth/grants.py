@@ -1,7 +1,7 @@
 """The grants of OAuth 2: by the client itself, by a refresh token, by a signed assertion; and a token signed here."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -87,7 +87,9 @@ class OAuth2RefreshToken(OAuth2, Refreshed):
             raise ConfigError(f"auth: nobody has allowed this client in yet: run `ingest auth {self.kept_as}` once")
         return secrets.value(self.refresh_token)
 
-    def refreshed(self, refresh: str, secrets: Secrets, ask: Ask, *, may_be_lost: bool) -> Token:
+    def refreshed(
+        self, refresh: str, secrets: Secrets, ask: Ask, keep: Callable[[str], None], *, may_be_lost: bool
+    ) -> Token:
         """A new token and the refresh token to come; RequestFailed, saying how to get in again, where it is refused."""
         lost = (
             "It was sent before, and the answer was lost, with the refresh token that took its place: "
@@ -99,7 +101,7 @@ class OAuth2RefreshToken(OAuth2, Refreshed):
             if self.refresh_token is None
             else f"put a new one into {self.refresh_token}"
         )
-        return self.given({"grant_type": "refresh_token", "refresh_token": refresh}, secrets, ask, lost + again)
+        return self.given({"grant_type": "refresh_token", "refresh_token": refresh}, secrets, ask, lost + again, keep)
 
     def _identity(self, secrets: Secrets) -> Iterable[str]:
         return (*super()._identity(secrets), self.kept_as)

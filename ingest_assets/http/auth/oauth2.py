@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import quote_plus, urljoin, urlsplit
@@ -121,10 +121,18 @@ class OAuth2(Exchanged):
     def _said(self) -> float | None:
         return self.lifetime.total_seconds() if self.lifetime else None
 
-    def given(self, asked: dict[str, str], secrets: Secrets, ask: Ask, advice: str = "") -> Token:
+    def given(
+        self,
+        asked: dict[str, str],
+        secrets: Secrets,
+        ask: Ask,
+        advice: str = "",
+        keep: Callable[[str], None] = lambda _refresh: None,
+    ) -> Token:
         """The token for a grant; RequestFailed, with the code of RFC 6749 §5.2, where the server gives none.
 
-        `advice` is what to do where it refuses the grant itself.
+        `advice` is what to do where it refuses the grant itself. `keep` is told the refresh token before anything else
+        of the answer is judged: the one that it replaces is no longer good, whatever came with it.
         """
         scope = {"scope": " ".join(self.scope)} if self.scope else {}
         answer = ask(self._request(asked | scope | self.params, secrets))
@@ -132,14 +140,13 @@ class OAuth2(Exchanged):
             told = json.loads(answer.body)
         except (ValueError, RecursionError):
             told = None
-        if not isinstance(told, dict) or not 200 <= answer.status < 300 or "error" in told:
+        is_given = isinstance(told, dict) and 200 <= answer.status < 300
+        refresh = _refresh(told) if is_given else None
+        if refresh is not None:
+            keep(refresh)
+        if not is_given or told.get("error"):
             raise self._refusal(answer, told, secrets, advice)
-        refresh = told.get("refresh_token")
-        return Token(
-            self._token(told, secrets),
-            life(told.get("expires_in"), self._said),
-            refresh if isinstance(refresh, str) and fits(refresh) else None,
-        )
+        return Token(self._token(told, answer.status, secrets), life(told.get("expires_in"), self._said), refresh)
 
     def _request(self, asked: dict[str, str], secrets: Secrets) -> PageRequest:
         """What is asked, with the client as RFC 6749 §2.3.1 and RFC 7523 §2.2 say."""
@@ -162,23 +169,26 @@ class OAuth2(Exchanged):
         secrets.remember(f"{self.client_secret.name}_basic", pair)
         return with_header(request, "Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
 
-    def _token(self, told: dict[str, Any], secrets: Secrets) -> str:
+    def _token(self, told: dict[str, Any], status: int, secrets: Secrets) -> str:
         token, kind = told.get("access_token"), told.get("token_type")
         if not isinstance(token, str) or not token:
             keys = ", ".join(sorted(told)[:_KEYS_SHOWN]) or "none"
             raise RequestFailed(
                 f"{self._named(secrets)}: the answer holds no access_token; the keys there are: "
-                f"{secrets.redactor().text(keys)}. Is token_url right?"
+                f"{secrets.redactor().text(keys)}. Is token_url right?",
+                status,
             )
         if not fits(token):
             raise RequestFailed(
                 f"{self._named(secrets)}: the token is shorter than {SHORTEST_TOKEN} characters, or holds what no "
-                "header can carry"
+                "header can carry",
+                status,
             )
         if self.header == "Authorization" and isinstance(kind, str) and not kind.lower().startswith("bearer"):
             raise RequestFailed(
                 f"{self._named(secrets)}: the token is of type {_shown(kind, secrets)}; only bearer tokens are known. "
-                "Where the API takes it all the same, write `header` and `prefix`"
+                "Where the API takes it all the same, write `header` and `prefix`",
+                status,
             )
         return token
 
@@ -224,6 +234,12 @@ class OAuth2(Exchanged):
         keys = [secrets.text(key) for key in (self.client_secret, self.private_key) if key is not None]
         client = (self._client(secrets), *keys, self.place)
         return (self.token_url, *client, " ".join(self.scope), *flat(self.params))
+
+
+def _refresh(told: dict[str, Any]) -> str | None:
+    """The refresh token of an answer, where it holds one that can be used."""
+    refresh = told.get("refresh_token")
+    return refresh if isinstance(refresh, str) and fits(refresh) else None
 
 
 def flat(params: dict[str, str]) -> Iterable[str]:
