@@ -19,7 +19,7 @@ import msgspec
 from msgspec.structs import asdict
 
 from ingest_assets.errors import WalkIncomplete
-from ingest_assets.extract.request import Of, Part, Walk, filled_by, headers_of, request_from, values_of
+from ingest_assets.extract.request import NO_SEGMENT, Of, Part, Walk, filled_by, headers_of, request_from, values_of
 from ingest_assets.http.decoders import Block
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import MISSING, PageRequest, find
@@ -112,6 +112,12 @@ def _request(walk: Walk, record: Any, told: CutList, where: str) -> PageRequest:
             f"{where}: expected a text or number at {name!r} to ask for all of it, found {kind(found)}"
         )
 
+    def segment(name: str) -> str:
+        found = value(name)
+        if found in NO_SEGMENT:
+            raise WalkIncomplete(f"{where}: {{{name}}} is {found!r}, which is no part of a path")
+        return quote(found, safe=":")
+
     def put(part: Any) -> Any:
         return filled_by(part, lambda match: value(match[1]), _NAMED)
 
@@ -121,8 +127,8 @@ def _request(walk: Walk, record: Any, told: CutList, where: str) -> PageRequest:
 
         url = next_url(base, value(told.url))
     else:
-        segments = filled_by((told.path or "").lstrip("/"), lambda match: quote(value(match[1]), safe=":"), _NAMED)
-        url = f"{base}/{segments}"
+        path = filled_by((told.path or "").lstrip("/"), lambda match: segment(match[1]), _NAMED)
+        url = f"{base}/{path}"
     body, params = put(told.body), {name: put(_text(param)) for name, param in told.params.items()}
     if body is not None and told.body_as == "form":
         body, params = {**body, **params}, {}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from ingest_assets.source.job import JobRequest
 
 _LONGEST_KEY = 60
+NO_SEGMENT = ("", ".", "..")
+"""What is no segment of a path: it would lead to another one."""
 _BETWEEN = ",;+"  # what may stand in a path as it is (RFC 3986 §3.3)
 
 
@@ -187,7 +189,7 @@ def _repeated(part: Any, walk: Walk) -> Any:
 
 def _in_path(walk: Walk, name: str, value: str) -> str:
     """A value as a part of a path; RequestFailed for one that would lead to another path."""
-    if value in ("", ".", "..") and "." in name:
+    if value in NO_SEGMENT and "." in name:
         raise RequestFailed(f"{walk.label}: {{{name}}} is {value!r}, which is no part of a path")
     between = walk.endpoint.parents.separator if walk.part is not None and walk.part.batch else ""
     return quote(value, safe=":" + (between if between in _BETWEEN else ""))

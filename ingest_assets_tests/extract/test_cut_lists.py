@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -211,6 +212,17 @@ def test_a_record_that_does_not_tell_is_a_failure(lab, api, record, told):
 
     with pytest.raises(WalkIncomplete, match=told):
         lab.fetch(lab.walk(endpoint("url")))
+
+
+@pytest.mark.parametrize("value", [".", ".."])
+def test_a_value_that_leads_to_another_path_is_not_asked_for(lab, api, value):
+    api.pages({"data": [{"id": value, "lines": {"data": [], "has_more": True}}]})
+
+    with pytest.raises(
+        WalkIncomplete, match=re.escape(f"lines.data: record 0: {{id}} is {value!r}, which is no part of a path")
+    ):
+        lab.fetch(lab.walk(endpoint("path")))
+    assert len(api.asked) == 1
 
 
 def test_the_url_of_a_list_leads_nowhere_else(lab, api):
