@@ -162,14 +162,14 @@ def _url(found: Any, base: str, label: str) -> str:
 def unsigned(value: Any) -> Any:
     """An answer without the queries of URLs, as it may be kept: a signature there lets anybody in for a while.
 
-    >>> unsigned({"url": "https://files.example/7.csv?sig=abc", "rows": 3})
-    {'url': 'https://files.example/7.csv', 'rows': 3}
+    >>> unsigned({"urls": ["https://files.example/7.csv?sig=abc", "8.csv?sig=def"], "rows": 3, "told": "Is it? Yes"})
+    {'urls': ['https://files.example/7.csv', '8.csv'], 'rows': 3, 'told': 'Is it? Yes'}
     """
     if isinstance(value, Mapping):
         return {key: unsigned(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [unsigned(inner) for inner in value]
-    if isinstance(value, str) and value.startswith(("http://", "https://", "/")):
+    if isinstance(value, str) and (value.startswith(("http://", "https://", "/")) or " " not in value):
         return bare(value)
     return str(value) if isinstance(value, Decimal) else value
 

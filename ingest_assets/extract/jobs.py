@@ -31,7 +31,7 @@ from ingest_assets.extract.request import File, Walk, filled, headers_of, job_ba
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.naming import origin_of
-from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.http.page import Page, SignedRequest
 from ingest_assets.http.paginators.links import next_url
 from ingest_assets.http.retry import retry_after
 from ingest_assets.http.total import Expected
@@ -309,9 +309,9 @@ class Jobs(Struct):
         return files
 
     @staticmethod
-    def _file_request(client: Client, walk: Walk, url: str) -> PageRequest:
+    def _file_request(client: Client, walk: Walk, url: str) -> SignedRequest:
         own = origin_of(url) == client.origin
-        return PageRequest(url, headers=headers_of(walk) if own else ())
+        return SignedRequest(url, headers=headers_of(walk) if own else ())
 
     def _note(self, walk: Walk) -> JobNote:
         return self._note_of(_key(walk))

@@ -4,7 +4,7 @@ from functools import lru_cache
 from urllib.parse import urlsplit
 
 from ingest_assets.errors import ConfigError
-from ingest_assets.http.page import PageRequest, origin
+from ingest_assets.http.page import PageRequest, SignedRequest, origin
 from ingest_assets.http.secrets import Redactor, Secrets
 from ingest_assets.http.transport import url_of
 
@@ -27,9 +27,9 @@ class Naming:
         return origin_of(request.url) == self.origin
 
     def shown(self, request: PageRequest) -> str:
-        """The request's URL without secrets; at another origin without its query, which may be a signature."""
-        if not self.is_own(request):
-            return request.url.partition("?")[0]
+        """The request's URL without secrets; without its query where that is a signature, or may be one elsewhere."""
+        if isinstance(request, SignedRequest) or not self.is_own(request):
+            return self.redactor.text(request.url.partition("?")[0])
         redactor, newest = self.redactor, self._newest
         if newest is None or newest[0] is not request or newest[1] is not redactor:
             newest = self._newest = request, redactor, redactor.text(url_of(request))

@@ -31,6 +31,10 @@ class PageRequest(Struct, frozen=True):
     path: tuple[tuple[str, str], ...] = ()
 
 
+class SignedRequest(PageRequest, frozen=True):
+    """A request whose URL lets anybody in for a while by its query, which is named nowhere."""
+
+
 class Page(Struct, frozen=True):
     """One answered request. `number` counts from 0 within its fetch; header names are in small letters.
 

@@ -27,6 +27,7 @@ from ingest_assets.http.stores import Stores
 _FORMER_VALUES = 4
 _MARKED = "~hidden."
 _MARKER = re.compile(rb"~hidden\.\w+\.[a-z0-9]+\.")
+_QUERY = re.compile(r"\?[^\s\"]+")
 
 
 def _percent_forms(value: str) -> Iterator[tuple[str, str]]:
@@ -279,7 +280,10 @@ class Secrets:
 
 
 class LogFilter(logging.Filter):
-    """Lets every log record pass, with the values that are in use replaced in its message and its traceback."""
+    """Lets every log record pass, with the values that are in use replaced in its message and its traceback.
+
+    The query of a URL in the message is left out: that of a file is a signature, which nobody knows as a secret.
+    """
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__()
@@ -288,7 +292,7 @@ class LogFilter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Always true; the record is changed in place."""
         redactor = self._secrets.redactor()
-        record.msg, record.args = redactor.text(record.getMessage()), ()
+        record.msg, record.args = _QUERY.sub("?(hidden)", redactor.text(record.getMessage())), ()
         if record.exc_info and record.exc_info[0] is not None:
             told = "".join(chain.from_iterable([traceback.format_exception(*record.exc_info)]))
             record.exc_text, record.exc_info = redactor.text(told), None

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import logging
 import threading
 from dataclasses import replace
 
@@ -193,6 +194,39 @@ def test_a_file_that_is_refused_is_a_failure_that_names_no_signature(files, stor
 
     assert f"GET {storage.url}/1: HTTP 403" in told
     assert "sig" not in told
+
+
+@pytest.mark.parametrize("status", [404, 500])
+@pytest.mark.parametrize("begin", ["{url}/~files", "/~files", "~files"])
+def test_the_signature_of_a_file_beside_the_api_stands_nowhere(bulk, files, caplog, status, begin):
+    caplog.set_level(logging.DEBUG)
+    usual = bulk.api.answer
+
+    def answer(asked):
+        if asked.path.startswith("/~files"):
+            return Reply({}, status)
+        told = usual(asked)
+        if isinstance(told, dict) and "parts" in told:
+            told["parts"] = [{"url": f"{begin.format(url=bulk.api.url)}/1?t=let-anybody-in"}]
+        return told
+
+    bulk.api.answer = answer
+    here = files()
+
+    told = here.run()
+
+    assert f"GET {bulk.api.url}/~files/1: HTTP {status}" in told
+    assert "let-anybody-in" not in told + caplog.text
+    assert b"let-anybody-in" not in here.files()
+
+
+def test_the_signature_of_a_file_elsewhere_is_in_no_log(files, storage, caplog):
+    caplog.set_level(logging.DEBUG)
+
+    assert files().run() == ""
+
+    assert "GET /1?(hidden) HTTP/1.1" in caplog.text
+    assert f"sig={storage.good}" not in caplog.text
 
 
 def test_a_job_that_names_no_file_is_a_failure(bulk, whole):
