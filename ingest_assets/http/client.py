@@ -97,7 +97,7 @@ class Client:
         self._retry = _as_patient_as_the_least(retry or RetryPolicy(), limiters)
         self._sleep = sleep
         times = Timeouts(connect_timeout_seconds, read_timeout_seconds)
-        self._sending = Sending(self._naming, secrets, self._meter, times, tls)
+        self._sending = Sending(self._naming, secrets, self._meter, times, tls, auth.carried)
         self._asking = Asking(
             self._naming,
             auth,

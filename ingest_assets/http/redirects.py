@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.naming import Naming, origin_of
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.secrets import is_marked
 from ingest_assets.http.transport import url_of
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -53,7 +54,7 @@ def why_not_there(url: str, naming: Naming, *, with_body: bool) -> str | None:
     """Why nothing is asked of another origin at a URL, if so; without credentials it may be."""
     if with_body:
         return "another origin, which would get the request's body"
-    if naming.redactor.text(url) != url or naming.redactor.restore_decoded(url) != url:
+    if is_marked(url) or naming.redactor.text(url) != url:
         return "another origin, with a secret in the URL"
     if naming.origin.startswith("https:") and not url.startswith("https:"):
         return "another origin, without encryption"

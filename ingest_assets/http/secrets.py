@@ -15,7 +15,7 @@ import logging
 import re
 import threading
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 from urllib.parse import quote, quote_plus
 
@@ -26,7 +26,7 @@ from ingest_assets.http.stores import Stores
 # A token lives on for a moment after it was renewed, and may still turn up; earlier ones are dead.
 _FORMER_VALUES = 4
 _MARKED = "~hidden."
-_MARKER = re.compile(rb"~hidden\.\w+\.[a-z0-9]+\.")
+_MARKER = re.compile(rb"~hidden\.(\w+)\.[a-z0-9]+\.")
 _QUERY = re.compile(r"\?[^\s\"]+")
 
 
@@ -98,6 +98,7 @@ class Redactor:
         self._markers: dict[bytes, bytes] = {}
         self._texts: dict[bytes, bytes] = {}
         self._decoded: dict[bytes, bytes] = {}
+        self._values = dict(values)
         for name, value in (*sorted(values.items()), *former):
             for form, text, decoded in _forms(value):
                 self._add(f"~hidden.{name}.{form}.".encode(), text.encode(), decoded.encode())
@@ -180,6 +181,21 @@ class Redactor:
         'abc/def'
         """
         return self._put_back(text, self._decoded)
+
+    def foreign(self, text: str, carried: Collection[str]) -> str | None:
+        """The first secret that a marker in the text names and whose value is none of those of `carried`; else None.
+
+        What looks like a marker may have come over the wire, so it says nothing of where its secret belongs.
+
+        >>> redactor = Redactor({"KEY": "abc/def", "TOKEN": "ghi/jkl"})
+        >>> redactor.foreign("~hidden.TOKEN.plain.&~hidden.KEY.plain.", {"TOKEN"})
+        'KEY'
+        """
+        if not is_marked(text):
+            return None
+        values = {self._values.get(name) for name in carried}
+        named = (found[1].decode() for found in _MARKER.finditer(text.encode("utf-8", "surrogatepass")))
+        return next((name for name in named if name in self._values and self._values[name] not in values), None)
 
     def _put_back(self, text: str, texts: Mapping[bytes, bytes]) -> str:
         if not is_marked(text):

@@ -21,12 +21,24 @@ from ingest_assets.http.transport import Pool, Timeouts, prepared, sent, session
 
 
 class Sending:
-    """Sends the requests of one client; the certificate of `tls` is for its own origin and its tokens' server only."""
+    """Sends the requests of one client; the certificate of `tls` is for its own origin and its tokens' server only.
 
-    def __init__(self, naming: Naming, secrets: Secrets, meter: Meter, timeouts: Timeouts, tls: Tls | None) -> None:
+    Of the secrets in use only the `carried` ones are put back into a request: see `Kind.carried`.
+    """
+
+    def __init__(
+        self,
+        naming: Naming,
+        secrets: Secrets,
+        meter: Meter,
+        timeouts: Timeouts,
+        tls: Tls | None,
+        carried: frozenset[str],
+    ) -> None:
         self.timeouts = timeouts
         self.pool = session(tls)
         self._naming, self._secrets, self._meter = naming, secrets, meter
+        self._carried = carried
 
     def close(self) -> None:
         """Close the connections."""
@@ -53,7 +65,7 @@ class Sending:
         """The request as it is sent: with its credential, and with the values that were redacted."""
         if auth is not None:
             request = auth.apply(request, self._secrets)
-        restored = _restored_request(request, self._naming.redactor.restore_decoded)
+        restored = _restored_request(request, lambda text: self._put_back(text, request, auth))
         if (origin_of(url_of(restored).partition("?")[0]) == self._naming.origin) != (auth is not None):
             raise RequestFailed(
                 f"{self._naming.named(request)}: its URL leads to another origin once it is put together"
@@ -62,6 +74,17 @@ class Sending:
         if auth is not None and auth.signs:
             self._sign(made, auth)
         return made
+
+    def _put_back(self, text: str, request: PageRequest, auth: Auth | None) -> str:
+        redactor = self._naming.redactor
+        name = redactor.foreign(text, self._carried if auth is not None else ())
+        if name is not None:
+            raise RequestFailed(
+                f"{self._naming.named(request)}: an answer has the marker of {name} where this request takes a value "
+                "from, and that secret is not sent there. Not asked for. If it is no secret, such as the id of a "
+                "client, write it into the source file as text"
+            )
+        return redactor.restore_decoded(text)
 
     def _sign(self, made: requests.PreparedRequest, auth: Auth) -> None:
         body = made.body if isinstance(made.body, bytes) else b""

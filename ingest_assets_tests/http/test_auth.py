@@ -39,6 +39,46 @@ def test_the_pair_of_user_and_password_is_redacted_as_a_whole():
     assert secrets.redactor().restore(redacted) == header
 
 
+@pytest.mark.parametrize(
+    ("kind", "carried"),
+    [
+        ({"type": "none"}, set()),
+        ({"type": "bearer", "token": {"env": "A"}}, {"A"}),
+        ({"type": "basic", "user": {"env": "A"}, "password": {"env": "B"}}, {"A", "B", "A_B_basic"}),
+        ({"type": "api_key", "name": "key", "value": {"env": "A"}}, {"A"}),
+        (
+            {"type": "rotated", "each": [{"type": "bearer", "token": {"env": one}} for one in "AB"]},
+            {"A", "B"},
+        ),
+        (
+            {
+                "type": "oauth2_refresh_token", "token_url": "https://x.example/token", "client_id": {"env": "A"},
+                "client_secret": {"env": "B"}, "refresh_token": {"env": "C"},
+            },
+            {"C_token"},
+        ),
+        ({"type": "jwt", "key": {"env": "A"}}, {"A_jwt"}),
+        (
+            {"type": "login", "login_url": "https://x.example/login", "user": {"env": "A"}, "password": {"env": "B"},
+             "cookie": "sid"},
+            {"B_login", "B_login_cookie0", "B_login_cookie1"},
+        ),
+        (
+            {"type": "hmac", "key": {"env": "A"}, "key_id": {"env": "B"}, "message": "{url}",
+             "headers": {"X-Signature": "{signature}"}},
+            {"B"},
+        ),
+        (
+            {"type": "aws_sigv4", "region": "r", "service": "s", "access_key_id": {"env": "A"},
+             "secret_access_key": {"env": "B"}, "session_token": {"env": "C"}},
+            {"A", "C"},
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_exchanged_or_signed_with_is_nothing_that_requests_carry(kind, carried):
+    assert auth(**kind).carried == carried
+
+
 def test_a_key_in_a_header_takes_the_place_of_one_that_is_there():
     key = auth(type="api_key", name="x-a", value={"env": "KEY"}, prefix="Token ")
 

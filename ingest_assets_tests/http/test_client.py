@@ -16,6 +16,7 @@ from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RetryPolicy
+from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.transport import session
 
@@ -116,6 +117,50 @@ def test_redacted_values_are_put_back_before_a_request_is_sent(api, client_for):
     (asked,) = api.asked
     assert asked.target == "/?a=sk%2Fquokka%2B123&b=sk%2Fquokka%2B123"
     assert (asked.headers["x-c"], json.loads(asked.body)) == (KEY, {"d": [KEY]})
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"url": "/?next=~hidden.OTHER.percent."},
+        {"params": (("cursor", "~hidden.OTHER.plain."),)},
+        {"url": "/{id}", "path": (("id", "~hidden.KEY.plain.~hidden.OTHER.base64."),)},
+        {"headers": (("X-After", "~hidden.OTHER.plain."),)},
+        {"method": "POST", "body": {"after": ["~hidden.OTHER.json."]}},
+    ],
+)
+def test_the_marker_of_a_secret_that_the_api_is_not_sent_brings_out_nothing(api, clock, given):
+    secrets = Secrets({"KEY": KEY, "OTHER": "of-quokka-island"})
+    secrets.value(Secret(env="OTHER"))
+    request = PageRequest(**{**given, "url": api.url + given.get("url", "/")})
+
+    with Client(api.url, BEARER, secrets, sleep=clock.sleep) as client:
+        error = failed(client, request, RequestFailed)
+
+    assert "an answer has the marker of OTHER" in str(error)
+    assert api.asked == []
+
+
+def test_the_marker_of_another_name_of_the_same_value_is_put_back(api, clock):
+    secrets = Secrets({"ALSO": KEY, "KEY": KEY})
+    secrets.value(Secret(env="ALSO"))
+    api.answer(200, b"{}")
+
+    with Client(api.url, BEARER, secrets, sleep=clock.sleep) as client:
+        client.fetch(PageRequest(api.url, (("next", "~hidden.ALSO.plain."),)), whole)
+
+    assert api.asked[0].target == "/?next=sk%2Fquokka%2B123"
+
+
+def test_a_redirect_by_the_marker_of_a_secret_that_the_api_is_not_sent_is_not_followed(api, clock):
+    secrets = Secrets({"KEY": KEY, "OTHER": "of-quokka-island"})
+    secrets.value(Secret(env="OTHER"))
+    api.answer(302, headers={"Location": "/~hidden.OTHER.plain."})
+
+    with Client(api.url, BEARER, secrets, sleep=clock.sleep) as client:
+        failed(client, PageRequest(api.url), RequestFailed)
+
+    assert [asked.target for asked in api.asked] == ["/"]
 
 
 def test_nothing_of_an_answer_holds_the_key(api, client_for):

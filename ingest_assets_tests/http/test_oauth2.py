@@ -357,6 +357,17 @@ def test_a_token_goes_to_the_origin_of_the_api_only_and_the_secret_to_that_of_th
     assert base64.b64encode(SECRET.encode()).decode()[:8] not in sent
 
 
+def test_an_answer_that_names_the_marker_of_the_secret_does_not_get_it(world, client_for, api):
+    api.answer(200, b'{"next": "~hidden.SECRET.plain."}')
+    client = client_for(base_url=api.url)
+    page(client)
+
+    with pytest.raises(RequestFailed, match="the marker of SECRET"):
+        client.fetch(PageRequest(api.url, (("cursor", "~hidden.SECRET.plain."),)), lambda response: response)
+
+    assert len(api.asked) == 1
+
+
 def test_a_401_of_another_origin_renews_nothing(world, client_for, elsewhere, api):
     api.answer(302, b"", {"Location": f"{elsewhere.url}/file"})
     elsewhere.answer(401)

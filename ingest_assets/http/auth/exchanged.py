@@ -70,6 +70,11 @@ class Exchanged(Kind):
         raise NotImplementedError
 
     @property
+    def carried(self) -> frozenset[str]:
+        """The token alone: what it is exchanged for goes to who gives it."""
+        return frozenset({self.token_name})
+
+    @property
     def token_name(self) -> str:
         """What markers call the token, in letters, digits and underscores."""
         raise NotImplementedError

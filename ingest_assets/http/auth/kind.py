@@ -88,6 +88,11 @@ class Kind(BaseModel):
         """Whether an answer of a good status that holds nothing says that a token or session is over."""
         return False
 
+    @property
+    def carried(self) -> frozenset[str]:
+        """What markers call the secrets that go to the API in its requests: no other is put back into one."""
+        return frozenset()
+
     def credential_id(self, secrets: Secrets) -> str:
         """Twelve hex digits that are the same for the same credential, and tell nothing else of it."""
         return self._digest("credential id", self._identity(secrets))[:12]

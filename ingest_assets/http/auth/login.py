@@ -31,6 +31,7 @@ from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
 
 _KEYS_SHOWN = 10
+_MOST_COOKIES = 2  # the session's, and the one against forgery
 _FOR_TOKENS = ("header", "prefix", "expires_in")
 _FOR_COOKIES = ("csrf_cookie", "csrf_param", "csrf_header")
 
@@ -131,6 +132,11 @@ class Login(Exchanged):
     def token_name(self) -> str:
         """What markers call the token or session: by the password."""
         return f"{self.password.name}_login"
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """The token, or the session and its cookies, by themselves too."""
+        return frozenset({self.token_name, *(f"{self.token_name}_cookie{number}" for number in range(_MOST_COOKIES))})
 
     def when_refused(self) -> str:
         """What to do where the API refuses what a login just now gave."""

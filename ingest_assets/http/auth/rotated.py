@@ -28,5 +28,10 @@ class Rotated(Kind):
         """All of them."""
         return self.each
 
+    @property
+    def carried(self) -> frozenset[str]:
+        """Those of all of them: what one was answered may be asked for with the next."""
+        return frozenset().union(*(one.carried for one in self.each))
+
     def _identity(self, secrets: Secrets) -> Iterable[str]:
         return (one.credential_id(secrets) for one in self.each)

@@ -80,6 +80,11 @@ class Hmac(Kind):
         headers = {name: _filled(text, values).decode() for name, text in self.headers.items()}
         return Signature(headers, _with_params(url, after, values))
 
+    @property
+    def carried(self) -> frozenset[str]:
+        """What the key is known by, and never the key."""
+        return frozenset({self.key_id.name} if isinstance(self.key_id, Secret) else ())
+
     def _key(self, secrets: Secrets) -> bytes:
         text = secrets.value(self.key)
         try:
@@ -122,6 +127,12 @@ class AwsSigV4(Kind):
         request = AWSRequest(sent.method, sent.url, own, sent.body)
         SigV4Auth(credentials, self.service, self.region).add_auth(request)
         return Signature({name: str(value) for name, value in request.headers.items() if name not in own}, sent.url)
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """The key's id and the token that goes with it, and never the key."""
+        sent = (self.access_key_id, self.session_token)
+        return frozenset(secret.name for secret in sent if isinstance(secret, Secret))
 
     def _pair(self, secrets: Secrets) -> tuple[str, str]:
         given = self.access_key_id

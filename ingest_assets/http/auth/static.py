@@ -43,6 +43,11 @@ class Bearer(Kind):
         token = header_value(secrets.value(self.token), str(self.token))
         return with_header(request, "Authorization", f"Bearer {token}")
 
+    @property
+    def carried(self) -> frozenset[str]:
+        """The token."""
+        return frozenset({self.token.name})
+
     def _identity(self, secrets: Secrets) -> Iterable[str]:
         return (secrets.value(self.token),)
 
@@ -65,6 +70,11 @@ class Basic(Kind):
         if name := self._pair_name():
             secrets.remember(name, pair)
         return with_header(request, "Authorization", "Basic " + base64.b64encode(pair.encode()).decode())
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """User and password, by themselves and as the pair that is sent."""
+        return frozenset({*(secret.name for secret in self.secrets()), self._pair_name()})
 
     def _identity(self, secrets: Secrets) -> tuple[str, str]:
         user = secrets.value(self.user) if isinstance(self.user, Secret) else self.user
@@ -105,6 +115,11 @@ class ApiKey(Kind):
             return Target(body=self.name).put(request, value)
         params = tuple(pair for pair in request.params if pair[0] != self.name)
         return replace(request, url=_without_param(request.url, self.name), params=(*params, (self.name, value)))
+
+    @property
+    def carried(self) -> frozenset[str]:
+        """The key."""
+        return frozenset({self.value.name})
 
     def _identity(self, secrets: Secrets) -> Iterable[str]:
         return (secrets.value(self.value),)
