@@ -6,6 +6,7 @@ of its file and the responses. Fields that the model lacks are allowed, as the f
 
 import enum
 import importlib
+import re
 import types
 import typing
 import uuid
@@ -14,8 +15,9 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AliasPath, BaseModel
+from pydantic import AliasChoices, AliasPath, BaseModel, RootModel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from ingest_assets.source.model import refuse
 
@@ -29,7 +31,9 @@ _PLAIN = {
     time: "time",
     uuid.UUID: "uuid",
 }
+_SEVERAL = (dict, list, tuple, set, frozenset, BaseModel)
 _DEEPEST = 8
+_FLAGS = re.compile(r"\(\?[aimsu]+\)")
 Told = dict[str, dict[str, Any]]
 
 
@@ -62,7 +66,10 @@ def declared_by(model: type[BaseModel]) -> tuple[Told, dict[str, Told]]:
     """
     columns: Told = {}
     lists: dict[str, Told] = {}
-    _fields(model, columns, lists, (), (), (), needed=True)
+    record, _, _ = _bare(model)
+    if not _is_model(record):
+        raise ValueError(f"{model.__name__}: a record is an object, and this model is none")
+    _fields(record, columns, lists, (), (), (), needed=True)
     return columns, lists
 
 
@@ -78,8 +85,9 @@ def _fields(
 ) -> None:
     """Declare a model's fields as columns of a list's table, () for the root; nested models are in the same row."""
     for name, field in model.model_fields.items():
+        place = f"{model.__name__}.{name}"
         kind, said, may_be_null = _bare(field.annotation)
-        here, named = (*path, *_sent_as(name, field)), (*names, name)
+        here, named = (*path, *_sent_as(name, field, place)), (*names, name)
         required = needed and field.is_required() and not may_be_null
         shallow = len(table) + len(here) < _DEEPEST
         if _is_model(kind) and shallow:
@@ -87,8 +95,11 @@ def _fields(
         elif typing.get_origin(kind) is list and shallow:
             _list(kind, lists, (*table, *here))
         else:
-            rules = [*field.metadata, *said]
-            column = _column(kind, rules, field, f"{model.__name__}.{name}", required=required)
+            column = _column(kind, [*field.metadata, *said], field, place)
+            if required:
+                column["required"] = True
+            elif needed and (default := _default(field.default, place)) is not None:
+                column["default"] = default  # of a model that may be absent, it would stand where there is none
             columns["__".join(named)] = column | ({"path": ".".join(here)} if here != named or path else {})
 
 
@@ -103,16 +114,27 @@ def _list(kind: Any, lists: dict[str, Told], table: tuple[str, ...]) -> None:
         columns["value"] |= dict(_rules(columns["value"]["type"], said, f"{'.'.join(table)}[]"))
 
 
-def _column(kind: Any, rules: Sequence[Any], field: FieldInfo, place: str, *, required: bool) -> dict[str, Any]:
+def _column(kind: Any, rules: Sequence[Any], field: FieldInfo, place: str) -> dict[str, Any]:
     told: dict[str, Any] = {"type": _type(kind, rules), **_values(kind)}
     told |= dict(_rules(told["type"], rules, place))
-    if required:
-        told["required"] = True
-    elif isinstance(field.default, str | int | float) and not isinstance(field.default, enum.Enum):
-        told["default"] = field.default
     if field.description is not None:
         told["description"] = field.description
     return told
+
+
+def _default(value: Any, place: str) -> Any:
+    """A default as a file writes it, None where there is none, or where it is no single value."""
+    if isinstance(value, RootModel | enum.Enum):
+        return _default(value.root if isinstance(value, RootModel) else value.value, place)
+    if value is None or value is PydanticUndefined or isinstance(value, _SEVERAL):
+        return None
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, Decimal | uuid.UUID):
+        return str(value)
+    if isinstance(value, str | int | float):
+        return value
+    raise ValueError(f"{place}: default {value!r} is no value of a column; expected a text, a number or a time")
 
 
 def _type(kind: Any, metadata: Iterable[Any]) -> str:
@@ -121,8 +143,16 @@ def _type(kind: Any, metadata: Iterable[Any]) -> str:
     if kind is Decimal:
         names = ("max_digits", "decimal_places")
         digits = {name: getattr(one, name) for one in metadata for name in names if hasattr(one, name)}
-        return f"decimal({digits.get('max_digits') or 38},{digits.get('decimal_places') or 9})"
+        return _decimal(digits.get("max_digits"), digits.get("decimal_places"))
     return _PLAIN.get(kind, "json") if isinstance(kind, type) else "json"
+
+
+def _decimal(digits: int | None, places: int | None) -> str:
+    """The decimal of so many digits; where nothing is said of those after the point, any may be before it, too."""
+    if places is not None or digits is None:
+        return f"decimal({digits or 38},{9 if places is None else places})"
+    places = max(0, min(9, 38 - digits))
+    return f"decimal({digits + places},{places})"
 
 
 def _values(kind: Any) -> dict[str, list[str]]:
@@ -143,14 +173,29 @@ def _rules(kind: str, said: Iterable[Any], place: str) -> Iterator[tuple[str, An
             shift = {"gt": 1, "lt": -1}.get(name, 0)
             yield rule, bound + shift if shift else bound if isinstance(bound, int | float) else str(bound)
         if isinstance(pattern := getattr(one, "pattern", None), str) and kind == "varchar":
-            yield "pattern", f"(?s:.*)(?:{pattern})(?s:.*)"  # pydantic looks for it anywhere in the text
+            flags = found[0] if (found := _FLAGS.match(pattern)) else ""  # have to stand first
+            # pydantic looks for it anywhere in the text
+            yield "pattern", f"{flags}(?s:.*)(?:{pattern.removeprefix(flags)})(?s:.*)"
 
 
-def _sent_as(name: str, field: FieldInfo) -> tuple[str, ...]:
+def _sent_as(name: str, field: FieldInfo, place: str) -> tuple[str, ...]:
     alias = field.validation_alias or field.alias
-    if isinstance(alias, AliasPath):
-        return tuple(str(part) for part in alias.path)
-    return (alias,) if isinstance(alias, str) else (name,)
+    if isinstance(alias, AliasChoices):
+        if len(alias.choices) > 1:
+            told = ", ".join(map(str, alias.choices))
+            raise ValueError(f"{place}: a column has one path, and these are several: {told}; leave one of them")
+        (alias,) = alias.choices
+    keys = alias.path if isinstance(alias, AliasPath) else [name if alias is None else alias]
+    for key in keys:
+        if not isinstance(key, str):
+            raise ValueError(  # noqa: TRY004 -- of the file, as all that is wrong in it
+                f"{place}: an element of a list is no column; declare the list as one"
+            )
+        if "." in key:
+            raise ValueError(
+                f"{place}: the key {key!r} has a dot, and in a path that leads into an object; leave it out"
+            )
+    return tuple(map(str, keys))
 
 
 def _is_model(kind: Any) -> bool:
@@ -158,7 +203,11 @@ def _is_model(kind: Any) -> bool:
 
 
 def _bare(kind: Any) -> tuple[Any, list[Any], bool]:
-    """A type without None and annotations, what these say, and whether None was among it."""
+    """A type without None, annotations and root models, what these say, and whether None was among it."""
+    if isinstance(kind, type) and issubclass(kind, RootModel):
+        root = kind.model_fields["root"]
+        bare, told, null = _bare(root.annotation)
+        return bare, [*root.metadata, *told], null
     if typing.get_origin(kind) is Annotated:
         inner, *said = typing.get_args(kind)
         told = [rule for one in said for rule in (one.metadata if isinstance(one, FieldInfo) else [one])]

@@ -1,0 +1,133 @@
+"""What columns a pydantic model of the records promises, and which of its fields no column can be of."""
+
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import Enum
+from typing import Annotated, Any
+from uuid import UUID
+
+import pytest
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, RootModel, create_model
+
+from ingest_assets.column import Column
+from ingest_assets.source.model_columns import declared_by
+
+ID = UUID("12345678-1234-5678-1234-567812345678")
+
+
+class State(Enum):
+    OPEN = "open"
+    PAID = "paid"
+
+
+class City(BaseModel):
+    name: str = "?"
+
+
+class Tags(RootModel[list[str]]):
+    pass
+
+
+class Code(RootModel[Annotated[str, Field(pattern="^[A-Z]")]]):
+    pass
+
+
+def model(kind: Any, default: Any = ...) -> type[BaseModel]:
+    """A model of one field, `v`."""
+    return create_model("Order", v=(kind, default))
+
+
+def column(kind: Any, default: Any = ...) -> dict[str, Any]:
+    """What the model declares of that field, which is a column that a file may declare."""
+    columns, _ = declared_by(model(kind, default))
+    Column(**columns["v"])
+    return columns["v"]
+
+
+@pytest.mark.parametrize(
+    ("told", "kind"),
+    [
+        ({}, "decimal(38,9)"),
+        ({"decimal_places": 0}, "decimal(38,0)"),
+        ({"max_digits": 12, "decimal_places": 0}, "decimal(12,0)"),
+        ({"max_digits": 5}, "decimal(14,9)"),
+        ({"max_digits": 33}, "decimal(38,5)"),
+    ],
+)
+def test_a_decimal_has_the_digits_that_the_model_allows(told, kind):
+    assert column(Annotated[Decimal, Field(**told)])["type"] == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "default", "told"),
+    [
+        (State, State.OPEN, "open"),
+        (Decimal, Decimal("0.5"), "0.5"),
+        (date, date(2020, 1, 1), "2020-01-01"),
+        (datetime, datetime(2020, 1, 1, 12), "2020-01-01T12:00:00"),  # noqa: DTZ001 -- of the endpoint's zone
+        (time, time(12), "12:00:00"),
+        (UUID, ID, str(ID)),
+        (Code, Code("NL"), "NL"),
+        (bool, False, False),
+    ],
+)
+def test_a_default_is_the_value_that_a_file_would_write(kind, default, told):
+    assert column(kind, default)["default"] == told
+
+
+@pytest.mark.parametrize(("kind", "default"), [(dict[str, int], {}), (set[str], {"a"}), (int | None, None)])
+def test_what_is_empty_or_no_single_value_is_no_default(kind, default):
+    assert "default" not in column(kind, default)
+
+
+@pytest.mark.parametrize("inner", [(City | None, None), (City, City())])
+def test_a_default_inside_of_a_model_that_may_be_absent_is_none(inner):
+    columns, _ = declared_by(create_model("Order", city=inner))
+
+    assert "default" not in columns["city__name"]
+
+
+def test_a_default_inside_of_a_model_that_is_always_there_is_one():
+    columns, _ = declared_by(create_model("Order", city=(City, ...)))
+
+    assert columns["city__name"]["default"] == "?"
+
+
+def test_a_pattern_keeps_its_flags():
+    pattern = column(Annotated[str, Field(pattern="(?i)^[a-z]{2}$")])["pattern"]
+
+    assert pattern == "(?i)(?s:.*)(?:^[a-z]{2}$)(?s:.*)"
+
+
+def test_a_root_model_is_what_it_holds():
+    tags, code = declared_by(model(Tags)), declared_by(model(Code))
+
+    assert tags == ({}, {"v": {"value": {"type": "varchar"}}})
+    assert code == declared_by(model(Annotated[str, Field(pattern="^[A-Z]")]))
+
+
+def test_one_choice_of_an_alias_is_the_alias():
+    field = Field(validation_alias=AliasChoices(AliasPath("meta", "at")))
+
+    assert column(Annotated[datetime, field])["path"] == "meta.at"
+
+
+@pytest.mark.parametrize(
+    ("kind", "default", "said"),
+    [
+        (Annotated[str, Field(validation_alias=AliasChoices("a", "b"))], ..., "a column has one path, and these are"),
+        (Annotated[str, Field(alias="a.b")], ..., "'a.b' has a dot, and in a path that leads into an object"),
+        (Annotated[str, Field(validation_alias=AliasPath("a", 0))], ..., "an element of a list is no column"),
+        (bytes, b"x", "default b'x' is no value of a column"),
+    ],
+)
+def test_what_no_column_can_be_is_told_with_the_models_field(kind, default, said):
+    with pytest.raises(ValueError, match=said) as refused:
+        declared_by(model(kind, default))
+
+    assert str(refused.value).startswith("Order.v: ")
+
+
+def test_a_model_of_no_object_is_told_of():
+    with pytest.raises(ValueError, match="Tags: a record is an object"):
+        declared_by(Tags)
