@@ -51,7 +51,8 @@ class TablePlan(Struct, frozen=True, dict=True):
     """A table with its columns in the order of its batches.
 
     `declared` is whether the contract names its list. `lists` (of the root only) are the `_hash__` columns, and
-    the path of the list that each is about. `fence` is there where not everything is taken.
+    the path of the list that each is about. `fence` is there where not everything is taken. `shut` are the paths of
+    lists around its own that are not taken, where it is such a list and no object that is there.
     """
 
     spec: TableSpec
@@ -59,6 +60,7 @@ class TablePlan(Struct, frozen=True, dict=True):
     declared: bool
     lists: tuple[tuple[str, Path], ...]
     fence: Fence | None = None
+    shut: frozenset[Path] = frozenset()
 
     @cached_property
     def arrow_schema(self) -> pa.Schema:
@@ -131,6 +133,7 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
                 declared=".".join(spec.path) in contract.children,
                 lists=() if spec.parent else lists,
                 fence=fenced.get(spec.path),
+                shut=_shut(contract, spec.path),
             )
             for spec in specs
         ),
@@ -138,6 +141,18 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
         tuple((name, named.get(name)) for name in contract.primary_key if name not in contract.columns),
         sensitive,
     )
+
+
+def _shut(contract: Contract, table: Path) -> frozenset[Path]:
+    """The places around a list at which another is not taken: it is not declared, and what is around it is closed."""
+    shut: set[Path] = set()
+    around: Path = ()
+    for place in (table[:n] for n in range(1, len(table))):
+        if ".".join(place) in contract.children:
+            around = place
+        elif contract.closed(around).tables:
+            shut.add(place)
+    return frozenset(shut)
 
 
 def _column_plan(
@@ -242,7 +257,7 @@ def check(plan: Plan, record: Any) -> None:
         _check_key(name, path, record, plan.sensitive)
     for table in plan.tables:
         if table is plan.root or table.declared:
-            found = [record] if table is plan.root else _declared_items(record, table.spec.path, table.spec.path)
+            found = [record] if table is plan.root else _declared_items(record, table.spec.path, table)
             for column in table.columns:
                 if column.spec.declared and not column.drops:
                     for element in found:
@@ -252,12 +267,15 @@ def check(plan: Plan, record: Any) -> None:
                     table.fence.refuse(element)
 
 
-def _declared_items(value: Any, steps: Path, table: Path) -> list[Any]:
+def _declared_items(value: Any, steps: Path, table: TablePlan) -> list[Any]:
+    path = table.spec.path
     if not steps:
         if value is not None and not isinstance(value, list):
-            raise Unfit(f"list {'.'.join(table)!r}: {kind_of(value)} where a list is declared")
+            raise Unfit(f"list {'.'.join(path)!r}: {kind_of(value)} where a list is declared")
         return value or []
     if isinstance(value, list):
+        if path[: -len(steps)] in table.shut:
+            return []
         return [item for inner in value for item in _declared_items(inner, steps, table)]
     return _declared_items(value.get(steps[0]), steps[1:], table) if isinstance(value, dict) else []
 

@@ -46,6 +46,11 @@ CONTRACTS = {
     "of one list": contract("evolve", "evolve", l="drop"),
     "of the lists in a list": contract("evolve", "evolve", **{"l.t": "drop", "o.m": "drop"}),
 }
+CONTRACTS["lists around declared ones"] = Contract(
+    columns=COLUMNS,
+    children={"l.t": CHILDREN["l.t"], "o.m": CHILDREN["o.m"]},
+    modes=Modes(tables="drop", columns="evolve"),
+)
 EMPTY = Registry.empty()
 SCALARS = ["null", "1", "-0", "1.50", "1e3", "12345678901234567890.5", "true", '"x"', '":"', '"\\u00e9 \\n"', '"\\/"']
 BAD = ['"\\ud800"', "1e-99999999999999999999", '[{"a":1,"a":2}]', "[" * 198 + "]" * 198, "[" * 196 + "]" * 196]
@@ -189,6 +194,16 @@ def test_what_is_dropped_of_a_record_and_of_its_lists_stays_in_their_rest(block)
     assert json.loads(row["_rest"]) == {"x": [2], "o": {"y": 3, "v": {"w": 4}}}
     assert [row["_rest"] for row in batch.tables["things__l"].to_pylist()] == ['{"z":{"r":1}}', "5"]
     assert batch.dropped == 5
+
+
+@pytest.mark.parametrize("backwards", [True, False])
+def test_what_stands_in_a_list_that_is_dropped_sets_no_record_aside(block, backwards):
+    texts = ['{"l":[{"t":["x"]}]}', '{"l":[{"t":[5]}]}'][:: -1 if backwards else 1]
+
+    _, found = read([block(text.encode()) for text in texts], CONTRACTS["lists around declared ones"], quick=True)
+
+    assert not any(batch.quarantined for batch in found)
+    assert [batch.tables["things"].column("_rest").to_pylist() for batch in found] == [[text] for text in texts]
 
 
 @pytest.mark.parametrize(("levels", "fits"), [(197, True), (198, False)])
