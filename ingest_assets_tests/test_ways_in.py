@@ -117,6 +117,26 @@ def test_each_token_counts_in_the_limits_by_itself(home):
     assert set(server.asked.values()) == {3}
 
 
+def test_the_token_that_was_refused_is_looked_up_again_and_not_the_one_before(home):
+    class Replacing(Handler):
+        def do_GET(self):
+            if self.headers["Authorization"] == "Bearer first-value-1":
+                file.write_text("second-value-2")
+            super().do_GET()
+
+    file = home / "token"
+    file.write_text("first-value-1")
+    tokens = {"/orders": {"token-number-0", "second-value-2"}}
+    with serving(Replacing, asked=Counter(), quota=5, tokens=tokens) as server:
+        each = f"{{type: bearer, token: {{env: TOKEN_0}}}}, {{type: bearer, token: {{file: {json.dumps(str(file))}}}}}"
+        text = f'base_url: "{server.url}"\nauth: {{type: rotated, each: [{each}]}}\nendpoints:\n'
+
+        count = rows(line(home, text + f"  orders: {ENDPOINT % ('orders', '')}\n"), "orders")
+
+    assert count == PAGES
+    assert server.asked["/orders", "first-value-1"] == 1
+
+
 def test_a_placeholder_that_nothing_replaces_is_told_in_an_auth_of_its_own(home):
     own = ', auth: {type: basic, user: "{nobody}"}'
 

@@ -136,7 +136,6 @@ class Asking:
 
     def _authorized(self, request: PageRequest) -> requests.Response:
         """The answer to a request; where its token is no longer taken, that to the same request with another one."""
-        self._sent_with = self.auth.sent(self._secrets) if self.exchange is None else {}
         answer, token = self._asked(request)
         if self._is_outdated(request, answer):
             answer.close()
@@ -173,6 +172,7 @@ class Asking:
             if self._rotation is not None and own:
                 credential = self._rotation.next()
                 self.auth, self._limiters = credential.auth, credential.limiters
+            self._sent_with = self.auth.sent(self._secrets) if self.exchange is None else {}
             limiters = self._limiters if own else ()
             grants = [self._granted(limiter, request) for limiter in limiters]
             if token is None or self.exchange is None or self.exchange.is_fresh(token):
