@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import json
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import botocore.auth
 import botocore.awsrequest
@@ -68,6 +68,22 @@ def test_time_and_signature_may_stand_in_the_query(api):
     expected = base64.b64encode(hashed(query).digest()).decode()
     assert "&timestamp=" in query
     assert signature.replace("%3D", "=").replace("%2B", "+").replace("%2F", "/") == expected
+
+
+def test_what_signs_a_request_takes_the_place_of_what_signed_the_one_before(api):
+    api.answer(body=b"[]")
+    kind = auth(
+        type="hmac", key={"env": "KEY"}, message="{query}",
+        params={"timestamp": "{timestamp}", "signature": "{signature}"},
+    )  # fmt: skip
+    following = PageRequest(api.url + "/things?q=%C3%BC+1&timestamp=1&signature=abc&page=2")
+
+    asked = fetched(api, kind, Secrets({"KEY": KEY}), following)
+
+    query, _, signature = urlsplit(asked.target).query.partition("&signature=")
+    assert [name for name, _ in parse_qsl(query)] == ["q", "page", "timestamp"]
+    assert query.startswith("q=%C3%BC+1&page=2&timestamp=")
+    assert signature == hashed(query).hexdigest()
 
 
 def test_a_signature_goes_to_its_own_origin_only(api, elsewhere):

@@ -2,11 +2,12 @@
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import unquote_plus, urlsplit
 
 from msgspec.structs import replace
 from pydantic import BaseModel, ConfigDict, Discriminator, Tag
@@ -158,3 +159,14 @@ def with_header(request: PageRequest, name: str, value: str) -> PageRequest:
     """The request with this header in place of any other of its name."""
     others = tuple(pair for pair in request.headers if pair[0].lower() != name.lower())
     return replace(request, headers=(*others, (name, value)))
+
+
+def without_params(url: str, names: Collection[str]) -> str:
+    """The URL without the parameters of these names, as a next URL may hold them; the others keep their encoding.
+
+    >>> without_params("https://x.example/a?key=old&q=%C3%BC+1", {"key"})
+    'https://x.example/a?q=%C3%BC+1'
+    """
+    parts = urlsplit(url)
+    kept = [part for part in parts.query.split("&") if part and unquote_plus(part.split("=", 1)[0]) not in names]
+    return parts._replace(query="&".join(kept)).geturl()

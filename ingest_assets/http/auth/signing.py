@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, model_validator
 
 from ingest_assets.errors import ConfigError
-from ingest_assets.http.auth.kind import Kind, SecretOrText, Sent, Signature
+from ingest_assets.http.auth.kind import Kind, SecretOrText, Sent, Signature, without_params
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
@@ -66,11 +66,11 @@ class Hmac(Kind):
         return request
 
     def signed(self, sent: Sent, secrets: Secrets, now: datetime) -> Signature:
-        """Headers and URL with the signature."""
+        """Headers and URL with the signature, which takes the place of one that a next URL may hold."""
         values = {"timestamp": _written(now, self.timestamp), "nonce": random.token_hex(16)}
         values["key_id"] = secrets.value(self.key_id) if isinstance(self.key_id, Secret) else self.key_id
         before = {name: text for name, text in self.params.items() if "{signature}" not in text}
-        url = _with_params(sent.url, before, values)
+        url = _with_params(without_params(sent.url, self.params), before, values)
         values |= _parts(sent, url)
         told = hmac.new(self._key(secrets), _filled(self.message, values), self.algorithm)
         values["signature"] = (

@@ -4,13 +4,12 @@ import base64
 import hashlib
 from collections.abc import Iterable
 from typing import Literal
-from urllib.parse import unquote_plus, urlsplit
 
 from msgspec.structs import replace
 from pydantic import Field
 
 from ingest_assets.errors import ConfigError
-from ingest_assets.http.auth.kind import Kind, SecretOrText, header_value, with_header
+from ingest_assets.http.auth.kind import Kind, SecretOrText, header_value, with_header, without_params
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
@@ -114,7 +113,7 @@ class ApiKey(Kind):
                 raise ConfigError("auth: place: body: a request by GET has no body: say `method: POST`")
             return Target(body=self.name).put(request, value)
         params = tuple(pair for pair in request.params if pair[0] != self.name)
-        return replace(request, url=_without_param(request.url, self.name), params=(*params, (self.name, value)))
+        return replace(request, url=without_params(request.url, {self.name}), params=(*params, (self.name, value)))
 
     @property
     def carried(self) -> frozenset[str]:
@@ -123,10 +122,3 @@ class ApiKey(Kind):
 
     def _identity(self, secrets: Secrets) -> Iterable[str]:
         return (secrets.value(self.value),)
-
-
-def _without_param(url: str, name: str) -> str:
-    """The URL without one parameter; what is left keeps its own percent-encoding."""
-    parts = urlsplit(url)
-    kept = [part for part in parts.query.split("&") if part and unquote_plus(part.split("=", 1)[0]) != name]
-    return parts._replace(query="&".join(kept)).geturl()
