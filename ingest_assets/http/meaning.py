@@ -5,6 +5,7 @@ an answer ─► the first rule of the source file that fits ─► what it says
 """
 
 import itertools
+import re
 from collections.abc import Container, Iterator, Sequence
 from http import HTTPStatus
 
@@ -21,6 +22,7 @@ from ingest_assets.http.waits import Told, seconds_told
 
 _SUCCESS = range(200, 300)
 _PAGES = ("end", "empty")
+_WHOLE = re.compile(r"bytes +0-(?P<last>\d{1,19})/(?P<all>\d{1,19})", re.ASCII)
 
 
 class SessionEnded(TransientFailure):
@@ -43,7 +45,7 @@ class Meaning:
         Of the statuses that are no page, those that the caller `accepts` are one; and to a request on condition, it may
         also be that the page has not changed.
         """
-        is_good = response.status in _SUCCESS and response.status != HTTPStatus.ACCEPTED
+        is_good = response.status in _SUCCESS and response.status != HTTPStatus.ACCEPTED and not _is_piece(response)
         if is_good or response.status in accepts:
             return self._good(named, response)
         heard, chunks = self._heard(response)
@@ -137,6 +139,21 @@ class Meaning:
             except IngestError as error:
                 chunks = _raising(error)
         return told(response, text), itertools.chain([text], chunks)
+
+
+def _is_piece(response: Response) -> bool:
+    """Whether an answer holds some of a body's bytes only (RFC 9110 §15.3.7); a part in another unit is a page.
+
+    >>> [_is_piece(Response(206, {"content-range": told}, "", iter([]))) for told in ("bytes 0-4/9", "bytes 0-8/9")]
+    [True, False]
+    >>> _is_piece(Response(206, {"content-range": "items 0-24/67"}, "", iter([])))
+    False
+    """
+    told = response.headers.get("content-range", "").strip() if response.status == HTTPStatus.PARTIAL_CONTENT else ""
+    if not told.lower().startswith("bytes"):
+        return False
+    found = _WHOLE.fullmatch(told.lower())
+    return found is None or int(found["last"]) + 1 != int(found["all"])
 
 
 def _raising(error: IngestError) -> Iterator[bytes]:

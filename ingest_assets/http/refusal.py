@@ -9,6 +9,8 @@ from ingest_assets.http.page import dig
 _QUOTED_CHARACTERS = 200
 _PARAMS = "check the endpoint's params, and how its window writes its bounds"
 _HINTS = {
+    206: "it was not asked for some bytes only, so this is no page: ask the API's people, or who runs a cache before "
+    "it",
     304: "it was not asked whether the page has changed, so this is no answer: ask the API's people, or who runs a "
     "cache before it",
     400: _PARAMS,

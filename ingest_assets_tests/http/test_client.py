@@ -235,6 +235,22 @@ def test_any_other_status_is_a_refusal_for_good(api, client_for, status):
     assert len(api.asked) == 1
 
 
+@pytest.mark.parametrize("told", ["bytes 0-4/400", "bytes 0-4/*", "bytes 5-9/10", "BYTES"])
+def test_some_bytes_of_a_body_are_no_page(api, client_for, told):
+    api.answer(206, b"a,b\n1", {"Content-Range": told})
+
+    error = failed(client_for(api.url), PageRequest(api.url), RequestFailed)
+
+    assert "HTTP 206 Partial Content. it was not asked for some bytes only" in str(error)
+
+
+@pytest.mark.parametrize("headers", [{"Content-Range": "bytes 0-4/5"}, {"Content-Range": "items 0-0/67"}, {}])
+def test_a_206_is_a_page_where_it_is_whole_or_speaks_of_no_bytes(api, client_for, headers):
+    api.answer(206, b"a,b\n1", headers)
+
+    assert client_for(api.url).fetch(PageRequest(api.url), whole) == b"a,b\n1"
+
+
 def test_a_refused_credential_is_named(api, client_for):
     api.answer(401)
 
