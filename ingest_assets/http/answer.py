@@ -10,6 +10,7 @@ from msgspec import Struct
 from ingest_assets.http import body
 from ingest_assets.http.naming import Naming
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.place import as_sent
 from ingest_assets.http.responses import ResponseRule, parsed
 from ingest_assets.http.secrets import Redactor
 from ingest_assets.http.waits import Told
@@ -71,7 +72,7 @@ def response(
 
 def headers(answer: requests.Response, redactor: Redactor) -> dict[str, str]:
     """The headers that are for others to see, their names in small letters."""
-    found = dict(answer.headers)
+    found = {name: as_sent(value) for name, value in answer.headers.items()}
     found.pop("set-cookie", None)
     return redactor.texts(found)
 

@@ -110,5 +110,4 @@ class Place(BaseModel):
         if self.header is None:
             return find(page.envelope, self.path or "")
         found = page.headers.get(self.header.lower(), MISSING)
-        found = as_sent(found) if isinstance(found, str) else found
         return found.rpartition("/")[2] if self.headers == ("content-range",) and isinstance(found, str) else found

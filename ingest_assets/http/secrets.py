@@ -10,12 +10,14 @@ they can be put back when a walk goes on from a stored page.
 """
 
 import base64
+import contextlib
 import json
 import logging
 import re
 import threading
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property, lru_cache
 from itertools import chain
 from urllib.parse import quote, quote_plus
 
@@ -25,6 +27,9 @@ from ingest_assets.http.stores import Stores
 
 # A token lives on for a moment after it was renewed, and may still turn up; earlier ones are dead.
 _FORMER_VALUES = 4
+_PLAIN = re.compile(r"([A-Za-z0-9._~-]+)")  # what is written as it is wherever anything is escaped
+_IN_MARKUP = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&apos;"}
+_OLD_ENCODINGS = ("cp1252", "iso8859-15", "cp1250", "cp1251", "cp437", "cp850", "mac-roman")
 _MARKED = "~hidden."
 _MARKER = re.compile(rb"~hidden\.(\w+)\.[a-z0-9]+\.")
 _QUERY = re.compile(r"\?[^\s\"]+")
@@ -45,9 +50,7 @@ def _json_forms(value: str) -> Iterator[tuple[str, str]]:
     text = json.dumps(value)[1:-1]
     yield "json", text
     yield "jsonutf8", json.dumps(value, ensure_ascii=False)[1:-1]
-    yield "jsonupper", re.sub(r"\\u[0-9a-f]{4}", lambda found: "\\u" + found[0][2:].upper(), text)
     yield "jsonslash", text.replace("/", "\\/")
-    yield "jsonhtml", re.sub("[<>&']", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _base64_forms(value: str) -> Iterator[tuple[str, str]]:
@@ -76,6 +79,75 @@ def _forms(value: str) -> Iterator[tuple[str, str, str]]:
         yield name + "slash", text.replace("/", "\\/"), text
 
 
+@lru_cache(maxsize=256)
+def _spellings(letter: str) -> frozenset[str]:
+    """How JSON, JSON as a text of another, URLs, markup and CSV may write a character."""
+    escape, number = json.dumps(letter)[1:-1], ord(letter)
+    in_json, elsewhere = {escape, escape.replace("/", "\\/")}, {letter, f"&#{number};", f"&#{number:03};"}
+    for digits in (str.lower, str.upper):
+        in_json.add(re.sub("(.{4})", r"\\u\1", digits(letter.encode("utf-16-be").hex())))
+        elsewhere.add(re.sub("(..)", r"%\1", digits(letter.encode().hex())))
+        elsewhere.add(f"&#x{digits(f'{number:x}')};")
+    elsewhere |= {_IN_MARKUP.get(letter, letter), {'"': '""', " ": "+"}.get(letter, letter)}
+    return frozenset(in_json | {json.dumps(one)[1:-1] for one in in_json} | elsewhere)
+
+
+def _in_utf_8(text: str) -> set[bytes]:
+    """A spelling as bytes; of what is no ASCII also as encodings of one byte a character write it."""
+    found = {text.encode()}
+    for encoding in () if text.isascii() else _OLD_ENCODINGS:
+        with contextlib.suppress(UnicodeEncodeError):
+            found.add(text.encode(encoding))
+    return found
+
+
+def _in_utf_16(text: str) -> set[bytes]:
+    return {text.encode("utf-16-be")}
+
+
+def _between_zeros(text: bytes) -> bytes:
+    """What UTF-16 of either byte order has of a text in Latin-1, of that which sets the zeros first.
+
+    >>> _between_zeros("abc".encode("utf-16-be")) in "abc".encode("utf-16-le")
+    True
+    """
+    return text.removeprefix(b"\0")
+
+
+class _Loose:
+    """Finds a text however its characters are written, each by itself.
+
+    `anchor` is the longest part of it that is never escaped: where that is not found, nothing else is looked for.
+    """
+
+    def __init__(self, text: str, marker: bytes, encoded: Callable[[str], set[bytes]]) -> None:
+        self.marker, self.least = marker, len(text.encode())
+        parts = [
+            {code for spelling in spellings for code in encoded(spelling)}
+            for part in filter(None, _PLAIN.split(text))
+            for spellings in ([{part}] if _PLAIN.fullmatch(part) else map(_spellings, part))
+        ]
+        parts[0] = set(map(_between_zeros, parts[0]))
+        self.longest = sum(max(map(len, part)) for part in parts)
+        self.anchor = max((next(iter(part)) for part in parts if len(part) == 1), key=len, default=b"")
+        first, *rest = parts
+        end = b"".join(b"(?:%b)" % b"|".join(map(re.escape, sorted(part))) for part in rest)
+        # Each way begins with a byte of its own: so the search passes quickly over bytes that begin none.
+        self.pattern = b"|".join(re.escape(begin) + end for begin in sorted(first))
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[bytes]:
+        return re.compile(self.pattern)
+
+    def occurs(self, text: bytes) -> bool:
+        """Whether it stands in a text."""
+        return self.anchor in text and self._compiled.search(text) is not None
+
+    def is_whole(self, text: bytes) -> bool:
+        """Whether a text is this one and nothing else."""
+        return self._compiled.fullmatch(text) is not None
+
+
 def is_marked(text: str) -> bool:
     """Whether a marker may stand in a text: where none does, nothing is put back."""
     return _MARKED in text
@@ -99,14 +171,18 @@ class Redactor:
         self._texts: dict[bytes, bytes] = {}
         self._decoded: dict[bytes, bytes] = {}
         self._values = dict(values)
+        self._loose: dict[bytes, _Loose] = {}
+        self._in_utf_16: dict[bytes, _Loose] = {}
         for name, value in (*sorted(values.items()), *former):
             for form, text, decoded in _forms(value):
                 self._add(f"~hidden.{name}.{form}.".encode(), text.encode(), decoded.encode())
+            for form, text in (("plain", value), *_base64_forms(value)):
+                self._add_loose(f"~hidden.{name}.{form}.", text)
         self._refuse_values_in_markers(values)
-        longest_first = sorted(self._markers, key=lambda text: (-len(text), text))
-        self._longest = len(longest_first[0]) if longest_first else 1
-        self._any = re.compile(b"|".join(map(re.escape, longest_first)) or b"(?!)")
-        self._needles = [t for t in longest_first if not any(o in t for o in longest_first if o != t)]
+        longest = [len(text) for text in self._markers] + [loose.longest for loose in self._all_loose]
+        self._longest = max(longest, default=1)
+        plain = [text for text in self._markers if _PLAIN.fullmatch(text.decode())]
+        self._needles = [text for text in plain if not any(other in text for other in plain if other != text)]
 
     def _add(self, marker: bytes, text: bytes, decoded: bytes) -> None:
         if text not in self._markers:
@@ -114,19 +190,43 @@ class Redactor:
             self._texts.setdefault(marker, text)
             self._decoded.setdefault(marker, decoded)
 
+    def _add_loose(self, marker: str, text: str) -> None:
+        if not _PLAIN.fullmatch(text):
+            loose = _Loose(text, marker.encode(), _in_utf_8)
+            self._loose.setdefault(loose.pattern, loose)
+        loose = _Loose(text, _between_zeros(marker.encode("utf-16-be")), _in_utf_16)
+        self._in_utf_16.setdefault(loose.pattern, loose)
+
+    @cached_property
+    def _all_loose(self) -> list[_Loose]:
+        return sorted(
+            [*self._loose.values(), *self._in_utf_16.values()], key=lambda loose: (-loose.least, loose.pattern)
+        )
+
+    @cached_property
+    def _any(self) -> re.Pattern[bytes]:
+        """What finds any of the texts, the longest first; compiled once there is one."""
+        exact = [(-len(text), 0, re.escape(text)) for text in self._markers]
+        loose = [(-loose.least, 1, loose.pattern) for loose in self._all_loose]
+        return re.compile(b"|".join(pattern for *_, pattern in sorted([*exact, *loose])) or b"(?!)")
+
     def _refuse_values_in_markers(self, values: Mapping[str, str]) -> None:
         for name, value in values.items():
             if any(value.encode() in marker for marker in self._texts):
                 raise ConfigError(f"secret {name}: its value is a part of a marker that hides values; choose another")
 
     def _replace(self, found: re.Match[bytes]) -> bytes:
-        return self._markers[found[0]]
+        marker = self._markers.get(found[0])
+        return marker or next(loose.marker for loose in self._all_loose if loose.is_whole(found[0]))
 
     def _occurs(self, text: bytes) -> bool:
-        for needle in self._needles:  # noqa: SIM110 -- any() makes a generator, for each of many short texts
+        for needle in self._needles:  # no any(): it makes a generator, for each of many short texts
             if needle in text:
                 return True
-        return False
+        for loose in self._loose.values():
+            if loose.occurs(text):
+                return True
+        return b"\0" in text and any(loose.occurs(text) for loose in self._in_utf_16.values())
 
     def texts(self, texts: Mapping[str, str]) -> dict[str, str]:
         """These texts, each with every value replaced by its marker; looked through as one where none holds any."""
@@ -171,7 +271,7 @@ class Redactor:
         return b"".join([*parts, text[done:rest]]), text[rest:]
 
     def restore(self, text: str) -> str:
-        """The text with the values put back, each in the encoding it was found in; the inverse of `text`."""
+        """The text with the values put back, each in the encoding its marker names."""
         return self._put_back(text, self._texts)
 
     def restore_decoded(self, text: str) -> str:

@@ -176,6 +176,16 @@ def test_nothing_of_an_answer_holds_the_key(api, client_for):
     assert json.loads(body)["next"] == f"{api.url}/?key=~hidden.KEY.percent."
 
 
+def test_no_header_holds_a_key_that_came_in_it_as_utf_8(api, clock):
+    key = "pässwört12"
+    api.answer(200, b"[]", {"Link": f'<{api.url}/?key={key}&page=2>; rel="next"'.encode().decode("latin-1")})
+
+    with Client(api.url, QUERY, Secrets({"KEY": key}), sleep=clock.sleep) as client:
+        headers = client.fetch(PageRequest(api.url), lambda response: dict(response.headers))
+
+    assert headers["link"] == f'<{api.url}/?key=~hidden.KEY.plain.&page=2>; rel="next"'
+
+
 def test_the_log_of_connections_does_not_hold_the_key(api, client_for, caplog):
     api.answer(200, b"{}")
     caplog.set_level(logging.DEBUG)

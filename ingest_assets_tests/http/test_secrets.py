@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ingest_assets.errors import ConfigError
 from ingest_assets.http.secret import Secret
-from ingest_assets.http.secrets import LogFilter, Redactor, Secrets, _forms
+from ingest_assets.http.secrets import _PLAIN, LogFilter, Redactor, Secrets, _forms, _spellings
 
 values = st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=6, max_size=20) | st.text(
     st.characters(codec="utf-8", categories=["L", "N"]), min_size=6, max_size=12
@@ -58,6 +58,66 @@ def test_no_value_is_left_in_any_encoding_however_the_text_is_cut(secrets, data)
     for marker in redactor._texts:
         outside = [part for piece in outside for part in piece.split(marker)]
     assert not [text for text in redactor._markers for part in outside if text in part]
+
+
+@given(named, st.sampled_from(["utf-8", "utf-16-le", "utf-16-be"]), st.data())
+def test_no_value_is_left_however_each_of_its_characters_is_written(secrets, encoding, data):
+    assume(encoding == "utf-8" or all(max(value) <= "\xff" for value in secrets.values()))
+    redactor = redactor_for(secrets)
+    name = data.draw(st.sampled_from(sorted(secrets)))
+    written = "".join(
+        letter if _PLAIN.fullmatch(letter) else data.draw(st.sampled_from(sorted(_spellings(letter))))
+        for letter in secrets[name]
+    )
+    text = f"a,{written},b".encode(encoding)
+    cut = data.draw(st.integers(0, len(text)))
+
+    redacted = b"".join(redactor.stream([text[:cut], text[cut:]]))
+
+    assert "~hidden." in redacted.decode(encoding)
+    assert redacted == b"".join(redactor.stream([text]))
+    assert written.encode(encoding) not in redacted
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("abc\\u002Bdef/ghi==", "abc+def/ghi=="),  # System.Text.Json of .NET
+        ("abc\\u003Cdef\\u003Eghi", "abc<def>ghi"),
+        ("abc\\u003cdef\\u003eghi", "abc<def>ghi"),  # Go
+        ("abc\\u003d\\u003d", "abc=="),  # Gson
+        ("abc\\\\u002Bdef", "abc+def"),  # such JSON as a text of another
+        ("abc&amp;def12", "abc&def12"),
+        ("abc&#x2B;def12", "abc+def12"),
+        ("abc&#43;def&#039;12", "abc+def'12"),
+        ('abc""def12', 'abc"def12'),
+        ("abc%2bdef%2Fghi", "abc+def/ghi"),
+    ],
+)
+def test_a_value_whose_characters_are_escaped_each_by_itself_is_found_and_put_back_as_it_is(written, value):
+    redactor = Redactor({"KEY": value})
+
+    redacted = redactor.text(f"before {written} after")
+
+    assert redacted == "before ~hidden.KEY.plain. after"
+    assert redactor.restore_decoded(redacted) == f"before {value} after"
+
+
+def test_base64_is_found_where_its_signs_are_escaped():
+    value = "jo:pässwörd~~~"
+    encoded = base64.b64encode(value.encode()).decode()
+
+    redacted = Redactor({"KEY": value}).text(encoded.replace("+", "\\u002B").replace("/", "%2F").replace("=", "%3D"))
+
+    assert encoded == "am86cMOkc3N3w7ZyZH5+fg=="
+    assert redacted == "~hidden.KEY.base64."
+
+
+@pytest.mark.parametrize("encoding", ["windows-1252", "iso8859-15", "mac-roman"])
+def test_a_value_is_found_in_an_encoding_of_one_byte_a_character(encoding):
+    redacted = b"".join(Redactor({"KEY": "pässwort"}).stream(["id,echo\n1,pässwort\n".encode(encoding)]))
+
+    assert redacted == b"id,echo\n1,~hidden.KEY.plain.\n"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from ingest_assets.http.paginators.link_end import missing, place_of_last
 from ingest_assets.http.paginators.link_header import LinkValue, links
 from ingest_assets.http.paginators.paginator import PaginatorModel
 from ingest_assets.http.paginators.signs import ABSENT, DONE, END, HAS_MORE, ended, lost, where
-from ingest_assets.http.place import Place, as_sent, at
+from ingest_assets.http.place import Place, at
 
 _KEEP = "parameters of the first request that the API leaves out of its URLs"
 _ELSEWHERE = (
@@ -129,7 +129,7 @@ class Link(PaginatorModel):
     def _links(self, page: Page) -> list[LinkValue]:
         text = page.headers.get("link", "")
         try:
-            told = links(as_sent(text))
+            told = links(text)
         except ValueError as error:
             raise WalkIncomplete(
                 f"{where(page)}: the Link header cannot be read to its end: {error}; whether more pages follow cannot "
