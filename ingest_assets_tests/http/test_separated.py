@@ -115,6 +115,20 @@ def test_a_cut_body_is_asked_for_again(body, told, problem):
         rows(body, **told)
 
 
+def test_the_last_line_of_a_block_that_is_short_and_has_no_end_is_cut(monkeypatch):
+    monkeypatch.setattr(separated, "BLOCK_BYTES", 1)
+
+    with pytest.raises(TransientFailure, match="its last line has fewer values than the header, and no end"):
+        rows(b"id,name\n1,x\n2")
+
+
+@pytest.mark.parametrize(("last", "values"), [(b"2,b,c", 3), (b"  ", 1), (b"\x1a", 1)])
+def test_a_last_line_without_an_end_that_is_too_long_or_holds_nothing_is_set_aside(last, values):
+    found = flaws(b"id,name\n1,a\n" + last)
+
+    assert found == {1: f"line 3: {values} values, where 2 columns are named"}
+
+
 @pytest.mark.parametrize(
     ("body", "told", "problem"),
     [

@@ -32,6 +32,7 @@ from ingest_assets.http.sizes import BLOCK_BYTES, too_large
 
 _AROUND = 6  # bytes that JSON puts around a value and its name
 _NAME_SHOWN = 40
+_NOTHING = " \t\x1a"  # what some programs write behind the last line, DOS its mark of the end
 _OTHER_DELIMITERS = ";\t|,"
 _JSON = re.compile(rb'\s*(?:\{\s*["}]|\[\s*[{"\]])')
 
@@ -102,7 +103,7 @@ class Separated(LinesModel):
     def decode(self, body: BinaryIO, selector: Selector, max_record_bytes: int = MAX_RECORD_BYTES) -> Decoded:
         r"""The page's blocks. While they are iterated this is raised:
 
-        TransientFailure where the body is cut: empty, or its last line is short or inside quotes;
+        TransientFailure where the body is cut: empty, or its last line is short and has no end, or is inside quotes;
         RequestFailed where it is something else, or cannot be read as the file says.
 
         >>> import io
@@ -142,6 +143,7 @@ class _SeparatedPage(Decoded):
         self.envelope = {"columns": names}
         width, around, maker = len(names), sum(len(name) + _AROUND for name in names), _maker(tuple(names))
         held, size, first, flaws = list[list[str]](), 0, 0, dict[int, str]()
+        values: list[str] = []
         with self._told_what_is_wrong(reader):
             for values in reader:  # as little as possible of each: there are millions
                 if len(values) != width:
@@ -157,7 +159,7 @@ class _SeparatedPage(Decoded):
                 if size >= BLOCK_BYTES:
                     yield self._block(maker, held, first, flaws)
                     held, size, first, flaws = [], 0, first + len(held), {}
-        if len(held) - 1 in flaws and not lines.ended:
+        if not lines.ended and len(values) < width and "".join(values).strip(_NOTHING):
             raise cut("its last line has fewer values than the header, and no end")
         if held:
             yield self._block(maker, held, first, flaws)
