@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from ingest_assets.load.merging import COME, Merge, texts
 from ingest_assets.load.staged import hashed, list_hash
-from ingest_assets.load.tables import TOMBSTONE, versioned
+from ingest_assets.load.tables import ROOT, TOMBSTONE, versioned
 from ingest_assets.load.versions import candidates, newest, remember
 from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.normalize.registry import TableSpec
@@ -33,7 +33,9 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     table, has_list = at.target.table(spec.name), quoted(spec.name)
     found = newest(at, f"{has_list} {_of_rows(at)}")
     if versioned(at.contract):
-        found = candidates(at, has_list, (spec.name, TOMBSTONE))
+        # A version of a history says what each list of it is, also one that came before the list was known.
+        says = (ROOT,) if at.contract.write == "history" else (spec.name, TOMBSTONE)
+        found = candidates(at, has_list, says)
     # A join, since DuckDB holds all that is looked up by EXISTS here, and that may be all child rows.
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE listed AS

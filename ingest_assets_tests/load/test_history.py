@@ -108,6 +108,18 @@ def test_each_version_has_the_lists_that_came_with_it(lab):
     assert found == [("a", [1, 2]), ("b", [3])]
 
 
+def test_a_version_that_comes_late_gives_no_lists_to_the_one_that_came_after_it(lab, daily, rebuilt):
+    things = lab(write="history", **daily, **_AT)
+    things.store(1, "2026-01-01", [{"id": 1, "at": 10, "l": [1]}])
+    things.store(2, "2026-01-02", [{"id": 1, "at": 10}])
+
+    for day in ("2026-01-02", "2026-01-01"):
+        things.load(day)
+
+    assert things.values("value", "things__l") == []
+    assert things.contents() == rebuilt(things).contents()
+
+
 def test_fields_that_are_named_like_the_columns_of_a_history_get_other_names(lab):
     things = lab(write="history")
     things.store(1, None, [{"id": 1, "current": "yes", "valid_from": 7}])
