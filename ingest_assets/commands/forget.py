@@ -131,9 +131,10 @@ def forget(forgetting: Forgetting, data: Path, out: Output) -> None:
 
 def _forget_requests(trace: Path, forgetting: Forgetting) -> None:
     """Requests hold keys as cursors: the files of a trace that does are removed."""
+    texts = {text for values in (forgetting.key.values, *forgetting.stored.writings) for text in values}
     for file in (trace, trace.with_name(f"{trace.name}.1")):
         if file.exists() and any(
-            text in (found := file.read_text()) or quote(text, safe="") in found for text in forgetting.key.values
+            text in (found := file.read_text()) or quote(text, safe="") in found for text in texts
         ):
             file.unlink()
 

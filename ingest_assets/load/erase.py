@@ -16,17 +16,20 @@ from typing import Any
 
 from msgspec import Struct
 
+from ingest_assets.catalog.hints import hint
 from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.load import ledger
-from ingest_assets.load.erase_key import Key, Stored
+from ingest_assets.load.erase_key import Key, Sought, Stored, typed
 from ingest_assets.load.erase_rows import RowEraser
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.load.work import Work
+from ingest_assets.normalize.columns import ColumnPlan
 from ingest_assets.normalize.exact import exact
 from ingest_assets.normalize.registry import Registry, TableSpec
+from ingest_assets.normalize.rows import plan_for
 from ingest_assets.normalize.values import Unfit
 from ingest_assets.raw.erase import erase, find
-from ingest_assets.raw.forgotten import PARTITION, Keys, Rule, at, read, told, write
+from ingest_assets.raw.forgotten import PARTITION, Forgotten, Keys, Rule, at, read, told, write
 from ingest_assets.raw.records import EMPTY
 from ingest_assets.raw.snapshots import IndexEntry, Snapshot, Snapshots
 
@@ -56,6 +59,13 @@ class Eraser(Struct, frozen=True, dict=True):
     def _label(self) -> str:
         return f"{self.work.source}.{self.work.endpoint}"
 
+    @functools.cached_property
+    def _columns(self) -> dict[str, ColumnPlan]:
+        """The columns of the endpoint's own table, by name."""
+        known = self.registry.settled(self.work.endpoint, self.work.contract)
+        plan = plan_for(self.work.endpoint, self.work.contract, known, {})
+        return {column.spec.name: column for column in plan.root.columns}
+
     @property
     def _specs(self) -> tuple[TableSpec, ...]:
         return self.registry.tables(self.work.endpoint, self.work.contract)
@@ -72,7 +82,7 @@ class Eraser(Struct, frozen=True, dict=True):
                 f"{self._label}: its records are made of several places of a body (`records`), or are no JSON "
                 "(`decoder`): they cannot be taken out of it one by one"
             )
-        known = {column.name: column for column in self._specs[0].columns if not column.empty}
+        known = self._columns
         pairs, wanted = [text.partition("=") for text in texts], self.work.contract.primary_key
         if not all(mark and name in known for name, mark, _ in pairs):
             if len(texts) != len(wanted):
@@ -81,13 +91,27 @@ class Eraser(Struct, frozen=True, dict=True):
                     f"{self._label}: expected {example}, or COLUMN=VALUE with one of {', '.join(known)}; "
                     f"{len(texts)} given"
                 )
+            self._refuse_unknown(texts)
             pairs = [(name, "=", text) for name, text in zip(wanted, texts, strict=True)]
         if any(not value for _, _, value in pairs):
             raise ConfigError(f"{self._label}: an empty value is nobody's")
         names = tuple(name for name, _, _ in pairs)
         self._refuse_of_parent({*names, *wanted})
-        types = tuple(known[name].type for name in names)
-        return Key(names, tuple(value for _, _, value in pairs), self._paths(names), types)
+        with self.warehouse.connection() as connection:
+            held = [typed(connection, known[name].spec.type, value) for name, _, value in pairs]
+        values = [value for _, _, value in pairs]
+        columns = [known[name] for name in names]
+        return Key(tuple(map(Sought, columns, values, held, self._paths(names))))
+
+    def _refuse_unknown(self, texts: Sequence[str]) -> None:
+        """What looks like COLUMN=VALUE is no key, or a name that is misspelt would find nobody."""
+        for name, _, value in (text.partition("=") for text in texts):
+            if name.isidentifier() and name not in self._columns and value.strip("="):  # Base64 ends in =
+                wanted = self.work.contract.primary_key[0]
+                raise ConfigError(
+                    f"{self._label}: no column {name!r}; {hint(name, self._columns)}. Where all of that is a value of "
+                    f"{wanted!r}, type {wanted}= before it"
+                )
 
     def _refuse_of_parent(self, names: set[str]) -> None:
         """A record does not hold what its parent tells: it could not be found, or another parent's would be."""
@@ -113,27 +137,40 @@ class Eraser(Struct, frozen=True, dict=True):
             # All versions of what had the value once: a rebuild would bring an older one back.
             for snapshot in (*self._fetches(), *self._archived()):
                 self._look(key, snapshot, found)
+        self._refuse_unfound(key, found)
         return found
+
+    def _refuse_unfound(self, key: Key, stored: Stored) -> None:
+        """ConfigError where a row has the key, and its stored record does not: a rebuild would bring it back."""
+        found, snapshots = set(stored.places), {snapshot.fetch: snapshot for snapshot in self._fetches()}
+        rows = RowEraser(self.warehouse, self.work, self._specs).places(key)
+        for fetch, page, position in rows:
+            if (fetch, page, position) in found or fetch not in snapshots:
+                continue
+            if position not in snapshots[fetch].pages[page].forgotten:
+                raise ConfigError(
+                    f"{self._label}: a row has this {', '.join(key.columns)}, and the record that it was made of "
+                    f"(fetch {fetch}, page {page}, position {position}) does not, as the source file reads it now. "
+                    f"Load what is stored by the present file, then forget. Next: ingest replay {self._label} --all"
+                )
 
     def _look(self, key: Key, snapshot: Snapshot, stored: Stored) -> None:
         more = self._partition(snapshot)
         wanted = self.work.contract.primary_key
         primary = self._paths(wanted) if key.columns != wanted else ()
-        quick = [value.encode().lower() for value in key.values]
         versions = frozenset(stored.keys)
 
         def is_one(text: bytes) -> bool:
-            lowered = text.lower()
-            near = b"\\" in text or all(value in lowered for value in quick if not more)
-            if not near and not versions:
+            if not versions and not key.may_be_in(text):
                 return False
             try:
                 record = exact(text) | more
             except Unfit:
-                return near  # what cannot be read and holds the value is taken for theirs
+                return key.stands_in(text)  # what cannot be read and holds the value is taken for theirs
             mine = tuple(told(at(record, path)) or "" for path in primary)
             if key.has(record):
-                stored.writings.add(tuple(str(told(at(record, path))) for path in key.paths))
+                writing = tuple(told(at(record, path)) for path in key.paths)
+                stored.writings |= {tuple(map(str, writing))} if None not in writing else set()
                 stored.keys |= {mine} if primary else set()
                 return True
             return mine in versions
@@ -170,12 +207,12 @@ class Eraser(Struct, frozen=True, dict=True):
 
     def rule(self, key: Key) -> Rule | None:
         """The rule that keeps a key out, None where there is none."""
-        return read(self._folder).rule(key.columns, key.values)
+        return _rule(read(self._folder), key)
 
     def lift(self, key: Key) -> bool:
         """Let a key in again from the next fetch on; whether it was kept out."""
         rules = read(self._folder)
-        if (rule := rules.rule(key.columns, key.values)) is None:
+        if (rule := _rule(rules, key)) is None:
             return False
         write(self._folder, rules.without(rule))
         return True
@@ -214,8 +251,8 @@ class Eraser(Struct, frozen=True, dict=True):
 
     def _keep_out(self, key: Key, writings: set[tuple[str, ...]], now: datetime, *, done: bool) -> None:
         rules = read(self._folder)
-        former = rules.rule(key.columns, key.values)
-        hashes = {rules.hash(values) for values in (key.values, *writings)} | set(former.hashes if former else ())
+        former = _rule(rules, key)
+        hashes = {rules.hash(values) for values in (*key.writings, *writings)} | set(former.hashes if former else ())
         began = former.at if former else now
         write(self._folder, rules.with_rule(Rule(key.columns, key.paths, tuple(sorted(hashes)), began, done)))
 
@@ -228,3 +265,7 @@ class Eraser(Struct, frozen=True, dict=True):
                 # It would go on by a cursor that may be the key.
                 self.snapshots.give_up(snapshot, "a record of it was forgotten")
             erase(Snapshot(snapshot.folder), found, keys, now)
+
+
+def _rule(rules: Forgotten, key: Key) -> Rule | None:
+    return next((rule for values in key.writings if (rule := rules.rule(key.columns, values)) is not None), None)

@@ -39,6 +39,16 @@ class RowEraser(Struct, frozen=True):
                 self._delete(connection, key, stored)
             self.warehouse.rewrite(connection)
 
+    def places(self, key: Key) -> list[tuple[int, int, int]]:
+        """Fetch, page and position of the rows that have a key; nothing is written."""
+        target, name = tables.in_warehouse(*self._name), self.specs[0].name
+        with self.warehouse.session(f"looking for a key of {'.'.join(self._name)}") as connection:
+            columns = tables.present(connection, target, [name]).get(name, {})
+            if not key.is_typed or not all(column in columns for column in key.columns):
+                return []
+            query = f"SELECT _fetch, _page, _position FROM {target.table(name)} WHERE {_same(key, columns)}"
+            return connection.execute(query).fetchall()
+
     def _delete(self, connection: duckdb.DuckDBPyConnection, key: Key, stored: Stored) -> None:
         target, names = tables.in_warehouse(*self._name), [spec.name for spec in self.specs]
         there = tables.present(connection, target, names)
@@ -66,12 +76,8 @@ class RowEraser(Struct, frozen=True):
         columns = there[self.specs[0].name]
         cited = "SELECT _id FROM {} AS t JOIN places AS p USING (_fetch, _page, _position)"
         parts = [cited.format(table) for table in (root, *([target.versions] if target.versions in citing else []))]
-        if all(name in columns for name in key.columns):
-            same = " AND ".join(
-                f"{quoted(name)} = TRY_CAST({literal(value)} AS {columns[name]})"
-                for name, value in zip(key.columns, key.values, strict=True)
-            )
-            parts.append(f"SELECT _id FROM {root} WHERE {same}")
+        if key.is_typed and all(name in columns for name in key.columns):
+            parts.append(f"SELECT _id FROM {root} WHERE {_same(key, columns)}")
             if key.columns == self.work.contract.primary_key and self.work.contract.write == "merge":
                 typed = [
                     f"CAST(TRY_CAST({literal(value)} AS {columns[name]}) AS VARCHAR)"
@@ -123,7 +129,15 @@ class RowEraser(Struct, frozen=True):
         try:
             return key.has(exact(raw) | ({PARTITION: told} if told else {}))
         except Unfit:
-            return all(value.encode().lower() in raw.lower() for value in key.values)
+            return key.stands_in(raw)
+
+
+def _same(key: Key, columns: Mapping[str, str]) -> str:
+    """SQL: a row with columns of these types has the key."""
+    return " AND ".join(
+        f"{quoted(name)} = TRY_CAST({literal(value)} AS {columns[name]})"
+        for name, value in zip(key.columns, key.values, strict=True)
+    )
 
 
 def _delete_examples(connection: duckdb.DuckDBPyConnection, name: tuple[str, str]) -> None:

@@ -7,12 +7,15 @@ from datetime import UTC, datetime
 import pytest
 from msgspec.structs import replace
 
+from ingest_assets.column import Column
 from ingest_assets.errors import ConfigError, Locked
 from ingest_assets.http.page import PageRequest
 from ingest_assets.load import ledger
 from ingest_assets.load.erase import Eraser
 from ingest_assets.load.ledger import Failure
 from ingest_assets.load.work import Work
+from ingest_assets.raw import forgotten
+from ingest_assets.raw.erase import erase as raw_erase
 from ingest_assets.raw.snapshots import Manifest
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -115,6 +118,46 @@ def test_a_key_is_known_however_it_is_written(lab, sent):
 
     assert stored.records == 1
     assert [str(value) for value in things.values("v")] == ["7"]
+
+
+BIRTH = {"birth": {"type": "date", "format": "%d-%m-%Y"}}
+MONEY = {"currency": {"type": "varchar"}}
+MONEY["total"] = {"type": "decimal(18,3)", "money": {"currency_from": "currency"}}
+STATES = {"state": {"type": "varchar", "values": {"active": ["ACTIVE", 1], "gone": []}}}
+
+
+@pytest.mark.parametrize(
+    ("columns", "sent", "by"),
+    [
+        (BIRTH, b'{"id": 1, "birth": "31-01-1980"}', "birth=1980-01-31"),
+        ({"at": {"type": "timestamptz", "format": "unix"}}, b'{"id": 1, "at": 1767225600}', "at=2026-01-01 00:00:00"),
+        (STATES, b'{"id": 1, "state": 1}', "state=active"),
+        (MONEY, b'{"id": 1, "total": 1999, "currency": "EUR"}', "total=19.990"),
+        ({"plan": {"type": "varchar", "default": "free"}}, b'{"id": 1}', "plan=free"),
+        ({"ok": {"type": "boolean"}}, b'{"id": 1, "ok": true}', "ok=t"),
+        (
+            {"v": {"type": "uuid"}},
+            b'{"id": 1, "v": "A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11"}',
+            "v=a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11",
+        ),
+        ({}, b'{"id": 1, "n": 1.5}', "n=1.50"),
+        ({}, b'{"id": 1, "n": 7}', "n=7.0"),
+        ({}, b'{"id": 1, "n": 0.5}', "n=5e-1"),
+        ({}, b'{"id": 1, "n": 5e-1}', "n=0.5"),
+        ({"n": {"type": "double"}}, b'{"id": 1, "n": 0.10000000000000000555}', "n=0.1"),
+        ({}, b'{"id": 2e3}', "2000"),
+        ({}, b'{"id": 2000}', "2e3"),
+    ],
+)
+def test_a_value_is_found_on_pages_however_they_write_it(lab, rebuilt, columns, sent, by):
+    things = lab(columns=columns)
+    things.store(1, None, [sent, {"id": 3, "n": 3.25, "state": "gone", "plan": "paid"}])
+    things.load()
+
+    stored = erase(things, by)
+
+    assert stored.records == 1
+    assert things.values("id") == rebuilt(things).values("id") == [3]
 
 
 def test_what_events_quote_of_records_is_erased(lab):
@@ -253,3 +296,113 @@ def test_records_of_a_csv_file_are_not_said_to_be_erased(lab):
 
     with pytest.raises(ConfigError, match="are no JSON"):
         eraser(things).key(["EUR"])
+
+
+def test_a_number_that_a_column_would_round_is_nobodys(lab):
+    things = lab()
+    things.store(1, None, [{"id": 7}])
+    things.load()
+
+    stored = erase(things, "7.4")
+
+    assert (stored.records, things.values("id")) == (0, [7])
+
+
+def test_an_amount_is_sought_as_the_table_has_it_and_not_as_it_is_sent(lab):
+    things = lab(columns=MONEY)
+    things.store(1, None, [{"id": 1, "total": 1999, "currency": "EUR"}, {"id": 2, "total": 1999, "currency": "JPY"}])
+    things.load()
+
+    erase(things, "total=1999")
+
+    assert things.values("id") == [1]
+
+
+def test_records_that_cannot_be_read_stay_where_they_do_not_hold_the_value(lab):
+    things = lab(columns=BIRTH)
+    things.store(1, None, [b'{"id": 1, "birth": "31-01-1980"}', b'{"id": 2, "id": 2, "n": "\\n"}'])
+    things.load()
+
+    erase(things, "birth=1980-01-31")
+
+    assert [place[:3] for place in things.quarantined()] == [(1, 0, 1)]
+
+
+def test_a_row_of_a_record_that_the_file_reads_otherwise_by_now_is_told_of_and_nothing_erased(lab):
+    things = lab(columns=BIRTH)
+    things.store(1, None, [{"id": 1, "birth": "31-01-1980"}])
+    things.load()
+    things.model = things.model.model_copy(update={"columns": {"birth": Column(type="date", format="%m-%d-%Y")}})
+
+    with pytest.raises(ConfigError, match=r"fetch 1, page 0, position 0.*Next: ingest replay shop.things --all"):
+        erase(things, "birth=1980-01-31")
+
+    assert things.values("id") == [1]
+
+
+def test_a_key_that_is_erased_from_pages_but_not_from_tables_is_erased_by_the_next_call(lab):
+    things = lab()
+    things.store(1, None, [{"id": 1}, {"id": 2}])
+    things.load()
+    one = eraser(things)
+    stored = one.look(one.key(["1"]))
+    for snapshot in things.snapshots.fetches("shop", "things"):
+        raw_erase(snapshot, stored.found[1], ["1"], NOW)
+
+    erase(things, "1")
+
+    assert things.values("id") == [2]
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        ("emial=x@y.z", "no column 'emial'; did you mean 'email'"),
+        ("zip=8000", "no column 'zip'; there are email, id"),
+    ],
+)
+def test_a_column_that_is_none_is_not_taken_for_a_key(lab, typed, expected):
+    things = lab()
+    things.store(1, None, [{"id": "a", "email": "x@y.z"}])
+    things.load()
+
+    with pytest.raises(ConfigError, match=expected):
+        eraser(things).key([typed])
+
+
+@pytest.mark.parametrize(("sent", "by"), [("YWI=", "YWI="), ("YQ==", "YQ=="), ("a=b", "id=a=b")])
+def test_a_key_may_have_the_sign_of_a_column_in_it(lab, sent, by):
+    things = lab()
+    things.store(1, None, [{"id": sent}, {"id": "other"}])
+    things.load()
+
+    erase(things, by)
+
+    assert things.values("id") == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "by", "sent"),
+    [
+        ({}, "2e3", {"id": 2000}),
+        ({"id": {"type": "bigint"}, "n": {"type": "decimal(5,2)"}}, "n=1.50", {"id": 1, "n": 1.5}),
+        ({"state": STATES["state"]}, "state=active", {"id": 1, "state": "ACTIVE"}),
+    ],
+)
+def test_a_value_that_never_came_is_kept_out_however_its_column_lets_it_be_written(lab, columns, by, sent):
+    things = lab(columns=columns)
+    things.store(1, None, [{"id": 3}])
+    things.load()
+
+    erase(things, by)
+
+    assert forgotten.read(things.snapshots.endpoint_folder("shop", "things")).has(sent)
+
+
+def test_a_key_is_let_in_again_however_it_is_written(lab):
+    things = lab()
+    things.store(1, None, [{"id": 2000}])
+    things.load()
+    erase(things, "2e3")
+
+    assert eraser(things).lift(eraser(things).key(["2000.0"]))
