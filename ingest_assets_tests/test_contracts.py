@@ -289,6 +289,71 @@ def test_drift_is_an_event_with_its_fetch_and_a_sample(shop, api):
     ]
 
 
+@pytest.mark.parametrize(("was", "held"), [({"b": 1}, "object"), ([1], "list"), ([{"b": 1}], "list")])
+def test_what_becomes_a_text_is_told_with_the_fetch_that_brought_it(shop, api, was, held):
+    things = shop({"id": 1, "a": was})
+    assert not things.run()
+    api.answer = lambda _: {"data": [{"id": 2, "a": was}, {"id": 3, "a": "x"}]}
+
+    assert not things.run()
+
+    assert drift(things) == [("new column", "things", "a", held, "json", '"x"', 2)]
+
+
+def test_what_is_new_in_a_fetch_that_comes_is_not_blamed_on_one_that_is_loaded(shop, api):
+    things = shop({"id": 1, "a": {}}, contract="freeze")
+    assert not things.run()
+    api.answer = lambda _: {"data": [{"id": 2, "a": "x"}]}
+
+    problem = things.run()
+
+    assert "since fetch 2 there is something new: new column things.a (json), such as" in problem
+
+
+STATE = {"type": "varchar", "values": ["a"]}
+
+
+@pytest.mark.parametrize(
+    ("columns", "lines", "told"),
+    [
+        ({}, {"state": STATE}, [("things__lines", "state")]),
+        ({"state": STATE}, {"state": {"type": "bigint"}}, []),
+        ({"state": STATE}, {"state": {**STATE, "sensitive": True}}, []),
+        ({}, {"state": {**STATE, "unfit": "drop"}}, [("things__lines", "state")]),
+        ({}, {"state": {**STATE, "unfit": "drop", "sensitive": True}}, []),
+        ({}, {"state": STATE, "hushed": {"type": "varchar", "path": "state.name", "sensitive": True}}, []),
+    ],
+)
+def test_a_new_value_is_told_of_the_table_whose_column_it_is(shop, columns, lines, told):
+    things = shop({"id": 1, "lines": [{"state": "b"}]}, columns=columns, children={"lines": {"columns": lines}})
+
+    assert not things.run()
+
+    found = [row for row in drift(things) if row[0] == "new value"]
+    assert found == [("new value", table, column, None, None, '"b"', 1) for table, column in told]
+
+
+def test_a_new_value_is_told_also_where_it_is_dropped(shop):
+    columns = {"state": {**STATE, "unfit": "drop", "path": 'a.the "state"/~1'}}
+    things = shop({"id": 1, "a": {'the "state"/~1': "b"}}, {"id": 2, "a": {}}, columns=columns)
+
+    assert not things.run()
+
+    assert drift(things) == [("new value", "things", "state", None, None, '"b"', 1)]
+
+
+def test_a_column_whose_values_are_all_dropped_has_not_vanished(shop, api):
+    columns = {"n": {"type": "bigint", "unfit": "drop"}, "m": {"type": "bigint", "unfit": "drop"}}
+    things = shop(*({"id": n, "n": n, "m": n} for n in range(25)), columns=columns)
+    for _ in range(3):
+        assert not things.run()
+    api.answer = lambda _: {"data": [{"id": n, "n": "N/A"} for n in range(25)]}
+
+    assert not things.run()
+
+    assert [row[:3] for row in drift(things)] == [("vanished", "things", "m")]
+
+
 def test_a_column_that_was_always_there_and_is_gone_is_told(shop, api):
     many = [{"id": n, "n": n, "sparse": 1 if n == 3 else None} for n in range(25)]
     things = shop(*many)
@@ -443,7 +508,7 @@ def test_a_pydantic_model_says_what_columns_there_are(shop):
     ) == [(1, "open", "2026-01-05 10:00:00+00", Decimal("5.50"), 7, None, True)]
     assert things.ask("SELECT sku, quantity FROM w.shop.things__lines") == [("a", 2)]
     assert [c for (c,) in things.ask('SELECT "column" FROM w._ingest.quarantine ORDER BY _position')] == [
-        "state", "quantity", "placed_at",
+        "state", "lines.quantity", "placed_at",
     ]  # fmt: skip
     contract = things.line().source.endpoints["things"].contract
     assert contract.columns["id"].description == "never given again"

@@ -18,6 +18,7 @@ from ingest_assets.errors import ConfigError
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.exact import exact_value
 from ingest_assets.normalize.masked import MASK, masked, sensitive
+from ingest_assets.normalize.names import in_list
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.normalize.values import Unfit, json_text
 from ingest_assets.source import Source
@@ -137,12 +138,19 @@ def _registry(connection: Any, name: Name) -> Registry:
 
 def _seen(row: tuple[Any, ...], contract: Contract, registry: Registry) -> _Record:
     place, partition, fetched, reason, column, found, raw = row
-    declared = contract.columns.get(column) if column else None
+    declared = _declared(contract, column) if column else None
     # What was not sensitive when the record came may be so by now.
     hidden = found is not None and declared is not None and declared.sensitive
     expected = _expected(declared, key=column in contract.primary_key) if column else None
     record = _visible(bytes(raw), contract, registry)
     return _Record(place, partition, fetched, reason, column, expected, MASK if hidden else found, record)
+
+
+def _declared(contract: Contract, name: str) -> Column | None:
+    """What is declared of a column, of a list's by the name that it has in quarantine."""
+    inner = {in_list(tuple(dotted.split(".")), column): declared for dotted, table in contract.children.items()
+             for column, declared in table.columns.items()}  # fmt: skip
+    return contract.columns.get(name, inner.get(name))
 
 
 def _expected(column: Column | None, *, key: bool) -> str | None:

@@ -33,9 +33,14 @@ class Commit(Accounting, frozen=True):
         if not self.known.loaded or not self.staged:
             return []
         contract, before = self.work.contract, self.known.registry.tables(self.work.endpoint, self.work.contract)
-        found = drift.sampled(self.connection, drift.changes(before, self.staged[0].specs, contract), self.staged)
+        found = drift.changes(before, self.staged[0].specs, contract)
+        found = drift.sampled(self.connection, found, self.staged, self._loaded)
         drift.refuse(self.work.label, found)
         return found
+
+    @property
+    def _loaded(self) -> set[int]:
+        return {fetch.fetch for fetch in self.known.loaded}
 
     def build(self, ensured: Callable[[Callable[[], Account]], Account]) -> list[Account]:
         """The tables anew, beside the staged rows; what became of the records of each fetch.
@@ -142,7 +147,7 @@ class Commit(Accounting, frozen=True):
 
     def note_drift(self, changed: Sequence[drift.Change]) -> None:
         """Drift is an event, with the version of names and shapes that came of it; `changed` are columns and tables."""
-        loaded = {fetch.fetch for fetch in self.known.loaded}
+        loaded = self._loaded
         new = [one for one in self.staged if one.fetch not in loaded]
         more = [change for one in new for change in drift.new_values(self.connection, one, self.work.contract)]
         if self.known.loaded:

@@ -1,14 +1,14 @@
 """What a fetch brought that its table did not know: an event with its fetch and a sample, or the end of the load.
 
 new table       a list that was never seen
-new column      a key that was never seen
+new column      a key that was never seen, or that held an object or a list whose columns it has no more
 wider type      a value that the type of a learned column does not hold
-new value       a text that is not among the `values` of its column; its record is in quarantine
+new value       a text that is not among the `values` of its column; its record is in quarantine, or it is dropped
 vanished        a column that each of the last fetches had, and that none of many records has now
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,8 @@ from ingest_assets.errors import ContractBroken
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.troubles import NEXT
 from ingest_assets.load.warehouse import quoted
-from ingest_assets.normalize.registry import TableSpec
+from ingest_assets.normalize.names import Path, in_list
+from ingest_assets.normalize.registry import REST, ColumnSpec, TableSpec, declared_columns
 
 _LONGEST_SAMPLE = 120
 _TOLD = 5
@@ -53,11 +54,11 @@ class Change(Struct, frozen=True):
 
 def changes(before: Sequence[TableSpec], after: Sequence[TableSpec], contract: Contract) -> list[Change]:
     """What tables have under a wider registry that they did not have; what is declared is never new."""
-    former = {spec.path: spec for spec in before}
-    return [change for spec in after for change in _of_table(former.get(spec.path), spec, contract)]
+    return [change for spec in after for change in _of_table(before, spec, contract)]
 
 
-def _of_table(before: TableSpec | None, after: TableSpec, contract: Contract) -> Iterator[Change]:
+def _of_table(all_before: Sequence[TableSpec], after: TableSpec, contract: Contract) -> Iterator[Change]:
+    before = next((spec for spec in all_before if spec.path == after.path), None)
     if before is None:
         if ".".join(after.path) not in contract.children:
             above = after.path[: len(after.path) - len(after.steps)]
@@ -69,14 +70,29 @@ def _of_table(before: TableSpec | None, after: TableSpec, contract: Contract) ->
         if column.declared or column.empty or column.rest:
             continue
         if column.name not in types:
-            yield Change("new column", after.name, column.name, None, column.type, modes.columns)
+            held = _held(all_before, (*after.path, *column.path)) if column.path and column.type == "json" else None
+            yield Change("new column", after.name, column.name, held, column.type, modes.columns)
         elif types[column.name] != column.type:
             yield Change("wider type", after.name, column.name, types[column.name], column.type, modes.types)
 
 
-def sampled(connection: duckdb.DuckDBPyConnection, found: Sequence[Change], staged: Sequence[Staged]) -> list[Change]:
-    """The changes with the fetch that brought each, and one of its values where that may be shown."""
-    return [_sampled(connection, change, staged) for change in found]
+def _held(before: Sequence[TableSpec], place: Path) -> str | None:
+    """What stood at a place of the record, where tables or columns were made of it."""
+    if any(spec.path == place for spec in before):
+        return "list"
+    inner = [(*spec.path, *column.path) for spec in before for column in spec.columns if not column.empty]
+    return "object" if any(path != place and path[: len(place)] == place for path in inner) else None
+
+
+def sampled(
+    connection: duckdb.DuckDBPyConnection, found: Sequence[Change], staged: Sequence[Staged], loaded: Collection[int]
+) -> list[Change]:
+    """The changes with the fetch that brought each, and one of its values where that may be shown.
+
+    One that was `loaded` before brought it only where no other did.
+    """
+    in_question = sorted(staged, key=lambda one: one.fetch in loaded)
+    return [_sampled(connection, change, in_question) for change in found]
 
 
 def _sampled(connection: duckdb.DuckDBPyConnection, change: Change, staged: Sequence[Staged]) -> Change:
@@ -86,7 +102,9 @@ def _sampled(connection: duckdb.DuckDBPyConnection, change: Change, staged: Sequ
         if change.column is None:
             return replace(change, fetch=one.fetch)
         column = quoted(change.column)
-        shown = "NULL" if _is_hidden(one, change) else f"left(CAST({column} AS VARCHAR), {_LONGEST_SAMPLE})"
+        shown = (
+            "NULL" if _is_hidden(one, *_where(one, change)) else f"left(CAST({column} AS VARCHAR), {_LONGEST_SAMPLE})"
+        )
         row = connection.execute(
             f"SELECT {shown} FROM {one.table(change.table)} WHERE {column} IS NOT NULL AND {_is_new(change)} LIMIT 1"
         ).fetchone()
@@ -95,10 +113,13 @@ def _sampled(connection: duckdb.DuckDBPyConnection, change: Change, staged: Sequ
     return replace(change, fetch=staged[-1].fetch if staged else None)
 
 
-def _is_hidden(staged: Staged, change: Change) -> bool:
-    """Whether a column holds, as json, what a contract calls sensitive."""
+def _where(staged: Staged, change: Change) -> tuple[TableSpec, ColumnSpec]:
     spec = next(spec for spec in staged.specs if spec.name == change.table)
-    column = next(column for column in spec.columns if column.name == change.column)
+    return spec, next(column for column in spec.columns if column.name == change.column)
+
+
+def _is_hidden(staged: Staged, spec: TableSpec, column: ColumnSpec) -> bool:
+    """Whether a column holds, or may hold as json, what a contract calls sensitive."""
     hidden = [(*one.path, *c.path) for one in staged.specs for c in one.columns if c.sensitive and not c.rest]
     place = (*spec.path, *column.path)
     return any(path[: len(place)] == place for path in hidden)
@@ -111,7 +132,12 @@ def _is_new(change: Change) -> str:
     column = quoted(change.column or "")
     if change.now == "json":
         numbers = "NOT IN ('BIGINT', 'UBIGINT', 'HUGEINT', 'DOUBLE')"
-        kinds = {"varchar": "<> 'VARCHAR'", "boolean": "<> 'BOOLEAN'"}
+        kinds = {
+            "varchar": "<> 'VARCHAR'",
+            "boolean": "<> 'BOOLEAN'",
+            "object": "<> 'OBJECT'",
+            "list": "<> 'ARRAY'",
+        }
         return f"json_type({column}) {kinds.get(change.former, numbers)}"
     cast = f"TRY_CAST({column} AS {change.former})"
     return f"({cast} IS NULL OR {cast} <> {column})"
@@ -130,23 +156,65 @@ def refuse(label: str, found: Sequence[Change]) -> None:
         )
 
 
-def new_values(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract) -> list[Change]:
-    """Texts that a column with `values` did not take."""
-    listed = [name for name, column in contract.columns.items() if column.values is not None]
-    if not listed or not staged.quarantined:
-        return []
+def new_values(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Contract) -> Iterator[Change]:
+    """Values that a column with `values` did not take."""
+    for spec in staged.specs:
+        declared = declared_columns(contract, spec.path)
+        for column in spec.columns:
+            if column.declared and declared[column.name].values is not None:
+                for sample in _not_taken(connection, staged, spec, column):
+                    yield Change("new value", spec.name, column.name, fetch=staged.fetch, sample=sample)
+
+
+def _not_taken(
+    connection: duckdb.DuckDBPyConnection, staged: Staged, spec: TableSpec, column: ColumnSpec
+) -> Iterator[str]:
+    """Values of a column that set a record aside or were dropped, unless they are not to be shown."""
+    if _is_hidden(staged, spec, column):
+        return
+    if staged.quarantined:
+        yield from _some(
+            connection,
+            f'SELECT value FROM {staged.table("_quarantine")} WHERE "column" = ?',
+            in_list(spec.path, column.name),
+        )
+    if _drops(staged, spec) and column.path:
+        yield from _some(
+            connection,
+            f"SELECT CAST(json_extract({REST}, ?) AS VARCHAR) AS value FROM {staged.table(spec.name)}",
+            _pointer(column.path),
+        )
+
+
+def _some(connection: duckdb.DuckDBPyConnection, query: str, *values: str) -> list[str]:
     rows = connection.execute(
-        f'SELECT "column", left(value, {_LONGEST_SAMPLE}) FROM {staged.table("_quarantine")} '
-        'WHERE list_contains(?, "column") AND value IS NOT NULL GROUP BY ALL ORDER BY ALL LIMIT ?',
-        [listed, _MOST_VALUES],
+        f"SELECT left(value, {_LONGEST_SAMPLE}) FROM ({query}) WHERE value IS NOT NULL GROUP BY ALL ORDER BY ALL "
+        f"LIMIT {_MOST_VALUES}",
+        list(values),
     ).fetchall()
-    return [Change("new value", staged.root.name, name, fetch=staged.fetch, sample=value) for name, value in rows]
+    return [value for (value,) in rows]
+
+
+def _drops(staged: Staged, spec: TableSpec) -> bool:
+    """Whether something of a table may have been dropped, so that it is in `_rest`."""
+    return bool(staged.dropped) and spec.name in staged.filled and any(column.rest for column in spec.columns)
+
+
+def _pointer(path: Path) -> str:
+    """A path as RFC 6901 writes it.
+
+    >>> _pointer(("a", "b/c"))
+    '/a/b~1c'
+    """
+    return "".join(f"/{key.replace('~', '~0').replace('/', '~1')}" for key in path)
 
 
 def vanished(connection: duckdb.DuckDBPyConnection, staged: Staged, source: str, endpoint: str) -> list[Change]:
-    """Columns that none of the fetch's records has a value of, and some of each of the last fetches."""
+    """Columns of the endpoint's own table that none of the fetch's records has a value of, and some of each of the last
+    fetches.
+    """
     rows = staged.received - staged.quarantined - staged.forgotten
-    gone = [column.name for column in staged.root.columns if not column.rest and not staged.counts.get(column.name)]
+    gone = [column for column in staged.root.columns if not column.rest and not staged.counts.get(column.name)]
     if rows < _MANY or not gone:
         return []
     told = connection.execute(
@@ -158,10 +226,20 @@ def vanished(connection: duckdb.DuckDBPyConnection, staged: Staged, source: str,
     if len(last) < _LAST:
         return []
     return [
-        Change("vanished", staged.root.name, name, fetch=staged.fetch)
-        for name in gone
-        if all(counts.get(name) for counts in last)
+        Change("vanished", staged.root.name, column.name, fetch=staged.fetch)
+        for column in gone
+        if all(counts.get(column.name) for counts in last) and not _is_dropped(connection, staged, column)
     ]
+
+
+def _is_dropped(connection: duckdb.DuckDBPyConnection, staged: Staged, column: ColumnSpec) -> bool:
+    """Whether records had values of a column of the root table, which were left out."""
+    if not _drops(staged, staged.root):
+        return False
+    told = connection.execute(
+        f"SELECT 1 FROM {staged.table(staged.root.name)} WHERE json_exists({REST}, ?) LIMIT 1", [_pointer(column.path)]
+    )
+    return told.fetchone() is not None
 
 
 def note(

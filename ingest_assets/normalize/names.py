@@ -96,3 +96,12 @@ def free_name(name: str, taken: Collection[str]) -> str:
     while (tried := f"{name[: LONGEST - 1 - len(str(number))]}_{number}").lower() in taken:
         number += 1
     return tried
+
+
+def in_list(list_path: Path, column: str) -> str:
+    """How a column of a child table is named beside those of the endpoint's own table, () for which it is the root.
+
+    >>> in_list(("lines", "taxes"), "rate")
+    'lines.taxes.rate'
+    """
+    return ".".join((*list_path, column))

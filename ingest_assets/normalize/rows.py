@@ -21,7 +21,7 @@ from msgspec import Struct
 from ingest_assets.contract import Contract, Tombstone
 from ingest_assets.normalize.columns import ColumnPlan, at, is_absent, items_at, kind_of
 from ingest_assets.normalize.list_hashes import Digests, ListHashes
-from ingest_assets.normalize.names import Path
+from ingest_assets.normalize.names import Path, in_list
 from ingest_assets.normalize.plain import plain_array, uuid_array
 from ingest_assets.normalize.registry import (
     ColumnSpec,
@@ -252,19 +252,28 @@ def check(plan: Plan, record: Any) -> None:
 
     Depends on the record, the contract, and where its columns are: not on what else was seen.
     """
-    deleted = is_deleted(record, plan.deleted)
     for name, path in plan.keys:
         _check_key(name, path, record, plan.sensitive)
-    for table in plan.tables:
-        if table is plan.root or table.declared:
-            found = [record] if table is plan.root else _declared_items(record, table.spec.path, table)
-            for column in table.columns:
-                if column.spec.declared and not column.drops:
-                    for element in found:
-                        _check_value(column, element, deleted=deleted)
-            if table.fence is not None:
-                for element in found:
-                    table.fence.refuse(element)
+    deleted = is_deleted(record, plan.deleted)
+    _check_table(plan.root, [record], deleted=deleted)
+    for table in plan.tables[1:]:
+        if table.declared:
+            try:
+                _check_table(table, _declared_items(record, table.spec.path, table), deleted=deleted)
+            except Unfit as error:
+                if error.column is not None:
+                    error.column = in_list(table.spec.path, error.column)
+                raise
+
+
+def _check_table(table: TablePlan, found: Sequence[Any], *, deleted: bool) -> None:
+    for column in table.columns:
+        if column.spec.declared and not column.drops:
+            for element in found:
+                _check_value(column, element, deleted=deleted)
+    if table.fence is not None:
+        for element in found:
+            table.fence.refuse(element)
 
 
 def _declared_items(value: Any, steps: Path, table: TablePlan) -> list[Any]:
@@ -304,7 +313,7 @@ def lacking(plan: Plan, record: Any) -> Iterator[str]:
         found = [record] if table is plan.root else list(items_at(record, table.spec.path)) if wanted else []
         for column in wanted:
             if found and all(is_absent(element, column.spec.path) for element in found):
-                yield ".".join((*table.spec.path, column.spec.name))
+                yield in_list(table.spec.path, column.spec.name)
 
 
 def exact_tables(

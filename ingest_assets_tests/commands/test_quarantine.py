@@ -3,9 +3,16 @@
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
+
+from ingest_assets.commands.output import Output
+from ingest_assets.commands.quarantine import show
+from ingest_assets.normalize.masked import MASK
+from ingest_assets_tests.whole import Whole, api_of_its_own, state_in
 
 DAYS = ("--from", "2026-11-18", "--to", "2026-11-19")
 MENDED = "endpoints: {charges: {columns: {currency: {type: varchar}, status: {type: varchar, sensitive: true}}}}\n"
@@ -77,6 +84,32 @@ def test_sensitive_values_are_masked(looked_at: Any, ingest: Any) -> None:
 
     assert '"status": "(sensitive)"' in told.stdout
     assert "more are open: --most" in told.stdout
+
+
+def test_a_column_of_a_list_is_told_by_its_own_declaration(tmp_path: Path, capsys: Any) -> None:
+    state = {"type": "varchar", "values": ["a"]}
+    with state_in(tmp_path), api_of_its_own() as api:
+        api.answer = lambda _: {"data": [{"id": 1, "lines": [{"state": "b"}]}]}
+        things = Whole(tmp_path, api.url, {"children": {"lines": {"columns": {"state": state}}}})
+        assert things.run() == ""
+        things.endpoint = {
+            "columns": {"state": {"type": "bigint"}},
+            "children": {"lines": {"columns": {"state": {**state, "sensitive": True}}}},
+        }
+        line = things.line()
+        line.publish()
+
+        show(
+            line.source,
+            ("shop", "things"),
+            things.data,
+            None,
+            1,
+            Output(Console(quiet=True), Console(quiet=True), as_json=True),
+        )
+
+    (record,) = json.loads(capsys.readouterr().out)["records"]
+    assert (record["column"], record["expected"], record["found"]) == ("lines.state", "varchar; one of a", MASK)
 
 
 def test_a_replay_says_how_many_fit_now_and_sends_no_request(unfit: Any, ingest: Any, box: Any) -> None:

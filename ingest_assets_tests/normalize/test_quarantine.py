@@ -113,7 +113,7 @@ def test_a_bad_value_in_a_child_sets_the_whole_record_aside(normalized):
 
     found = quarantined(normalized, record, children={"l": {"columns": {"n": {"type": "bigint"}}}})
 
-    assert found == [(1, "n", "column 'n': a string that does not fit bigint", '"x"')]
+    assert found == [(1, "l.n", "column 'n': a string that does not fit bigint", '"x"')]
 
 
 def test_a_sensitive_value_is_not_shown(normalized):
