@@ -374,6 +374,8 @@ def _of(kinds: type | tuple[type, ...], value: Any) -> Any:
 
 
 def _column_name(name: str) -> str:
+    if not name:
+        raise ValueError("a column's name is empty: choose one, with path:")
     if name.startswith("_"):
         raise ValueError(f"column {name!r}: names that begin with _ are the project's own; choose another, with path:")
     return name

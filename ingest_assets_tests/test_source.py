@@ -197,6 +197,12 @@ def test_the_three_shapes_are_accepted(fields):
         ({**KEY, "columns": {"at": {"type": "time", "format": "date"}}}, "a time of day is in no date"),
         ({**KEY, "base_url": "shop.example"}, "expected a URL such as https://api.example.com/v1"),
         ({**KEY, "columns": {"_id": {"type": "bigint"}}}, "names that begin with _ are the project's own"),
+        ({**KEY, "columns": {"": {"type": "bigint"}}}, "a column's name is empty"),
+        ({**KEY, "columns": {"Id": {"type": "bigint"}}}, "'id' and column 'Id' differ by case only"),
+        (
+            {**KEY, "write": "history", "columns": {"Valid_From": {"type": "bigint"}}},
+            "'Valid_From' is a column of every history",
+        ),
         (
             {**KEY, "columns": {"Id": {"type": "bigint"}, "id": {"type": "bigint"}}},
             "columns 'Id' and 'id' differ by case only",

@@ -21,7 +21,12 @@ def column_problems(endpoint: "Endpoint") -> Iterator[Problem]:
 
 
 def _key_problems(endpoint: "Endpoint") -> Iterator[Problem]:
+    spelled = {name.lower(): name for name in endpoint.columns}
     for name in endpoint.primary_key:
+        other = spelled.get(name.lower(), name)
+        if other != name:
+            told = f"{name!r} and column {other!r} differ by case only, and a table knows no case: write both alike"
+            yield ("primary_key",), told
         if endpoint.modes.columns in CLOSED and name not in endpoint.columns:
             told = f"contract: {{columns: {endpoint.modes.columns}}} takes declared columns only: declare {name!r}"
             yield ("primary_key",), told

@@ -105,7 +105,7 @@ def _append_problems(endpoint: "Endpoint") -> Iterator[Problem]:
 
 
 def _history_problems(endpoint: "Endpoint") -> Iterator[Problem]:
-    for name in endpoint.columns.keys() & set(VALIDITY):
+    for name in (name for name in endpoint.columns if name.lower() in VALIDITY):
         yield ("columns", name), f"{name!r} is a column of every history: name this one otherwise, with path:"
     column = endpoint.columns.get(endpoint.newest_by or "")
     if column is None:
