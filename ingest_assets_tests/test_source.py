@@ -200,6 +200,10 @@ def test_the_three_shapes_are_accepted(fields):
         ({**KEY, "columns": {"": {"type": "bigint"}}}, "a column's name is empty"),
         ({**KEY, "columns": {"Id": {"type": "bigint"}}}, "'id' and column 'Id' differ by case only"),
         (
+            {**KEY, "columns": {"number": {"type": "bigint", "path": "id"}}},
+            "primary_key 'id' is where column 'number' has its value",
+        ),
+        (
             {**KEY, "write": "history", "columns": {"Valid_From": {"type": "bigint"}}},
             "'Valid_From' is a column of every history",
         ),

@@ -22,11 +22,15 @@ def column_problems(endpoint: "Endpoint") -> Iterator[Problem]:
 
 def _key_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     spelled = {name.lower(): name for name in endpoint.columns}
+    takers = {column.path: name for name, column in endpoint.columns.items() if column.path is not None}
     for name in endpoint.primary_key:
         other = spelled.get(name.lower(), name)
         if other != name:
             told = f"{name!r} and column {other!r} differ by case only, and a table knows no case: write both alike"
             yield ("primary_key",), told
+        elif name not in endpoint.columns and (taker := takers.get(name)) is not None:
+            told = f"primary_key {name!r} is where column {taker!r} has its value, so no column {name!r} comes of it: "
+            yield ("primary_key",), told + f"put {taker!r} into the key, or declare {name!r}, too"
         if endpoint.modes.columns in CLOSED and name not in endpoint.columns:
             told = f"contract: {{columns: {endpoint.modes.columns}}} takes declared columns only: declare {name!r}"
             yield ("primary_key",), told
