@@ -103,18 +103,29 @@ Scalar = StrictStr | StrictBool | StrictInt | StrictFloat
 Bound = StrictStr | StrictInt | StrictFloat
 
 
-def spelling(value: str | int | bool) -> str:
+def spelled(value: Any) -> tuple[str, ...]:
     """How a spelling of an enumeration is compared: by its text, so that 1 takes the number and the text.
 
-    >>> spelling(1), spelling("1"), spelling(True)
-    ('1', '1', 'true')
+    Of a number with a point, that is also the one text of its value. Raises ValueError for what is no spelling.
+
+    >>> spelled(1), spelled("1"), spelled(True), spelled(1.0), spelled(1.5)
+    (('1',), ('1',), ('true',), ('1.0', '1'), ('1.5',))
     """
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"a spelling: expected a text, a number, true or false, found {value!r}")
+    if isinstance(value, float):
+        return tuple(dict.fromkeys((repr(value), f"{Decimal(repr(value)).normalize():f}")))
+    return (str(value).lower() if isinstance(value, bool) else str(value),)
+
+
+def _all_spelled(told: Any) -> Any:
+    listed = told if isinstance(told, list | tuple) else (told,)
+    return tuple(text for one in listed for text in spelled(one))
 
 
 Spellings = Annotated[
-    tuple[Annotated[str, BeforeValidator(spelling, json_schema_input_type=str | int | bool)], ...],
-    BeforeValidator(lambda told: told if isinstance(told, list | tuple) else (told,)),
+    tuple[str, ...],
+    BeforeValidator(_all_spelled, json_schema_input_type=list[str | int | float | bool] | str | int | float | bool),
 ]
 
 

@@ -61,6 +61,24 @@ def test_all_of_a_text_has_to_match_the_pattern(column):
     assert values == ["AB"]
 
 
+def test_a_spelling_with_a_point_takes_the_number_and_the_text(column):
+    rates = {"one": [1.0], "half": [0.5], "tiny": [1e-7]}
+
+    _, values = column(
+        "1.0",
+        "1",
+        '"1.0"',
+        "0.5",
+        '"0.5"',
+        "0.50",
+        "1e-7",
+        '"1.5"',
+        columns={"v": Column(type="varchar", values=rates)},
+    )
+
+    assert values == ["one"] * 3 + ["half"] * 3 + ["tiny"]
+
+
 def test_spellings_become_one_name_and_others_are_set_aside(column):
     states = {"active": ["ACTIVE", 1], "yes": [True]}
 
