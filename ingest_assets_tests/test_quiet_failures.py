@@ -494,6 +494,24 @@ def test_lines_of_a_body_whose_end_is_marked_nowhere(
         assert nothing_counts(here)
 
 
+@pytest.mark.parametrize("length", ["abc", "-5", "400;", "4e2", "0x190", ""])
+def test_a_length_that_is_no_number_announces_none(tmp_path: Path, length: str) -> None:
+    class Odd(Handler):
+        protocol_version = "HTTP/1.0"
+
+        def send_header(self, keyword: str, value: str) -> None:
+            super().send_header(keyword, length if keyword == "Content-Length" else value)
+
+    with state_in(tmp_path), api_of_its_own(Odd) as api:
+        api.answer = lambda _: Reply(LINES["jsonl"])
+        here = Whole(tmp_path / "here", api.url, {"records": None, **NUMBERED, "decoder": {"type": "jsonl"}})
+
+        told = here.run()
+
+    assert "the answer says nowhere where it ends" in told
+    assert nothing_counts(here)
+
+
 def test_a_total_is_less_than_what_its_own_page_holds(api: Api, shop: Any) -> None:
     """A total of 0 may mean that the API does not know it: the walk would end with the first page."""
     api.answer = lambda asked: {"data": things(*range(2 * int(asked.query["page"]))), "total": 0}

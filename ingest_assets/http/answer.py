@@ -37,7 +37,9 @@ class Response(Struct, frozen=True):
     def tells_cuts(self) -> bool:
         """Whether a body that ends early can be told: its length is announced, or its end is marked (RFC 9112 §8)."""
         marked = f"{self.headers.get('transfer-encoding', '')} {self.headers.get('content-encoding', '')}".lower()
-        return "content-length" in self.headers or "chunked" in marked or "gzip" in marked
+        lengths = self.headers.get("content-length", "").split(",")  # the same one may stand there several times
+        is_announced = all(one.strip().isdecimal() for one in lengths)
+        return is_announced or "chunked" in marked or "gzip" in marked
 
     def chunks(self) -> Iterator[bytes]:
         """The body, to be read once, its content encoding undone.
