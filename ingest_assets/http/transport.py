@@ -28,7 +28,6 @@ _NOT_SENT = (
     requests.exceptions.InvalidURL,
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
-    requests.exceptions.InvalidHeader,
     requests.exceptions.InvalidProxyURL,
 )
 
@@ -224,6 +223,8 @@ def sent(pool: Pool, prepared: requests.PreparedRequest, timeouts: Timeouts, nam
 def _translated(error: Exception, timeouts: Timeouts, named: str) -> IngestError:
     if isinstance(error, _NOT_SENT):
         return ConfigError(f"{named}: cannot be sent: {type(error).__name__}")
+    if isinstance(error, requests.exceptions.InvalidHeader):  # of an answer: those of a request were looked at before
+        return TransientFailure(f"{named}: the answer names two lengths of its body (Content-Length)")
     if isinstance(error, requests.ConnectTimeout):
         return TransientFailure(f"{named}: no connection within {timeouts.connect:g} s")
     if isinstance(error, requests.Timeout):

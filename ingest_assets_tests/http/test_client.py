@@ -401,6 +401,15 @@ def test_a_body_that_is_cut_on_its_way_is_asked_for_again(api, client_for, kind)
     assert client_for(api.url).fetch(PageRequest(api.url), whole) == b"fine"
 
 
+def test_an_answer_of_two_lengths_is_asked_for_again_and_told(api, client_for):
+    api.answer(200, b"fine", {"Content-Length": "9"})
+
+    error = failed(client_for(api.url, QUERY, retry=RetryPolicy(attempts=2)), PageRequest(api.url), TransientFailure)
+
+    assert "the answer names two lengths of its body (Content-Length). Gave up after 2" in str(error)
+    assert len(api.asked) == 2
+
+
 def test_a_body_that_is_always_cut_is_a_failure_that_may_pass(api, client_for):
     api.answer(200, [b"x" * 10], length=20)
 
