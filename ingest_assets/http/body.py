@@ -90,7 +90,7 @@ def _received(answer: requests.Response, named: str, count: Callable[[int], None
                 held, size = [], 0
     except urllib3.exceptions.ReadTimeoutError:
         why = "the rest did not come in time"
-    except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError):
+    except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError):  # of chunks of -3 bytes
         why = "the connection ended before it was whole"
     else:
         if held:

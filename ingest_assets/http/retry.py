@@ -122,13 +122,14 @@ def wait_told(headers: Mapping[str, str], now: datetime) -> float | None:
     if not re.fullmatch(r"\d{1,10}", reset, re.ASCII):
         return None
     since = (_date(headers.get("date", "")) or now).timestamp() if int(reset) > _YEAR_SECONDS else 0.0
-    return max(0.0, int(reset) - since)
+    return _meant(int(reset) - since)
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """The seconds that a Retry-After header asks to wait (RFC 9110 §10.2.3), or None where there is none.
 
-    Header names are in small letters. A date is read by the server's own clock where it sends one.
+    Header names are in small letters. A date is read by the server's own clock where it sends one. More than a year is
+    no wait that can be meant.
 
     >>> now = datetime(2026, 1, 1, tzinfo=UTC)
     >>> retry_after({"retry-after": "120"}, now), retry_after({"retry-after": "2.0"}, now)
@@ -142,11 +143,13 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
     """
     told = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d{1,9}(\.\d*)?", told, re.ASCII):
-        return float(told)
+        return _meant(float(told))
     until = _date(told)
-    if until is None:
-        return None
-    return max(0.0, (until - (_date(headers.get("date", "")) or now)).total_seconds())
+    return None if until is None else _meant((until - (_date(headers.get("date", "")) or now)).total_seconds())
+
+
+def _meant(seconds: float) -> float | None:
+    return max(0.0, seconds) if seconds <= _YEAR_SECONDS else None
 
 
 def _date(text: str) -> datetime | None:

@@ -360,6 +360,12 @@ def test_a_longer_wait_than_allowed_is_told_and_not_waited(api, client_for, cloc
     assert (error.wait_seconds, clock.slept, len(api.asked)) == (3600.0, [], 1)
 
 
+def test_a_wait_for_thousands_of_years_says_nothing(api, client_for):
+    api.answer(503, headers={"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"}).answer(200, b"fine")
+
+    assert client_for(api.url).fetch(PageRequest(api.url), whole) == b"fine"
+
+
 def test_what_a_limiter_refuses_is_not_waited_by_trying_again(api, client_for, clock, tmp_path):
     limiter = Limiter(tmp_path, "key", clock=clock, sleep=clock.sleep, max_wait_seconds=5)
     limiter.push_back(60)
@@ -387,6 +393,7 @@ def test_all_limiters_have_to_grant_and_their_waits_are_counted(api, client_for,
 CUT = {
     "content-length": ({}, [b"x" * 10], 20),
     "chunked": ({}, [b"x" * 10, None], False),
+    "less than nothing": ({"Transfer-Encoding": "chunked"}, [b"-3\r\nxxx\r\n"], True),
     "gzip": ({"Content-Encoding": "gzip"}, [gzip.compress(b"x" * 1000)[:-9]], True),
     "damaged": ({"Content-Encoding": "gzip"}, [b"\x1f\x8b\x08\x00" + b"\xff" * 30], True),
     "connection": ({}, [None], True),

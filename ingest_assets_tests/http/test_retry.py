@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ingest_assets.errors import ConfigError, ContractBroken, Locked, RequestFailed, TransientFailure, WalkIncomplete
-from ingest_assets.http.retry import RetryPolicy, retry_after
+from ingest_assets.http.retry import RetryPolicy, retry_after, wait_told
 
 NOW = datetime(1994, 11, 6, 8, 49, 7, tzinfo=UTC)
 
@@ -99,6 +99,10 @@ def test_each_wait_is_told_before_it_begins(clock):
         ({"retry-after": "-1"}, None),
         ({"retry-after": "inf"}, None),
         ({"retry-after": "9" * 20}, None),
+        ({"retry-after": "31536000"}, 31_536_000.0),
+        ({"retry-after": "31536001"}, None),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, None),
+        ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -1200"}, None),
         ({"retry-after": "Sun, 99 Nov 1994 08:49:37 GMT"}, None),
         ({"retry-after": ""}, None),
         ({}, None),
@@ -106,3 +110,9 @@ def test_each_wait_is_told_before_it_begins(clock):
 )
 def test_retry_after_is_read_in_each_of_its_forms(headers, seconds):
     assert retry_after(headers, NOW) == seconds
+
+
+def test_an_allowance_that_is_renewed_in_centuries_says_nothing_of_a_wait():
+    told = {"x-ratelimit-remaining": "0", "x-ratelimit-reset": "9999999999"}
+
+    assert wait_told(told, NOW) is None
