@@ -512,6 +512,29 @@ def test_a_length_that_is_no_number_announces_none(tmp_path: Path, length: str) 
     assert nothing_counts(here)
 
 
+@pytest.mark.parametrize(
+    "so", [{"decoder": {"type": "csv", "unmarked_end": "accept"}}, {"count": {"path": "/count", "value": "count"}}]
+)
+def test_a_last_value_is_cut_in_a_body_whose_end_is_marked_nowhere(tmp_path: Path, so: dict[str, Any]) -> None:
+    """It looks whole, and the number of records is right."""
+    whole, asked_for = b"id,amount\n1,1234.5\n2,98765.4\n", []
+
+    def answer(asked: Asked) -> Any:
+        if asked.path == "/count":
+            return {"count": 2}
+        asked_for.append(asked)
+        return Reply(whole[: -len("765.4\n")] if len(asked_for) == 1 else whole)
+
+    with state_in(tmp_path), api_of_its_own(_UntilClosed) as api:
+        api.answer = answer
+        here = Whole(tmp_path / "here", api.url, {"records": None, **NUMBERED, "decoder": {"type": "csv"}, **so})
+
+        told = here.run()
+
+    assert (told, len(asked_for)) == ("", 2)
+    assert here.ask("SELECT amount FROM w.shop.things ORDER BY id") == [("1234.5",), ("98765.4",)]
+
+
 def test_a_total_is_less_than_what_its_own_page_holds(api: Api, shop: Any) -> None:
     """A total of 0 may mean that the API does not know it: the walk would end with the first page."""
     api.answer = lambda asked: {"data": things(*range(2 * int(asked.query["page"]))), "total": 0}

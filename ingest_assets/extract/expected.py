@@ -16,6 +16,7 @@ from ingest_assets.extract.request import Walk, count_request
 from ingest_assets.extract.trail import Trail, labelled
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
+from ingest_assets.http.decoders import Decoded
 from ingest_assets.http.page import Page, PageRequest, dig
 from ingest_assets.http.place import beside
 from ingest_assets.http.total import Expected, Total, number
@@ -107,6 +108,15 @@ def refuse_unmarked(walk: Walk, response: Response) -> None:
             f"{walk.label}: the answer says nowhere where it ends (no Content-Length, no chunks), and of "
             f"{decoder.type} what is cut between two lines looks whole. Where the API counts its records, name that "
             "by `total` or `count`; else accept it: `decoder: {…, unmarked_end: accept}`"
+        )
+
+
+def refuse_open_end(walk: Walk, response: Response, decoded: Decoded) -> None:
+    """Raise TransientFailure where a body's last value may be cut: a count of records does not tell that."""
+    if decoded.open_end and not response.tells_cuts:
+        raise TransientFailure(
+            f"{walk.label}: cut body: its last line has no end, as those before it have, and the answer says nowhere "
+            "where it ends"
         )
 
 

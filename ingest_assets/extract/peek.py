@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from ingest_assets.errors import RequestFailed, Ruled, WalkIncomplete
 from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import cuts
-from ingest_assets.extract.expected import counted, refuse_unmarked
+from ingest_assets.extract.expected import counted, refuse_open_end, refuse_unmarked
 from ingest_assets.extract.job_files import parts
 from ingest_assets.extract.jobs import Control, Jobs
 from ingest_assets.extract.more import more
@@ -97,6 +97,7 @@ def _peek(client: Client, walk: Walk, fetch: Callable[[PageRequest, Callable[[Re
                     nested.add_all(block.records())
                 if cut is not None:
                     cut.add_all(block)
+            refuse_open_end(walk, response, decoded)
             response.learn(decoded.envelope)
             refuse_others(walk, decoded.envelope)
             page = Page(

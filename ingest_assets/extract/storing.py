@@ -15,7 +15,7 @@ from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import CUT, cuts
-from ingest_assets.extract.expected import counted, refuse_unmarked
+from ingest_assets.extract.expected import counted, refuse_open_end, refuse_unmarked
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.overlap import BEGAN, first
 from ingest_assets.extract.reading import headers_kept, read_through
@@ -98,6 +98,8 @@ class Storing(Struct, frozen=True, dict=True):
             decode = walk.endpoint.decoder.decode
             decoded = nothing_in(walk, response, body) if is_empty(response) else decode(body, walk.endpoint.records)
             position, told, gone = read_through(walk, decoded, self.started, kept_out, watching, cut)
+        if UNCHANGED not in beside:
+            refuse_open_end(walk, response, decoded)
         response.learn(decoded.envelope)
         refuse_others(walk, decoded.envelope)
         if gone:

@@ -122,6 +122,23 @@ def test_the_last_line_of_a_block_that_is_short_and_has_no_end_is_cut(monkeypatc
         rows(b"id,name\n1,x\n2")
 
 
+@pytest.mark.parametrize(
+    ("body", "told", "is_open"),
+    [
+        (b"id\n1\n2", {}, True),
+        (b"id\n1\n2\n", {}, False),
+        (b"id\r1\r2", {}, True),
+        (b"as of today\n1", {"names": ["id"], "skip_lines": 1}, True),
+        (b"1", {"names": ["id"]}, False),
+    ],
+)
+def test_a_last_line_without_an_end_is_told_where_others_have_one(body, told, is_open):
+    page = decoder(**told).decode(io.BytesIO(body), ANY)
+
+    assert [*page]
+    assert page.open_end == is_open
+
+
 @pytest.mark.parametrize(("last", "values"), [(b"2,b,c", 3), (b"  ", 1), (b"\x1a", 1)])
 def test_a_last_line_without_an_end_that_is_too_long_or_holds_nothing_is_set_aside(last, values):
     found = flaws(b"id,name\n1,a\n" + last)

@@ -71,13 +71,17 @@ def trimmed(line: bytes) -> bytes:
 
 
 class Decoded:
-    """The blocks of a page, to be iterated once; what it says of the page is known when the last one was given."""
+    """The blocks of a page, to be iterated once; what it says of the page is known when the last one was given.
+
+    `open_end` is whether its last line has no end where others have one: cut there, its last value looks whole.
+    """
 
     def __init__(self, blocks: Iterator[Block]) -> None:
         self._blocks = blocks
         self._last: bytes | memoryview | None = None
         self.envelope: Any = None
         self.records = 0
+        self.open_end = False
 
     def __iter__(self) -> Iterator[Block]:
         for block in self._blocks:

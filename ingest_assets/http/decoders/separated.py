@@ -161,6 +161,7 @@ class _SeparatedPage(Decoded):
                     held, size, first, flaws = [], 0, first + len(held), {}
         if not lines.ended and len(values) < width and "".join(values).strip(_NOTHING):
             raise cut("its last line has fewer values than the header, and no end")
+        self.open_end = not lines.ended and self._told.skip_lines + reader.line_num > 1
         if held:
             yield self._block(maker, held, first, flaws)
         elif not first:
