@@ -5,6 +5,7 @@ is read from its end, and so put on disk for that time. What it holds is never a
 out is counted.
 """
 
+import errno
 import fnmatch
 import struct
 import tempfile
@@ -16,7 +17,7 @@ from typing import BinaryIO, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ingest_assets.errors import RequestFailed, TransientFailure
+from ingest_assets.errors import RequestFailed, StorageFailed, TransientFailure
 
 CHUNK_BYTES = 1 << 18
 _GZIP_MARK, _ZIP_MARKS = b"\x1f\x8b\x08", (b"PK\x03\x04", b"PK\x05\x06")
@@ -24,6 +25,8 @@ _GZIP = 16 + zlib.MAX_WBITS
 _END = struct.Struct("<4s4H2LH")  # end of central directory (APPNOTE 4.3.16)
 _END_MARK = b"PK\x05\x06"
 _LONGEST_COMMENT = 0xFFFF
+# zipfile believes the lengths, names and places in an archive, so what is wrong with these comes out as it may.
+_DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, IndexError, ValueError, struct.error)
 _MOST_NAMES_BYTES = 1 << 20
 _NAMES_SHOWN, _NAME_SHOWN = 8, 60
 _MOST_MB, _MOST_RATIO = 20_480, 200
@@ -46,7 +49,8 @@ class AnswerRules(BaseModel):
 def unpacked(body: Iterable[bytes], named: str, member: str | None, *, whole: bool = False) -> Iterator[bytes]:
     """A body, or what is in it where it is a gzip file or zip archive; `whole` says that it is gzip for certain.
 
-    Raises TransientFailure where it is cut or damaged, RequestFailed where it is not clear which file is meant.
+    Raises TransientFailure where it is cut or damaged, RequestFailed where it is not clear which file is meant,
+    StorageFailed where an archive finds no room on disk.
     """
     pieces = iter(body)
     start = b""
@@ -89,19 +93,37 @@ def _small(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _of_archive(start: bytes, pieces: Iterator[bytes], named: str, member: str | None) -> Iterator[bytes]:
-    with tempfile.TemporaryFile() as file:
-        file.write(start)
-        for piece in pieces:
-            file.write(piece)
-        _refuse_many(cast("BinaryIO", file), named)
-        try:
-            with zipfile.ZipFile(file) as archive, archive.open(_chosen(archive, named, member)) as inner:
-                while content := inner.read(CHUNK_BYTES):
-                    yield content
-        except (zipfile.BadZipFile, zlib.error, EOFError):
-            problem = "its zip archive is damaged"
-        else:
-            return
+    try:
+        with tempfile.TemporaryFile() as file:
+            for piece in chain([start], pieces):
+                file.write(piece)
+            file.flush()
+            yield from _read(cast("BinaryIO", file), named, member)
+    except OSError as error:
+        raise StorageFailed(
+            f"{named}: its zip archive is put on disk while it is read, and the folder for temporary files, "
+            f"{tempfile.tempdir or 'TMPDIR'}, cannot be written: {error.strerror}. Make room there, or name another "
+            "one in TMPDIR, then run again"
+        ) from error
+
+
+def _read(file: BinaryIO, named: str, member: str | None) -> Iterator[bytes]:
+    """The file that is meant of an archive; TransientFailure where the archive is damaged, in any way."""
+    _refuse_many(file, named)
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open(_chosen(archive, named, member)) as inner:
+            while content := inner.read(CHUNK_BYTES):
+                yield content
+    except _DAMAGED:
+        problem = "its zip archive is damaged"
+    except NotImplementedError as error:
+        problem = f"its zip archive is damaged, or written in a way that is not read: {error}"
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a place before the begin of the file
+            raise
+        problem = "its zip archive is damaged"
+    else:
+        return
     raise TransientFailure(f"{named}: cut body: {problem}")
 
 

@@ -3,14 +3,16 @@
 import gzip
 import io
 import itertools
+import resource
 import struct
+import tempfile
 import tracemalloc
 import zipfile
 from collections.abc import Iterator
 
 import pytest
 
-from ingest_assets.errors import RequestFailed, TransientFailure
+from ingest_assets.errors import RequestFailed, StorageFailed, TransientFailure
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RetryPolicy
@@ -97,6 +99,38 @@ def test_which_file_of_an_archive_is_meant_is_not_guessed(api, files, member, pr
 def test_a_file_that_is_cut_or_damaged_is_asked_for_again(api, body):
     with pytest.raises(TransientFailure, match="cut body"):
         fetched(api, body)
+
+
+@pytest.mark.parametrize(
+    ("mark", "instead"),
+    [
+        (b"PK\x01\x02", {6: b"\xff"}),  # the version that is needed
+        (b"PK\x01\x02", {8: b"\x20"}),  # flags: patched data
+        (b"PK\x01\x02", {9: b"\x08", 46: b"\xe9"}),  # flags: the name is UTF-8, which it is not
+        (b"PK\x01\x02", {28: b"\x00", 30: b"\x02"}),  # the lengths of the name and of what follows it
+        (b"PK\x05\x06", {16: b"\x7f"}),  # the place of the list of files
+    ],
+)
+def test_an_archive_whose_list_of_files_is_damaged_is_asked_for_again(api, mark, instead):
+    body = bytearray(archive({"ab": BODY}))
+    begin = body.rindex(mark)
+    for at, byte in instead.items():
+        body[begin + at] = byte[0]
+
+    with pytest.raises(TransientFailure, match="cut body: its zip archive is damaged"):
+        fetched(api, bytes(body))
+
+
+def test_an_archive_that_finds_no_room_on_disk_says_where_room_is_needed(api, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+
+    try:
+        with pytest.raises(StorageFailed, match=f"{tmp_path}, cannot be written: File too large. Make room there"):
+            fetched(api, archive({"data.json": BODY}))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_an_archive_with_a_list_of_files_that_would_fill_memory_is_refused(api):
