@@ -60,7 +60,9 @@ def built(data: Path, name: Name) -> list[Path]:
 def _refuse_missing(line: Line, name: Name, at: datetime, stored: set[int]) -> None:
     """What was pruned since may have been the newest version of something then."""
     known = line.fetches(name[1]) if line.warehouse.writer.exists() else []
-    missing = [f.fetch for f in known if f.loaded and f.ended is not None and f.ended <= at and f.fetch not in stored]
+    # A warehouse that was rebuilt never heard of what was pruned before.
+    ended = line.snapshots.notes.pruned(*name) | {f.fetch: f.ended for f in known if f.loaded and f.ended is not None}
+    missing = sorted(fetch for fetch, then in ended.items() if then <= at and fetch not in stored)
     if missing:
         many = counted(len(missing), "fetch", "fetches")
         raise StorageFailed(

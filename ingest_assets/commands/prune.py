@@ -20,6 +20,7 @@ from ingest_assets.commands.stored import Name, stored
 from ingest_assets.commands.terminal import counted, size, table
 from ingest_assets.line import partition_lock
 from ingest_assets.load import usage
+from ingest_assets.load.plan import LOADABLE
 from ingest_assets.load.unneeded import Needs, unneeded
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.locks import held
@@ -98,12 +99,19 @@ def prune(pruning: Pruning, out: Output) -> int:
                 shutil.rmtree(folder)
             with _looking(pruning, current=True) as needs:
                 spare = pruning.unneeded(name, needs(name))
+            pruning.snapshots.notes.note_pruned(*name, _loaded(spare))
             for snapshot in spare:
                 taken += disk_bytes(snapshot.folder)
                 pruning.snapshots.remove(snapshot)
                 count += 1
     out.console.print(f"Removed: {counted(count, 'fetch', 'fetches')}; {size(taken)} are free again")
     return count
+
+
+def _loaded(spare: Sequence[Snapshot]) -> dict[int, datetime]:
+    """When those ended that tables were made of: what a table was before cannot be told without them."""
+    ended = ((one.fetch, one.manifest.ended) for one in spare)
+    return {fetch: end.at for fetch, end in ended if end is not None and end.verdict in LOADABLE}
 
 
 @contextmanager

@@ -4,12 +4,14 @@
     <data>/raw/<source>/<endpoint>/.registry.json    the names settled for columns and tables, and the shapes seen
     <data>/raw/<source>/<endpoint>/.drift.json       what its fetches brought that the tables did not know
     <data>/raw/<source>/<endpoint>/.accepted.json    fetches whose many deletions a person has accepted
+    <data>/raw/<source>/<endpoint>/.pruned.json      fetches that were loaded and are not stored any more
 
 The warehouse owns the first three: it writes them here before it commits, under its lock, and reads them where it has
 none.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ ACCOUNT = ".account.json"
 REGISTRY = ".registry.json"
 DRIFT = ".drift.json"
 ACCEPTED = ".accepted.json"
+PRUNED = ".pruned.json"
 
 
 class Notes(Struct, frozen=True):
@@ -72,6 +75,18 @@ class Notes(Struct, frozen=True):
         """Note that a fetch may delete what it did not bring; for who holds the lock of its partition."""
         known = self.accepted(source, endpoint)
         _write(self.folder / encoded(source) / encoded(endpoint) / ACCEPTED, {"fetches": sorted({*known, fetch})})
+
+    def pruned(self, source: str, endpoint: str) -> dict[int, datetime]:
+        """The fetches of an endpoint that were loaded and pruned since, with when each ended."""
+        told = _read(self.folder / encoded(source) / encoded(endpoint) / PRUNED)
+        return {} if told is None else {fetch: datetime.fromisoformat(ended) for fetch, ended in told["fetches"]}
+
+    def note_pruned(self, source: str, endpoint: str, ended: Mapping[int, datetime]) -> None:
+        """Note fetches that are about to be pruned, with when each ended; for who holds the locks of all partitions."""
+        known = sorted({**self.pruned(source, endpoint), **ended}.items())
+        told = [(fetch, at.isoformat()) for fetch, at in known]
+        if told:
+            _write(self.folder / encoded(source) / encoded(endpoint) / PRUNED, {"fetches": told})
 
 
 def _read(file: Path) -> dict[str, Any] | None:

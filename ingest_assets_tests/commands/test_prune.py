@@ -1,7 +1,9 @@
 """Fetches that nothing needs any more: shown first, removed where somebody says so, and no table changes."""
 
 import json
+import shutil
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,20 @@ def test_what_somebody_died_while_removing_goes_with_the_next_prune(shop: Any, i
     assert json.loads(shown.stdout)["fetches"] == 1
     assert removed.returncode == 0
     assert fetches(shop) == ["1", "3", "4"]
+
+
+def test_a_table_of_before_is_refused_also_where_the_warehouse_was_rebuilt_since(shop: Any, ingest: Any) -> None:
+    ((second,), (fourth,)) = shop.ask("SELECT ended FROM _ingest.fetches WHERE _fetch IN (2, 4) ORDER BY _fetch")
+    assert ingest(shop, "prune", "--yes").returncode == 0
+    shutil.rmtree(shop.data / "warehouse")
+    assert ingest(shop, "rebuild").returncode == 0
+
+    then = ingest(shop, "replay", "shop.users", "--as-of", second.isoformat())
+    before = ingest(shop, "replay", "shop.users", "--as-of", (second - timedelta(microseconds=1)).isoformat())
+    now = ingest(shop, "replay", "shop.users", "--as-of", fourth.isoformat())
+
+    assert (then.returncode, before.returncode, now.returncode) == (1, 0, 1)
+    assert "such as 2, are not stored any more" in " ".join(then.stderr.split())
 
 
 def test_a_wrong_age_is_refused_with_what_was_expected(shop: Any, ingest: Any) -> None:

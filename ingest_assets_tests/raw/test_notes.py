@@ -1,5 +1,6 @@
 """What the warehouse notes beside the snapshots."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,16 @@ def test_what_is_noted_is_read_again_and_what_is_not_is_none(tmp_path: Path) -> 
     assert notes.account("shop") == ("https://api.example.com", "acme")
     assert notes.registry("shop", "orders") == "{}"
     assert (notes.account("other"), notes.registry("shop", "other")) == (None, None)
+
+
+def test_all_that_was_ever_pruned_is_noted(tmp_path: Path) -> None:
+    notes, ended = Notes(tmp_path / "raw"), datetime(2026, 1, 31, 12, tzinfo=UTC)
+    notes.note_pruned("shop", "orders", {2: ended})
+    notes.note_pruned("shop", "orders", {})
+    notes.note_pruned("shop", "orders", {7: ended})
+
+    assert notes.pruned("shop", "orders") == {2: ended, 7: ended}
+    assert notes.pruned("shop", "other") == {}
 
 
 def test_a_forgotten_account_is_none(tmp_path: Path) -> None:

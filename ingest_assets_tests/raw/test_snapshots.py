@@ -220,3 +220,16 @@ def test_an_archived_endpoint_is_gone_from_here_but_for_who_was_forgotten(
     assert archived is not None
     assert sorted(folder.name for folder in archived.iterdir()) == ["2026-01-01", "2026-01-02"]
     assert snapshots.archive("stripe", "charges", tmp_path / "archive") is None
+
+
+def test_what_was_pruned_of_an_archived_endpoint_is_told_of_the_next_one_no_more(
+    snapshots: Snapshots, manifest: Manifest, tmp_path: Path
+) -> None:
+    snapshots.begin(manifest).end("complete", "last page")
+    snapshots.notes.note_pruned("stripe", "charges", {1: manifest.started})
+
+    archived = snapshots.archive("stripe", "charges", tmp_path / "archive")
+
+    assert snapshots.notes.pruned("stripe", "charges") == {}
+    assert archived is not None
+    assert (archived / ".pruned.json").exists()
