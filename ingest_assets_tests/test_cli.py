@@ -180,6 +180,7 @@ def test_preview_shows_rows_and_proposes_types_but_no_sensitive_value(here: Any,
         (["run", "stripe.charges", "--partition", "2999-01-01"], "is not over yet"),
         (["run", "stripe.charges", "--partition", "yesterday"], "is no time: expected such as 2026-01, 2026-01-31"),
         (["run", "--partition", "2026-01-01", "--to", "2026-01-02"], "say one of them"),
+        (["run", "zendesk.tickets", "--since", "garbage"], "'garbage' is no time; expected such as 2026-01-31"),
         (["preview", "stripe"], "expected one endpoint, such as stripe.customers"),
         (["check", "nothing"], "'nothing' is no source"),
         (["replay", "stripe.charges", "--partition", "2026-11-18"], "nothing is stored of 2026-11-18"),
@@ -215,6 +216,17 @@ def test_a_refused_key_fails_with_1_and_names_the_secret_without_its_value(here:
     assert "HTTP 401" in told.stdout
     assert "STRIPE_API_KEY" in told.stdout
     assert "sk_test_wrong" not in told.stdout + told.stderr
+
+
+def test_a_run_that_failed_before_it_asked_says_why(here: Any) -> None:
+    (here.folder / "limits").write_text("a file where a folder is expected")
+
+    told = here.ingest("run", "stripe.customers", "--json")
+
+    (failure,) = json.loads(told.stdout)["failures"]
+    assert told.returncode == 1
+    assert "stripe.customers: " in failure["message"]
+    assert str(here.folder / "limits") in failure["message"]
 
 
 def test_an_api_that_is_down_ends_with_75_and_the_next_run_goes_on(here: Any, box: Any) -> None:

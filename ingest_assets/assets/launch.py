@@ -5,7 +5,7 @@ import logging
 import os
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -45,12 +45,14 @@ class Done:
 
 
 @dataclass
-class _Waiting(Unwatched):
-    """Notes the sources that are to be left alone."""
+class _Heard(Unwatched):
+    """Notes the sources that are to be left alone, and the endpoints of which a failure was told."""
 
     sources: set[str] = field(default_factory=set)
+    failures: set[str] = field(default_factory=set)
 
     def failed(self, label: str, error: IngestError) -> None:
+        self.failures.add(label.partition("[")[0])
         if isinstance(error, NotBefore) and error.everywhere:
             self.sources.add(label.partition(".")[0])
 
@@ -77,12 +79,12 @@ def materialize(
     known = definitions(sources.values(), Api(data=str(data)), Warehouse(data=str(data)))
     job = known.resolve_implicit_global_asset_job_def()
     runs, succeeded = list[str](), True
-    waiting, later = _Waiting(), Counter[str]()
-    watchers = Watchers((watcher, waiting))
+    heard, later = _Heard(), Counter[str]()
+    watchers = Watchers((watcher, heard))
     with _instance() as instance, named_process(instance, data) as process, watched(watchers):
         for wanted in ranges:
             stop()
-            if not tables_only and wanted.endpoints[0][0] in waiting.sources:
+            if not tables_only and wanted.endpoints[0][0] in heard.sources:
                 later[wanted.endpoints[0][0]] += 1
                 continue
             if tables_only and not _is_offered(sources, wanted):
@@ -91,6 +93,7 @@ def materialize(
                 continue
             for source, endpoint in wanted.endpoints:
                 add_listed(instance, Api(data=str(data)).line(sources[source], ""), endpoint)
+            heard.failures.clear()
             with gathered(instance, PLANNED):
                 result = job.execute_in_process(
                     instance=instance,
@@ -101,7 +104,19 @@ def materialize(
                 )
             runs.append(result.run_id)
             succeeded = succeeded and result.success
+            _tell_untold(result, wanted, heard.failures, watcher)
     return Done(tuple(runs), succeeded and not later, later)
+
+
+def _tell_untold(result: dg.ExecuteInProcessResult, wanted: Range, told: Collection[str], watcher: Watcher) -> None:
+    """Tell the watcher of steps that failed before, or beside, all that steps tell of themselves."""
+    for name in wanted.endpoints:
+        failure, label = result.failure_data_for_node(step_name(*name)), ".".join(name)
+        if failure is None or label in told:
+            continue
+        error = failure.error and (failure.error.cause or failure.error)  # Dagster's own words around ours say nothing
+        said = error.message.strip() if error else "Dagster says no more"
+        watcher.failed(label, IngestError(f"{label}: {said}. Next: look at run {result.run_id} by `ingest ui`"))
 
 
 def _is_offered(sources: Mapping[str, Source], wanted: Range) -> bool:

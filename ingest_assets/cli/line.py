@@ -14,7 +14,7 @@ from ingest_assets.cli.options import MEMBER, MOMENT, SOURCES, SOURCES_AND_ENDPO
 @click.option("--to", "last", type=TIME, help="Last one, included; by default the last closed one.")
 @click.option("--by", "members", type=MEMBER, multiple=True, help="One account or the like alone: account=eu.")
 @click.option("--again", is_flag=True, help="Fetch partitions that are complete, too.")
-@click.option("--since", default="", help="Feeds that go on by time: begin again at this date or time.")
+@click.option("--since", type=MOMENT, help="Feeds that go on by time: begin again at this date or time.")
 @json_option
 @click.pass_obj
 def run(
@@ -25,7 +25,7 @@ def run(
     last: str | None,
     members: tuple[tuple[str, str], ...],
     again: bool,
-    since: str,
+    since: datetime | None,
     as_json: bool,
 ) -> None:
     """Fetch and load, through the Dagster instance.
@@ -58,7 +58,7 @@ def run(
         running.nothing(out)
         return
     is_newest = what.first is None and what.last is None
-    end(running.run(sources, ranges, folder, out, since=since, newest=is_newest))
+    end(running.run(sources, ranges, folder, out, since=since.isoformat() if since else "", newest=is_newest))
 
 
 @click.command(short_help="Load again what is stored.")
