@@ -113,10 +113,10 @@ def refuse_unmarked(walk: Walk, response: Response) -> None:
 
 def refuse_open_end(walk: Walk, response: Response, decoded: Decoded) -> None:
     """Raise TransientFailure where a body's last value may be cut: a count of records does not tell that."""
-    if decoded.open_end and not response.tells_cuts:
+    if decoded.open_end and not (response.tells_cuts or walk.endpoint.decoder.tells_cuts):
         raise TransientFailure(
             f"{walk.label}: cut body: its last line has no end, as those before it have, and the answer says nowhere "
-            "where it ends"
+            "where it ends. Where the API ends all answers so, accept it: `decoder: {…, unmarked_end: accept}`"
         )
 
 
