@@ -23,7 +23,10 @@ NO_CLASHES: Mapping[str, Any] = {"clashing": 0, "clash": None}
 
 
 class Account(Struct, frozen=True):
-    """What became of the records of one fetch; `removed` and `child_rows` count rows, `dropped` values."""
+    """What became of the records of one fetch; `removed` and `child_rows` count rows, `dropped` values.
+
+    `emptied` counts lists of rows that were there before, of tables where nothing else tells that they are empty.
+    """
 
     received: int
     inserted: int = 0
@@ -37,6 +40,7 @@ class Account(Struct, frozen=True):
     removed: int = 0
     child_rows: int = 0
     dropped: int = 0
+    emptied: int = 0
 
     @property
     def adds_up(self) -> bool:

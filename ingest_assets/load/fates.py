@@ -11,7 +11,10 @@ from ingest_assets.load.warehouse import literal, quoted
 
 
 def decide(at: Merge) -> dict[str, int]:
-    """The fate of every record that fits; in table `decided`, but for duplicates."""
+    """The fate of every record that fits; in table `decided`, but for duplicates.
+
+    Of which fetches a list empties what was there, is for `emptied`: that table is made here.
+    """
     versions, outdated, same, changed = "", "t._fetch > r._of", same_row(at.staged, at.contract), "updated"
     lists = "".join(f"r.{quoted(spec.name)}, r.{list_hash(spec)}, " for spec in at.staged.below(at.staged.root.name))
     if at.contract.write == "history" and at.contract.newest_by is None:
@@ -32,6 +35,7 @@ def decide(at: Merge) -> dict[str, int]:
         FROM {at.staged.ranked} AS r
         LEFT JOIN {at.root} AS t ON {same} {versions}
         WHERE r._rank = 1""")
+    at.run("CREATE OR REPLACE TEMP TABLE emptied (_row BIGINT, _of BIGINT)")
     found = at.connection.execute(f"""
         SELECT fate, count(*) FROM decided GROUP BY fate
         UNION ALL SELECT 'duplicates', count(*) FROM {at.staged.ranked} WHERE _rank > 1""")

@@ -16,6 +16,7 @@ from ingest_assets.raw.snapshots import Manifest
 
 _TRAFFIC = ("requests", "retries", "bytes_received", "limit_wait_seconds", "retry_wait_seconds")
 _LOADED = ("loaded", "loaded_run", "contract", "load_seconds")
+_ACCOUNT = ("received", *FATES, "removed", "child_rows", "clashing", "clash", "dropped", "emptied", "filled")
 
 
 class Fetch(Struct, frozen=True):
@@ -251,10 +252,7 @@ def undone(connection: duckdb.DuckDBPyConnection, fetches: Sequence[int], now: d
 
     That Dagster was told of them stays, until it is told of this too: see `untold_undone`.
     """
-    empty = "".join(
-        f", {name} = NULL"
-        for name in (*_LOADED, "received", *FATES, "removed", "child_rows", "clashing", "clash", "dropped", "filled")
-    )
+    empty = "".join(f", {name} = NULL" for name in (*_LOADED, *_ACCOUNT))
     for fetch in fetches:
         connection.execute(
             "UPDATE w._ingest.fetches SET verdict = 'given_up', position = NULL, "

@@ -49,6 +49,8 @@ def merge_list(at: Merge, spec: TableSpec, fates: Mapping[str, int]) -> int:
     if versioned(at.contract):
         remember(at, spec.name, "FROM listed")
     if fates.keys() - {"inserted", "duplicates"}:
+        going = f"SELECT r._row, r._of FROM {table} AS c JOIN listed AS r ON c._parent = r._id"
+        _note_emptied(at, spec, f"{going} WHERE NOT r.same AND NOT r._deleted")
         delete_children(at, spec, "SELECT _id FROM listed WHERE NOT same")
     return insert_children(at, spec, "(FROM listed WHERE NOT same AND NOT _deleted)", "_root_row")
 
@@ -67,6 +69,20 @@ def meet(at: Merge, spec: TableSpec) -> None:
         f"d._row, {same} AS same",
         f"JOIN decided AS d ON c._parent = d._id WHERE d.{quoted(spec.name)} AND d.fate IN ({texts(gone)})",
     )
+    going = f"SELECT d._row, d._of FROM {met(spec)} AS c JOIN decided AS d USING (_row) WHERE NOT c.same"
+    if at.count(f"({going})"):
+        _note_emptied(at, spec, going)
+
+
+def _note_emptied(at: Merge, spec: TableSpec, going: str) -> None:
+    """Put the lists that came empty into table `emptied`; `going` are _row and _of of each child row that goes.
+
+    No row cites their fetch, and without it what is older would come back. Versions cite it where there are any, and
+    of what is replaced the newest fetch is kept.
+    """
+    if at.contract.write == "merge" and not versioned(at.contract):
+        came = f"SELECT _root_row FROM {at.staged.table(spec.name)}"
+        at.run(f"INSERT INTO emptied SELECT DISTINCT _row, _of FROM ({going}) WHERE _row NOT IN ({came})")
 
 
 def _keep_places(at: Merge, spec: TableSpec, told: str, which: str) -> None:

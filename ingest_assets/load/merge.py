@@ -55,7 +55,7 @@ def merge(
     """
     at = Merge(connection, staged, contract, target, room)
     if found is not None:
-        return _account(at, *found.put(at))
+        return _account(at, *found.put(at), 0, _emptied(at).get(staged.fetch, 0))
     if _meets_nothing(at):
         return _account(at, *_insert_all(at))
     fates = _decided(at)
@@ -70,7 +70,7 @@ def merge(
         since = history.moment(contract, staged.started)
         history.end(connection, target, at.root, contract, staged.fetch, since)
         history.settle(connection, target, at.root)
-    return _account(at, fates, child_rows, removed)
+    return _account(at, fates, child_rows, removed, _emptied(at).get(staged.fetch, 0))
 
 
 def merge_together(
@@ -83,17 +83,22 @@ def merge_together(
 ) -> list[Account]:
     """What `merge` does of each of these ranked fetches, which were put together as `whole`; the account of each."""
     at = Merge(connection, whole, contract, target, room)
+    emptied: Mapping[int, int] = {}
     if _meets_nothing(at):
         _insert_all(at)
         counted = at.connection.execute(f"SELECT _of, 'inserted', count(*) FROM {whole.ranked} GROUP BY ALL")
     else:
         _write(at, _decided(at))
+        emptied = _emptied(at)
         counted = at.connection.execute("SELECT _of, fate, count(*) FROM decided GROUP BY ALL")
     fates: dict[int, dict[str, int]] = {one.fetch: {} for one in staged}
     for fetch, fate, count in counted.fetchall():
         fates[fetch][fate] = count
     child_rows = _child_rows(at, list(fates))
-    return [_account(replace(at, staged=one), fates[one.fetch], child_rows.get(one.fetch, 0)) for one in staged]
+    return [
+        _account(replace(at, staged=one), fates[one.fetch], child_rows.get(one.fetch, 0), 0, emptied.get(one.fetch, 0))
+        for one in staged
+    ]
 
 
 def _child_rows(at: Merge, fetches: Sequence[int]) -> dict[int, int]:
@@ -120,10 +125,15 @@ def _write(at: Merge, fates: Mapping[str, int]) -> int:
     return child_rows
 
 
-def _account(at: Merge, fates: Mapping[str, int], child_rows: int, removed: int = 0) -> Account:
+def _emptied(at: Merge) -> dict[int, int]:
+    """How many lists of rows that were there each fetch emptied."""
+    return dict(at.connection.execute("SELECT _of, count(*) FROM emptied GROUP BY _of").fetchall())
+
+
+def _account(at: Merge, fates: Mapping[str, int], child_rows: int, removed: int = 0, emptied: int = 0) -> Account:
     staged = at.staged
     told = {"quarantined": staged.quarantined, "filtered": _filtered(at) + staged.forgotten, "dropped": staged.dropped}
-    return Account(staged.received, **fates, **told, removed=removed, child_rows=child_rows)
+    return Account(staged.received, **fates, **told, removed=removed, child_rows=child_rows, emptied=emptied)
 
 
 def _meets_nothing(at: Merge) -> bool:

@@ -16,7 +16,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 
-FORMAT = 9
+FORMAT = 10
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS w._ingest.fetches (
     limit_wait_seconds DOUBLE, retry_wait_seconds DOUBLE,
     loaded TIMESTAMPTZ, loaded_run VARCHAR, contract VARCHAR, load_seconds DOUBLE,
     received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT,
-    expected_is VARCHAR, clashing BIGINT, clash JSON, dropped BIGINT, filled JSON, url VARCHAR, code VARCHAR
+    expected_is VARCHAR, clashing BIGINT, clash JSON, dropped BIGINT, filled JSON, url VARCHAR, code VARCHAR,
+    emptied BIGINT
 );
 CREATE TABLE IF NOT EXISTS w._ingest.registries (
     source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, version BIGINT NOT NULL, layout VARCHAR NOT NULL,
@@ -73,6 +74,9 @@ _UPGRADES = {
     "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS code VARCHAR",
     7: "UPDATE w._ingest.registries SET layout = ''",  # ids are other hashes: the next load builds the tables anew
     8: "UPDATE w._ingest.registries SET layout = ''",  # child rows had the hash of their record, not of their list
+    # Which ones emptied a list was not counted; those without updates did not.
+    9: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS emptied BIGINT; "
+    "UPDATE w._ingest.fetches SET emptied = updated",
 }
 
 

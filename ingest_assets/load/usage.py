@@ -56,13 +56,23 @@ def of_endpoint(connection: duckdb.DuckDBPyConnection, source: str, endpoint: st
 
 
 def cited(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> set[int]:
-    """The fetches that a row, a child row, a version, an end or an open quarantine entry came from, or that deleted."""
+    """The fetches that a row, a child row, a version, an end or an open quarantine entry came from, or that deleted.
+
+    One that emptied lists deleted child rows. In what a former format wrote, those that updated rows may have done so.
+    """
     tables = [".".join(map(quoted, table)) for table in of_endpoint(connection, source, endpoint)]
     parts = [f"SELECT DISTINCT _fetch FROM {table}" for table in tables]
     mine = "source = $1 AND endpoint = $2"
     parts.append(f"SELECT _fetch FROM _ingest.quarantine WHERE {mine} AND closed_by IS NULL")
-    parts.append(f"SELECT _fetch FROM _ingest.fetches WHERE {mine} AND (removed > 0 OR deleted > 0)")
+    emptied = "emptied" if _counts_emptied(connection) else "updated"
+    parts.append(f"SELECT _fetch FROM _ingest.fetches WHERE {mine} AND greatest(removed, deleted, {emptied}) > 0")
     return {row[0] for row in connection.execute(" UNION ".join(parts), [source, endpoint]).fetchall()}
+
+
+def _counts_emptied(connection: duckdb.DuckDBPyConnection) -> bool:
+    query = "SELECT 1 FROM duckdb_columns() WHERE table_name = 'fetches' AND column_name = 'emptied' "
+    where = "AND database_name = 'warehouse' AND schema_name = '_ingest'"
+    return connection.execute(query + where).fetchone() is not None
 
 
 def needs(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> Needs:

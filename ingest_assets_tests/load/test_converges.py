@@ -83,7 +83,13 @@ def test_any_order_of_loads_ends_in_the_tables_of_a_rebuild(mode: str, lab_at, r
     holds()
 
 
-@pytest.mark.parametrize("mode", ["by newest_by", "by their order", "history by their order", "swept", "swept history"])
+_PRUNED = [
+    *("by newest_by", "by their order", "without tombstones", "history by their order"),
+    *("swept", "swept softly", "swept history"),
+]
+
+
+@pytest.mark.parametrize("mode", _PRUNED)
 def test_what_nothing_needs_can_go_and_a_rebuild_gives_the_same(mode: str, lab_at, rebuilt):
     @settings(max_examples=max(2, _EXAMPLES // 2), deadline=None, suppress_health_check=list(HealthCheck))
     @given(_histories(mode))
@@ -93,14 +99,36 @@ def test_what_nothing_needs_can_go_and_a_rebuild_gives_the_same(mode: str, lab_a
             _live(things, *history)
             before = things.contents()
 
-            with things.warehouse.looking("pruning") as connection:
-                spare = unneeded(things.snapshots.fetches("shop", "things"), needs(connection, "shop", "things"))
-            for snapshot in spare:
-                things.snapshots.remove(snapshot)
+            _prune(things)
 
             assert rebuilt(things, with_registry=bool(things.accounts())).contents() == before
 
     holds()
+
+
+def _prune(things: Any) -> list[int]:
+    """Remove what nothing needs."""
+    with things.warehouse.looking("pruning") as connection:
+        spare = unneeded(things.snapshots.fetches("shop", "things"), needs(connection, "shop", "things"))
+    for snapshot in spare:
+        things.snapshots.remove(snapshot)
+    return [snapshot.fetch for snapshot in spare]
+
+
+@pytest.mark.parametrize("emptied", [[{"id": 1, "l": []}], [{"id": 1, "l": []}, {"id": 1, "v": 1}]])
+def test_a_list_that_was_emptied_stays_empty_where_all_that_nothing_needs_is_gone(lab, emptied):
+    things = lab()
+    things.store(1, None, [{"id": 1, "l": [1]}, {"id": 2}])
+    things.store(2, None, emptied)
+    things.store(3, None, [{"id": 1, "l": [], "v": 2}])
+    things.store(4, None, [{"id": 1, "v": 3}])
+    things.load()
+
+    pruned = _prune(things)
+    things.load(replay=True)
+
+    assert pruned == [3]
+    assert things.values("value", "things__l") == []
 
 
 def test_the_clock_of_loads_decides_nothing(lab):

@@ -59,7 +59,7 @@ def test_a_warehouse_of_another_format_is_refused(warehouse):
     with warehouse.session("making") as connection:
         connection.execute("UPDATE w._ingest.meta SET format = 99")
 
-    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 9")
+    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 10")
     with refused, warehouse.session("reading"):
         pass
 
@@ -69,6 +69,7 @@ def test_a_warehouse_of_a_former_format_becomes_one_of_this(warehouse):
         ledger.ended(connection, Manifest(*KEY, 7, NOW, "f"))
         connection.execute("UPDATE w._ingest.meta SET format = 1")
         connection.execute("ALTER TABLE w._ingest.fetches DROP COLUMN expected_is")
+        connection.execute("ALTER TABLE w._ingest.fetches DROP COLUMN emptied")
 
     with warehouse.session("reading") as connection:
         found = connection.execute(
