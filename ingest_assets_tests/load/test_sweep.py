@@ -72,6 +72,16 @@ def test_a_fetch_that_would_delete_too_much_is_refused_until_it_is_accepted(lab,
     assert things.contents() == rebuilt(things).contents()
 
 
+def test_exactly_the_share_that_may_go_is_deleted_unasked(lab):
+    things = lab(sweep={"most": 0.29})
+    things.store(1, None, [{"id": n} for n in range(100)])
+    things.store(2, None, [{"id": n} for n in range(29, 100)])
+
+    things.load()
+
+    assert things.values("id") == list(range(29, 100))
+
+
 def test_a_refused_fetch_holds_nothing_up_once_a_newer_one_tells_otherwise(lab, rebuilt):
     things = lab(sweep=True)
     things.store(1, None, _TEN)
