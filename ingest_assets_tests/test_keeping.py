@@ -412,6 +412,25 @@ def test_a_backup_says_what_was_damaged_before_it(place: Any, capsys: Any) -> No
     assert "damaged: 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("file", ["warehouse/writer.duckdb", "warehouse.duckdb"])
+def test_a_damaged_warehouse_takes_no_good_backup_s_place(place: Any, file: str) -> None:
+    ingest(place, "stripe", "customers")
+    folder = backed_up(place)
+    before = (folder / "warehouse" / "writer.duckdb").read_bytes()
+    ingest(place, "zendesk", "tickets")
+    Warehouse(place.data).publish()
+    damaged = place.data / file
+    at = damaged.stat().st_mtime_ns
+    damaged.write_bytes(damaged.read_bytes()[: 1 << 14])
+    os.utime(damaged, ns=(at, at + (file != "warehouse.duckdb")))
+
+    with pytest.raises(StorageFailed, match=r"duckdb: a copy of it cannot be read"):
+        backup(place.data, folder, output(as_json=False))
+
+    assert (folder / "warehouse" / "writer.duckdb").read_bytes() == before
+    assert not list((folder / "warehouse").glob("*.new"))
+
+
 def test_a_backup_is_refused_where_it_would_do_harm(place: Any) -> None:
     ingest(place, "stripe", "customers")
     folder = backed_up(place)

@@ -21,7 +21,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load import schema
-from ingest_assets.load.copies import copy, drafted
+from ingest_assets.load.copies import HEADERS_BYTES, copy, drafted
 from ingest_assets.load.troubles import UNTOUCHED, failure
 from ingest_assets.locks import held
 from ingest_assets.raw.snapshots import Snapshots
@@ -206,14 +206,20 @@ class Warehouse:
     def copied(self, target: Path) -> Path | None:
         """A copy of the warehouse as last committed, beside `target`, to be put there; None where it is there already.
 
-        StorageFailed where it cannot be written.
+        StorageFailed where it cannot be written, or is none that can be read.
         """
         self.publish()
         if not self.reader.exists() or (
             target.exists() and target.stat().st_mtime_ns == self.reader.stat().st_mtime_ns
         ):
             return None
-        return drafted(self.reader, target)
+        draft = drafted(self.reader, target)
+        try:
+            self._look_into(draft, self.reader, "remove it, then run again")
+        except StorageFailed:
+            draft.unlink()
+            raise
+        return draft
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -288,9 +294,36 @@ class Warehouse:
         try:
             # The writer's time marks the copy, so that it is seen whether anything was committed since.
             copy(self.writer, fresh, self._check_space)
+            self._look_into(fresh, self.writer, "move it away and build it again from the snapshots: ingest rebuild")
             fresh.replace(self.reader)
         finally:
             fresh.unlink(missing_ok=True)
+
+    def _look_into(self, fresh: Path, source: Path, mend: str) -> None:
+        """StorageFailed where a copy is none of a warehouse: cut, or damaged where it says what it holds."""
+        try:
+            missing = self._least_bytes(fresh) - fresh.stat().st_size
+            told = f"{missing:,} bytes are missing at its end" if missing > 0 else None
+        except duckdb.Error as error:
+            told = str(error).splitlines()[0]
+        if told is not None:
+            raise StorageFailed(
+                f"{source}: a copy of it cannot be read: {told}. It is damaged, or a later DuckDB wrote it; the former "
+                f"copy stays. Next: {mend}"
+            )
+
+    def _least_bytes(self, fresh: Path) -> int:
+        """How many bytes a copy has at least, as it says itself; duckdb.Error where it cannot be read."""
+        name = f"copy{next(self._numbers)}"
+        with self.connection() as connection:
+            connection.execute(f"ATTACH {literal(str(fresh))} AS {name} (READ_ONLY)")
+            try:
+                connection.execute(f"FROM {name}._ingest.meta").fetchall()
+                size = "SELECT block_size * total_blocks FROM pragma_database_size() WHERE database_name = ?"
+                ((taken,),) = connection.execute(size, [name]).fetchall()
+            finally:
+                self._detach(connection, name)
+        return HEADERS_BYTES + int(taken)
 
     def _started(self) -> duckdb.DuckDBPyConnection:
         self.staging.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -123,6 +123,23 @@ def test_a_copy_that_finds_no_room_leaves_the_former_one(lab):
     assert not list(things.data.glob("*.new"))
 
 
+@pytest.mark.parametrize("kept", [0, 1_000, 12_288, -1])
+def test_a_damaged_warehouse_leaves_the_former_copy(lab, kept):
+    things = lab()
+    things.store(1, None, [{"id": 1}])
+    things.load()
+    things.warehouse.publish()
+    content = things.warehouse.writer.read_bytes()
+    things.warehouse.writer.write_bytes(content[:kept])
+
+    with pytest.raises(StorageFailed, match=r"writer\.duckdb: a copy of it cannot be read.*Next: .*ingest rebuild"):
+        things.warehouse.publish()
+
+    with things.warehouse.reading() as connection:
+        assert connection.execute("SELECT id FROM shop.things").fetchall() == [(1,)]
+    assert not list(things.data.glob("*.new"))
+
+
 def test_a_process_that_dies_while_it_copies_leaves_the_former_copy(lab):
     things = lab()
     things.store(1, None, [{"id": 1}])
