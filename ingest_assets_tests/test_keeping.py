@@ -441,6 +441,7 @@ def test_a_backup_is_refused_where_it_would_do_harm(place: Any) -> None:
 
     for where, expected in [
         (place.data / "backup", "lies outside of the data folder"),
+        (place.folder / "other" / ".." / "data" / "backup", "lies outside of the data folder"),
         (place.folder, "lies outside of the data folder"),
         (other, "holds photos; expected an empty folder"),
         (folder, "of another data folder"),

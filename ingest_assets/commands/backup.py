@@ -66,7 +66,8 @@ def _copied(here: Snapshots, data: Path, folder: Path) -> Iterator[Copied]:
 
 
 def _refuse(data: Path, folder: Path) -> None:
-    if folder == data or folder.is_relative_to(data) or data.is_relative_to(folder):
+    there, here = folder.resolve(), data.resolve()
+    if there.is_relative_to(here) or here.is_relative_to(there):
         raise ConfigError(f"{folder}: a backup lies outside of the data folder {data}, and not around it")
     strange = {f.name for f in folder.iterdir()} - _MINE if folder.is_dir() else set()
     if strange or folder.is_file():
