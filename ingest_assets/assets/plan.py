@@ -233,11 +233,11 @@ def _named_periods(name: Name, endpoint: Endpoint, wanted: Wanted, now: datetime
     assert periods is not None  # noqa: S101 -- for the type checker: who asks has periods
     newest = [key for key in (last_closed(endpoint, now), *running(endpoint, now)) if key is not None]
     try:
-        first = periods.span(wanted.first)[0] if wanted.first else periods.first
-        last = periods.span(wanted.last)[1] if wanted.last else (newest or [periods.first])[-1]
+        first = periods.span(wanted.first)[0] if wanted.first is not None else periods.first
+        last = periods.span(wanted.last)[1] if wanted.last is not None else (newest or [periods.first])[-1]
     except ValueError as error:
         raise ConfigError(f"{label}: {error}") from None
-    if first > last and not wanted.last:
+    if first > last and wanted.last is None:
         raise ConfigError(f"{label}: {_not_over(endpoint, periods, first)}")
     if first < periods.first:
         raise ConfigError(f"{label}: its partitions begin on {periods.first}; {first} is before that")
