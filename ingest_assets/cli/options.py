@@ -65,9 +65,9 @@ class Moment(click.ParamType[datetime]):
         """The time in UTC, or an error that says what was expected."""
         try:
             told = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        except ValueError:
+            return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
+        except (ValueError, OverflowError):  # in UTC, it may be before the year 1 or after 9999
             self.fail(f"{value!r} is no time; expected such as 2026-01-31 or 2026-01-31T18:00Z", param, ctx)
-        return told.replace(tzinfo=UTC) if told.tzinfo is None else told.astimezone(UTC)
 
 
 MOMENT = Moment()
