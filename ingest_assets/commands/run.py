@@ -16,6 +16,7 @@ from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.load.due import Members
 from ingest_assets.load.ledger import Fetch
 from ingest_assets.load.warehouse import Warehouse as DuckDB
+from ingest_assets.load.warehouse import quoted
 from ingest_assets.source import Source, listed
 
 NOTHING: Mapping[str, Any] = {"runs": [], "endpoints": [], "failures": [], "later": {}}
@@ -173,13 +174,7 @@ def _result(connection: Any, name: Name, runs: Sequence[str]) -> dict[str, Any] 
     ).fetchone()
     if not done or not done[0]:
         return None
-    counts = dict(
-        connection.execute(
-            "SELECT table_name, estimated_size FROM duckdb_tables() WHERE schema_name = ? "
-            "AND (table_name = ? OR starts_with(table_name, ?))",
-            [name[0], name[1], f"{name[1]}__"],
-        ).fetchall()
-    )
+    counts = _counts(connection, name)
     rows, children = counts.pop(name[1], 0), sum(counts.values())
     partitions, requests, records, quarantined, verdict, seconds = done
     return {
@@ -192,4 +187,18 @@ def _result(connection: Any, name: Name, runs: Sequence[str]) -> dict[str, Any] 
         "quarantined": quarantined,
         "verdict": verdict,
         "seconds": seconds,
+    }
+
+
+def _counts(connection: Any, name: Name) -> dict[str, int]:
+    """How many rows the table of an endpoint and those of its lists have."""
+    found = connection.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE schema_name = ? "
+        "AND (table_name = ? OR starts_with(table_name, ?))",
+        [name[0], name[1], f"{name[1]}__"],
+    ).fetchall()
+    tables = {table: f"{quoted(name[0])}.{quoted(table)}" for (table,) in found}
+    return {
+        table: connection.execute(f"SELECT count(*) FROM {full}").fetchone()[0]  # noqa: S608 -- quoted
+        for table, full in tables.items()
     }
