@@ -20,7 +20,11 @@ from ingest_assets.commands.interrupts import send_again_where_swallowed
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 from ingest_assets.process import Process
 
-_OF_THE_DISK = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_OF_THE_DISK = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),  # what stands there is something else
+)
+_INTERRUPTED_QUERY = "Query interrupted"  # what DuckDB makes of Ctrl-C while it works
 _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept, line.auth),
     "Look": (
@@ -95,9 +99,11 @@ def guarded(command: Callable[[], object], *, as_json: bool = False) -> int:
         error.show()
         return _told("UsageError", error.format_message(), error.exit_code, as_json=as_json)
     except (KeyboardInterrupt, click.Abort):
-        message = "Interrupted. What is fetched and loaded stays; run again for the rest"
-        click.echo(message, err=True)
-        return _told("Interrupted", message, INTERRUPTED, as_json=as_json)
+        return _interrupted(as_json=as_json)
+    except RuntimeError as error:
+        if str(error) != _INTERRUPTED_QUERY:
+            raise
+        return _interrupted(as_json=as_json)
     except BrokenPipeError:
         # Who read has enough, as `head` does; else Python would complain of it once more at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,6 +115,12 @@ def guarded(command: Callable[[], object], *, as_json: bool = False) -> int:
         click.echo(f"✗ {message}", err=True)
         return _told("StorageFailed", message, FAILED, as_json=as_json)
     return 0
+
+
+def _interrupted(*, as_json: bool) -> int:
+    message = "Interrupted. What is fetched and loaded stays; run again for the rest"
+    click.echo(message, err=True)
+    return _told("Interrupted", message, INTERRUPTED, as_json=as_json)
 
 
 def _say(message: str) -> None:

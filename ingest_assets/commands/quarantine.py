@@ -148,8 +148,8 @@ def _seen(row: tuple[Any, ...], contract: Contract, registry: Registry) -> _Reco
 
 def _declared(contract: Contract, name: str) -> Column | None:
     """What is declared of a column, of a list's by the name that it has in quarantine."""
-    inner = {in_list(tuple(dotted.split(".")), column): declared for dotted, table in contract.children.items()
-             for column, declared in table.columns.items()}  # fmt: skip
+    of_lists = ((tuple(dotted.split(".")), table.columns) for dotted, table in contract.children.items())
+    inner = {in_list(path, column): declared for path, columns in of_lists for column, declared in columns.items()}
     return contract.columns.get(name, inner.get(name))
 
 

@@ -11,7 +11,6 @@ from ingest_assets.commands.down import down, print_down
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import moment, note, table
 from ingest_assets.durations import spoken
-from ingest_assets.errors import StorageFailed
 from ingest_assets.http.total import Expected, Tells
 from ingest_assets.line import opened
 from ingest_assets.load import ledger
@@ -41,16 +40,16 @@ class _State:
 def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out: Output) -> bool:
     """Print the screen; whether nothing is wrong."""
     now, broken = datetime.now(UTC), down(sources, [source for source, _ in names])
-    DuckDB(data).refuse_lost()
-    try:
-        with DuckDB(data).reading() as connection:
-            states = {name: _state(connection, sources[name[0]], name, data, now) for name in names}
-    except StorageFailed:
+    warehouse = DuckDB(data)
+    warehouse.refuse_lost()
+    if not warehouse.writer.exists():
         out.console.print("Nothing is loaded yet. Next: ingest run")
         print_down(broken, out)
         nothing = [{"endpoint": ".".join(name), "problems": ["nothing is loaded. Next: ingest run"]} for name in names]
         out.document({"endpoints": nothing, "down": broken}, ok=False)
         return False
+    with warehouse.reading() as connection:
+        states = {name: _state(connection, sources[name[0]], name, data, now) for name in names}
     counted = any(state.expected is not None for state in states.values())
     rows = [
         (".".join(n), s.rows, _newest(s), _looked(s), *([_came(s)] if counted else []), "!" if s.problems else "ok")
@@ -59,7 +58,7 @@ def status(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
     titles = ("endpoint", "rows", "newest partition", "last look", *(["it brought"] if counted else []), "")
     out.console.print(table(titles, rows))
     print_down(broken, out)
-    reader = _reader(DuckDB(data), now, out)
+    reader = _reader(warehouse, now, out)
     problems = [(name, text) for name, state in states.items() for text in state.problems]
     for name, text in problems:
         out.console.print(note("!", f"{'.'.join(name)}: {text}"))
@@ -84,7 +83,8 @@ def _reader(warehouse: DuckDB, now: datetime, out: Output) -> dict[str, Any]:
 def _state(connection: Any, source: Source, name: Name, data: Path, now: datetime) -> _State:
     at = Looked(connection, source.name, name[1], source.endpoints[name[1]], now)
     known = at.rows(
-        "SELECT max(partition) FILTER (loaded IS NOT NULL), max(ended), count(*) FILTER (loaded IS NOT NULL) "
+        "SELECT max_by(partition, (coalesce(until_time, '-infinity'), partition)) FILTER (loaded IS NOT NULL), "
+        "max(ended), count(*) FILTER (loaded IS NOT NULL) "
         "FROM _ingest.fetches WHERE source = ? AND endpoint = ?",
         *name,
     )[0]

@@ -136,11 +136,16 @@ def counted(number: int, one: str, many: str = "") -> str:
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Collection[str] = ()) -> Table:
     """Rows as a table: numbers, and the columns named in `right`, to the right; null as nothing."""
     shown = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    cells = [[_cell(value) for value in row] for row in rows]
     for number, name in enumerate(columns):
-        numeric = name in right or any(isinstance(row[number], int | float) for row in rows)
-        shown.add_column(name, justify="right" if numeric else "left", no_wrap=numeric or not number, overflow="fold")
-    for row in rows:
-        shown.add_row(*(Text(_cell(value)) for value in row))
+        if name in right or any(isinstance(row[number], int | float) for row in rows):
+            # Cut, a number would be another one: where a screen is narrow, texts go over several lines.
+            widest = max((len(row[number]) for row in cells), default=0)
+            shown.add_column(name, justify="right", no_wrap=True, min_width=max(widest, len(name)))
+        else:
+            shown.add_column(name, overflow="fold")
+    for row in cells:
+        shown.add_row(*map(Text, row))
     return shown
 
 

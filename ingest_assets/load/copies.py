@@ -9,7 +9,7 @@ from pathlib import Path
 from ingest_assets.errors import StorageFailed
 
 _FICLONE = 0x40049409  # linux/fs.h; Btrfs, XFS and bcachefs share blocks by it
-HEADERS_BYTES = 3 * 4096
+_HEADERS = 3 * 4096
 
 State = tuple[int, bytes]
 """What tells one state of a warehouse's file from all others."""
@@ -25,7 +25,7 @@ def state(file: Path) -> State | None:
     if file.with_name(f"{file.name}.wal").exists() or not file.exists():
         return None
     with file.open("rb") as opened:
-        return file.stat().st_mtime_ns, opened.read(HEADERS_BYTES)
+        return file.stat().st_mtime_ns, opened.read(_HEADERS)
 
 
 def copy(source: Path, target: Path, room: Callable[[int], None]) -> None:

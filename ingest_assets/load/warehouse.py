@@ -21,7 +21,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load import schema
-from ingest_assets.load.copies import HEADERS_BYTES, copy, drafted
+from ingest_assets.load.copies import copy, drafted
 from ingest_assets.load.troubles import UNTOUCHED, failure
 from ingest_assets.locks import held
 from ingest_assets.raw.snapshots import Snapshots
@@ -30,6 +30,7 @@ from ingest_assets.raw.snapshots import Snapshots
 _STORAGE = "v1.4.0"
 _RESERVE_BYTES = 100_000_000
 _ROW_GROUP = 30_720  # rows that are held in memory until they are written; a quarter of what is usual
+_PUBLISH = "ingest reader publish"
 _THREADS = 2  # each takes its share of the memory, so that more of them need a higher limit
 
 
@@ -223,14 +224,22 @@ class Warehouse:
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A read-only connection to the reader's copy; StorageFailed where there is none yet."""
+        """A read-only connection to the reader's copy; StorageFailed where there is none, or it cannot be read."""
         if not self.reader.exists():
+            if self.writer.exists():
+                raise StorageFailed(f"{self.reader}: there is no reader's copy. Next: {_PUBLISH}")
             raise StorageFailed(f"{self.reader}: there is no warehouse yet; materialize something first")
         # Opened by its path, it would be the former copy where this process has that one open still.
         connection = duckdb.connect(":memory:")
         try:
             _settle(connection)
-            connection.execute(f"ATTACH {literal(str(self.reader))} AS warehouse (READ_ONLY)")
+            try:
+                connection.execute(f"ATTACH {literal(str(self.reader))} AS warehouse (READ_ONLY)")
+            except duckdb.Error as error:
+                told = str(error).splitlines()[0]
+                raise StorageFailed(
+                    f"{self.reader}: the reader's copy cannot be read: {told}. Next: remove it, then {_PUBLISH}"
+                ) from error
             connection.execute("USE warehouse")
             yield connection
         finally:
@@ -300,30 +309,21 @@ class Warehouse:
             fresh.unlink(missing_ok=True)
 
     def _look_into(self, fresh: Path, source: Path, mend: str) -> None:
-        """StorageFailed where a copy is none of a warehouse: cut, or damaged where it says what it holds."""
+        """StorageFailed where a copy cannot be opened, or does not say what it holds; its rows are not looked at."""
+        name = f"copy{next(self._numbers)}"
         try:
-            missing = self._least_bytes(fresh) - fresh.stat().st_size
-            told = f"{missing:,} bytes are missing at its end" if missing > 0 else None
+            with self.connection() as connection:
+                connection.execute(f"ATTACH {literal(str(fresh))} AS {name} (READ_ONLY)")
+                try:
+                    connection.execute(f"FROM {name}._ingest.meta").fetchall()
+                finally:
+                    self._detach(connection, name)
         except duckdb.Error as error:
             told = str(error).splitlines()[0]
-        if told is not None:
             raise StorageFailed(
                 f"{source}: a copy of it cannot be read: {told}. It is damaged, or a later DuckDB wrote it; the former "
                 f"copy stays. Next: {mend}"
-            )
-
-    def _least_bytes(self, fresh: Path) -> int:
-        """How many bytes a copy has at least, as it says itself; duckdb.Error where it cannot be read."""
-        name = f"copy{next(self._numbers)}"
-        with self.connection() as connection:
-            connection.execute(f"ATTACH {literal(str(fresh))} AS {name} (READ_ONLY)")
-            try:
-                connection.execute(f"FROM {name}._ingest.meta").fetchall()
-                size = "SELECT block_size * total_blocks FROM pragma_database_size() WHERE database_name = ?"
-                ((taken,),) = connection.execute(size, [name]).fetchall()
-            finally:
-                self._detach(connection, name)
-        return HEADERS_BYTES + int(taken)
+            ) from error
 
     def _started(self) -> duckdb.DuckDBPyConnection:
         self.staging.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -343,7 +343,7 @@ class Warehouse:
             if name != "w":
                 connection.execute("USE memory")
             connection.execute(f"DETACH {name}")
-        except duckdb.Error:
+        except (duckdb.Error, RuntimeError):  # the second where a signal came just now
             # After a fatal error a database stays attached for as long as DuckDB runs: the next one begins anew.
             connection.close()
             self._stop()

@@ -47,3 +47,22 @@ def test_any_other_failure_of_a_finalizer_is_printed_as_ever_and_interrupts_noth
 
     assert ended.returncode == 0
     assert error in ended.stderr
+
+
+# What DuckDB makes of Ctrl-C while a query works.
+QUERY = """
+import sys
+from ingest_assets.cli.main import guarded
+
+def query():
+    raise RuntimeError("Query interrupted")
+
+sys.exit(guarded(query))
+"""
+
+
+def test_a_query_that_is_interrupted_ends_the_command_as_interrupted() -> None:
+    ended = subprocess.run([sys.executable, "-c", QUERY], capture_output=True, text=True, timeout=50, check=False)
+
+    assert ended.returncode == 130
+    assert ended.stderr.startswith("Interrupted. What is fetched and loaded stays")

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.status import status
+from ingest_assets.errors import StorageFailed
 from ingest_assets_tests.whole import Whole, api_of_its_own, state_in
 
 COUNTED = {"count": {"path": "/count", "value": "count"}}
@@ -78,6 +79,52 @@ def test_a_document_has_both_numbers(shop: Any, capsys: Any) -> None:
 
     (told,) = json.loads(capsys.readouterr().out)["endpoints"]
     assert (told["received"], told["expected"]) == (3, 2)
+
+
+@pytest.mark.parametrize("told", [{"write": "history"}, {"write": "append"}])
+def test_a_table_that_holds_a_key_several_times_by_its_mode_is_well(shop: Any, told: Any) -> None:
+    here = shop({**told, "columns": {"v": {"type": "bigint"}}})
+    assert here.run() == ""
+    assert here.run() == ""
+
+    well, screen = looked(here)
+
+    assert well, screen
+
+
+def test_the_newest_partition_is_that_of_the_last_period(shop: Any) -> None:
+    by = {"account": {"type": "varchar", "from_partition": "account"}}
+    here = shop(
+        {
+            "window": {"from": "from", "until": "until"},
+            "partitions": {"every": "day", "start": "2026-01-01", "by": {"account": ["eu", "us"]}},
+            "primary_key": ["account", "id"],
+            "columns": by,
+            "changes": "immutable",
+            "params": {"account": "{account}"},
+        }
+    )
+    for partition in ("eu|2026-01-03", "us|2026-01-02"):
+        assert here.run(partition) == ""
+
+    _, screen = looked(here)
+
+    assert "eu|2026-01-03" in screen
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no database"])
+def test_a_copy_that_is_gone_or_damaged_is_told_with_what_to_do(shop: Any, content: bytes | None) -> None:
+    here = shop({})
+    assert here.run() == ""
+    looked(here)
+    line = here.line()
+    line.warehouse.reader.unlink()
+    if content is not None:
+        line.warehouse.reader.write_bytes(content)
+    console = Console(quiet=True)
+
+    with pytest.raises(StorageFailed, match=r"reader's copy.* Next: .*ingest reader publish"):
+        status({"shop": line.source}, [("shop", "things")], here.data, Output(console, console, as_json=False))
 
 
 def test_an_endpoint_whose_key_never_came_is_well(shop: Any) -> None:
