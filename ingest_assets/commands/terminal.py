@@ -140,8 +140,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], right: Colle
     for number, name in enumerate(columns):
         if name in right or any(isinstance(row[number], int | float) for row in rows):
             # Cut, a number would be another one: where a screen is narrow, texts go over several lines.
-            widest = max((len(row[number]) for row in cells), default=0)
-            shown.add_column(name, justify="right", no_wrap=True, min_width=max(widest, len(name)))
+            widest = max(map(len, [*name.split("\n"), *(row[number] for row in cells)]))
+            shown.add_column(name, justify="right", no_wrap=True, min_width=widest)
         else:
             shown.add_column(name, overflow="fold")
     for row in cells:
