@@ -230,7 +230,17 @@ def test_an_endpoint_that_breaks_a_rule_is_refused(fields, message):
 
 @pytest.mark.parametrize(
     "form",
-    ["iso", "date", "unix", "unix_ms", "%d.%m.%Y", "%Y-%m-%dT%H:%M:%S.%f%z", "%d/%b/%y %I:%M %p", "%j %Y %%", "%d %%Z"],
+    [
+        "iso",
+        "date",
+        "unix",
+        "unix_ms",
+        "%d.%m.%Y",
+        "%Y-%m-%dT%H:%M:%S.%f%z",
+        "%d/%b/%y %I:%M %p",
+        "%j %Y %%",
+        "%Y-%m-%d %%Z",
+    ],
 )
 def test_a_columns_format_is_one_that_can_be_read(form):
     assert Column(type="timestamptz", format=form).format == form
