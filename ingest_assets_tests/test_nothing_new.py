@@ -86,8 +86,8 @@ def accounts(here: Whole) -> list[tuple[Any, ...]]:
     """What became of the records of each fetch, and how its walk ended."""
     return here.ask(
         "SELECT _fetch, verdict, received, inserted, updated, unchanged, outdated, deleted, quarantined, duplicates, "
-        "filtered, removed, child_rows, dropped, emptied, CAST(filled AS VARCHAR), loaded IS NOT NULL, contract "
-        "FROM w._ingest.fetches ORDER BY _fetch"
+        "filtered, removed, child_rows, dropped, emptied, spared, CAST(filled AS VARCHAR), loaded IS NOT NULL, "
+        "contract FROM w._ingest.fetches ORDER BY _fetch"
     )
 
 
@@ -132,7 +132,7 @@ def test_a_fetch_without_records_is_accounted_for_and_changes_no_row(shop: Any) 
     assert here.run() == ""
 
     assert rows(here) == before
-    assert accounts(here)[1] == (2, "complete", *[0] * 13, "{}", True, accounts(here)[0][-1])
+    assert accounts(here)[1] == (2, "complete", *[0] * 14, "{}", True, accounts(here)[0][-1])
 
 
 @pytest.mark.parametrize("how", [{}, {"write": "append"}, {"write": "history"}, NEWEST])

@@ -24,6 +24,7 @@ from ingest_assets.load.plan import LOADABLE
 from ingest_assets.load.unneeded import Needs, unneeded
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.locks import held
+from ingest_assets.raw.notes import Notes
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 _WAIT_SECONDS = 30
@@ -98,14 +99,23 @@ def prune(pruning: Pruning, out: Output) -> int:
                 taken += disk_bytes(folder)
                 shutil.rmtree(folder)
             with _looking(pruning, current=True) as needs:
-                spare = pruning.unneeded(name, needs(name))
-            pruning.snapshots.notes.note_pruned(*name, _loaded(spare))
+                found = needs(name)
+            spare = pruning.unneeded(name, found)
+            _note(pruning.snapshots.notes, name, spare, found)
             for snapshot in spare:
                 taken += disk_bytes(snapshot.folder)
                 pruning.snapshots.remove(snapshot)
                 count += 1
     out.console.print(f"Removed: {counted(count, 'fetch', 'fetches')}; {size(taken)} are free again")
     return count
+
+
+def _note(notes: Notes, name: Name, spare: Sequence[Snapshot], needs: Needs) -> None:
+    """Note of what goes when it had ended, and of what stays what it swept among rows that may go."""
+    if spare:
+        gone = {one.fetch for one in spare}
+        notes.note_sweeps(*name, {fetch: swept for fetch, swept in needs.sweeps.items() if fetch not in gone})
+        notes.note_pruned(*name, _loaded(spare))
 
 
 def _loaded(spare: Sequence[Snapshot]) -> dict[int, datetime]:

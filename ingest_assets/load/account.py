@@ -25,7 +25,8 @@ NO_CLASHES: Mapping[str, Any] = {"clashing": 0, "clash": None}
 class Account(Struct, frozen=True):
     """What became of the records of one fetch; `removed` and `child_rows` count rows, `dropped` values.
 
-    `emptied` counts lists of rows that were there before, of tables where nothing else tells that they are empty.
+    `emptied` counts lists of rows that were there before, of tables where nothing else tells that they are empty;
+    `spared` rows that a complete fetch did not bring, and that were too many to be deleted unasked.
     """
 
     received: int
@@ -41,6 +42,7 @@ class Account(Struct, frozen=True):
     child_rows: int = 0
     dropped: int = 0
     emptied: int = 0
+    spared: int = 0
 
     @property
     def adds_up(self) -> bool:

@@ -64,13 +64,15 @@ def merge(
         if contract.deleted is not None:
             remember(at, TOMBSTONE, f"FROM ({candidates(at, '_deleted', (TOMBSTONE,))})")
     removed = _remove_vanished(at, replaced) if contract.replaces else 0
-    removed += _sweep(at, sweep) if sweep is not None else 0
+    swept, spared = _sweep(at, sweep) if sweep is not None else (0, 0)
+    removed += swept
     child_rows = _write(at, fates)
     if contract.write == "history" and (removed or fates.keys() & {"inserted", "updated", "deleted"}):
         since = history.moment(contract, staged.started)
         history.end(connection, target, at.root, contract, staged.fetch, since)
         history.settle(connection, target, at.root)
-    return _account(at, fates, child_rows, removed, _emptied(at).get(staged.fetch, 0))
+    account = _account(at, fates, child_rows, removed, _emptied(at).get(staged.fetch, 0))
+    return replace(account, spared=spared)
 
 
 def merge_together(
@@ -194,9 +196,9 @@ def _delete_vanished(at: Merge) -> int:
     return count
 
 
-def _sweep(at: Merge, sweep: Sweep) -> int:
-    """What the fetch did not bring any more is gone; how many rows."""
-    count = vanish(at.connection, at.root, at.staged, at.contract, sweep)
+def _sweep(at: Merge, sweep: Sweep) -> tuple[int, int]:
+    """What the fetch did not bring any more is gone; how many rows, and how many are spared as they were too many."""
+    count, spared = vanish(at.connection, at.root, at.staged, at.contract, sweep)
     if count and at.contract.write == "history":  # ends like that of a tombstone
         ended = hashed(f"concat('swept {at.staged.fetch}/', _id)")
         at.run(f"INSERT INTO decided (_id, _key, fate) SELECT {ended}, _id, 'deleted' FROM vanished")
@@ -204,7 +206,7 @@ def _sweep(at: Merge, sweep: Sweep) -> int:
         _mark(at, "FROM vanished")
     elif count:
         _delete_vanished(at)
-    return count
+    return count, spared
 
 
 def _mark(at: Merge, ids: str) -> None:

@@ -3,7 +3,8 @@
 A fetch sweeps its own partition, and only where it is complete and all of its records fit: one in quarantine may be the
 newest version of any key. A fetch that would remove a larger share than the file says is refused while it is the newest
 of its partition; once a newer one is complete, that tells what is gone, and this one removes nothing. What a person
-accepted stands beside the snapshots, so that a rebuild does the same.
+accepted stands beside the snapshots, so that a rebuild does the same. So does what fetches did that are left after a
+prune: without the rows of the others the share would be another one.
 """
 
 from collections.abc import Iterable
@@ -43,17 +44,25 @@ def sweep(work: Work, snapshots: Snapshots, staged: Staged, before: Iterable[int
     since = [s for s in stored.since(staged.fetch) if _is_complete(s)]
     if staged.fetch not in {s.fetch for s in since}:
         return None
-    accepted = staged.fetch in snapshots.notes.accepted(work.source, work.endpoint)
-    label = f"{work.source}.{work.endpoint}"
-    return Sweep(label, (*before, staged.fetch), None if accepted else told.most, len(since) == 1)
+    notes, label = snapshots.notes, f"{work.source}.{work.endpoint}"
+    accepted = staged.fetch in notes.accepted(work.source, work.endpoint)
+    sweeps = True if accepted else notes.sweeps(work.source, work.endpoint).get(staged.fetch)
+    if sweeps is False:
+        return None
+    return Sweep(label, (*before, staged.fetch), None if sweeps else told.most, len(since) == 1)
 
 
 def _is_complete(snapshot: Snapshot) -> bool:
     return snapshot.manifest.ended is not None and snapshot.manifest.ended.verdict == "complete"
 
 
-def vanish(connection: duckdb.DuckDBPyConnection, root: str, staged: Staged, contract: Contract, told: Sweep) -> int:
-    """Put the ids of the rows to be deleted into table `vanished`; how many. ContractBroken where they are too many."""
+def vanish(
+    connection: duckdb.DuckDBPyConnection, root: str, staged: Staged, contract: Contract, told: Sweep
+) -> tuple[int, int]:
+    """Put the ids of the rows to be deleted into table `vanished`; how many, and how many are spared instead.
+
+    ContractBroken where they are too many, and nothing tells otherwise.
+    """
     mine = f"FROM {root} WHERE list_contains($1, _fetch) AND {_stands(contract)}"
     id_ = "_key" if contract.write == "history" else "_id"
     query = f"SELECT {id_} AS _id {mine} AND {id_} NOT IN (SELECT {id_} FROM decided)"
@@ -62,11 +71,11 @@ def vanish(connection: duckdb.DuckDBPyConnection, root: str, staged: Staged, con
     gone, there = rows.fetchone() or (0, 0)
     # In floats 0.29 of 100 rows is less than 29.
     if told.most is None or gone <= Decimal(str(told.most)) * there:
-        return int(gone)
+        return int(gone), 0
     if told.asks:
         raise ContractBroken(_refusal(connection, root, staged, contract, told, gone, there))
     connection.execute("DELETE FROM vanished")
-    return 0
+    return 0, int(gone)
 
 
 def _stands(contract: Contract) -> str:

@@ -11,10 +11,14 @@ from ingest_assets.raw.snapshots import Snapshot
 
 
 class Needs(Struct, frozen=True):
-    """What the warehouse says of an endpoint: fetches that are loaded, and those that are cited or have deleted."""
+    """What the warehouse says of an endpoint: fetches that are loaded, and those that are cited or have deleted.
+
+    `sweeps` are those that deleted what they did not bring; false of those that spared it.
+    """
 
     loaded: Collection[int] = ()
     cited: Collection[int] = ()
+    sweeps: Mapping[int, bool] = {}
 
 
 def unneeded(

@@ -64,22 +64,29 @@ def cited(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> 
     parts = [f"SELECT DISTINCT _fetch FROM {table}" for table in tables]
     mine = "source = $1 AND endpoint = $2"
     parts.append(f"SELECT _fetch FROM _ingest.quarantine WHERE {mine} AND closed_by IS NULL")
-    emptied = "emptied" if _counts_emptied(connection) else "updated"
+    emptied = "emptied" if _counts(connection, "emptied") else "updated"
     parts.append(f"SELECT _fetch FROM _ingest.fetches WHERE {mine} AND greatest(removed, deleted, {emptied}) > 0")
     return {row[0] for row in connection.execute(" UNION ".join(parts), [source, endpoint]).fetchall()}
 
 
-def _counts_emptied(connection: duckdb.DuckDBPyConnection) -> bool:
-    query = "SELECT 1 FROM duckdb_columns() WHERE table_name = 'fetches' AND column_name = 'emptied' "
+def _counts(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
+    query = "SELECT 1 FROM duckdb_columns() WHERE table_name = 'fetches' AND column_name = ? "
     where = "AND database_name = 'warehouse' AND schema_name = '_ingest'"
-    return connection.execute(query + where).fetchone() is not None
+    return connection.execute(query + where, [column]).fetchone() is not None
+
+
+def _sweeps(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> dict[int, bool]:
+    """The fetches of an endpoint that removed rows they did not bring; false of those that spared them."""
+    spared = "spared" if _counts(connection, "spared") else "0"
+    query = "SELECT _fetch, removed > 0 FROM _ingest.fetches WHERE source = ? AND endpoint = ? "
+    return dict(connection.execute(f"{query}AND (removed > 0 OR {spared} > 0)", [source, endpoint]).fetchall())
 
 
 def needs(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> Needs:
     """What a warehouse needs of the stored fetches of an endpoint."""
     known = ledger.fetches(connection, source, endpoint, database="warehouse")
     loaded = frozenset(fetch.fetch for fetch in known if fetch.loaded is not None)
-    return Needs(loaded, frozenset(cited(connection, source, endpoint)))
+    return Needs(loaded, frozenset(cited(connection, source, endpoint)), _sweeps(connection, source, endpoint))
 
 
 def share(taken: Mapping[Table, float], tables: list[Table]) -> float:

@@ -5,6 +5,7 @@
     <data>/raw/<source>/<endpoint>/.drift.json       what its fetches brought that the tables did not know
     <data>/raw/<source>/<endpoint>/.accepted.json    fetches whose many deletions a person has accepted
     <data>/raw/<source>/<endpoint>/.pruned.json      fetches that were loaded and are not stored any more
+    <data>/raw/<source>/<endpoint>/.sweeps.json      what fetches swept before a prune took away the rows of others
 
 The warehouse owns the first three: it writes them here before it commits, under its lock, and reads them where it has
 none.
@@ -28,6 +29,7 @@ REGISTRY = ".registry.json"
 DRIFT = ".drift.json"
 ACCEPTED = ".accepted.json"
 PRUNED = ".pruned.json"
+SWEEPS = ".sweeps.json"
 
 
 class Notes(Struct, frozen=True):
@@ -87,6 +89,17 @@ class Notes(Struct, frozen=True):
         told = [(fetch, at.isoformat()) for fetch, at in known]
         if told:
             _write(self.folder / encoded(source) / encoded(endpoint) / PRUNED, {"fetches": told})
+
+    def sweeps(self, source: str, endpoint: str) -> dict[int, bool]:
+        """The fetches that deleted what they did not bring before others were pruned; false of those that spared it."""
+        told = _read(self.folder / encoded(source) / encoded(endpoint) / SWEEPS)
+        return {} if told is None else dict(told["fetches"])
+
+    def note_sweeps(self, source: str, endpoint: str, swept: Mapping[int, bool]) -> None:
+        """Note what fetches did that stay, before others are pruned; for who holds the locks of all partitions."""
+        told = {**self.sweeps(source, endpoint), **swept}
+        if told:
+            _write(self.folder / encoded(source) / encoded(endpoint) / SWEEPS, {"fetches": sorted(told.items())})
 
 
 def _read(file: Path) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from ingest_assets.raw import disk, manifest
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import IndexEntry
 from ingest_assets.raw.manifest import Bounds, Counted, Ending, Manifest, Verdict
-from ingest_assets.raw.notes import PRUNED, Notes
+from ingest_assets.raw.notes import PRUNED, SWEEPS, Notes
 from ingest_assets.raw.page import PageWriter, Place
 from ingest_assets.raw.paths import decoded, encoded
 from ingest_assets.raw.reading import SEGMENT, Snapshot
@@ -158,8 +158,9 @@ class Snapshots(Struct, frozen=True):
             disk.make_folder(target)
             for partition in partitions:
                 partition.rename(target / partition.name)
-            if (folder / PRUNED).exists():
-                (folder / PRUNED).rename(target / PRUNED)  # of tables that are made of none of these
+            for note in (PRUNED, SWEEPS):  # of tables that are made of none of these
+                if (folder / note).exists():
+                    (folder / note).rename(target / note)
             disk.sync_folder(target)
             disk.sync_folder(folder)
         return target

@@ -1,9 +1,12 @@
 """What a complete fetch did not bring any more is deleted, unless that is suspiciously much."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from ingest_assets.commands.output import output
+from ingest_assets.commands.prune import plan, prune
 from ingest_assets.errors import ContractBroken
 
 _TEN = [{"id": n, "l": [{"m": [n]}]} for n in range(10)]
@@ -70,6 +73,54 @@ def test_a_fetch_that_would_delete_too_much_is_refused_until_it_is_accepted(lab,
 
     assert (kept, things.values("id")) == (list(range(10)), list(range(3, 10)))
     assert things.contents() == rebuilt(things).contents()
+
+
+@pytest.fixture
+def swept(lab: Any) -> Any:
+    """Three fetches: five rows, ten, and eight of them; what else a test stores leaves nothing of the first two."""
+    things = lab(sweep=True)
+    for number, ids in enumerate((range(5), range(10), range(2, 10)), start=1):
+        things.store(number, None, [{"id": n} for n in ids])
+        things.load()
+    return things
+
+
+def _prune(things: Any) -> None:
+    """Remove what nothing needs."""
+    prune(plan(things.data, ["shop.things"], 1, None), output(as_json=True))
+
+
+def test_what_was_deleted_stays_so_where_a_prune_left_fewer_rows_to_take_the_share_of(swept, rebuilt):
+    swept.store(4, None, [{"id": n, "v": 1} for n in range(5, 10)], verdict="open")
+    swept.load()
+    swept.store(5, None, [*({"id": n} for n in range(2, 5)), *({"id": n, "v": 1} for n in range(5, 10)), {"id": None}])
+    swept.load()
+    _prune(swept)
+
+    swept.load(replay=True)
+
+    assert [s.fetch for s in swept.snapshots.fetches("shop", "things")] == [1, 3, 4, 5]
+    assert swept.values("id") == list(range(2, 10))
+    assert rebuilt(swept, with_registry=True).contents() == swept.contents()
+
+
+def test_what_was_spared_stays_where_a_prune_left_fewer_rows_that_are_not_listed(lab, rebuilt):
+    others, nine = [{"id": n} for n in range(9, 20)], [{"id": n, "v": 1} for n in range(9)]
+    things = lab(sweep=True)
+    things.store(1, None, [{"id": n} for n in range(9)], verdict="open")
+    things.store(2, None, others[:-1])
+    things.store(3, None, [{"id": 0, "l": [1]}], verdict="open")
+    things.store(4, None, others)
+    things.store(5, None, [*nine, *others])
+    things.load()
+    before = things.contents()
+    _prune(things)
+
+    things.load(replay=True)
+
+    assert [s.fetch for s in things.snapshots.fetches("shop", "things")] == [2, 3, 4, 5]
+    assert things.contents() == before
+    assert rebuilt(things, with_registry=True).contents() == before
 
 
 def test_exactly_the_share_that_may_go_is_deleted_unasked(lab):

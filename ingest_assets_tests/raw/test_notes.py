@@ -30,6 +30,15 @@ def test_all_that_was_ever_pruned_is_noted(tmp_path: Path) -> None:
     assert notes.pruned("shop", "other") == {}
 
 
+def test_what_was_swept_is_noted_besides_what_was_noted_before(tmp_path: Path) -> None:
+    notes = Notes(tmp_path / "raw")
+    notes.note_sweeps("shop", "orders", {3: True, 5: False})
+    notes.note_sweeps("shop", "orders", {5: True, 7: True})
+
+    assert notes.sweeps("shop", "orders") == {3: True, 5: True, 7: True}
+    assert notes.sweeps("shop", "other") == {}
+
+
 def test_a_forgotten_account_is_none(tmp_path: Path) -> None:
     notes = Notes(tmp_path / "raw")
     notes.note_account("shop", "https://api.example.com", "")

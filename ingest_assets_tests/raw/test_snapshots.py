@@ -227,9 +227,10 @@ def test_what_was_pruned_of_an_archived_endpoint_is_told_of_the_next_one_no_more
 ) -> None:
     snapshots.begin(manifest).end("complete", "last page")
     snapshots.notes.note_pruned("stripe", "charges", {1: manifest.started})
+    snapshots.notes.note_sweeps("stripe", "charges", {2: True})
 
     archived = snapshots.archive("stripe", "charges", tmp_path / "archive")
 
-    assert snapshots.notes.pruned("stripe", "charges") == {}
+    assert snapshots.notes.pruned("stripe", "charges") == snapshots.notes.sweeps("stripe", "charges") == {}
     assert archived is not None
-    assert (archived / ".pruned.json").exists()
+    assert {one.name for one in archived.glob(".*.json")} == {".pruned.json", ".sweeps.json"}
