@@ -19,7 +19,7 @@ from msgspec import Struct
 from ingest_assets.catalog.hints import hint
 from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.load import ledger
-from ingest_assets.load.erase_key import Key, Sought, Stored, typed
+from ingest_assets.load.erase_key import Identity, Key, Sought, Stored, typed
 from ingest_assets.load.erase_rows import RowEraser
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.load.work import Work
@@ -128,6 +128,11 @@ class Eraser(Struct, frozen=True, dict=True):
         stored = self.snapshots.fetches(self.work.source, self.work.endpoint)
         return frozenset(self.work.model.told(stored[0].manifest.partition)) if stored else frozenset()
 
+    @functools.cached_property
+    def _identity(self) -> Identity:
+        names = self.work.contract.primary_key
+        return Identity(tuple(map(self._columns.get, names)), self._paths(names))
+
     def look(self, key: Key) -> Stored:
         """What is stored of a key, in all fetches, also failed ones; nothing is written."""
         found = Stored()
@@ -156,8 +161,7 @@ class Eraser(Struct, frozen=True, dict=True):
 
     def _look(self, key: Key, snapshot: Snapshot, stored: Stored) -> None:
         more = self._partition(snapshot)
-        wanted = self.work.contract.primary_key
-        primary = self._paths(wanted) if key.columns != wanted else ()
+        primary = self._identity if key.columns != self.work.contract.primary_key else Identity()
         versions = frozenset(stored.keys)
 
         def is_one(text: bytes) -> bool:
@@ -167,13 +171,13 @@ class Eraser(Struct, frozen=True, dict=True):
                 record = exact(text) | more
             except Unfit:
                 return key.stands_in(text)  # what cannot be read and holds the value is taken for theirs
-            mine = tuple(told(at(record, path)) or "" for path in primary)
+            mine = primary.of(record)
             if key.has(record):
                 writing = tuple(told(at(record, path)) for path in key.paths)
                 stored.writings |= {tuple(map(str, writing))} if None not in writing else set()
-                stored.keys |= {mine} if primary else set()
+                stored.keys |= mine
                 return True
-            return mine in versions
+            return not mine.isdisjoint(versions)
 
         try:
             found = find(snapshot, functools.partial(self._records, snapshot), is_one)

@@ -41,12 +41,7 @@ class Sought(Struct, frozen=True):
 
     def held(self, record: Any) -> Any:
         """What the column holds of a parsed record; None where that has no value, or one that does not fit."""
-        given = self.column.given_by is not None
-        column = replace(self.column, given=record.get(PARTITION, {})) if given else self.column
-        try:
-            return column.held(record)
-        except (Unfit, InvalidOperation):
-            return None
+        return _held(self.column, record)
 
     def may_be_in(self, text: bytes) -> bool:
         """Whether a record's text may hold the value; most texts do not, and need not be read for it."""
@@ -109,6 +104,28 @@ class Key(Struct, frozen=True):
         return all(value.encode().lower() in lowered for value in self.values)
 
 
+class Identity(Struct, frozen=True):
+    """What tells whose version a record is: columns of the primary key, None where nothing came of one, and paths."""
+
+    columns: tuple[ColumnPlan | None, ...] = ()
+    paths: tuple[Keys, ...] = ()
+
+    def of(self, record: Any) -> set[tuple[Any, ...]]:
+        """The key of a parsed record, as its row would hold it and as it is written; none where a value is missing."""
+        written = tuple(told(at(record, path)) for path in self.paths)
+        held = tuple(None if column is None else _held(column, record) for column in self.columns)
+        return {one for one in (written, held) if one and None not in one}
+
+
+def _held(column: ColumnPlan, record: Any) -> Any:
+    if column.given_by is not None:
+        column = replace(column, given=record.get(PARTITION, {}))
+    try:
+        return column.held(record)
+    except (Unfit, InvalidOperation):
+        return None
+
+
 def typed(connection: duckdb.DuckDBPyConnection, kind: str, text: str) -> Any:
     """What a text is in a column of this type, None where it is none of its values, or would be rounded to one."""
     cast = f"TRY_CAST($1 AS {kind})"
@@ -136,7 +153,10 @@ def _same(value: str | None, wanted: str, kind: str) -> bool:
 
 
 class Stored(Struct):
-    """What is stored of a key: records by fetch, and the ways in which key and primary key are written there."""
+    """What is stored of a key: records by fetch, the ways in which it is written there, and the primary keys of these.
+
+    A primary key stands there as rows hold it, and as records write it.
+    """
 
     found: dict[int, list[Found]] = field(default_factory=dict)
     writings: set[tuple[str, ...]] = field(default_factory=set)

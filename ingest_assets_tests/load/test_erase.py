@@ -1,6 +1,7 @@
 """Who is erased is as if the API had never sent them, but that a mark is where each record stood."""
 
 import contextlib
+import json
 import shutil
 from datetime import UTC, datetime
 
@@ -106,6 +107,42 @@ def test_all_versions_of_who_had_the_value_once_are_erased(lab):
     things.load(replay=True)
 
     assert things.values("id") == [2]
+
+
+@pytest.mark.parametrize(
+    ("column", "written"),
+    [
+        ({"type": "decimal(9,2)"}, ["1.50", "1.5", 1.5, b"15e-1"]),
+        ({"type": "double"}, [0.1, b"0.10000000000000000555"]),
+        ({"type": "uuid"}, ["A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11", "a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11"]),
+        ({"type": "timestamptz", "format": "iso"}, ["2026-01-01T12:00:00Z", "2026-01-01T13:00:00+01:00"]),
+        ({"type": "varchar", "values": {"ann": ["ANN", 1], "bob": []}}, ["ann", "ANN", 1]),
+        ({"type": "varchar"}, ["é", b'"\\u00e9"']),
+    ],
+)
+@pytest.mark.parametrize("newest_by", [None, "at"])
+def test_all_versions_are_erased_however_they_write_their_key(lab, rebuilt, column, written, newest_by):
+    things = lab(columns={"id": column, **AT}, newest_by=newest_by)
+    for number, key in enumerate(written, start=1):
+        told = key if isinstance(key, bytes) else json.dumps(key).encode()
+        things.store(number, None, [b'{"id": %b, "at": %d, "mail": "v%d"}' % (told, number, number)])
+    things.load()
+
+    stored = erase(things, f"mail=v{len(written)}")
+
+    assert stored.records == len(written)
+    assert things.values("id") == rebuilt(things).values("id") == []
+
+
+def test_what_has_no_key_is_no_version_of_another_that_has_none(lab):
+    things = lab()
+    things.store(1, None, [{"mail": "ann"}, {"mail": "bob"}, {"id": None, "mail": "eve"}, {"id": 1, "mail": ""}])
+    things.load()
+
+    stored = erase(things, "mail=ann")
+
+    assert stored.places == [(1, 0, 0)]
+    assert [place[:3] for place in things.quarantined()] == [(1, 0, 1), (1, 0, 2)]
 
 
 @pytest.mark.parametrize("sent", [7, "7", 7.0, b'{"id": 7.0, "v": 1}', b'{"v": 1, "id": "\\u0037"}'])
