@@ -138,7 +138,8 @@ def never_begun(connection: duckdb.DuckDBPyConnection, fetches: Iterable[int]) -
 def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest, **more: Any) -> None:
     """Write down how a walk ended, as its snapshot tells, and `more` columns of it.
 
-    Also of a fetch that this warehouse has not numbered. An end that is written down already stays.
+    Also of a fetch that this warehouse has not numbered. An end that is written down already stays, but for that of one
+    which was taken for given up when another one began: it had ended, and was not loaded.
     """
     all_ended(connection, [(manifest, more)])
 
@@ -146,17 +147,22 @@ def ended(connection: duckdb.DuckDBPyConnection, manifest: Manifest, **more: Any
 def all_ended(connection: duckdb.DuckDBPyConnection, told: Sequence[tuple[Manifest, Mapping[str, Any]]]) -> None:
     """The same of several walks, each with more columns of it."""
     numbers = [manifest.fetch for manifest, _ in told]
-    query = "SELECT _fetch, ended IS NULL FROM w._ingest.fetches WHERE list_contains(?, _fetch)"
-    open_ = dict(connection.execute(query, [numbers]).fetchall())
+    query = "SELECT _fetch, verdict FROM w._ingest.fetches WHERE list_contains(?, _fetch)"
+    known = dict(connection.execute(query, [numbers]).fetchall())
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for manifest, more in told:
-        if manifest.fetch not in open_:
+        if manifest.fetch not in known:
             _number(connection, manifest)
-        values = {**more, **(_end(manifest) if open_.get(manifest.fetch, True) else {})}
+        values = {**more, **(_end(manifest) if _is_news(manifest, known.get(manifest.fetch)) else {})}
         if values:
             alike.setdefault(tuple(values), []).append({"_fetch": manifest.fetch, **values})
     for names, rows in alike.items():
         _update_all(connection, names, rows)
+
+
+def _is_news(manifest: Manifest, known: str | None) -> bool:
+    verdict = None if manifest.ended is None else manifest.ended.verdict
+    return known is None or (known == "given_up" and verdict != "given_up")
 
 
 def _end(manifest: Manifest) -> dict[str, Any]:
@@ -252,13 +258,19 @@ def undone(connection: duckdb.DuckDBPyConnection, fetches: Sequence[int], now: d
 
     That Dagster was told of them stays, until it is told of this too: see `untold_undone`.
     """
-    empty = "".join(f", {name} = NULL" for name in (*_LOADED, *_ACCOUNT))
+    unloaded(connection, fetches)
     for fetch in fetches:
         connection.execute(
             "UPDATE w._ingest.fetches SET verdict = 'given_up', position = NULL, "
-            f"reason = 'undone ' || strftime(?, '%Y-%m-%d %H:%M UTC'){empty} WHERE _fetch = ?",
+            "reason = 'undone ' || strftime(?, '%Y-%m-%d %H:%M UTC') WHERE _fetch = ?",
             [now, fetch],
         )
+
+
+def unloaded(connection: duckdb.DuckDBPyConnection, fetches: Sequence[int]) -> None:
+    """Write down that these fetches are loaded no more."""
+    for fetch in fetches:
+        update(connection, fetch, dict.fromkeys((*_LOADED, *_ACCOUNT)))
         connection.execute("DELETE FROM w._ingest.quarantine WHERE _fetch = ?", [fetch])
 
 

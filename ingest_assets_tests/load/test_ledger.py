@@ -113,6 +113,19 @@ def test_a_fetch_that_was_never_begun_leaves_no_row(connection):
     assert [f.partition for f in known_fetches(connection)] == [KEY[2]]
 
 
+def test_a_fetch_that_had_ended_and_is_loaded_after_the_next_one_began_has_its_own_verdict(connection):
+    told = Manifest(*KEY, 7, NOW, "f", ended=Ending(NOW, "complete", "last page", 1, 1, 9))
+    ledger.ended(connection, Manifest(*KEY, 7, NOW, "f"))
+    ledger.begin(connection, KEY[:2], {KEY[2]: None}, "r", NOW, above=7)
+    between = [(f.fetch, f.verdict) for f in known_fetches(connection)]
+
+    ledger.ended(connection, told, loaded=NOW)
+
+    assert between == [(7, "given_up"), (8, None)]
+    first, _ = known_fetches(connection)
+    assert (first.verdict, first.reason) == ("complete", "last page")
+
+
 def test_a_fetch_that_never_ended_is_given_up_when_the_next_begins(connection):
     ledger.begin(connection, KEY[:2], {KEY[2]: None, None: None}, "r", NOW, above=0)
 
