@@ -24,6 +24,7 @@ from ingest_assets.line.standing import Standing
 from ingest_assets.line.watcher import Unwatched, Watcher
 from ingest_assets.load import ledger, owners, partitioning
 from ingest_assets.load.load import LOADABLE, Loaded
+from ingest_assets.load.sweep import TooManyGone
 from ingest_assets.load.work import Work
 from ingest_assets.locks import held
 from ingest_assets.normalize.registry import Registry
@@ -182,11 +183,19 @@ class Line(Standing):
         for snapshot in sorted(fetches, key=lambda one: -one.fetch):
             self.snapshots.give_up(snapshot, reason)
         partitions = dict.fromkeys(snapshot.manifest.partition for snapshot in fetches)
-        loads = [load for partition in partitions for load in self.load(endpoint, partition)]
+        loads = [load for partition in partitions for load in self._without_undone(endpoint, partition)]
         with self.warehouse.session(f"noting what is undone of {self.source.name}.{endpoint}") as connection:
             for snapshot in fetches:
                 ledger.ended(connection, Snapshot(snapshot.folder).manifest)
         return loads
+
+    def _without_undone(self, endpoint: str, partition: str | None) -> list[Loaded]:
+        try:
+            return self.load(endpoint, partition)
+        except TooManyGone:
+            if self.undone(endpoint):
+                raise
+            return []  # an earlier fetch is refused again, as it was before: the next load says so
 
     def catch_up(self, endpoint: str, partition: str | None) -> Iterator[Loaded]:
         """Load what is stored and not loaded, some fetches at a time and in their order, as they once came.

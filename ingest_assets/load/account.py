@@ -110,6 +110,7 @@ class Accounting(Struct, frozen=True):
 
                 drift.bring_back(self.connection, self._key, self.snapshots.notes.drift(*self._key))
         ledger.undone(self.connection, self.plan.undone, self.now())
+        ledger.unloaded(self.connection, self.plan.again)
         self.snapshots.notes.note_registry(*self._key, text)
         loads = list(zip(self.plan.snapshots, self.staged, accounts, strict=True))
         each = seconds / max(len(loads), 1)

@@ -20,6 +20,7 @@ from ingest_assets.load.copies import state
 from ingest_assets.load.nothing import brings_nothing, unstaged
 from ingest_assets.load.plan import LOADABLE, Known, NeedsRebuild, Plan, Planner, current, lost
 from ingest_assets.load.staged import ranked
+from ingest_assets.load.sweep import TooManyGone
 from ingest_assets.load.troubles import TooLittleMemory
 from ingest_assets.load.turns import Turns
 from ingest_assets.load.warehouse import Warehouse
@@ -75,8 +76,9 @@ class Loader(Struct, frozen=True):
         """Bring a partition up to date with its stored fetches; the caller holds the partition's lock.
 
         Loads what is pending; `replay` goes through all kept fetches again, and so does a changed contract. Returns
-        what was loaded in fetch order, also of other partitions where the table was rebuilt. StorageFailed where
-        rows of the table came from a fetch that is not stored any more and would be lost.
+        what was loaded in fetch order, also of other partitions where the table was rebuilt. TooManyGone where a fetch
+        would delete too much; what came before it is loaded then. StorageFailed where rows of the table came from a
+        fetch that is not stored any more and would be lost.
         """
         rebuild, in_vain = False, 0
         while True:
@@ -157,7 +159,19 @@ class Loader(Struct, frozen=True):
                 return []
             if brings_nothing(self.work, known, plan):
                 return self._noted(connection, known, plan, began, insists=insists)
+            load = self._as_far if len(partitions) == 1 else self._staged
+            return load(connection, known, plan, began, insists=insists)
+
+    def _as_far(
+        self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, insists: bool
+    ) -> list[Loaded]:
+        """Load what is planned; where a fetch is refused for what it would delete, what is before it, and raise."""
+        try:
             return self._staged(connection, known, plan, began, insists=insists)
+        except TooManyGone as refusal:
+            if (rest := plan.without(refusal.fetch, known)) is not None:
+                self._as_far(connection, known, rest, began, insists=insists)
+            raise
 
     def _staged(
         self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, insists: bool

@@ -68,7 +68,8 @@ class Plan(Struct, frozen=True):
     """What to load. `partitions` are what the load is about; a rebuild is about all.
 
     `forget` are the fetches whose rows are taken out first, `missing` loaded ones that are not stored any more,
-    `undone` loaded ones that were given up since: what only they taught of names and shapes goes with them.
+    `undone` loaded ones that were given up since: what only they taught of names and shapes goes with them. `again` are
+    loaded ones that are to be loaded anew by a later load.
     """
 
     partitions: tuple[str | None, ...]
@@ -77,6 +78,7 @@ class Plan(Struct, frozen=True):
     rebuild: bool = False
     missing: tuple[ledger.Load, ...] = ()
     undone: tuple[int, ...] = ()
+    again: tuple[int, ...] = ()
 
     @property
     def stored_bytes(self) -> int:
@@ -88,6 +90,20 @@ class Plan(Struct, frozen=True):
         """A missing fetch that is newer than all that is left of its partition; None where there is none."""
         newest = {s.manifest.partition: s.fetch for s in self.snapshots}
         return next((f.fetch for f in self.missing if f.fetch > newest.get(f.partition, 0)), None)
+
+    def without(self, refused: int, known: Known) -> "Plan | None":
+        """The same up to a refused fetch of its partition; None where that is nothing, or less than is loaded.
+
+        What is loaded goes where it was, before a newer fetch of the partition came that is undone.
+        """
+        (partition,) = {s.manifest.partition for s in self.snapshots if s.fetch == refused}
+        out = {s.fetch for s in self.snapshots if s.manifest.partition == partition and s.fetch >= refused}
+        loaded = [load.fetch for load in known.loaded_of(partition) if load.fetch >= refused]
+        again, rest = tuple(out.intersection(loaded)), tuple(s for s in self.snapshots if s.fetch not in out)
+        is_as_before = any(fetch in self.undone for fetch in loaded)
+        if not is_as_before and (again or not rest):
+            return None
+        return replace(self, snapshots=rest, again=self.again + again)
 
     def beside(self, other: "Plan") -> "Plan":
         """Both at once: of other partitions each, none of them a rebuild or with fetches that are missing."""

@@ -23,6 +23,14 @@ from ingest_assets.raw.snapshots import Snapshot, Snapshots
 _SHOWN = 60
 
 
+class TooManyGone(ContractBroken):
+    """A fetch would delete more than the file says, and nobody accepted that."""
+
+    def __init__(self, message: str, fetch: int) -> None:
+        super().__init__(message)
+        self.fetch = fetch
+
+
 class Sweep(Struct, frozen=True):
     """What a fetch may remove: rows that cite one of `fetches`, those of its partition.
 
@@ -61,7 +69,7 @@ def vanish(
 ) -> tuple[int, int]:
     """Put the ids of the rows to be deleted into table `vanished`; how many, and how many are spared instead.
 
-    ContractBroken where they are too many, and nothing tells otherwise.
+    TooManyGone where they are too many, and nothing tells otherwise.
     """
     mine = f"FROM {root} WHERE list_contains($1, _fetch) AND {_stands(contract)}"
     id_ = "_key" if contract.write == "history" else "_id"
@@ -73,7 +81,7 @@ def vanish(
     if told.most is None or gone <= Decimal(str(told.most)) * there:
         return int(gone), 0
     if told.asks:
-        raise ContractBroken(_refusal(connection, root, staged, contract, told, gone, there))
+        raise TooManyGone(_refusal(connection, root, staged, contract, told, gone, there), staged.fetch)
     connection.execute("DELETE FROM vanished")
     return 0, int(gone)
 

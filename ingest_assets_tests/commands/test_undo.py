@@ -247,3 +247,23 @@ def test_after_kills_at_random_moments_it_is_as_after_one_quiet_undo(loaded: Any
         assert here.tables() == quiet.tables()
         assert told_fetch(here, LAST) == ["2", "2"]
         shutil.rmtree(here.folder)
+
+
+def test_what_an_earlier_fetch_would_delete_keeps_nobody_from_undoing_a_later_one(
+    here: Any, ingest: Any, answering: Any
+) -> None:
+    ten = [{"id": n} for n in range(10)]
+    api = answering([json.dumps(told) for told in (ten, ten[:1], [{**one, "wrong": True} for one in ten])])
+    endpoints = {"users": {"path": "/", "primary_key": "id", "sweep": True}}
+    told = {"base_url": api.url, "resume_within": "PT0S", "endpoints": endpoints}
+    (here.folder / "sources" / "shop.yaml").write_text(json.dumps(told))
+    here = replace(here, more={"INGEST_ONLY": "shop"})
+    ran = [ingest(here, "run", "shop.users").returncode for _ in range(3)]
+
+    undone = ingest(here, "undo", "shop.users", "--yes")
+
+    assert (ran, undone.returncode) == ([0, 1, 0], 0), undone.stderr
+    assert "shop.users has 10 rows" in undone.stdout
+    assert here.ask("SELECT column_name FROM (DESCRIBE shop.users) WHERE column_name = 'wrong'") == []
+    accepted = ingest(here, "accept", "shop.users", "--deletions", "5")
+    assert "9 rows that it did not bring are deleted" in " ".join(accepted.stdout.split()), accepted.stderr

@@ -148,6 +148,31 @@ def test_a_refused_fetch_holds_nothing_up_once_a_newer_one_tells_otherwise(lab, 
     assert things.contents() == rebuilt(things).contents()
 
 
+def test_what_came_before_a_refused_fetch_is_loaded(lab):
+    things = lab(sweep=True)
+    things.store(1, None, _TEN)
+    things.store(2, None, [{"id": 99}])
+    things.store(3, None, [{"id": 100}], verdict="open")
+
+    with pytest.raises(ContractBroken, match="did not come again in fetch 2"):
+        things.load()
+
+    assert things.values("id") == list(range(10))
+
+
+def test_a_replay_that_is_refused_leaves_the_table_as_it_is(lab):
+    things = lab()
+    things.store(1, None, _TEN)
+    things.store(2, None, [{"id": 99}])
+    things.load()
+    sweeping = lab(sweep=True)
+
+    with pytest.raises(ContractBroken, match="did not come again in fetch 2"):
+        sweeping.load(replay=True)
+
+    assert things.values("id") == [*range(10), 99]
+
+
 def test_a_sensitive_key_is_not_told_as_an_example(lab):
     things = lab(sweep=True, columns={"id": {"type": "bigint", "sensitive": True}})
     things.store(1, None, [{"id": 4711}, {"id": 4712}])

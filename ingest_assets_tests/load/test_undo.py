@@ -2,7 +2,7 @@
 
 import pytest
 
-from ingest_assets.errors import StorageFailed
+from ingest_assets.errors import ContractBroken, StorageFailed
 from ingest_assets.load import ledger, reported
 
 AT = {"at": {"type": "bigint"}}
@@ -61,6 +61,28 @@ def test_a_column_that_a_wrong_fetch_widened_has_its_type_again(lab):
     assert wrong == {"id": "BIGINT", "odd": "BOOLEAN", "v": "JSON"}
     assert things.columns() == {"id": "BIGINT", "v": "BIGINT"}
     assert things.values("v") == [1]
+
+
+def test_a_fetch_that_was_refused_before_the_undone_one_is_so_again_and_keeps_no_undone_row(lab, rebuilt):
+    ten = [{"id": n} for n in range(10)]
+    things = lab(sweep=True)
+    things.store(1, None, ten)
+    things.load()
+    things.store(2, None, [{"id": 0, "few": True}])
+    with pytest.raises(ContractBroken):
+        things.load()
+    things.store(3, None, [{**one, "wrong": True} for one in ten])
+    things.load()
+
+    for _ in range(2):
+        with pytest.raises(ContractBroken, match="did not come again in fetch 2"):
+            undo(things, 3, None)
+    columns, loaded = things.columns(), list(things.accounts())
+    things.store(4, None, ten)
+    things.load()
+
+    assert (columns, loaded) == ({"id": "BIGINT"}, [1])
+    assert things.contents() == rebuilt(things).contents()
 
 
 def test_an_endpoint_whose_only_fetch_is_undone_has_no_tables_and_begins_anew(lab):
