@@ -107,7 +107,7 @@ def _refusal(
         f"{told.label}: {gone:,} of {there:,} rows{of} did not come again in fetch {staged.fetch}"
         f"{_example(connection, root, contract)}: more than {told.most:.0%} are not deleted unasked (`sweep`). "
         f"Nothing of the fetch is loaded. Where they are gone: ingest accept {told.label} --deletions {staged.fetch}; "
-        f"where not, fetch again: ingest run {told.label}"
+        f"where not: ingest undo {told.label} --fetch {staged.fetch}, then ingest run {told.label}"
     )
 
 
