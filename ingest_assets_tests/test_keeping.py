@@ -236,6 +236,80 @@ def test_partial_puts_it_in_place_without_what_is_damaged(place: Any, capsys: An
     assert place.ask("SELECT partition FROM _ingest.fetches WHERE loaded IS NOT NULL") == [(DAYS[0],)]
 
 
+@pytest.fixture(params=["a flipped bit of manifest.json", "no manifest.json", "no index.jsonl"])
+def harm(request: Any) -> Any:
+    """Does to the files of a stored fetch what a bad disk may do; gives the file."""
+
+    def done(snapshot: Snapshot) -> Path:
+        *how, name = request.param.split()
+        file = snapshot.folder / name
+        content = file.read_bytes()
+        file.unlink()
+        if how != ["no"]:
+            file.write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
+        return file
+
+    return done
+
+
+def stored(place: Any, partition: str | None, endpoint: str = "charges") -> list[Snapshot]:
+    """What is stored of a partition of Stripe's, in order."""
+    return Snapshots(place.data / "raw").fetches("stripe", endpoint, partition)
+
+
+def test_partial_leaves_out_a_fetch_that_cannot_be_read_and_no_other_partition(
+    place: Any, harm: Any, capsys: Any
+) -> None:
+    ingest(place, "stripe", "charges")
+    ingest(place, "stripe", "customers")
+    lose(place)
+    file = harm(stored(place, DAYS[1])[0])
+
+    assert not rebuilt(partial=True)
+
+    told = capsys.readouterr().out
+    assert told.count(f"damaged: {file}") == 1
+    assert "In place without what is named above" in told
+    assert place.ask("SELECT endpoint, partition FROM _ingest.fetches WHERE loaded IS NOT NULL ORDER BY ALL") == [
+        ("charges", DAYS[0]),
+        ("customers", None),
+    ]
+
+
+def test_partial_takes_the_other_fetches_of_its_partition_and_a_mended_one_comes_late(place: Any) -> None:
+    ingest(place, "stripe", "charges")
+    ingest(place, "stripe", "charges")
+    before = state(place)["tables"]
+    lose(place)
+    older, newer = stored(place, DAYS[1])
+    whole = (older.folder / "manifest.json").read_bytes()
+    (older.folder / "manifest.json").write_bytes(b"")
+
+    rebuilt(partial=True)
+    without = place.ask(f"SELECT _fetch FROM _ingest.fetches WHERE partition = '{DAYS[1]}'")  # noqa: S608 -- ours
+    (older.folder / "manifest.json").write_bytes(whole)
+
+    assert rebuilt()
+    assert without == [(newer.fetch,)]
+    assert state(place)["tables"] == before
+
+
+def test_without_partial_a_fetch_that_cannot_be_read_keeps_its_partition_from_being_loaded(
+    place: Any, harm: Any, capsys: Any
+) -> None:
+    ingest(place, "stripe", "customers")
+    ingest(place, "stripe", "charges", load=False)
+    ingest(place, "stripe", "charges", load=False)
+    file = harm(stored(place, DAYS[1])[0])
+
+    assert not rebuilt()
+
+    assert capsys.readouterr().out.count(f"damaged: {file}") == 1
+    assert place.ask("SELECT DISTINCT partition FROM _ingest.fetches WHERE loaded IS NOT NULL AND partition <> ''") == [
+        (DAYS[0],)
+    ]
+
+
 def test_an_older_warehouse_gets_what_is_stored_and_no_number_is_issued_again(place: Any, box: Sandbox) -> None:
     ingest(place, "stripe", "charges")
     older = (place.data / "warehouse" / "writer.duckdb").read_bytes()
@@ -412,6 +486,42 @@ def test_a_backup_says_what_was_damaged_before_it(place: Any, capsys: Any) -> No
     assert "damaged: 1" in capsys.readouterr().out
 
 
+def test_a_backup_names_a_fetch_that_cannot_be_copied_and_copies_all_others(place: Any, harm: Any, capsys: Any) -> None:
+    ingest(place, "stripe", "charges")
+    ingest(place, "stripe", "customers")
+    file = harm(stored(place, DAYS[1])[0])
+    folder = place.folder / "backup"
+
+    assert not backup(place.data, folder, output(as_json=False))
+
+    told, copies = capsys.readouterr().out, Snapshots(folder / "raw")
+    assert told.count(f"damaged: {file}") == 1
+    assert [len(copies.fetches("stripe", *of)) for of in (("charges",), ("customers",))] == [1, 1]
+    assert (folder / "warehouse" / "writer.duckdb").exists()
+
+
+def test_a_copy_in_a_backup_stays_where_the_fetch_itself_is_damaged_since(place: Any, harm: Any) -> None:
+    ingest(place, "stripe", "customers")
+    folder = backed_up(place)
+    harm(stored(place, None, "customers")[0])
+
+    assert not backup(place.data, folder, output(as_json=False))
+
+    (copy,) = Snapshots(folder / "raw").fetches("stripe", "customers")
+    assert copy.verify() == []
+
+
+def test_a_copy_that_cannot_be_read_any_more_is_copied_again(place: Any, harm: Any) -> None:
+    ingest(place, "stripe", "customers")
+    folder = backed_up(place)
+    (copy,) = Snapshots(folder / "raw").fetches("stripe", "customers")
+    harm(copy)
+
+    backed_up(place)
+
+    assert copy.verify() == []
+
+
 @pytest.mark.parametrize("file", ["warehouse/writer.duckdb", "warehouse.duckdb"])
 def test_a_damaged_warehouse_takes_no_good_backup_s_place(place: Any, file: str) -> None:
     ingest(place, "stripe", "customers")
@@ -490,6 +600,24 @@ def test_status_names_what_is_stored_and_not_loaded(place: Any, capsys: Any) -> 
     told = capsys.readouterr().out
     assert "! stripe.customers: loaded: it is stored and not loaded. Next: ingest rebuild" in told
     assert "stripe.charges: loaded" not in told
+
+
+def test_status_tells_of_a_fetch_that_cannot_be_read_beside_all_else(place: Any, capsys: Any) -> None:
+    ingest(place, "stripe", "charges")
+    of = line(place, "stripe")
+    with of.partition("charges", DAYS[0]):
+        an_hour_ago(of.fetch("charges", DAYS[0]))
+    ingest(place, "stripe", "customers")
+    Warehouse(place.data).publish()
+    file = stored(place, DAYS[1])[0].folder / "manifest.json"
+    file.write_bytes(b"")
+
+    status(catalog.sources(), [("stripe", "customers"), ("stripe", "charges")], place.data, output(as_json=False))
+
+    told = capsys.readouterr().out
+    assert f"! stripe.charges: damaged: {file}" in told
+    assert f"! stripe.charges: loaded: {DAYS[0]} is stored and not loaded" in told
+    assert "! stripe.customers" not in told
 
 
 def test_what_was_undone_stays_undone(place: Any) -> None:

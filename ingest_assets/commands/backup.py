@@ -36,7 +36,7 @@ class _Done:
             self.fetches += 1
             self.bytes += copy.bytes
             self.new |= {copy.snapshot.folder} if copy.bytes else set()
-            self.problems += copy.problems
+            self.problems += [problem for problem in copy.problems if problem not in self.problems]
 
 
 def backup(data: Path, folder: Path, out: Output) -> bool:

@@ -30,8 +30,14 @@ class _Done:
     fetches: Counter[Name] = field(default_factory=Counter)
     records: Counter[Name] = field(default_factory=Counter)
     left_out: list[Name] = field(default_factory=list)
+    damaged: set[int] = field(default_factory=set)
     failures: list[IngestError] = field(default_factory=list)
     in_place: bool = True
+
+    def fail(self, error: IngestError) -> None:
+        """Note what could not be loaded, once: a damaged file is met by all that look into it."""
+        if str(error) not in map(str, self.failures):
+            self.failures.append(error)
 
     @property
     def well(self) -> bool:
@@ -49,7 +55,7 @@ def rebuild(sources: Mapping[str, Source], data: Path, out: Output, *, partial: 
         stored = list(snapshots.endpoints())
         there = stored or building.site(data) != data
         lines = _filled(sources, data, stored, done, out, partial=partial) if there else {}
-    _print(done, out)
+    _print(done, out, partial=partial)
     if done.in_place and lines:
         tell(sources, list(lines), data, out)
     return done.well
@@ -63,7 +69,8 @@ def _filled(
     building.tell(folder, snapshots, _manifests(snapshots, done))
     lines = _lines(sources, data, folder, stored)
     done.left_out += sorted(set(stored) - lines.keys())
-    _load(lines, done, out)
+    # Without `partial`, a partition with a fetch that cannot be read is refused as a whole.
+    _load(lines, frozenset(done.damaged) if partial else frozenset(), done, out)
     done.in_place = folder == data or partial or not done.failures
     if done.in_place:
         building.finish(data, folder)
@@ -80,34 +87,36 @@ def _lines(sources: Mapping[str, Source], data: Path, folder: Path, stored: list
 def _manifests(snapshots: Snapshots, done: _Done) -> Iterator[Manifest]:
     for name in snapshots.endpoints():
         for snapshot in snapshots.fetches(*name):
-            try:
+            error = snapshot.unknown
+            if error is None:
                 yield snapshot.manifest
-            except IngestError as error:
-                done.failures.append(error)
+            else:
+                done.damaged.add(snapshot.fetch)
+                done.fail(error)
 
 
-def _load(lines: Mapping[Name, Line], done: _Done, out: Output) -> None:
+def _load(lines: Mapping[Name, Line], held: frozenset[int], done: _Done, out: Output) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=out.progress, transient=True) as progress:
         for name, line in lines.items():
-            waiting = line.unloaded(name[1], line.fetches(name[1]))
+            waiting = line.unloaded(name[1], line.fetches(name[1]), frozenset(done.damaged))
             for partition in progress.track(waiting, description=".".join(name)):
-                _load_one(line, name, partition, done)
+                _load_one(line, name, partition, held, done)
 
 
-def _load_one(line: Line, name: Name, partition: str | None, done: _Done) -> None:
+def _load_one(line: Line, name: Name, partition: str | None, held: frozenset[int], done: _Done) -> None:
     try:
         with line.partition(name[1], partition):
-            loaded = list(line.catch_up(name[1], partition))
+            loaded = list(line.catch_up(name[1], partition, held))
     except IngestError as error:
-        done.failures.append(error)
+        done.fail(error)
         return
     done.partitions[name] += 1
     done.fetches[name] += len(loaded)
     done.records[name] += sum(one.account.received for one in loaded)
 
 
-def _print(done: _Done, out: Output) -> None:
+def _print(done: _Done, out: Output, *, partial: bool) -> None:
     names = [(".".join(name), name) for name in sorted(done.partitions)]
     rows = [(text, done.partitions[name], done.fetches[name], done.records[name]) for text, name in names]
     columns = ("endpoint", "partitions", "fetches", "records")
@@ -124,6 +133,8 @@ def _print(done: _Done, out: Output) -> None:
         out.console.print(f"✗ and {len(done.failures) - _SHOWN:,} more", style="red")
     if not done.in_place:
         out.console.print("Nothing is put in place: mend that and run again, or do without it by --partial")
+    elif partial and done.failures:
+        out.console.print("In place without what is named above: mend that, then run `ingest rebuild` again")
     told = {"endpoints": [dict(zip(columns, row, strict=True)) for row in rows], "left_out": left_out}
     failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in done.failures]
     out.document({**told, "failures": failures, "in_place": done.in_place}, ok=done.well)

@@ -17,7 +17,7 @@ from ingest_assets.load import ledger
 from ingest_assets.load.health import look, looks
 from ingest_assets.load.looked import EXPECTED_IS, Looked
 from ingest_assets.load.warehouse import Warehouse as DuckDB
-from ingest_assets.raw.snapshots import Snapshots
+from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source
 
 _LOADING = timedelta(minutes=10)  # after its fetch, a partition may still be being loaded
@@ -93,7 +93,11 @@ def _state(connection: Any, source: Source, name: Name, data: Path, now: datetim
     if not loads:
         # One finding says it all; that every check fails on a table that is not there would hide it.
         problems = [f"nothing is loaded. Next: ingest run {'.'.join(name)}"] if not ended else _first(problems)
-    problems += _left_alone(at) + _unfinished(data, name) + _unloaded(at, source, data)
+    stored = Snapshots(data / "raw").fetches(*name)
+    damaged = {s.fetch: error for s in stored if (error := s.unknown) is not None}
+    problems += _left_alone(at) + [str(error) for error in damaged.values()]
+    problems += _unfinished([s for s in stored if s.fetch not in damaged])
+    problems += _unloaded(at, source, data, frozenset(damaged))
     rows = at.rows(f"SELECT count(*) FROM {at.table}")[0][0] if loads else None  # noqa: S608 -- quoted
     (received, expected, expected_is), *_ = at.rows(
         f"SELECT received - duplicates, expected, {EXPECTED_IS} FROM _ingest.fetches AS f WHERE source = ? "  # noqa: S608 -- ours
@@ -151,9 +155,8 @@ def _looked(state: _State) -> str:
     return "never" if state.last_look is None else state.last_look.strftime("%Y-%m-%d %H:%M")
 
 
-def _unfinished(data: Path, name: Name) -> list[str]:
+def _unfinished(stored: Sequence[Snapshot]) -> list[str]:
     """Walks that began and did not end: the next run of their partition goes on with them."""
-    stored = Snapshots(data / "raw").fetches(*name)
     newest = {s.manifest.partition: s for s in stored}
     going = [s for s in newest.values() if s.manifest.ended is None]
     return [
@@ -164,11 +167,12 @@ def _unfinished(data: Path, name: Name) -> list[str]:
     ]
 
 
-def _unloaded(at: Looked, source: Source, data: Path) -> list[str]:
+def _unloaded(at: Looked, source: Source, data: Path, damaged: frozenset[int]) -> list[str]:
     """Partitions of which something is stored and not loaded, though nobody can be about to load it."""
     line = opened(source, "", data)
-    waiting = line.unloaded(at.name, ledger.fetches(at.connection, at.source, at.name, database="warehouse"))
-    newest = {partition: line.stored(at.name, partition) for partition in waiting}
+    fetches = ledger.fetches(at.connection, at.source, at.name, database="warehouse")
+    waiting, loader = line.unloaded(at.name, fetches, damaged), line.loader(at.name, damaged)
+    newest = {partition: loader.newest(partition) for partition in waiting}
     left = [p for p, s in newest.items() if s and s.manifest.ended and s.manifest.ended.at < at.now - _LOADING]
     if not left:
         return []

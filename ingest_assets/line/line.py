@@ -197,18 +197,18 @@ class Line(Standing):
                 raise
             return []  # an earlier fetch is refused again, as it was before: the next load says so
 
-    def catch_up(self, endpoint: str, partition: str | None) -> Iterator[Loaded]:
-        """Load what is stored and not loaded, some fetches at a time and in their order, as they once came.
+    def catch_up(self, endpoint: str, partition: str | None, held: frozenset[int] = frozenset()) -> Iterator[Loaded]:
+        """Load what is stored and not loaded, but for fetches `held` back, some at a time and as they once came.
 
         So the account of each fetch and the lineage of each row are those of a table that was loaded as it grew, also
         of a table that keeps the newest fetch only.
         """
         loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
         stored = self.snapshots.fetches(self.source.name, endpoint, partition)
-        waiting = [s.fetch for s in stored if s.fetch not in loaded]
+        waiting = [s.fetch for s in stored if s.fetch not in loaded | held]
         step = 1 if self.source.endpoints[endpoint].contract.replaces else _AT_ONCE
         for done in range(step, len(waiting) + step, step) if waiting else [0]:
-            yield from self.loader(endpoint, frozenset(waiting[done:])).load(partition)
+            yield from self.loader(endpoint, held.union(waiting[done:])).load(partition)
 
     def sweep(self) -> bool:
         """Remove what dead processes left of their staging; False, and nothing done, where somebody works."""

@@ -78,13 +78,18 @@ class Standing:
         with self.warehouse.session(f"reading the fetches of {self.source.name}.{endpoint}") as connection:
             return ledger.fetches(connection, self.source.name, endpoint)
 
-    def unloaded(self, endpoint: str, fetches: Iterable[ledger.Fetch]) -> list[str | None]:
-        """Partitions whose snapshots say otherwise than these fetches: what counts is not loaded, or is undone."""
+    def unloaded(
+        self, endpoint: str, fetches: Iterable[ledger.Fetch], held: frozenset[int] = frozenset()
+    ) -> list[str | None]:
+        """Partitions whose snapshots say otherwise than these fetches: what counts is not loaded, or is undone.
+
+        Those that are `held` back are not looked at.
+        """
         loaded = {fetch.fetch for fetch in fetches if fetch.loaded}
         stored = self.snapshots.fetches(self.source.name, endpoint)
-        waiting = dict.fromkeys(s.manifest.partition for s in stored if s.fetch not in loaded)
-        undone = {s.manifest.partition for s in self._given_up(endpoint) if s.fetch in loaded}
-        kept = self.loader(endpoint).kept
+        waiting = dict.fromkeys(s.manifest.partition for s in stored if s.fetch not in loaded | held)
+        undone = {s.manifest.partition for s in self._given_up(endpoint, held) if s.fetch in loaded}
+        kept = self.loader(endpoint, held).kept
         late = [key for key in waiting if key in undone or any(s.fetch not in loaded for s in kept(key))]
         return [*late, *sorted(undone - set(late), key=str)]
 
@@ -138,8 +143,9 @@ class Standing:
                     bounds = (told.bounds.from_, told.bounds.until) if told.bounds else (None, None)
                     yield Kept(told.fetch, told.partition, bounds)
 
-    def _given_up(self, endpoint: str) -> Iterator[Snapshot]:
-        return (one for of in self.snapshots.partitions(self.source.name, endpoint) for one in of.given_up)
+    def _given_up(self, endpoint: str, held: frozenset[int] = frozenset()) -> Iterator[Snapshot]:
+        of_each = self.snapshots.partitions(self.source.name, endpoint)
+        return (one for of in of_each for one in of.without(held).given_up)
 
     def ends(self, endpoint: str, partition: str | None, *, refuses: bool = False) -> dict[int, Any]:
         """Where the feed of a partition ended, by the number of its newest complete fetch; nothing before the first.

@@ -152,11 +152,11 @@ class Planner(Struct, frozen=True):
         return Plan((partition,), kept, forget=tuple(mine), missing=missing)
 
     def _of(self, partition: str | None) -> Stored:
-        return self.snapshots.of(self.work.source, self.work.endpoint, partition)
+        return self.snapshots.of(self.work.source, self.work.endpoint, partition).without(self.held)
 
     def _counts(self, snapshot: Snapshot) -> bool:
         end, verdicts = snapshot.manifest.ended, WHOLE if self.work.contract.replaces else LOADABLE
-        return end is not None and end.verdict in verdicts and snapshot.fetch not in self.held
+        return end is not None and end.verdict in verdicts
 
     def _counting(self, stored: Stored) -> Iterator[Snapshot]:
         """Those that count, the newest first; each is looked at when it is asked for."""
@@ -198,5 +198,5 @@ class Planner(Struct, frozen=True):
         return tuple(load for load in known.loaded if load.partition in partitions and load.fetch not in stored)
 
     def _stored(self, partition: str | None) -> Iterator[Snapshot]:
-        found = (s for s in self._of(partition).newest_first() if s.fetch not in self.held)
+        found = self._of(partition).newest_first()
         return (s for s in found if s.manifest.ended and s.manifest.ended.verdict in LOADABLE)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from ingest_assets.errors import ConfigError
+from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.raw import disk, manifest
 from ingest_assets.raw.index import FILE as INDEX
 from ingest_assets.raw.index import SEGMENT, Index
@@ -34,6 +34,7 @@ class Copied(Struct, frozen=True):
 def copied(here: Snapshots, there: Path) -> Iterator[Copied]:
     """Copy what is not in the folder `there` yet, each snapshot verified where it arrived; then the notes beside them.
 
+    One that is not whole enough to be copied is named, and the others are copied.
     ConfigError where `there` holds the snapshots of another data folder. StorageFailed where it cannot be written.
     """
     for name in list(here.endpoints()):
@@ -69,10 +70,13 @@ def _notes(folder: Path) -> Iterator[Path]:
 
 
 def _copied(snapshot: Snapshot, target: Path) -> Copied:
+    if lost := _lost(snapshot):
+        # Its former copy stays; and where its folder is gone, it was pruned just now.
+        return Copied(snapshot, 0, (lost,) if snapshot.folder.exists() else ())
     told, there = (snapshot.folder / manifest.FILE).read_bytes(), target / manifest.FILE
-    if there.exists():
+    if there.exists() and Snapshot(target).unknown is None:
         _refuse_others(snapshot, Snapshot(target))
-        same = there.read_bytes() == told and (target / snapshot.segment).exists()
+        same = there.read_bytes() == told and all((target / name).exists() for name in (INDEX, snapshot.segment))
         if snapshot.manifest.ended and same:
             return Copied(snapshot, 0)
     draft = target.with_name(f"{target.name}.new")
@@ -87,8 +91,19 @@ def _copied(snapshot: Snapshot, target: Path) -> Copied:
         shutil.rmtree(target, ignore_errors=True)
         draft.rename(target)
         disk.sync_folder(target.parent)
-    copy = Snapshot(target)
-    return Copied(snapshot, sum(f.stat().st_size for f in target.iterdir()), tuple(copy.verify()))
+    problems = Snapshot(target).verify()
+    problems = (snapshot.verify() or problems) if problems else []  # what came damaged is to be mended there
+    return Copied(snapshot, sum(f.stat().st_size for f in target.iterdir()), tuple(problems))
+
+
+def _lost(snapshot: Snapshot) -> str | None:
+    """Why a snapshot cannot be copied: which it is cannot be told, or one of its files is missing."""
+    try:
+        segment = snapshot.folder / snapshot.segment
+        problem = snapshot.unknown or (None if segment.exists() else disk.damaged(segment, "the file is missing"))
+    except StorageFailed as error:
+        problem = error
+    return str(problem) if problem else None
 
 
 def _copy(file: Path, target: Path) -> None:

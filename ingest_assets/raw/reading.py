@@ -33,6 +33,15 @@ class Snapshot(Struct, frozen=True, dict=True):
         """Which fetch it is; StorageFailed where that cannot be told, or the format is not of this version."""
         return manifest.read(self.folder)
 
+    @property
+    def unknown(self) -> StorageFailed | None:
+        """Why it cannot be told which fetch it is and how it ended; None where that can be told."""
+        try:
+            self.manifest  # noqa: B018 -- read here, or the reason why not
+        except StorageFailed as error:
+            return error
+        return None
+
     @cached_property
     def _index(self) -> Index:
         return Index(self.folder / INDEX)

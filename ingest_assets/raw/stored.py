@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ingest_assets.raw import disk
 from ingest_assets.raw.reading import Snapshot
@@ -48,6 +49,10 @@ class Stored(Struct, frozen=True, dict=True):
     def besides(self, fetches: Collection[int]) -> Iterator[Snapshot]:
         """All but these, in order."""
         return map(self.snapshot, sorted(one for one in self.fetches if one not in fetches))
+
+    def without(self, fetches: Collection[int]) -> "Stored":
+        """The same as if these were not stored."""
+        return replace(self, fetches=tuple(one for one in self.fetches if one not in fetches)) if fetches else self
 
     def snapshot(self, fetch: int) -> Snapshot:
         """The one of this number, which is among them."""
