@@ -56,10 +56,13 @@ class Periods(Struct, frozen=True):
         >>> [b.isoformat() for b in Periods("day", date(2026, 1, 1), "Europe/Amsterdam").bounds("2026-03-29")]
         ['2026-03-29T00:00:00+01:00', '2026-03-30T00:00:00+02:00']
         """
-        began = self._began(key)
-        if began is None or self.key(began) != key:
-            raise ValueError(f"{key!r} is no {self.every} in {self.zone}; expected such as {self.first!r}")
-        return began, self._next(began)
+        try:
+            began = self._began(key)
+            if began is not None and self.key(began) == key:
+                return began, self._next(began)
+        except OverflowError:  # at either end of the calendar
+            pass
+        raise ValueError(f"{key!r} is no {self.every} in {self.zone}; expected such as {self.first!r}")
 
     def holds(self, key: str) -> bool:
         """Whether `key` is one of these periods, the first one or a later one."""
@@ -106,9 +109,9 @@ class Periods(Struct, frozen=True):
         """
         try:
             lower, upper = self._written(text)
-        except ValueError as error:
+            return self.key(lower), self.key(_utc(upper) - timedelta(microseconds=1))
+        except (ValueError, OverflowError) as error:
             raise ValueError(f"{text!r} is no time: {error}") from None
-        return self.key(lower), self.key(_utc(upper) - timedelta(microseconds=1))
 
     def _written(self, text: str) -> tuple[datetime, datetime]:
         found = _SPAN.fullmatch(text)

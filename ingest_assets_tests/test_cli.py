@@ -8,6 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import duckdb
 import pytest
@@ -183,6 +184,21 @@ def test_preview_shows_rows_and_proposes_types_but_no_sensitive_value(here: Any,
         (["run", "--partition", "2026-01-01", "--to", "2026-01-02"], "say one of them"),
         (["run", "zendesk.tickets", "--since", "garbage"], "'garbage' is no time; expected such as 2026-01-31"),
         (["replay", "stripe.charges", "--as-of", "0001-01-01T00:00+05:00"], "is no time; expected such as 2026-01-31"),
+        (["run", "stripe.charges", "--from", "9999-12-31"], "'9999-12-31' is no time"),
+        (["run", "stripe.charges", "--partition", "9999-12"], "'9999-12' is no time"),
+        (["why", "stripe.charges", "ch_1", "--rows", "-1"], "-1 is not in the range"),
+        (["why", "stripe.charges", "ch_1", "--rows", "9" * 30], "is not in the range"),
+        (["quarantine", "show", "stripe.charges", "--most", "0"], "0 is not in the range"),
+        (["trace", "stripe", "--last", "-1"], "-1 is not in the range"),
+        (["preview", "stripe.charges", "--rows", "0"], "0 is not in the range"),
+        (["prune", "--older-than", "P9999999D"], "is no age; expected one of up to 1000 years"),
+        (["ui", "--port", "70000"], "70000 is not in the range"),
+        (["ui", "--host", "203.0.113.1", "--port", "3000"], "expected an address of this machine"),
+        (["demo", "--port", "0"], "0 is not in the range"),
+        (["sandbox", "--port", "70000"], "70000 is not in the range"),
+        (["sandbox", "--scale", "nan"], "'nan' is no factor; expected a number above 0"),
+        (["sandbox", "--factor", "0"], "'0' is no factor; expected a number above 0"),
+        (["sandbox", "--now", "0001-01-01"], "is none of the days from 1970-01-01 to 2999-12-31"),
         (["preview", "stripe"], "expected one endpoint, such as stripe.customers"),
         (["check", "nothing"], "'nothing' is no source"),
         (["replay", "stripe.charges", "--partition", "2026-11-18"], "nothing is stored of 2026-11-18"),
@@ -196,6 +212,97 @@ def test_a_wrong_command_line_ends_with_2_and_says_what_was_expected(
     assert told.returncode == 2, told.stdout + told.stderr
     assert expected in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_a_sandbox_refuses_a_port_that_is_taken_as_one_document(here: Any, box: Any) -> None:
+    port = str(urlsplit(box.url).port)
+
+    told = here.program("sandbox", "--port", port, "--json")
+
+    assert told.returncode == 75
+    assert f"port {port} on 127.0.0.1 is taken" in json.loads(told.stdout)["error"]["message"]
+    assert "Traceback" not in told.stderr
+
+
+def test_a_sandbox_tells_the_port_that_it_took_as_one_document(here: Any) -> None:
+    with here.start("sandbox", "--port", "0", "--json") as process:
+        told = json.loads(process.stdout.readline())
+        process.terminate()
+        rest, _ = process.communicate(timeout=30)
+
+    assert told["ok"]
+    assert urlsplit(told["url"]).port
+    assert rest == ""
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("a: [b", "dagster.yaml: Dagster cannot read its settings: while parsing a flow sequence"),
+        ("nonsense: 1", "dagster.yaml: Dagster cannot read its settings: DagsterInvalidConfigError"),
+    ],
+)
+def test_settings_that_dagster_cannot_read_are_told_with_the_file(here: Any, settings: str, expected: str) -> None:
+    home = here.data / "dagster"
+    home.mkdir(parents=True)
+    (home / "dagster.yaml").write_text(settings)
+
+    told = here.ingest("run", "stripe.customers")
+
+    assert told.returncode == 2
+    assert expected in told.stderr
+
+
+@pytest.mark.parametrize("name", ["history/runs.db", "history/runs/index.db", "schedules/schedules.db"])
+def test_a_damaged_database_of_dagster_is_told_with_what_to_do(here: Any, name: str) -> None:
+    here.ingest("run", "stripe.customers")
+    (here.data / "dagster" / name).write_text("no database " * 100)
+
+    told = here.program("run", "stripe.customers")
+
+    assert told.returncode == 1
+    assert "Dagster's database cannot be used: file is not a database" in told.stderr
+    assert "Traceback" not in told.stderr
+
+
+@pytest.mark.parametrize("command", [["sources"], ["sources", "--json"], ["--help"]])
+def test_output_that_cannot_be_written_is_told_in_a_line(here: Any, command: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        told = subprocess.run(
+            [sys.executable, "-m", "ingest_assets.cli", *command],
+            env=here.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert told.returncode == 1
+    assert told.stderr.startswith("✗ standard output: No space left on device.")
+    assert told.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["sources", "sources --json", "run stripe.customers"])
+def test_without_standard_output_a_command_does_the_same(here: Any, command: str) -> None:
+    program = f"{sys.executable} -m ingest_assets.cli"
+
+    told = subprocess.run(
+        ["sh", "-c", f"{program} {command} >&-"],
+        env=here.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+
+    assert (told.returncode, told.stderr) == (0, "")
+
+
+def test_a_folder_that_is_no_source_is_passed_over(here: Any) -> None:
+    (here.data / "raw" / "%ff" / "things").mkdir(parents=True)
+
+    told = here.ingest("verify")
+
+    assert (told.returncode, told.stdout) == (0, "\n0 fetches of 0 endpoints, 0 damaged\n")
 
 
 def test_a_wrong_source_file_is_told_with_its_line(here: Any) -> None:

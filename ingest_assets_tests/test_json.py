@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from ingest_assets.cli.main import guarded
+
 
 def document(told: Any) -> dict[str, Any]:
     """The one JSON document that a command printed."""
@@ -77,6 +79,28 @@ def test_an_error_is_a_document_too(here: Any, arguments: list[str], kind: str, 
     told = document(ended)
     assert (told["error"]["kind"], told["error"]["exit_code"], ended.returncode) == (kind, code, code)
     assert told["error"]["message"].split(";")[0] in ended.stderr
+
+
+def test_a_rebuild_that_dagster_cannot_be_told_of_is_one_document(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+    for file in (here.data / "dagster" / "history").rglob("*.db"):
+        file.write_text("no database")
+    here.more["DAGSTER_HOME"] = str(here.data / "dagster")
+
+    told = document(here.ingest("rebuild", "--json"))
+
+    assert told["error"]["kind"] == "StorageFailed"
+
+
+def test_a_failure_that_nobody_foresaw_is_a_document_too(here: Any, capsys: Any) -> None:
+    def command() -> None:
+        raise LookupError("unforeseen")
+
+    with pytest.raises(LookupError):
+        guarded(command, as_json=True)
+
+    told = json.loads(capsys.readouterr().out)
+    assert (told["ok"], told["error"]["kind"], told["error"]["exit_code"]) == (False, "LookupError", 1)
 
 
 def test_a_report_tells_how_many_partitions_another_dagster_was_told_of(here: Any) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import sqlite3
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.instance.ref import InstanceRef
+from yaml import YAMLError
 
 from ingest_assets.assets.gathered import PLANNED, gathered
 from ingest_assets.assets.jobs import days, newest_first
@@ -26,7 +28,7 @@ from ingest_assets.assets.reconcile import Reconciler
 from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.assets.undone import Undone
-from ingest_assets.errors import IngestError, NotBefore
+from ingest_assets.errors import ConfigError, IngestError, NotBefore, StorageFailed
 from ingest_assets.line import Unwatched, Watcher
 from ingest_assets.locks import held
 from ingest_assets.source import Source
@@ -192,7 +194,8 @@ def _config(wanted: Range, since: str) -> dict[str, Any]:
     return {"ops": {step: {"config": {"since": since}} for step in steps}} if since else {}
 
 
-def _instance() -> dg.DagsterInstance:
+@contextlib.contextmanager
+def _instance() -> Iterator[dg.DagsterInstance]:
     """The instance of DAGSTER_HOME, but that prints stay in this terminal.
 
     To capture them, Dagster starts two processes a step, which cost time and speak up when Ctrl-C reaches them.
@@ -203,9 +206,11 @@ def _instance() -> dg.DagsterInstance:
         "config": {},
     }
     with _making_files():
-        return dg.DagsterInstance.from_ref(
+        made = dg.DagsterInstance.from_ref(
             InstanceRef.from_dir(os.environ["DAGSTER_HOME"], overrides={"compute_logs": prints})
         )
+    with _sound_databases(), made as instance:
+        yield instance
 
 
 def start_instance() -> None:
@@ -216,6 +221,36 @@ def start_instance() -> None:
 
 @contextlib.contextmanager
 def _making_files() -> Iterator[None]:
-    """Alone: of two processes that find no database, one would fail to make it."""
-    with held(Path(os.environ["DAGSTER_HOME"]) / "instance.lock", "opening Dagster's instance", _INSTANCE_SECONDS):
+    """Alone: of two processes that find no database, one would fail to make it.
+
+    ConfigError where Dagster cannot read its settings.
+    """
+    home = Path(os.environ["DAGSTER_HOME"])
+    with (
+        held(home / "instance.lock", "opening Dagster's instance", _INSTANCE_SECONDS),
+        _sound_databases(),
+    ):
+        try:
+            yield
+        except (dg.DagsterInvalidConfigError, ValueError, YAMLError) as error:
+            # Of what stands in the file only where it is wrong: it may name a database and its password.
+            told = " ".join(str(error).split("\n")[:2]) if isinstance(error, YAMLError) else type(error).__name__
+            raise ConfigError(
+                f"{home / 'dagster.yaml'}: Dagster cannot read its settings: {told}. Mend the file; or remove it, and "
+                "it is written again as it was at first"
+            ) from error
+
+
+@contextlib.contextmanager
+def _sound_databases() -> Iterator[None]:
+    """StorageFailed for what SQLite says of Dagster's databases inside: they are opened when they are first asked."""
+    try:
         yield
+    except Exception as error:
+        if not isinstance(error.__cause__, sqlite3.Error):
+            raise
+        home = os.environ["DAGSTER_HOME"]
+        raise StorageFailed(
+            f"{home}: Dagster's database cannot be used: {error.__cause__}. Nothing is decided by it: move the folder "
+            "away, then `ingest report` shows Dagster again what is loaded"
+        ) from error

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from ingest_assets.cli.options import FAILED, SOURCES, SOURCES_AND_ENDPOINTS, json_option
+from ingest_assets.cli.options import FAILED, SHOWN, SOURCES, SOURCES_AND_ENDPOINTS, json_option
 
 
 @click.command(short_help="What is wrong, and what to do.")
@@ -94,7 +94,7 @@ def try_out(data: str, name: str, only: tuple[str, ...], seed: int, details: boo
 
 @click.command(short_help="The first records as rows, with types to declare.")
 @click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
-@click.option("--rows", default=3, show_default=True, help="How many records to show.")
+@click.option("--rows", type=SHOWN, default=3, show_default=True, help="How many records to show.")
 @click.option("--partition", help="The partition to ask for; by default the last closed one.")
 @json_option
 def preview(name: str, rows: int, partition: str | None, as_json: bool) -> None:
@@ -156,7 +156,7 @@ def report(data: str, names: tuple[str, ...], as_json: bool) -> None:
 @click.command(short_help="The stored response a row came from.")
 @click.argument("table", metavar="TABLE", type=SOURCES_AND_ENDPOINTS)
 @click.argument("key", metavar="KEY...", nargs=-1, required=True)
-@click.option("--rows", default=3, show_default=True, help="How many rows to show at most.")
+@click.option("--rows", type=SHOWN, default=3, show_default=True, help="How many rows to show at most.")
 @click.option("--show-sensitive", is_flag=True, help="Values of sensitive columns, too.")
 @json_option
 @click.pass_obj
@@ -183,7 +183,7 @@ def why(data: str, table: str, key: tuple[str, ...], rows: int, show_sensitive: 
 
 @click.command(short_help="The last requests to an API.")
 @click.argument("name", metavar="SOURCE[.ENDPOINT]", type=SOURCES_AND_ENDPOINTS)
-@click.option("--last", default=20, show_default=True, help="How many requests to show.")
+@click.option("--last", type=SHOWN, default=20, show_default=True, help="How many requests to show.")
 @click.option("--failed", is_flag=True, help="Only those that failed.")
 @json_option
 @click.pass_obj

@@ -24,6 +24,7 @@ _OF_THE_DISK = (
     *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
     *(errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG),  # what stands there is something else
 )
+_STDOUT, _STDERR = 1, 2
 _INTERRUPTED_QUERY = "Query interrupted"  # what DuckDB makes of Ctrl-C while it works
 _SECTIONS = {
     "Fetch and load": (line.run, line.replay, line.accept, line.auth),
@@ -105,16 +106,35 @@ def guarded(command: Callable[[], object], *, as_json: bool = False) -> int:
             raise
         return _interrupted(as_json=as_json)
     except BrokenPipeError:
-        # Who read has enough, as `head` does; else Python would complain of it once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _output_is_lost()  # who read has enough, as `head` does
         return FAILED
     except OSError as error:
         if error.errno not in _OF_THE_DISK:
             raise
-        message = f"{error.filename}: {error.strerror}. Expected a folder that this user may write to, with room in it"
-        click.echo(f"✗ {message}", err=True)
-        return _told("StorageFailed", message, FAILED, as_json=as_json)
+        return _unwritten(error, as_json=as_json)
+    except Exception as error:
+        _told(type(error).__name__, str(error), FAILED, as_json=as_json)
+        raise  # nobody meant it: the traceback is what helps to mend it
     return 0
+
+
+def _unwritten(error: OSError, *, as_json: bool) -> int:
+    if error.filename is None and _output_is_lost():
+        _say(f"standard output: {error.strerror}. Expected a place that can be written to, with room in it")
+        return FAILED
+    message = f"{error.filename}: {error.strerror}. Expected a folder that this user may write to, with room in it"
+    click.echo(f"✗ {message}", err=True)
+    return _told("StorageFailed", message, FAILED, as_json=as_json)
+
+
+def _output_is_lost() -> bool:
+    """Whether what was printed cannot be written. From then on it goes nowhere: Python would complain at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def _interrupted(*, as_json: bool) -> int:
@@ -138,8 +158,18 @@ def _told(kind: str, message: str, code: int, *, as_json: bool) -> int:
     return code
 
 
+def _open_streams() -> None:
+    """Have streams that were closed (`>&-`) lead nowhere: the next file that is opened would be taken for one."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
+        pass
+    os.close(descriptor)
+    sys.stdout = sys.stdout or os.fdopen(_STDOUT, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(_STDERR, "w", closefd=False)
+
+
 def entry() -> None:
     """Where the installed command begins."""
     process = Process()
+    _open_streams()
     send_again_where_swallowed()
     process.end(guarded(lambda: main(standalone_mode=False), as_json="--json" in sys.argv[1:]))

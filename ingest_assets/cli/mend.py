@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from ingest_assets.cli.options import FAILED, SOURCES_AND_ENDPOINTS, agree, end, json_option, yes_option
+from ingest_assets.cli.options import FAILED, SHOWN, SOURCES_AND_ENDPOINTS, agree, end, json_option, yes_option
 
 
 @click.group(short_help="Records that did not fit: list, show, replay.")
@@ -40,7 +40,7 @@ def list_(data: str, names: tuple[str, ...], as_json: bool) -> None:
 @quarantine.command(short_help="The records as they came, sensitive values masked.")
 @click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.argument("place", required=False)
-@click.option("--most", default=3, show_default=True, help="How many records to show.")
+@click.option("--most", type=SHOWN, default=3, show_default=True, help="How many records to show.")
 @json_option
 @click.pass_obj
 def show(data: str, name: str, place: str | None, most: int, as_json: bool) -> None:

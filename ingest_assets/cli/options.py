@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 FAILED, MEND, LATER, INTERRUPTED = 1, 2, 75, 130
 
+LAST_PORT = 65_535
+PORT = click.IntRange(1, LAST_PORT)
+SHOWN = click.IntRange(1, 1_000_000)
+"""How many of something to show at most."""
+
+_FIRST_DAY, _LAST_DAY = date(1970, 1, 1), date(2999, 12, 31)
+_MOST_TIMES = 1_000_000
+_OLDEST = timedelta(days=365 * 1000)
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -28,12 +37,34 @@ class Day(click.ParamType[date]):
     def convert(self, value: str | date, param: click.Parameter | None, ctx: click.Context | None) -> date:
         """The day, or an error that says what was expected."""
         try:
-            return value if isinstance(value, date) else date.fromisoformat(value)
+            told = value if isinstance(value, date) else date.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is no day; expected such as 2026-01-31", param, ctx)
+        if not _FIRST_DAY <= told <= _LAST_DAY:
+            self.fail(f"{value!r} is none of the days from {_FIRST_DAY} to {_LAST_DAY}", param, ctx)
+        return told
 
 
 DAY = Day()
+
+
+class Factor(click.ParamType[float]):
+    """A number to multiply by, above 0."""
+
+    name = "factor"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number, or an error that says what was expected."""
+        try:
+            told = float(value)
+        except ValueError:
+            told = 0.0
+        if not 0 < told <= _MOST_TIMES:
+            self.fail(f"{value!r} is no factor; expected a number above 0 and up to {_MOST_TIMES:,}", param, ctx)
+        return told
+
+
+FACTOR = Factor()
 
 
 class Age(click.ParamType[timedelta]):
@@ -48,9 +79,12 @@ class Age(click.ParamType[timedelta]):
         from ingest_assets.durations import Duration
 
         try:
-            return TypeAdapter(Duration).validate_python(value)
+            told: timedelta = TypeAdapter(Duration).validate_python(value)
         except ValidationError as error:
             self.fail(f"{value!r} is no duration: {error.errors()[0]['msg'].removeprefix('Value error, ')}", param, ctx)
+        if told > _OLDEST:
+            self.fail(f"{value!r} is no age; expected one of up to {_OLDEST.days // 365} years", param, ctx)
+        return told
 
 
 AGE = Age()

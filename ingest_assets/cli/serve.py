@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from ingest_assets.cli.options import DAY, FAILED, json_option
+from ingest_assets.cli.options import DAY, FACTOR, FAILED, LAST_PORT, PORT, json_option
 
 
 @click.command(short_help="Dagster's UI on this data.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", type=int, help="Just this one. By default 3000, or the next that is free.")
+@click.option("--port", type=PORT, help="Just this one. By default 3000, or the next that is free.")
 @json_option
 @click.pass_obj
 def ui(data: str, host: str, port: int | None, as_json: bool) -> None:
@@ -37,10 +37,12 @@ def ui(data: str, host: str, port: int | None, as_json: bool) -> None:
 
 
 @click.command(short_help="Three APIs on this machine to try things on.")
-@click.option("--port", default=8765, show_default=True)
+@click.option("--port", type=click.IntRange(0, LAST_PORT), default=8765, show_default=True, help="0 takes a free one.")
 @click.option("--now", type=DAY, help="Its midnight, UTC; by default the last one.")
-@click.option("--scale", default=1.0, show_default=True, help="A factor on how much of everything there is.")
-@click.option("--factor", default=1.0, show_default=True, help="A factor on the rate limits.")
+@click.option(
+    "--scale", type=FACTOR, default=1.0, show_default=True, help="A factor on how much of everything there is."
+)
+@click.option("--factor", type=FACTOR, default=1.0, show_default=True, help="A factor on the rate limits.")
 @json_option
 def sandbox(port: int, now: date | None, scale: float, factor: float, as_json: bool) -> None:
     """Three APIs on this machine to try things on, until Ctrl-C; prints what to export.
@@ -48,20 +50,27 @@ def sandbox(port: int, now: date | None, scale: float, factor: float, as_json: b
     \b
     ingest sandbox --factor 100
     """
-    from ingest_assets.commands.output import print_document
+    from ingest_assets.commands.output import output
+    from ingest_assets.commands.ports import named_port
     from ingest_assets.sandbox.credentials import ENVIRONMENT
     from ingest_assets.sandbox.server import run
 
-    if as_json:
-        print_document({"ok": True, "url": f"http://127.0.0.1:{port}", "environment": ENVIRONMENT})
-    for name, value in {} if as_json else ENVIRONMENT.items():
-        click.echo(f"export {name}={value}")
-    run(port=port, now=now, scale=scale, factor=factor)
+    out, host = output(as_json=as_json), "127.0.0.1"
+
+    def tell(url: str) -> None:
+        for name, value in ENVIRONMENT.items():
+            out.console.print(f"export {name}={value}", soft_wrap=True)
+        out.console.print(url, soft_wrap=True)
+        out.document({"url": url, "environment": ENVIRONMENT})
+
+    run(port=named_port(port, host), now=now, scale=scale, factor=factor, host=host, tell=tell)
 
 
 @click.command(short_help="From nothing to the UI, with three APIs.")
 @click.option("--ui/--no-ui", default=True, help="Whether Dagster's UI follows.")
-@click.option("--port", default=3000, show_default=True, help="Of the UI: this one, or the next that is free.")
+@click.option(
+    "--port", type=PORT, default=3000, show_default=True, help="Of the UI: this one, or the next that is free."
+)
 @click.option("--folder", default="data/demo", show_default=True, type=click.Path(path_type=Path))
 @json_option
 def demo(ui: bool, port: int, folder: Path, as_json: bool) -> None:

@@ -16,7 +16,7 @@ from ingest_assets.assets.launch import start_instance
 from ingest_assets.assets.plan import Name, Wanted, chosen, plan
 from ingest_assets.commands.environment import settle
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.run import run
+from ingest_assets.commands.run import Outcome, ran
 from ingest_assets.commands.ui import served
 from ingest_assets.load.ledger import Fetch
 from ingest_assets.sandbox.credentials import ENVIRONMENT
@@ -89,13 +89,16 @@ def demo(folder: Path, out: Output, *, ui: bool, port: int) -> bool:
         os.environ["INGEST_SANDBOX"] = sandbox.url
         data = settle(str(folder))
         start_instance()
-        good = _ingest(data, now, out)
+        done = _ingest(data, now, out)
         out.progress.print("\nA query to try, on the copy that any DuckDB tool may open at any time:\n")
         out.progress.print(f"{_example(data)}\n", soft_wrap=True)
         if ui:
             _look(data, port, sandbox.url, out, ending)
+        out.document(done.told, ok=done.succeeded and not done.failures)
+        if ui:
+            _until_interrupted()
     out.progress.print(f"Kept: {_shown(folder)} (remove it by: make clean-demo)")
-    return good
+    return done.succeeded
 
 
 def _now(folder: Path) -> str:
@@ -128,7 +131,7 @@ def _surroundings(folder: Path) -> None:
     )
 
 
-def _ingest(data: Path, now: str, out: Output) -> bool:
+def _ingest(data: Path, now: str, out: Output) -> Outcome:
     sources = {name: source for name, source in catalog.sources().items() if name != "dagster"}
     names = chosen(sources, [])
     last = date.fromisoformat(now) - timedelta(days=1)
@@ -137,7 +140,7 @@ def _ingest(data: Path, now: str, out: Output) -> bool:
     windows = plan(sources, [n for n in names if sources[n[0]].endpoints[n[1]].partitions], days, _none, moment)
     rest = plan(sources, [n for n in names if not sources[n[0]].endpoints[n[1]].partitions], Wanted(), _none, moment)
     out.progress.print(f"Ingesting the last {DAYS} closed days, {days.first} to {days.last}, through Dagster\n")
-    return run(sources, [*windows, *rest], data, out).succeeded
+    return ran(sources, [*windows, *rest], data, out)
 
 
 def _none(_: Name) -> list[Fetch]:
@@ -145,18 +148,17 @@ def _none(_: Name) -> list[Fetch]:
 
 
 def _look(data: Path, port: int, sandbox: str, out: Output, ending: ExitStack) -> None:
-    """The UI, with Dagster's own runs as one more source, until Ctrl-C."""
+    """The UI, with Dagster's own runs as one more source."""
     out.progress.print("Starting Dagster's UI …")
     url = ending.enter_context(served("127.0.0.1", port))
     os.environ["DAGSTER_URL"] = url
     sources = {name: source for name, source in catalog.sources().items() if name == "dagster"}
     names = chosen(sources, [])
     ranges = plan(sources, names, Wanted(), _none, datetime.now(UTC))
-    run(sources, ranges, data, replace(out, console=out.progress, as_json=False))
+    ran(sources, ranges, data, replace(out, console=out.progress))
     out.progress.print(
         f"\nDagster: {url}\nSandbox: {sandbox} (it stays up: materialize and backfill more)\nCtrl-C ends both."
     )
-    _until_interrupted()
 
 
 def _until_interrupted() -> None:

@@ -134,7 +134,7 @@ def _forget_requests(trace: Path, forgetting: Forgetting) -> None:
     texts = {text for values in (forgetting.key.values, *forgetting.stored.writings) for text in values}
     for file in (trace, trace.with_name(f"{trace.name}.1")):
         if file.exists() and any(
-            text in (found := file.read_text()) or quote(text, safe="") in found for text in texts
+            text in (found := file.read_text(errors="replace")) or quote(text, safe="") in found for text in texts
         ):
             file.unlink()
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ingest_assets.assets.plan import Name, Range, in_ranges
 from ingest_assets.column import Column
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.run import Outcome, run
+from ingest_assets.commands.run import Outcome, ran
 from ingest_assets.commands.terminal import table
 from ingest_assets.contract import Contract
 from ingest_assets.errors import ConfigError
@@ -209,18 +209,17 @@ def replay(sources: Mapping[str, Source], names: Sequence[Name], data: Path, out
     with Warehouse(data).reading() as connection:
         before = {name: places for name in names if (places := _places(connection, name))}
         ranges = [r for name, places in before.items() for r in _ranges(connection, sources[name[0]], name, places)]
-    # The document is told at the end, with what came of the records.
-    ran = run(sources, ranges, data, replace(out, as_json=False), tables_only=True) if ranges else Outcome(True, ())
+    done = ran(sources, ranges, data, out, tables_only=True) if ranges else Outcome(True, ())
     told = [_what_came(name, data, places) for name, places in before.items()]
     still = sum(one["still"] for one in told)
-    out.document({"quarantine": told}, ok=ran.succeeded and not still)
     for one in told:
         out.console.print(_sentence(one))
     if not told:
         out.console.print("Nothing is in quarantine")
     elif not ranges:
         out.console.print("Nothing was loaded again: the columns are still those that these records did not fit")
-    return Mended(ran, still)
+    out.document({"quarantine": told}, ok=done.succeeded and not done.failures and not still)
+    return Mended(done, still)
 
 
 def _what_came(name: Name, data: Path, before: set[tuple[str | None, str]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -20,6 +21,7 @@ from ingest_assets.source import Source
 
 _RUN = "rebuild"
 _SHOWN = 10
+_COLUMNS = ("endpoint", "partitions", "fetches", "records")
 
 
 @dataclass
@@ -40,6 +42,12 @@ class _Done:
             self.failures.append(error)
 
     @property
+    def rows(self) -> list[tuple[str, int, int, int]]:
+        """What was loaded, an endpoint a row."""
+        names = sorted(self.partitions)
+        return [(".".join(n), self.partitions[n], self.fetches[n], self.records[n]) for n in names]
+
+    @property
     def well(self) -> bool:
         """Whether all that is stored is loaded."""
         return not self.failures and not self.left_out
@@ -58,6 +66,7 @@ def rebuild(sources: Mapping[str, Source], data: Path, out: Output, *, partial: 
     _print(done, out, partial=partial)
     if done.in_place and lines:
         tell(sources, list(lines), data, out)
+    out.document(_told(done), ok=done.well)
     return done.well
 
 
@@ -117,15 +126,11 @@ def _load_one(line: Line, name: Name, partition: str | None, held: frozenset[int
 
 
 def _print(done: _Done, out: Output, *, partial: bool) -> None:
-    names = [(".".join(name), name) for name in sorted(done.partitions)]
-    rows = [(text, done.partitions[name], done.fetches[name], done.records[name]) for text, name in names]
-    columns = ("endpoint", "partitions", "fetches", "records")
-    if rows:
-        out.console.print(table(columns, rows))
+    if rows := done.rows:
+        out.console.print(table(_COLUMNS, rows))
     elif done.well:
         out.console.print("Nothing to do: all that is stored is loaded")
-    left_out = [".".join(name) for name in done.left_out]
-    if left_out:
+    if left_out := [".".join(name) for name in done.left_out]:
         out.console.print(f"Left out, since no source file names them: {', '.join(left_out)}")
     for failure in done.failures[:_SHOWN]:
         out.console.print(note("✗", str(failure), "red"))
@@ -135,6 +140,13 @@ def _print(done: _Done, out: Output, *, partial: bool) -> None:
         out.console.print("Nothing is put in place: mend that and run again, or do without it by --partial")
     elif partial and done.failures:
         out.console.print("In place without what is named above: mend that, then run `ingest rebuild` again")
-    told = {"endpoints": [dict(zip(columns, row, strict=True)) for row in rows], "left_out": left_out}
+
+
+def _told(done: _Done) -> dict[str, Any]:
     failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in done.failures]
-    out.document({**told, "failures": failures, "in_place": done.in_place}, ok=done.well)
+    return {
+        "endpoints": [dict(zip(_COLUMNS, row, strict=True)) for row in done.rows],
+        "left_out": [".".join(name) for name in done.left_out],
+        "failures": failures,
+        "in_place": done.in_place,
+    }

@@ -21,14 +21,16 @@ from ingest_assets.source import Source, listed
 
 NOTHING: Mapping[str, Any] = {"runs": [], "endpoints": [], "failures": [], "later": {}}
 """The document of a run that had nothing to do."""
+_NOTHING_DUE = "Nothing is due: all that was asked for is complete. Fetch it anyway by --again"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether all went well, and what failed."""
+    """Whether all went well, and what failed; `told` is the same as a document."""
 
     succeeded: bool
     failures: tuple[IngestError, ...]
+    told: Mapping[str, Any] = field(default_factory=lambda: NOTHING)
 
 
 def fetches(data: Path, sources: Mapping[str, Source], name: Name) -> Sequence[Fetch]:
@@ -116,13 +118,30 @@ def run(
 
     `tables_only` replays what is stored, and sends no request. `newest` goes before backfills.
     """
+    outcome = ran(sources, ranges, data, out, since=since, tables_only=tables_only, newest=newest)
+    out.document(outcome.told, ok=outcome.succeeded and not outcome.failures)
+    return outcome
+
+
+def ran(
+    sources: Mapping[str, Source],
+    ranges: Sequence[Range] | Planned,
+    data: Path,
+    out: Output,
+    *,
+    since: str = "",
+    tables_only: bool = False,
+    newest: bool = False,
+) -> Outcome:
+    """The same without the document, for who does more and tells of it at its end."""
     DuckDB(data).refuse_lost()
     with TerminalWatcher(out.progress) as watcher:
         stop = watcher.interrupts.check
         done = materialize(sources, ranges, data, watcher, stop, since=since, tables_only=tables_only, newest=newest)
     taken, problems = (ranges.taken, ranges.problems) if isinstance(ranges, Planned) else (ranges, [])
     if not taken and not problems:
-        return nothing(out)
+        out.console.print(_NOTHING_DUE)
+        return Outcome(True, ())
     results = _results(data, done.runs, list(dict.fromkeys(n for wanted in taken for n in wanted.endpoints)))
     out.console.print()
     _print_results(results, out)
@@ -134,16 +153,14 @@ def run(
         out.console.print(note("!", f"{source}: {more} not begun: run again after that", "yellow"))
     watcher.interrupts.check()
     failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in found]
-    document = {"runs": done.runs, "endpoints": results, "failures": failures, "later": dict(done.later)}
-    out.document(document, ok=done.succeeded and not failures)
-    return Outcome(done.succeeded and not problems, tuple(found))
+    told = {"runs": done.runs, "endpoints": results, "failures": failures, "later": dict(done.later)}
+    return Outcome(done.succeeded and not problems, tuple(found), told)
 
 
-def nothing(out: Output) -> Outcome:
+def nothing(out: Output) -> None:
     """Say that nothing is due."""
-    out.console.print("Nothing is due: all that was asked for is complete. Fetch it anyway by --again")
+    out.console.print(_NOTHING_DUE)
     out.document(NOTHING)
-    return Outcome(True, ())
 
 
 def _results(data: Path, runs: Sequence[str], names: Sequence[Name]) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,39 +11,13 @@ from collections.abc import Iterator
 
 from ingest_assets.assets.launch import start_instance
 from ingest_assets.commands.output import Output
+from ingest_assets.commands.ports import free_port, named_port
 from ingest_assets.errors import TransientFailure
 from ingest_assets.process import environment
 
 _FIRST_PORT = 3000
 _START_SECONDS = 120
 _STOP_SECONDS = 20
-
-
-def free_port(first: int, host: str) -> int:
-    """`first`, or the next port that nobody listens on."""
-    for port in range(first, first + 100):
-        with contextlib.closing(socket.socket()) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if _binds(probe, host, port):
-                return port
-    raise TransientFailure(f"no port from {first} to {first + 99} is free on {host}; name one by --port")
-
-
-def _named_port(port: int, host: str) -> int:
-    """This port and no other: whoever named it, such as a proxy, will not look for the next one."""
-    with contextlib.closing(socket.socket()) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if not _binds(probe, host, port):
-            raise TransientFailure(f"port {port} on {host} is taken, or not yours; end who has it, or name another")
-    return port
-
-
-def _binds(probe: socket.socket, host: str, port: int) -> bool:
-    try:
-        probe.bind((host, port))
-    except OSError:
-        return False
-    return True
 
 
 def command(host: str, port: int) -> list[str]:
@@ -56,7 +29,7 @@ def command(host: str, port: int) -> list[str]:
 
 def serve(host: str, port: int | None, out: Output) -> None:
     """Become the UI; does not return. Without a port, on the first one from 3000 on that is free."""
-    port = free_port(_FIRST_PORT, host) if port is None else _named_port(port, host)
+    port = free_port(_FIRST_PORT, host) if port is None else named_port(port, host)
     start_instance()
     arguments = command(host, port)
     url = f"http://{host}:{arguments[arguments.index('--port') + 1]}"

@@ -1,5 +1,6 @@
 """All snapshots of a data folder: begin one, go on with one, find them again."""
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -222,4 +223,5 @@ class Snapshots(Struct, frozen=True):
         """Source and endpoint of all that is stored, also of sources whose file is gone."""
         for source in _folders(self.folder):
             for endpoint in _folders(source):
-                yield decoded(source.name) or "", decoded(endpoint.name) or ""
+                with contextlib.suppress(ValueError):  # a name that no snapshot of ours has
+                    yield decoded(source.name) or "", decoded(endpoint.name) or ""

@@ -14,9 +14,10 @@ import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -230,6 +231,10 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
+def _print(url: str) -> None:
+    print(url, flush=True)
+
+
 def run(
     port: int = 0,
     seed: int = 7,
@@ -240,8 +245,9 @@ def run(
     *,
     host: str = "127.0.0.1",
     while_stdin_open: bool = False,
+    tell: Callable[[str], None] = _print,
 ) -> None:
-    """Serves until SIGINT or SIGTERM; prints the URL, alone on a line, once requests are accepted.
+    """Serves until SIGINT or SIGTERM; tells the URL once requests are accepted: prints it, alone on a line.
 
     Port 0 takes a free one. `now` is a UTC midnight, by default the last one; `factor` multiplies the limits.
     """
@@ -258,14 +264,17 @@ def run(
         for number in (signal.SIGINT, signal.SIGTERM):
             # uvicorn raises a signal again after its own clean end; to us that end is all there is.
             signal.signal(number, lambda *_: None)
-        asyncio.run(_until_ended(uvicorn.Server(config), listening, url, while_stdin_open=while_stdin_open))
+        told = partial(tell, url)
+        asyncio.run(_until_ended(uvicorn.Server(config), listening, told, while_stdin_open=while_stdin_open))
 
 
-async def _until_ended(server: uvicorn.Server, listening: socket.socket, url: str, *, while_stdin_open: bool) -> None:
+async def _until_ended(
+    server: uvicorn.Server, listening: socket.socket, tell: Callable[[], None], *, while_stdin_open: bool
+) -> None:
     serving = asyncio.create_task(server.serve(sockets=[listening]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.005)
-    print(url, flush=True)
+    tell()
     if while_stdin_open:
         _end_with_stdin(server)
     await serving

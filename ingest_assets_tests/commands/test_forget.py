@@ -131,6 +131,17 @@ def test_no_file_holds_a_forgotten_person_any_more(here: Any, person: Any, inges
     assert list(accounts(here)) == []
 
 
+def test_a_trace_with_a_stray_byte_is_looked_through_too(here: Any, person: Any, ingest: Any) -> None:
+    customer, _ = person
+    trace = here.data / "trace" / "stripe.jsonl"
+    trace.write_bytes(b"\xff\n" + f"/customers?starting_after={customer}\n".encode())
+
+    told = ingest(here, "forget", "stripe.customers", customer, "--yes")
+
+    assert told.returncode == 0, told.stderr
+    assert not trace.exists()
+
+
 def test_a_replay_does_not_bring_a_forgotten_person_back(here: Any, person: Any, ingest: Any) -> None:
     customer, _ = person
     ingest(here, "forget", "stripe.customers", customer, "--yes")
