@@ -319,6 +319,8 @@ class Step:
             self.line.publish(paced=True)
         except (Locked, StorageFailed) as error:
             self.context.log.warning("The tables are loaded; the reader's copy is still the former one: %s", error)
+            if isinstance(error, StorageFailed):  # who holds the lock publishes, or the next run does
+                self.line.watcher.failed(self.line.label(self.endpoint, None), error)
 
     def _stop(self, failures: Sequence[IngestError]) -> NoReturn:
         error = failures[-1]

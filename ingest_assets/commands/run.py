@@ -145,7 +145,8 @@ def ran(
     results = _results(data, done.runs, list(dict.fromkeys(n for wanted in taken for n in wanted.endpoints)))
     out.console.print()
     _print_results(results, out)
-    found = [*watcher.failures, *problems]
+    # Each endpoint tells of the reader's copy that all of them share.
+    found = list({str(failure): failure for failure in (*watcher.failures, *problems)}.values())
     for failure in found:
         out.console.print(note("✗", str(failure), "red"))
     for source, number in done.later.items():
@@ -154,7 +155,7 @@ def ran(
     watcher.interrupts.check()
     failures = [{"kind": type(failure).__name__, "message": str(failure)} for failure in found]
     told = {"runs": done.runs, "endpoints": results, "failures": failures, "later": dict(done.later)}
-    return Outcome(done.succeeded and not problems, tuple(found), told)
+    return Outcome(done.succeeded and not found, tuple(found), told)
 
 
 def nothing(out: Output) -> None:

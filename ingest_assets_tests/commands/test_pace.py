@@ -12,6 +12,17 @@ endpoints:
 """
 
 
+def test_a_copy_that_cannot_be_written_fails_the_run_that_loaded_the_tables(here: Any, ingest: Any) -> None:
+    (here.data / "warehouse.duckdb").mkdir(parents=True)
+
+    told = ingest(here, "run", "stripe.customers", "zendesk.users", "--json")
+
+    document = json.loads(told.stdout)
+    (failure,) = document["failures"]
+    assert (told.returncode, document["ok"], failure["kind"]) == (1, False, "StorageFailed")
+    assert "the reader's copy could not be written" in failure["message"]
+
+
 def test_runs_within_the_pace_leave_the_readers_copy_and_status_says_so(here: Any, ingest: Any, answering: Any) -> None:
     api = answering([json.dumps([{"id": 1}]), json.dumps([{"id": 1}, {"id": 2}])])
     here = replace(here, more={"INGEST_ONLY": "shop"})
