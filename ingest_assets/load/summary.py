@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from ingest_assets.contract import Contract
 from ingest_assets.load import drift, ledger
-from ingest_assets.load.tables import in_warehouse
+from ingest_assets.load.tables import in_warehouse, present
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import ColumnSpec, Registry, TableSpec
 
@@ -19,7 +19,7 @@ _LONGEST_VALUE = 80
 class Summary(Struct, frozen=True):
     """A load as people are shown it. `rows` counts by table, parents first; `preview` leaves out what is sensitive.
 
-    `drift` is what the fetch brought that the table did not know.
+    `columns` are those that the table has; `drift` is what the fetch brought that the table did not know.
     """
 
     fetch: ledger.Fetch
@@ -40,8 +40,9 @@ def summaries(
     told = ledger.registry(connection, source, endpoint)
     registry = Registry.from_json(told[2]) if told else Registry.empty()
     specs, target = registry.tables(endpoint, contract), in_warehouse(source, endpoint)
-    columns = tuple(column for column in specs[0].columns if not column.empty)
-    rows = {spec.name: _count(connection, target.table(spec.name)) for spec in specs}
+    there = present(connection, target, [spec.name for spec in specs])  # the file may name more since the last load
+    columns = tuple(column for column in specs[0].columns if column.name in there.get(endpoint, ()))
+    rows = {spec.name: _count(connection, target.table(spec.name)) for spec in specs if spec.name in there}
     shown = [column.name for column in columns if not _holds_sensitive(column, specs)]
     accounts = _accounts(connection, [fetch.fetch for fetch in fetches])
     return {

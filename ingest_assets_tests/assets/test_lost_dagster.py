@@ -77,6 +77,32 @@ def test_the_next_run_of_an_endpoint_tells_of_all_its_days(lost_lab, shop):
     assert shop.asked == [DAYS[2]]
 
 
+@pytest.mark.parametrize("column", ["city: {type: varchar}", "lines: {type: json}"])
+def test_loads_are_told_with_the_columns_that_the_table_has_where_the_file_names_more_since(lost_lab, column):
+    lab = lost_lab
+    lab.text = lab.text.replace("      email: {", f"      {column}\n      email: {{", 1)
+
+    told = catch_up({"shop": lab.source}, NAMES[:1], lab.data)
+
+    shown = lab.told(lab.table(), DAYS[0])
+    assert told == {NAMES[0]: 2}
+    assert [column.name for column in shown["dagster/column_schema"].columns] == ["id", "email"]
+    assert shown["dagster/row_count"] == lab.rows("SELECT count(*) FROM shop.orders")[0][0]
+
+
+def test_a_list_that_is_to_be_a_table_and_is_none_yet_is_left_out_of_what_is_told(lost_lab, shop):
+    lab, undeclared = lost_lab, lost_lab.text
+    lab.text = lab.text.replace("      email: {", "      lines: {type: json}\n      email: {", 1)
+    lab.run(DAYS[0], DAYS[1], keys=[lab.table()])
+    lab.instance.wipe_assets([lab.raw(), lab.table()])
+    lab.text = undeclared
+
+    told = catch_up({"shop": lab.source}, NAMES[:1], lab.data, thorough=True)
+
+    assert told == {NAMES[0]: 2}
+    assert lab.told(lab.table(), DAYS[0])["child tables"] == {}
+
+
 def test_a_look_at_what_dagster_shows_finds_events_that_were_wiped(kept_lab, shop):
     lab = kept_lab
     lab.run(DAYS[0], DAYS[1])
