@@ -4,10 +4,13 @@ Each value that the listing's table has, and each that something was fetched of:
 partitions and its rows, and is not asked for any more.
 """
 
+from collections.abc import Iterable, Mapping
+
 import dagster as dg
 
 from ingest_assets.assets.names import listing_name
 from ingest_assets.line import Line
+from ingest_assets.load.partitioning import Kept, fits
 from ingest_assets.source import listed
 
 
@@ -30,7 +33,10 @@ def unlisted(instance: dg.DagsterInstance, line: Line, endpoint: str) -> dict[st
     """
     model, members = line.source.endpoints[endpoint], line.members(endpoint)
     dimensions = listed(model)
-    fetched = [model.slice(fetch.partition).by for fetch in line.fetches(endpoint)] if dimensions else []
+    kept = (
+        [Kept(f.fetch, f.partition, (f.from_time, f.until_time)) for f in line.fetches(endpoint)] if dimensions else []
+    )
+    fetched = [model.slice(one.partition).by for one in kept if fits(model, one)]
     new = {}
     for dimension, told in dimensions.items():
         name = listing_name(line.source.name, told)
@@ -47,4 +53,13 @@ def add_listed_by(instance: dg.DagsterInstance, line: Line, listing: str) -> dic
         for name, endpoint in line.source.endpoints.items()
         if any(told.endpoint == listing for told in listed(endpoint).values())
     ]
-    return {key: new for name in names for key, new in add_listed(instance, line, name).items()}
+    return joined(add_listed(instance, line, name) for name in names)
+
+
+def joined(found: Iterable[Mapping[str, list[str]]]) -> dict[str, list[str]]:
+    """The new partitions of several endpoints, by their name: those that share a listing may each have some."""
+    new: dict[str, dict[str, None]] = {}
+    for one in found:
+        for name, values in one.items():
+            new.setdefault(name, {}).update(dict.fromkeys(values))
+    return {name: list(values) for name, values in new.items()}

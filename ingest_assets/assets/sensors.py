@@ -14,7 +14,7 @@ from dagster._utils.schedules import get_latest_completed_cron_tick
 
 from ingest_assets.assets.asks import Asked, asks
 from ingest_assets.assets.jobs import HISTORY, NEWEST, Job, going_on, request
-from ingest_assets.assets.members import add_listed, unlisted
+from ingest_assets.assets.members import add_listed, joined, unlisted
 from ingest_assets.assets.names import versions
 from ingest_assets.assets.processes import bury
 from ingest_assets.assets.reconcile import Reconciler
@@ -69,10 +69,10 @@ def _listing(source: Source) -> dg.SensorDefinition:
         description=f"Adds the partitions that endpoints of {source.name} list, as their tables grow",
     )
     def sensor(context: dg.SensorEvaluationContext, api: Api, warehouse: Warehouse) -> dg.SensorResult | dg.SkipReason:
-        line, new = _line(source, api, warehouse), dict[str, list[str]]()
         try:
-            for name in source.endpoints if line.warehouse.writer.exists() else ():
-                new |= unlisted(context.instance, line, name)
+            line = _line(source, api, warehouse)
+            names = line.source.endpoints if line.warehouse.writer.exists() else ()
+            new = joined(unlisted(context.instance, line, name) for name in names)
         except IngestError as error:
             return dg.SkipReason(f"nothing is added: {error}")
         requests = [dg.AddDynamicPartitionsRequest(name, values) for name, values in new.items() if values]

@@ -244,6 +244,34 @@ def test_one_command_loads_the_listing_and_then_what_it_lists(kept_lab, bank, mo
     assert kept_lab.rows("SELECT count(DISTINCT account) FROM shop.entries") == [(2,)]
 
 
+BY_DAY = """\
+  entries:
+    path: /accounts/b/entries
+    window: {{from: from, until: until, format: date}}
+    partitions: {{every: day, start: "2026-01-01"}}
+    changes: immutable
+    primary_key: [day, id]
+    columns: {{day: {{type: date, from_partition: day}}}}
+"""
+BY_ACCOUNT = """\
+  entries:
+    path: /accounts/{{account}}/cards
+    partitions: {{by: {{account: {{endpoint: accounts, field: id}}}}}}
+    write: replace_partition
+"""
+
+
+@pytest.mark.parametrize("now", [BANK, BANK[: BANK.index("  entries:")] + BY_ACCOUNT])
+def test_a_listing_is_loaded_though_what_it_lists_was_loaded_under_other_partitions(at_bank, bank, now):
+    at_bank.text = (BANK[: BANK.index("  entries:")] + BY_DAY).format(url=bank.url)
+    at_bank.run("2026-01-02", keys=both(at_bank, "entries"))
+    at_bank.text = now.format(url=bank.url)
+
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    assert set(at_bank.instance.get_dynamic_partitions("shop.accounts.id")) == {"a/1", "b"}
+
+
 @pytest.mark.parametrize(
     ("wanted", "keys"),
     [
@@ -318,6 +346,24 @@ def test_a_sensor_adds_partitions_as_the_table_that_lists_them_grows(at_bank, ba
     (request,) = added.dynamic_partitions_requests
     assert (request.partitions_def_name, list(request.partition_keys)) == ("shop.accounts.id", ["a/1", "b"])
     assert before.skip_message == "Dagster knows all that is listed"
+
+
+def test_the_sensor_adds_what_either_of_two_endpoints_has_of_a_listing(at_bank, bank):
+    cards = "    partitions: {{by: {{account: {listing}}}}}\n    write: replace_partition"
+    at_bank.text = at_bank.text.replace(
+        cards.format(listing="[a/1, b]"), cards.format(listing="{endpoint: accounts, field: id}")
+    )
+    at_bank.run(keys=both(at_bank, "accounts"))
+    at_bank.run("b|2026-01-02", keys=both(at_bank, "entries"))
+    bank.accounts = ["a/1"]
+    at_bank.run(keys=both(at_bank, "accounts"))
+    at_bank.instance.wipe()
+    for account in ("a/1", "b"):
+        at_bank.instance.delete_dynamic_partition("shop.accounts.id", account)
+
+    added = evaluated(at_bank, "shop_partitions_sensor").dynamic_partitions_requests
+
+    assert [list(request.partition_keys) for request in added] == [["a/1", "b"]]
 
 
 def test_what_dagster_knows_of_a_listing_is_not_added_again(at_bank, bank):
