@@ -10,7 +10,6 @@ import dagster as dg
 
 from ingest_assets.assets.names import listing_name
 from ingest_assets.line import Line
-from ingest_assets.load.partitioning import Kept, fits
 from ingest_assets.source import listed
 
 
@@ -33,10 +32,8 @@ def unlisted(instance: dg.DagsterInstance, line: Line, endpoint: str) -> dict[st
     """
     model, members = line.source.endpoints[endpoint], line.members(endpoint)
     dimensions = listed(model)
-    kept = (
-        [Kept(f.fetch, f.partition, (f.from_time, f.until_time)) for f in line.fetches(endpoint)] if dimensions else []
-    )
-    fetched = [model.slice(one.partition).by for one in kept if fits(model, one)]
+    kept = line.fitting(endpoint, line.fetches(endpoint)) if dimensions else []
+    fetched = [model.slice(fetch.partition).by for fetch in kept]
     new = {}
     for dimension, told in dimensions.items():
         name = listing_name(line.source.name, told)

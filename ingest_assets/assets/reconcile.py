@@ -33,7 +33,8 @@ class Reconciler:
 
     def unknown(self) -> set[str | None]:
         """Those, and the loaded ones of which Dagster shows nothing, whatever it was told: its events were wiped."""
-        loaded = {f.partition for f in self.report.line.fetches(self.report.endpoint) if f.loaded is not None}
+        line, endpoint = self.report.line, self.report.endpoint
+        loaded = {f.partition for f in line.fitting(endpoint, line.fetches(endpoint)) if f.loaded is not None}
         shown = self.report.shown_of(self.report.raw) & self.report.shown_of(self.report.table)
         return self.untold() | (loaded - shown)
 
@@ -75,7 +76,9 @@ class Reconciler:
             self.report.line.reported(told, self.report.instance_id)
 
     def _untold(self) -> list[Fetch]:
-        return self.report.line.unreported(self.report.endpoint, self.report.instance_id)
+        """Of partitions of an earlier file nothing is told: Dagster has others by now."""
+        line, endpoint = self.report.line, self.report.endpoint
+        return line.fitting(endpoint, line.unreported(endpoint, self.report.instance_id))
 
     @contextlib.contextmanager
     def _held(self, partitions: Sequence[str | None]) -> Iterator[list[str | None]]:

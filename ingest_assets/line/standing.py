@@ -190,6 +190,12 @@ class Standing:
             partitioning.refuse(f"{self.source.name}.{endpoint}", model, self.kept(endpoint))
         self._fitting.add(endpoint)
 
+    def fitting(self, endpoint: str, fetches: Iterable[ledger.Fetch]) -> list[ledger.Fetch]:
+        """Those of these fetches that are of partitions that the file says now."""
+        model = self.source.endpoints[endpoint]
+        kept = [(fetch, Kept(fetch.fetch, fetch.partition, (fetch.from_time, fetch.until_time))) for fetch in fetches]
+        return [fetch for fetch, one in kept if partitioning.fits(model, one)]
+
     def stored(self, endpoint: str, partition: str | None) -> Snapshot | None:
         """The newest stored fetch that counts, or None."""
         return self.loader(endpoint).newest(partition)

@@ -451,6 +451,20 @@ def test_an_open_period_passes_until_it_should_have_been_fetched_again(at_bank):
     assert found.description.endswith(f"Next: ingest run shop.entries --partition 'a/1|{old}' --again")
 
 
+def test_changed_partitions_stop_the_step_also_of_a_dagster_that_was_told_nothing(at_bank, bank):
+    at_bank.text = (BANK[: BANK.index("  entries:")] + BY_DAY).format(url=bank.url)
+    at_bank.run("2026-01-02", keys=both(at_bank, "entries"))
+    now = BANK.replace("{{account: {{endpoint: accounts, field: id}}}}", "{{account: [a/1, b]}}")
+    at_bank.text = now.format(url=bank.url)
+    at_bank.instance.wipe()
+    at_bank.instance.daemon_cursor_storage.set_cursor_values({"ingest/instance": "another"})
+
+    result = at_bank.run("b|2026-01-02", keys=both(at_bank, "entries"), fails=True)
+
+    (failure,) = [e.event_specific_data.error.to_string() for e in result.all_events if e.is_step_failure]
+    assert "shop.entries: its file says partitions by day in UTC and account, and 1 kept fetch is of others" in failure
+
+
 def test_changed_partitions_stop_the_step_before_anything_is_asked(at_bank, bank):
     at_bank.run("a/1", "b", keys=both(at_bank, "cards"))
     at_bank.text = at_bank.text.replace(
