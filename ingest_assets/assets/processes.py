@@ -14,6 +14,7 @@ from ingest_assets.errors import Locked
 from ingest_assets.locks import held
 
 PROCESS_TAG = "ingest/process"
+_GOING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
 @contextlib.contextmanager
@@ -30,9 +31,9 @@ def named_process(instance: dg.DagsterInstance, data: Path) -> Iterator[str]:
 
 def bury(instance: dg.DagsterInstance, data: Path) -> None:
     """Tell Dagster that the runs of dead processes have failed: it has nobody to ask after them."""
-    going = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.STARTING])
-    for run in instance.get_runs(going):
-        if (name := run.tags.get(PROCESS_TAG)) is None:
+    for run in instance.get_runs(dg.RunsFilter(statuses=_GOING)):
+        # A run that executes another one again has its tags, and is Dagster's own.
+        if (name := run.tags.get(PROCESS_TAG)) is None or run.parent_run_id is not None:
             continue
         lock = _folder(data) / f"{name}.lock"
         with contextlib.suppress(Locked), held(lock, "looking for the dead", 0):

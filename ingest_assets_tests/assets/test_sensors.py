@@ -111,10 +111,11 @@ def test_a_run_by_hand_of_one_day_is_not_asked_for_again(young):
     assert asked(tick(young)) == [(["news", "people"], None, None)]
 
 
-def test_a_run_whose_process_died_holds_nothing_back(young):
+@pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
+def test_a_run_whose_process_died_holds_nothing_back(young, status):
     run_ = young.instance.create_run_for_job(
         young.definitions().resolve_job_def("shop_days"),
-        status=dg.DagsterRunStatus.STARTED,
+        status=status,
         tags={"ingest/process": "a-dead-one", **dict(zip(ENDS, [day(10), day(1)], strict=True))},
     )
 
@@ -122,6 +123,24 @@ def test_a_run_whose_process_died_holds_nothing_back(young):
 
     assert (["orders"], day(10), day(1)) in asked(requests)
     assert young.instance.get_run_by_id(run_.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_of_dagster_that_executes_again_what_a_dead_process_left_is_left_to_it(young):
+    job = young.definitions().resolve_job_def("shop_days")
+    tags = {"ingest/process": "a-dead-one", **dict(zip(ENDS, [day(10), day(1)], strict=True))}
+    former = young.instance.create_run_for_job(job, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+    again = young.instance.create_run_for_job(
+        job,
+        status=dg.DagsterRunStatus.STARTED,
+        tags=former.tags,
+        parent_run_id=former.run_id,
+        root_run_id=former.run_id,
+    )
+
+    requests = tick(young)
+
+    assert young.instance.get_run_by_id(again.run_id).status is dg.DagsterRunStatus.STARTED
+    assert asked(requests) == [(["news", "people"], None, None)]
 
 
 def test_a_day_that_fails_is_held_back_with_its_tries_and_the_others_are_done(young, shop, holed):
