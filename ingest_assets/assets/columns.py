@@ -28,11 +28,13 @@ def _column(name: str, kind: str, description: str | None, endpoint: Endpoint, *
     declared = endpoint.columns.get(name)
     needed = name in endpoint.primary_key or (declared is not None and declared.required)
     rules = list(_rules(declared)) if declared is not None else []
+    # Others may hold a key several times: once a version, a fetch or a partition.
+    once = endpoint.write in ("merge", "replace") and endpoint.primary_key == (name,)
     return dg.TableColumn(
         name,
         kind,
         description,
-        dg.TableColumnConstraints(nullable=not needed, unique=endpoint.primary_key == (name,), other=rules),
+        dg.TableColumnConstraints(nullable=not needed, unique=once, other=rules),
         tags={"sensitive": ""} if sensitive else {},
     )
 

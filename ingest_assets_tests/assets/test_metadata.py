@@ -63,6 +63,19 @@ def test_the_column_schema_has_types_and_descriptions_and_marks_what_is_sensitiv
     assert columns["city"].tags == {}
 
 
+@pytest.mark.parametrize(("write", "once"), [("merge", True), ("history", False), ("replace_partition", False)])
+def test_a_key_is_shown_as_unique_where_the_table_holds_it_once(lab, shop, write, once):
+    lab.text = lab.text.replace("    primary_key: id\n", f"    primary_key: id\n    write: {write}\n", 1)
+    for day in ("2026-01-02", "2026-01-03"):
+        shop.orders[day] = [{"id": 1, "day": day}]
+
+    lab.run("2026-01-02", "2026-01-03")
+
+    key = lab.told(lab.table(), "2026-01-03")["dagster/column_schema"].columns[0]
+    assert key.constraints.unique is once
+    assert lab.rows("SELECT count(*) FROM shop.orders") == [(1 if once else 2,)]
+
+
 def test_the_column_lineage_leads_to_the_paths_of_records(lab):
     lab.text = lab.text.replace("      email: {", "      mail: {type: varchar, path: contact.mail}\n      email: {", 1)
 
