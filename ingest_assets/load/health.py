@@ -20,6 +20,7 @@ from datetime import UTC, datetime, timedelta
 
 import duckdb
 
+from ingest_assets.errors import ConfigError, ContractBroken
 from ingest_assets.load import partitioning
 from ingest_assets.load.clashes import shared_keys
 from ingest_assets.load.looked import EXPECTED_IS, Found, Looked, named, run_again
@@ -269,8 +270,10 @@ def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
 
 
 def look(name: str, at: Looked) -> Found:
-    """What one of `looks` finds; that the table is not there is a finding too."""
+    """What one of `looks` finds; that a table is not there, or lists no partitions, is a finding too."""
     try:
         return looks(at.endpoint)[name](at)
     except duckdb.CatalogException:
         return Found("the table is not there yet: materialize it first")
+    except (ConfigError, ContractBroken) as error:
+        return Found(str(error))

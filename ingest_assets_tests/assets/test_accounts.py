@@ -430,6 +430,26 @@ def test_of_accounts_the_one_that_nobody_asked_is_named(at_bank):
     assert found.description.startswith("the last complete look of a/1 was never")
 
 
+@pytest.mark.parametrize(
+    ("accounts", "field", "told"),
+    [(["b", "x|y"], "id", "1 values of column 'id' are to be partitions"), (["b"], "name", "has no column 'name'")],
+)
+def test_where_a_listing_cannot_be_read_one_check_says_so_and_the_others_are_made(at_bank, bank, accounts, field, told):
+    at_bank.run(keys=both(at_bank, "accounts"))
+    at_bank.run("b|2026-01-02", keys=both(at_bank, "entries"))
+    bank.accounts = accounts
+    line(at_bank).fetch("accounts", None)
+    line(at_bank).load("accounts", None)
+    line(at_bank).publish()
+    at_bank.text = at_bank.text.replace("field: id", f"field: {field}")
+
+    found = at_bank.check("entries")
+
+    assert told in found["fresh"].description
+    assert found["unique_key"].passed
+    assert found["complete"].passed
+
+
 def test_an_open_period_passes_until_it_should_have_been_fetched_again(at_bank):
     at_bank.text = at_bank.text.replace('start: "2026-01-01", by', 'start: "2026-01-01", open: true, by')
     at_bank.run(keys=both(at_bank, "accounts"))
