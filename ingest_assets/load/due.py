@@ -166,7 +166,8 @@ def _may_have_changed(endpoint: Endpoint, fetch: Fetch, before: datetime) -> boo
 
     Without periods it is always due.
     """
-    bounds, settled = endpoint.bounds(fetch.partition), endpoint.settled_at(fetch.partition)
-    if bounds is None or settled is None:
+    bounds = endpoint.bounds(fetch.partition)
+    if bounds is None:
         return True
-    return fetch.started < settled or fetch.started < min(before, bounds[1].astimezone(UTC) + _lookback(endpoint))
+    over = bounds[1].astimezone(UTC)
+    return fetch.started < over + endpoint.settle or fetch.started < min(before, over + _lookback(endpoint))
