@@ -270,6 +270,17 @@ def test_gone_is_for_the_first_page_alone(shop, line_of):
     assert snapshot.manifest.ended.verdict == "incomplete"
 
 
+def test_gone_is_not_for_a_list_that_came_cut(shop, line_of):
+    cut = {"has_more": "lines.has_more", "path": "/lines/{id}", "records": "data", "paginator": {"type": "none"}}
+    told = {**INVOICES, "paginator": {"type": "none"}, "parents": {"gone": [404]}, "cut_lists": {"lines.data": cut}}
+    line = line_of(invoices=told)
+    invoice = {"id": "i", "lines": {"data": [{"n": 1}], "has_more": True}}
+    shop.answer = lambda path, _: (404, {}) if path.startswith("/lines") else (200, {"data": [invoice]})
+
+    with pytest.raises(RequestFailed, match=r"lines/i: HTTP 404"):
+        line.fetch("invoices", None)
+
+
 @pytest.mark.parametrize(
     ("where", "expected"),
     [

@@ -170,6 +170,7 @@ class Endpoint(Model):
         """What is said of one of its nested lists, as of an endpoint whose records are the list's elements."""
         told = self.cut_lists[name]
         own: dict[str, Any] = {"paginator": told.paginator, "records": told.records, "cut_lists": {}}
+        own |= {"parents": Parents()}  # that a parent is gone says nothing of a list that its record holds
         return self.model_copy(update=own | dict.fromkeys(("total", "count", "window", "feed", "changes")))
 
     @property
