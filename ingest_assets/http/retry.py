@@ -21,7 +21,9 @@ from ingest_assets.durations import clock, spoken
 from ingest_assets.errors import Locked, NotBefore, TransientFailure
 
 _YEAR_SECONDS = 31_536_000  # what is more is a moment, not a wait
-RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+_NOT_OFFERED = {501, 505}
+# Of all others, since what stands before an API has statuses of its own: 520 to 530 are Cloudflare's.
+RETRIED_STATUSES = frozenset({408, 429, *range(500, 600)} - _NOT_OFFERED)
 
 
 class RetryPolicy(Struct, frozen=True):

@@ -225,7 +225,7 @@ def test_cookies_are_not_kept(api, client_for):
     assert "cookie" not in api.asked[1].headers
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 507, 520, 522, 524, 529, 530, 599])
 def test_a_status_that_may_pass_is_asked_again(api, client_for, status):
     api.answer(status).answer(status).answer(200, b"fine")
     client = client_for(api.url)
@@ -234,7 +234,7 @@ def test_a_status_that_may_pass_is_asked_again(api, client_for, status):
     assert (client.traffic.requests, client.traffic.retries) == (3, 2)
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 410, 422, 501, 304, 305])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 409, 410, 422, 501, 505, 304, 305])
 def test_any_other_status_is_a_refusal_for_good(api, client_for, status):
     api.answer(status)
 
