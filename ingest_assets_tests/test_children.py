@@ -441,6 +441,30 @@ def test_a_parent_that_failed_keeps_its_watermark(shop, line_of):
     assert len(rows(line, "SELECT id FROM shop.events")) == 12
 
 
+def test_a_parent_that_tells_nothing_for_long_has_no_gap_while_it_is_looked_at(shop, line_of):
+    log, kept = Log(shop), FEED | {"feed": FEED["feed"] | {"keeps": "P30D"}}
+    log.events = {one["id"]: ["2026-03-01T00:00:00Z"] for one in shop.customers}
+    fetched(line_of(events=kept), "events")
+
+    for days in (20, 40, 60):
+        now = NOW + timedelta(days=days)
+        log.events["c0"].append(now.isoformat())
+        fetched(line_of(now=now, load=False, events=kept), "events")
+
+    assert len(rows(line_of(load=False, events=kept), "SELECT id FROM shop.events WHERE id LIKE 'c0%'")) == 4
+
+
+def test_a_parent_that_failed_for_longer_than_the_api_keeps_has_a_gap(shop, line_of):
+    log, kept = Log(shop), FEED | {"feed": FEED["feed"] | {"keeps": "P30D"}}
+    log.events = {one["id"]: ["2026-03-01T00:00:00Z"] for one in shop.customers}
+    fetched(line_of(events=kept), "events")
+    shop.fail = {"c3"}
+    fetched(line_of(now=NOW + timedelta(days=20), load=False, events=kept), "events")
+
+    with pytest.raises(WalkIncomplete, match=r"49 days ago.*in which no fetch has looked"):
+        line_of(now=NOW + timedelta(days=40), load=False, events=kept).fetch("events", None)
+
+
 KILLED = """\
 import sys
 from functools import partial

@@ -9,7 +9,6 @@ duplicates. The verdict says why the walk ended. What does not end for a stated,
 """
 
 import contextlib
-import shlex
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from msgspec.structs import asdict
 from ingest_assets.errors import ConfigError, CursorExpired, PartsFailed, RequestFailed, WalkIncomplete
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.expected import check, counted, expected
+from ingest_assets.extract.gap import check_gap
 from ingest_assets.extract.neighbours import check_bounds
 from ingest_assets.extract.progress import Progress
 from ingest_assets.extract.reading import page_of, refuse_made
@@ -155,7 +155,7 @@ class Puller(Struct, frozen=True):
 
     def _new(self, walk: Walk, first: PageRequest) -> OpenSnapshot:
         self._check_over(walk)
-        self._check_gap(walk)
+        check_gap(walk, self.snapshots, self.now())
         number, started = self.begin(walk)
         bounds = walk.bounds
         return self.snapshots.begin(
@@ -183,23 +183,6 @@ class Puller(Struct, frozen=True):
             raise WalkIncomplete(
                 f"{walk.label}: it is not over: it counts as closed from {settles:%Y-%m-%d %H:%M} UTC on. To fetch it "
                 "while it runs, say `open: true` under partitions"
-            )
-
-    def _check_gap(self, walk: Walk) -> None:
-        """A feed that the API keeps for a while only has a hole when nobody looked for longer than that."""
-        feed = walk.endpoint.feed
-        known = [walk.position, *(part.position for part in walk.parts or ())]
-        ends = [position for position in known if position is not None]
-        if feed is None or feed.keeps is None or feed.cursor is not None or not ends:
-            return
-        oldest = min(ends, key=datetime.fromisoformat)
-        gap = self.now() - datetime.fromisoformat(oldest)
-        if gap > feed.keeps:
-            only = f" --partition {shlex.quote(walk.partition)}" if walk.partition is not None else ""
-            raise WalkIncomplete(
-                f"{walk.label}: the last record known is of {oldest}, {gap.days} days ago, and the API keeps "
-                f"{feed.keeps.days} days: what lies between is lost to this feed. Load the missing part another way, "
-                f"then move on by `ingest run {walk.source.name}.{walk.name}{only} --since DATE`"
             )
 
     def _count(self, walk: Walk, opened: OpenSnapshot) -> None:

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from ingest_assets.errors import WalkIncomplete
+from ingest_assets.errors import RequestFailed, WalkIncomplete
 
 BY_TIME = {"paginator": None, "feed": {"from": "since", "start": "2026-01-01", "position": "at", "overlap": "PT5M"}}
 BY_CURSOR = {
@@ -169,6 +169,33 @@ def test_no_gap_is_seen_within_what_the_api_keeps_or_at_the_very_beginning(lab, 
     lab.fetch(lab.walk(kept, position=days and (lab.now - timedelta(days=days)).isoformat()))
 
     assert lab.verdicts() == ["complete"]
+
+
+def test_a_feed_that_tells_nothing_for_longer_than_the_api_keeps_has_no_gap_while_somebody_looks(lab, api):
+    kept = BY_TIME | {"feed": BY_TIME["feed"] | {"keeps": "P30D"}}
+    api.pages(events("2026-03-09T00:00:00Z"))
+    position = lab.fetch(lab.walk(kept)).manifest.ended.position
+    api.pages(events())
+
+    for _ in range(2):
+        lab.later(days=29)
+        lab.fetch(lab.walk(kept, position=position))
+
+    assert (lab.verdicts(), lab.positions()) == (["complete"] * 3, [position] * 3)
+
+
+def test_who_looked_in_vain_has_not_looked(lab, api, answer):
+    kept = BY_TIME | {"feed": BY_TIME["feed"] | {"keeps": "P30D"}}
+    api.pages(events("2026-03-09T00:00:00Z"))
+    position = lab.fetch(lab.walk(kept)).manifest.ended.position
+    api.pages(answer({}, status=403))
+    lab.later(days=29)
+    with pytest.raises(RequestFailed):
+        lab.fetch(lab.walk(kept, position=position))
+    lab.later(days=2)
+
+    with pytest.raises(WalkIncomplete, match=r"32 days ago.*keeps 30 days, in which no fetch has looked"):
+        lab.fetch(lab.walk(kept, position=position))
 
 
 def test_a_feed_by_cursor_goes_on_with_the_last_page_s(lab, api):
