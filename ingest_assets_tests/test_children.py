@@ -297,6 +297,48 @@ def test_where_says_which_parents_are_asked_for(shop, line_of, where, expected):
     assert shop.parents_asked() == expected
 
 
+def test_a_parent_that_is_gone_and_whose_row_stays_is_not_asked_for(shop, line_of):
+    customers = {**CUSTOMERS, "sweep": {"most": 0.9}, "deletes": "soft"}
+    line_of(customers=customers)
+    shop.customers.pop(0)
+
+    fetched(line_of(now=NOW + timedelta(days=1), customers=customers))
+
+    assert shop.parents_asked() == {"c1", "c2", "c3", "c4", "c5"}
+
+
+def test_of_a_history_those_parents_are_asked_for_that_hold_now_and_as_they_are_now(shop, line_of):
+    told = {
+        "customers": {**CUSTOMERS, "write": "history", "sweep": {"most": 0.9}},
+        "invoices": {**INVOICES, "parents": {"where": {"kind": "even"}}},
+    }
+    line_of(**told)
+    shop.customers.pop(0)
+    shop.customers[1]["kind"] = "odd"
+
+    fetched(line_of(now=NOW + timedelta(days=1), **told))
+
+    assert shop.parents_asked() == {"c4"}
+
+
+def test_an_account_that_is_gone_and_whose_row_stays_is_not_listed(shop, line_of):
+    told = {
+        "customers": {**CUSTOMERS, "sweep": {"most": 0.9}, "deletes": "soft"},
+        "ledger": {
+            "path": "/ledger/{account}",
+            "partitions": {"by": {"account": {"endpoint": "customers", "field": "id"}}},
+            "columns": {"account": {"type": "varchar", "from_partition": "account"}},
+            "primary_key": ["account", "id"],
+        },
+    }
+    line_of(**told)
+    shop.customers.pop(0)
+
+    members = line_of(now=NOW + timedelta(days=1), **told).members("ledger")
+
+    assert members == {"account": ["c1", "c2", "c3", "c4", "c5"]}
+
+
 def test_children_of_children_take_what_they_need_of_the_level_above(shop, line_of):
     lines = {
         "path": "/customers/{invoices.customer}--{invoices.id}/lines",

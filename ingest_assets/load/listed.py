@@ -26,7 +26,8 @@ def values(connection: duckdb.DuckDBPyConnection, source: str, told: Listed, *, 
         )
     column, table = quoted(told.field), f"{quoted(database)}.{quoted(source)}.{quoted(told.endpoint)}"
     found = connection.execute(
-        f"SELECT DISTINCT CAST({column} AS VARCHAR) FROM {table} WHERE {column} IS NOT NULL ORDER BY 1"
+        f"SELECT DISTINCT CAST({column} AS VARCHAR) FROM {table} WHERE {column} IS NOT NULL AND {_stands(columns)} "
+        "ORDER BY 1"
     ).fetchall()
     listed = [value for (value,) in found]
     if wrong := [value for value in listed if not is_key_part(value)]:
@@ -60,6 +61,7 @@ def parents(
             f"{_known(columns)}"
         )
     conditions, bound = _conditions(source.endpoints[parent], endpoint, by)
+    conditions.append(_stands(columns))
     key = ", ".join(quoted(field) for field in endpoint.parent_key)
     told = ", ".join(f"CAST({quoted(field)} AS VARCHAR) AS {quoted(field)}" for field in endpoint.parent_fields)
     found = connection.execute(
@@ -86,6 +88,13 @@ def _conditions(parent: Endpoint, endpoint: Endpoint, by: Mapping[str, str]) -> 
             conditions.append(f"CAST({quoted(name)} AS VARCHAR) = ?")
             bound.append(by[told.from_partition])
     return conditions, bound
+
+
+def _stands(columns: Sequence[str]) -> str:
+    """SQL: a row is not one of a key that is gone, nor a version of before; these stay in some tables."""
+    if "_key" in columns:  # of a history: no column of a record begins with _
+        return "current"
+    return "_deleted IS NULL" if "_deleted" in columns else "true"
 
 
 def _text(value: Scalar) -> str:
