@@ -366,6 +366,17 @@ def test_a_parents_value_is_encoded_and_stays_inside_its_part_of_the_path(shop, 
     assert rows(line, "SELECT customer FROM shop.invoices") == [odd]
 
 
+def test_a_parents_value_is_the_same_in_a_column_of_texts_and_numbers(shop, line_of):
+    shop.customers = [{"id": 1, "kind": "even"}, {"id": "c1", "kind": 2}, {"id": "1", "kind": "even"}]
+    shop.invoices = {"1": ["one"], "c1": ["two"]}
+    line = line_of(invoices={**INVOICES, "parents": {"where": {"kind": ["even", 2]}}})
+
+    fetched(line)
+
+    assert sorted(shop.asked) == [("1", "0"), ("c1", "0")]
+    assert rows(line, "SELECT id, customer FROM shop.invoices ORDER BY 1") == [("one", "1"), ("two", "c1")]
+
+
 def test_a_parent_whose_value_would_lead_to_another_path_is_not_asked_for(shop, line_of):
     shop.customers.append({"id": ".."})
     line = line_of()

@@ -1,6 +1,6 @@
 """What an endpoint's table lists: accounts that others are partitioned by, and parents whose children others hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import duckdb
@@ -24,10 +24,9 @@ def values(connection: duckdb.DuckDBPyConnection, source: str, told: Listed, *, 
         raise ConfigError(
             f"{source}.{told.endpoint}: its table has no column {told.field!r} to list; it has {_known(columns)}"
         )
-    column, table = quoted(told.field), f"{quoted(database)}.{quoted(source)}.{quoted(told.endpoint)}"
+    value, table = _as_text(columns, told.field), f"{quoted(database)}.{quoted(source)}.{quoted(told.endpoint)}"
     found = connection.execute(
-        f"SELECT DISTINCT CAST({column} AS VARCHAR) FROM {table} WHERE {column} IS NOT NULL AND {_stands(columns)} "
-        "ORDER BY 1"
+        f"SELECT DISTINCT {value} FROM {table} WHERE {value} IS NOT NULL AND {_stands(columns)} ORDER BY 1"
     ).fetchall()
     listed = [value for (value,) in found]
     if wrong := [value for value in listed if not is_key_part(value)]:
@@ -60,10 +59,9 @@ def parents(
             f"{label}: the table of its parents, {source.name}.{parent}, has no column {unknown[0]!r}; it has "
             f"{_known(columns)}"
         )
-    conditions, bound = _conditions(source.endpoints[parent], endpoint, by)
-    conditions.append(_stands(columns))
-    key = ", ".join(quoted(field) for field in endpoint.parent_key)
-    told = ", ".join(f"CAST({quoted(field)} AS VARCHAR) AS {quoted(field)}" for field in endpoint.parent_fields)
+    conditions, bound = _conditions(source.endpoints[parent], endpoint, by, columns)
+    key = ", ".join(_as_text(columns, field) for field in endpoint.parent_key)
+    told = ", ".join(f"{_as_text(columns, field)} AS {quoted(field)}" for field in endpoint.parent_fields)
     found = connection.execute(
         f"SELECT DISTINCT ON ({key}) {told} FROM {quoted(database)}.{quoted(source.name)}.{quoted(parent)} "
         f"WHERE {' AND '.join(conditions)} ORDER BY ALL",
@@ -73,15 +71,18 @@ def parents(
     return [{field: value for field, value in row if value is not None} for row in rows]
 
 
-def _conditions(parent: Endpoint, endpoint: Endpoint, by: Mapping[str, str]) -> tuple[list[str], list[Any]]:
+def _conditions(
+    parent: Endpoint, endpoint: Endpoint, by: Mapping[str, str], columns: Mapping[str, str]
+) -> tuple[list[str], list[Any]]:
     """Which rows of the parent's table are asked for, as SQL, and its values."""
-    conditions, bound = [f"{quoted(field)} IS NOT NULL" for field in endpoint.parent_key], list[Any]()
+    conditions, bound = [_stands(columns)], list[Any]()
+    conditions += [f"{_as_text(columns, field)} IS NOT NULL" for field in endpoint.parent_key]
     for column, wanted in endpoint.parents.where.items():
         if isinstance(wanted, Above):
             conditions.append(f"{quoted(column)} > ?")
             bound.append(wanted.above)
         else:
-            conditions.append(f"list_contains(?, CAST({quoted(column)} AS VARCHAR))")
+            conditions.append(f"list_contains(?, {_as_text(columns, column)})")
             bound.append([_text(one) for one in (wanted if isinstance(wanted, tuple) else (wanted,))])
     for name, told in parent.columns.items():
         if told.from_partition is not None and told.from_partition in by:
@@ -90,7 +91,12 @@ def _conditions(parent: Endpoint, endpoint: Endpoint, by: Mapping[str, str]) -> 
     return conditions, bound
 
 
-def _stands(columns: Sequence[str]) -> str:
+def _as_text(columns: Mapping[str, str], name: str) -> str:
+    """SQL: a column as text; of one that holds texts and numbers, a text without its quotes."""
+    return f"({quoted(name)} ->> '$')" if columns[name] == "JSON" else f"CAST({quoted(name)} AS VARCHAR)"
+
+
+def _stands(columns: Collection[str]) -> str:
     """SQL: a row is not one of a key that is gone, nor a version of before; these stay in some tables."""
     if "_key" in columns:  # of a history: no column of a record begins with _
         return "current"
@@ -102,14 +108,15 @@ def _text(value: Scalar) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, database: str) -> list[str]:
-    """The columns of a table; none where it is not there yet."""
+def _columns(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, database: str) -> dict[str, str]:
+    """The columns of a table with their types; none where it is not there yet."""
     found = connection.execute(
-        "SELECT column_name FROM duckdb_columns() WHERE database_name = ? AND schema_name = ? AND table_name = ?",
+        "SELECT column_name, data_type FROM duckdb_columns() "
+        "WHERE database_name = ? AND schema_name = ? AND table_name = ?",
         [database, source, endpoint],
     )
-    return [name for (name,) in found.fetchall()]
+    return dict(found.fetchall())
 
 
-def _known(columns: Sequence[str]) -> str:
+def _known(columns: Collection[str]) -> str:
     return ", ".join(name for name in columns if not name.startswith("_"))
