@@ -494,6 +494,22 @@ def test_a_parent_that_failed_keeps_its_watermark(shop, line_of):
     assert len(rows(line, "SELECT id FROM shop.events")) == 12
 
 
+def test_a_walk_that_began_without_since_does_not_go_on_with_it(shop, line_of):
+    log = Log(shop)
+    shop.customers = [{"id": f"d{n:02}"} for n in range(15)]
+    log.events = {one["id"]: ["2026-03-01T00:00:00Z"] for one in shop.customers}
+    line = line_of(events={**FEED, "at_once": 1})
+    fetched(line, "events")
+    shop.fail = {one["id"] for one in shop.customers[3:]}
+    with pytest.raises(TransientFailure):
+        line.fetch("events", None)
+    shop.fail, shop.asked = set(), []
+
+    line.fetch("events", None, datetime(2026, 2, 1, tzinfo=UTC))
+
+    assert shop.asked == [(one["id"], "2026-02-01T00:00:00Z") for one in shop.customers]
+
+
 def test_a_parent_that_tells_nothing_for_long_has_no_gap_while_it_is_looked_at(shop, line_of):
     log, kept = Log(shop), FEED | {"feed": FEED["feed"] | {"keeps": "P30D"}}
     log.events = {one["id"]: ["2026-03-01T00:00:00Z"] for one in shop.customers}

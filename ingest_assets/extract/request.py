@@ -74,9 +74,10 @@ class Walk(Struct, frozen=True, dict=True):
     """One partition of one endpoint to be fetched, or a part of it. `source` has its settings in place.
 
     `position` is where the last complete fetch of a feed ended: its cursor, or a time as ISO text; None before the
-    first one. `part` is None for the partition as a whole, which is the usual walk. `parts` are those that a fetch
-    begins with, where the file alone does not tell them: one a parent. Where these are only what another fetch did not
-    reach, that is the one that this `completes`. `job` are the values of the job that is done, where it needs one.
+    first one. Where each parent has its own, it is the time that all are moved to, if they are. `part` is None for
+    the partition as a whole, which is the usual walk. `parts` are those that a fetch begins with, where the file
+    alone does not tell them: one a parent. Where these are only what another fetch did not reach, that is the one
+    that this `completes`. `job` are the values of the job that is done, where it needs one.
     """
 
     source: Source

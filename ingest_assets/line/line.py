@@ -353,7 +353,7 @@ class Line(Standing):
             found = listing.parents(connection, self.source, endpoint, model.slice(partition).by)
         positions = children.positions(ends[fetch] for fetch in sorted(ends))
         parts = children.parts(self.settled, endpoint, found, positions, after)
-        walk = Walk(self.settled, endpoint, partition, parts=tuple(parts))
+        walk = Walk(self.settled, endpoint, partition, after, parts=tuple(parts))
         return walk if after else children.completing(walk, self.stored(endpoint, partition), self.now())
 
     def _traced(self, endpoint: str, partition: str | None) -> Callable[[Asked], None]:
