@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
 
-from ingest_assets.errors import ConfigError, RequestFailed, TransientFailure, WalkIncomplete
+from ingest_assets.errors import ConfigError, PartsFailed, RequestFailed, TransientFailure, WalkIncomplete
 from ingest_assets.line import Line, Pace
 from ingest_assets.source import Source
 from ingest_assets_tests.loopback import serving
@@ -224,6 +224,25 @@ def test_a_table_that_is_replaced_waits_for_all_parents_and_goes_on_with_those_t
 
     assert len(before) == 18
     assert shop.parents_asked() == {"c2"}
+    assert rows(line) == everything(shop)
+
+
+@pytest.mark.parametrize("at_once", [1, 4])
+def test_a_cursor_that_is_over_after_a_rest_begins_its_parent_anew_and_no_other(shop, line_of, at_once):
+    line = line_of(invoices={**INVOICES, "write": "replace", "at_once": at_once})
+    shop.failing, shop.status, shop.fails_at = {"c2"}, 404, 1
+    with pytest.raises(PartsFailed, match="1 of 6 requests for parents failed"):
+        line.fetch("invoices", None)
+    shop.asked = []
+    with pytest.raises(PartsFailed, match="1 of 6 requests for parents failed"):
+        line.fetch("invoices", None)
+    again, shop.failing, shop.asked = shop.asked, set(), []
+
+    snapshot = fetched(line)
+
+    assert again == [("c2", "1"), ("c2", "0"), ("c2", "1")]
+    assert shop.asked == [("c2", "1"), ("c2", "2")]
+    assert (snapshot.fetch, snapshot.manifest.ended.verdict) == (2, "complete")
     assert rows(line) == everything(shop)
 
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from ingest_assets.errors import IngestError
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.crew import Crew
-from ingest_assets.extract.parts import StoredPages, Walked, key_of, walked_before
+from ingest_assets.extract.parts import StoredPages, Walked, began, key_of, walked_before
 from ingest_assets.extract.request import Part
 from ingest_assets.extract.storing import PART, Storing
 from ingest_assets.http.client import Client
@@ -67,7 +67,8 @@ class Abreast:
     def _walk(self, part: Part | None, come: deque[str], client: Client) -> End:
         """A part from after what is stored of it, in a thread of the crew."""
         storing = replace(self._storing, walk=self._storing.walk.of(part))
-        places = itertools.count(self._stored.count(part))
+        names = self._waiting(part)
+        places = itertools.count(self._stored.count(part) + len(names))
 
         def ask(request: PageRequest, _: Page | None) -> IndexEntry:
             self._crew.check()
@@ -79,22 +80,26 @@ class Abreast:
             self._crew.nudge()
             return entry
 
-        def kept() -> Iterator[IndexEntry]:
-            there = self._kept.get(key_of(part), {})
-            for place in itertools.count(self._stored.count(part)):
-                if place not in there:
-                    return
-                come.append(there[place])
-                next(places)
-                yield self._opened.ahead.entry(there[place])
+        def there() -> Iterator[IndexEntry]:
+            anew = began(storing.walk, (self._opened.ahead.entry(name).request for name in names))
+            yield from self._stored.of(storing.walk) if anew is None else ()
+            for name in names[anew or 0 :]:
+                come.append(name)
+                yield self._opened.ahead.entry(name)
 
         try:
-            return storing.chained(client, itertools.chain(self._stored.of(part), kept()), ask)
+            return storing.chained(client, there(), ask)
         except IngestError as error:
             if not self._one_only(error):
                 self._failure = self._failure or error
                 self._crew.stop()
             raise
+
+    def _waiting(self, part: Part | None) -> list[str]:
+        """The names of the pages of a part that a former process left whole, after those that are stored."""
+        kept = self._kept.get(key_of(part), {})
+        places = itertools.count(self._stored.count(part))
+        return [kept[place] for place in itertools.takewhile(kept.__contains__, places)]
 
     def _append(self, walked: Walked, show: Callable[[], None]) -> None:
         """Append the pages of a part to the snapshot as they come, until it is over."""

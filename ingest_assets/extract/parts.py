@@ -9,7 +9,7 @@ The usual fetch has one part, the partition as a whole: it has no key, and its e
 """
 
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Any
@@ -20,10 +20,11 @@ from msgspec.structs import replace
 
 from ingest_assets.extract.chain import End
 from ingest_assets.extract.expected import in_all
-from ingest_assets.extract.request import File, Of, Part, Walk, request_from
+from ingest_assets.extract.request import File, Of, Part, Walk, first_request, request_from, request_key
 from ingest_assets.extract.ruled import BY_RULE
 from ingest_assets.extract.spans import cut, named
 from ingest_assets.extract.storing import PART
+from ingest_assets.http.page import PageRequest
 from ingest_assets.http.total import Expected
 from ingest_assets.raw.parts import PartEnd
 from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
@@ -32,6 +33,12 @@ from ingest_assets.raw.snapshots import IndexEntry, OpenSnapshot
 def key_of(part: Part | None) -> str:
     """The key of a part; that of the partition as a whole is empty."""
     return "" if part is None else part.key
+
+
+def began(walk: Walk, requests: Iterable[PageRequest]) -> int | None:
+    """The place of the last request that is the walk's first; None where none is."""
+    first = request_key(first_request(walk))
+    return max((place for place, request in enumerate(requests) if request_key(request) == first), default=None)
 
 
 class StoredPages:
@@ -44,9 +51,12 @@ class StoredPages:
             if key not in opened.parts or opened.parts[key].problem is not None:
                 self._numbers[key].append(entry.number)
 
-    def of(self, part: Part | None) -> Iterator[IndexEntry]:
-        """Those of one part, in order."""
-        return (self._pages[number] for number in self._numbers.get(key_of(part), ()))
+    def of(self, walk: Walk) -> Iterator[IndexEntry]:
+        """Those of the part that is walked, in order: from where it began, the last time if it had to begin anew."""
+        numbers = self._numbers.get(key_of(walk.part), [])
+        if walk.part is not None:
+            numbers = numbers[began(walk, (self._pages[number].request for number in numbers)) or 0 :]
+        return (self._pages[number] for number in numbers)
 
     def count(self, part: Part | None) -> int:
         """How many there are of one part."""

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import asdict
 
+from ingest_assets.errors import CursorExpired
 from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.connections import connections, refuse_others
@@ -56,8 +57,24 @@ class Storing(Struct, frozen=True, dict=True):
         return headers_kept(self.walk)
 
     def chained(self, client: Client, stored: Iterable[IndexEntry], ask: Ask) -> End:
-        """How the chain of pages of its walk ended, after the pages that are stored of it."""
-        return chain(self.walk, stored, ask) if self.jobs is None else self.jobs.chain(client, self.walk, stored, ask)
+        """How the chain of pages of its walk ended, after the pages that are stored of it.
+
+        Where the API no longer knows where a part stopped, that begins anew, and leaves the others as they are.
+        """
+        if self.jobs is not None:
+            return self.jobs.chain(client, self.walk, stored, ask)
+        try:
+            return chain(self.walk, stored, ask)
+        except CursorExpired:
+            if not self._may_begin_anew:
+                raise
+        return chain(self.walk, (), ask)
+
+    @property
+    def _may_begin_anew(self) -> bool:
+        """Whether what comes again of a part is known by its key, and takes the place of all that came before."""
+        part, endpoint = self.walk.part, self.walk.endpoint
+        return part is not None and part.of is None and bool(endpoint.primary_key) and not endpoint.cut_lists
 
     def page(
         self, client: Client, request: PageRequest, begin: Callable[[], AbstractContextManager[PageWriter]]

@@ -131,7 +131,7 @@ class Walking(Struct):
     def _walk_one(self, walked: Walked, stored: StoredPages, ask: Callable[[Storing], Ask]) -> None:
         storing = replace(self.storing, walk=self.walk.of(walked.part))
         try:
-            walked.end.set_result(storing.chained(self.client, stored.of(walked.part), ask(storing)))
+            walked.end.set_result(storing.chained(self.client, stored.of(storing.walk), ask(storing)))
         except IngestError as error:
             if not self._one_only(error):
                 raise
