@@ -675,6 +675,22 @@ def test_after_a_batch_that_failed_the_next_run_asks_for_its_parents_alone(shop,
     assert len(rows(line, "SELECT id FROM shop.deals")) == 6
 
 
+@pytest.mark.parametrize("write", ["append", "replace"])
+def test_without_a_key_a_walk_does_not_go_on_with_batches_of_other_parents(shop, line_of, write):
+    batches = Batches(shop)
+    line = line_of(deals={**IN_QUERY, "primary_key": (), "write": write})
+    batches.refused = {"c4"}
+    with pytest.raises(PartsFailed):
+        line.fetch("deals", None)
+    batches.refused = set()
+    shop.customers.insert(0, {"id": "b9"})
+    fetched(line, "customers")
+
+    fetched(line, "deals")
+
+    assert rows(line, "SELECT of FROM shop.deals ORDER BY 1") == ["b9", "c0", "c1", "c2", "c3", "c4", "c5"]
+
+
 def test_a_value_that_holds_the_separator_is_refused_before_anything_is_asked(shop, line_of):
     deals = Batches(shop)
     shop.customers.append({"id": "a,b"})

@@ -25,7 +25,7 @@ from ingest_assets.extract.neighbours import check_bounds
 from ingest_assets.extract.progress import Progress
 from ingest_assets.extract.reading import page_of, refuse_made
 from ingest_assets.extract.request import Walk, fingerprint, first_request
-from ingest_assets.extract.storing import Storing
+from ingest_assets.extract.storing import PART, Storing
 from ingest_assets.extract.walking import Walking
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
@@ -151,6 +151,8 @@ class Puller(Struct, frozen=True):
             return f"unfinished for {age}"
         if walk.endpoint.paginator.by_place and opened.pages and not walk.endpoint.primary_key:
             return "it would ask for a page again, and without a primary_key records that come twice cannot be told"
+        if walk.endpoint.parents.batch > 1 and not walk.endpoint.primary_key and _has_others(walk, opened):
+            return "its batches hold other parents by now, and without a primary_key what comes twice cannot be told"
         return None
 
     def _new(self, walk: Walk, first: PageRequest) -> OpenSnapshot:
@@ -231,3 +233,9 @@ class Puller(Struct, frozen=True):
 def _unsure(walking: Walking) -> str:
     jobs = walking.storing.jobs
     return jobs.unsure if jobs is not None else ""
+
+
+def _has_others(walk: Walk, opened: OpenSnapshot) -> bool:
+    """Whether pages are stored of other parts than those that the walk begins with."""
+    keys = {part.key for part in walk.parts or ()}
+    return any(entry.note.get(PART) not in keys for entry in opened.pages)
