@@ -161,6 +161,8 @@ class Dropping:
             first = inner[0]
             if below.here or first == _NULL:
                 kept.append((key, inner))
+            elif first != _LIST and lists.fields.get(key, NO_LISTS).declared:
+                raise _Apart  # no list is there: the record is set aside
             elif first == _OBJECT:
                 further = lists.fields.get(key, NO_LISTS), into.fields.get(key, _NO_INTO)
                 left, rest = self._below(inner, level, below, *further, found)

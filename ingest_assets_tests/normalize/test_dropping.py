@@ -196,6 +196,24 @@ def test_what_is_dropped_of_a_record_and_of_its_lists_stays_in_their_rest(block)
     assert batch.dropped == 5
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"l": "none"}, "list 'l': a string where a list is declared"),
+        ({"l": {"a": 2}}, "list 'l': an object where a list is declared"),
+        ({"l": [{"a": 2, "t": 5}]}, "list 'l.t': an integer where a list is declared"),
+        ({"o": {"a": 2, "m": True}}, "list 'o.m': a boolean where a list is declared"),
+    ],
+)
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_value_where_a_list_is_declared_is_not_dropped(block, changed, reason, quick):
+    record = {**json.loads(FULL), **changed}
+
+    _, (_, batch) = read([block(*[FULL.encode()] * 60), block(record)], CONTRACTS["all"], quick=quick)
+
+    assert [one.reason for one in batch.quarantined] == [reason]
+
+
 @pytest.mark.parametrize("backwards", [True, False])
 def test_what_stands_in_a_list_that_is_dropped_sets_no_record_aside(block, backwards):
     texts = ['{"l":[{"t":["x"]}]}', '{"l":[{"t":[5]}]}'][:: -1 if backwards else 1]
