@@ -86,6 +86,13 @@ class _Level(Struct, dict=True):
         """The same of a value that is no list."""
         return self._drops(self.closed.columns, "" if self.fence is None else self.fence.modes.columns)
 
+    def drops(self, first: int) -> bool:
+        """Whether an undeclared value that begins so is dropped; _Apart where more than that is done about it."""
+        drops = self.drops_lists if first == _LIST else self.drops_values
+        if drops is None:
+            raise _Apart
+        return drops
+
     def _drops(self, closed: bool, mode: str) -> bool | None:
         return closed if mode == "drop" or not closed else None
 
@@ -157,32 +164,29 @@ class Dropping:
         kept, gone, changed = list[tuple[str, bytes]](), list[bytes](), False
         declared = skip.fields
         for key, value in raw_object.decode(text).items():
-            inner, below = bytes(value), declared.get(key, NO_SKIP)
+            inner, below, listed = bytes(value), declared.get(key, NO_SKIP), lists.fields.get(key, NO_LISTS)
             first = inner[0]
             if below.here or first == _NULL:
                 kept.append((key, inner))
-            elif first != _LIST and lists.fields.get(key, NO_LISTS).declared:
-                raise _Apart  # no list is there: the record is set aside
+            elif listed.declared and first != _LIST:
+                raise _Apart  # it is set aside
             elif first == _OBJECT:
-                further = lists.fields.get(key, NO_LISTS), into.fields.get(key, _NO_INTO)
-                left, rest = self._below(inner, level, below, *further, found)
+                left, rest = self._below(inner, level, below, listed, into.fields.get(key, _NO_INTO), found)
                 changed = changed or left is not inner
                 if rest is not None:
                     gone.append(_named(key) + rest)
                 if rest is None or left != b"{}":
                     found.parted += rest is not None
                     kept.append((key, left))
-            elif first == _LIST and (lists.fields.get(key, NO_LISTS).declared or not level.closed.tables):
+            elif first == _LIST and (listed.declared or not level.closed.tables):
                 beneath = into.fields.get(key, _NO_INTO).level
                 left = inner if beneath is None else self._list(inner, beneath, found)
                 changed = changed or left is not inner
                 kept.append((key, left))
-            elif drops := level.drops_lists if first == _LIST else level.drops_values:
+            elif level.drops(first):
                 found.dropped += 1
                 changed = True
                 gone.append(_named(key) + inner)
-            elif drops is None:
-                raise _Apart
             else:
                 kept.append((key, inner))
         if not changed:
