@@ -154,7 +154,7 @@ class Dropping:
 
     def _object(self, text: Any, level: _Level, found: _Found) -> tuple[Any, bytes | None]:
         fence = level.fence
-        skip, lists = (NO_SKIP, NO_LISTS) if fence is None else (fence.skip, fence.lists)
+        skip, lists = (NO_SKIP, NO_LISTS) if fence is None else (fence.kept, fence.lists)
         return self._below(text, level, skip, lists, level.below, found)
 
     def _below(

@@ -17,7 +17,8 @@ from ingest_assets.normalize.values import Unfit, shown
 class Fence(Struct, frozen=True, dict=True):
     """What of the elements of one declared table is foreseen, and what is done about all else.
 
-    `table` is where they are, and `sensitive` where values are that nobody is shown.
+    `table` is where they are, and `sensitive` where values are that nobody is shown. What is at `told` says whether the
+    record is a tombstone: no record is refused for it.
     """
 
     table: Path
@@ -26,6 +27,12 @@ class Fence(Struct, frozen=True, dict=True):
     skip: Skip
     lists: Lists
     bare: bool
+    told: Path = ()
+
+    @cached_property
+    def kept(self) -> Skip:
+        """The places of declared columns, and of what says whether the record is a tombstone."""
+        return _with(self.skip, self.told) if self.told else self.skip
 
     @cached_property
     def closed(self) -> Closed:
@@ -66,7 +73,8 @@ class Fence(Struct, frozen=True, dict=True):
     def refuse(self, element: Any) -> None:
         """Raises Unfit where something is not taken that is not merely dropped."""
         for path, value, mode in self.beyond(element):
-            if mode != "drop":
+            tells = bool(self.told) and path[: len(self.told)] == self.told
+            if mode != "drop" and not tells:
                 what = "a list" if isinstance(value, list) else "a key"
                 reason = f"{'.'.join(path) or 'element'!r}: {what} that is not declared, and the contract says {mode}"
                 told = None if is_hidden((*self.table, *path), self.sensitive) else shown(value)
@@ -131,10 +139,9 @@ def nested(pairs: list[tuple[Path, Any]]) -> Any:
 def fences(contract: Contract, registry: Registry) -> dict[Path, Fence]:
     """The fences of the root table and of each declared list, by path; those that take everything are left out."""
     root, lists = declared_paths(registry, contract)
-    if contract.deleted is not None:
-        root = _with(root, tuple(contract.deleted.path.split(".")))
+    told = () if contract.deleted is None else tuple(contract.deleted.path.split("."))
     sensitive = sensitive_places(registry, contract)
-    found: dict[Path, Fence] = {(): Fence((), sensitive, contract.modes, root, lists, bare=False)}
+    found: dict[Path, Fence] = {(): Fence((), sensitive, contract.modes, root, lists, bare=False, told=told)}
     for dotted in contract.children:
         node, path = lists, tuple(dotted.split("."))
         for key in path:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_assets.contract import Children, Column, Contract
+from ingest_assets.contract import Children, Column, Contract, Tombstone
 from ingest_assets.modes import Modes
 from ingest_assets.normalize.normalize import Batch, Normalizer, Widened
 from ingest_assets.normalize.registry import Registry
@@ -194,6 +194,24 @@ def test_what_is_dropped_of_a_record_and_of_its_lists_stays_in_their_rest(block)
     assert json.loads(row["_rest"]) == {"x": [2], "o": {"y": 3, "v": {"w": 4}}}
     assert [row["_rest"] for row in batch.tables["things__l"].to_pylist()] == ['{"z":{"r":1}}', "5"]
     assert batch.dropped == 5
+
+
+@pytest.mark.parametrize("told", [{"s": "paid"}, {"s": ["paid"]}, {"s": {"a": 1, "b": {"c": True}}}])
+@pytest.mark.parametrize("quick", [True, False])
+def test_what_could_say_that_a_key_is_gone_is_kept_where_it_is_no_column(block, told, quick):
+    dropping = Contract(
+        columns={"id": Column(type="bigint")},
+        primary_key=("id",),
+        modes=Modes(tables="drop", columns="drop"),
+        deleted=Tombstone(path="s", equals="gone"),
+    )
+
+    _, (_, batch) = read(
+        [block(*[{"id": 1}] * 60), block({"id": 2, "s": "gone"}, {"id": 3, **told})], dropping, quick=quick
+    )
+
+    rows = batch.tables["things"].to_pylist()
+    assert [(row["_deleted"], json.loads(row["_rest"])) for row in rows] == [(True, {"s": "gone"}), (False, told)]
 
 
 @pytest.mark.parametrize(
