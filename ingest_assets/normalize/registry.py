@@ -176,13 +176,13 @@ def _found(
     contract: Contract, path: Path, parent: Path | None, steps: Path, all_leaves: Iterable[Leaf], lists: Lists
 ) -> Iterator[FoundTable]:
     columns, seen = [], {}
-    closed = contract.closed(path)
+    closed, nearest = contract.closed(path), set(_nearest(lists))
     for leaf in all_leaves:
         if leaf.type is not None:
             columns += [leaf] if not closed.columns else []
-        elif not closed.tables:
+        elif not closed.tables or leaf.path in nearest:
             seen[leaf.path] = leaf.shape.items or Shape()
-    declared = {at for at in _nearest(lists) if not any(at[:n] in seen for n in range(1, len(at)))}
+    declared = {at for at in nearest if not any(at[:n] in seen for n in range(1, len(at)))}
     yield FoundTable(path, parent, steps, tuple(leaf for leaf in columns if leaf.path not in declared))
     for at in sorted(declared | seen.keys()):
         below = lists

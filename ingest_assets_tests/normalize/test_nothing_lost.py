@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ingest_assets.contract import Children, Column, Contract
+from ingest_assets.contract import Children, Column, Contract, Tombstone
 from ingest_assets.modes import Modes
 from ingest_assets.normalize.normalize import Batch, Normalizer, Widened
 from ingest_assets.normalize.registry import Registry, TableSpec
@@ -28,6 +28,16 @@ CONTRACTS = {
         columns=DECLARED, children=CHILDREN, modes=Modes(tables="drop", columns="drop", types="drop")
     ),
     "lists are dropped": Contract(columns=DECLARED, modes=Modes(tables="drop", columns="evolve", types="drop")),
+    "lists that are not declared are dropped": Contract(
+        columns=DECLARED, children=CHILDREN, modes=Modes(tables="drop", columns="evolve")
+    ),
+    "lists that are not declared are refused": Contract(children=CHILDREN, modes=Modes(tables="quarantine")),
+    "what says that a key is gone is dropped": Contract(
+        columns=DECLARED,
+        children=CHILDREN,
+        modes=Modes(tables="drop", columns="drop"),
+        deleted=Tombstone(path="o.b", equals=1),
+    ),
     "keys are dropped": Contract(children=CHILDREN, modes=Modes(tables="drop", columns="drop")),
     "only values are dropped": Contract(columns=DECLARED, children=CHILDREN, modes=Modes(types="drop")),
 }
@@ -143,6 +153,17 @@ def told(value: Any) -> Any:
     if isinstance(value, list):
         return [told(inner) for inner in value] or None
     return ("number", Fraction(value)) if type(value) in (int, Decimal) else value
+
+
+@pytest.mark.parametrize("mode", ["drop", "quarantine"])
+@pytest.mark.parametrize("declared", [{}, {"n": Column(type="bigint", path="b")}])
+def test_a_declared_list_takes_new_keys_where_only_other_lists_are_left_out(normalized, mode, declared):
+    record = {"id": 1, "l": [{"c": "x", "d": {"e": 2}}]}
+
+    batch, _ = normalized(record, modes=Modes(tables=mode), children={"l": Children(columns=declared)})
+
+    (row,) = batch.tables["things__l"].to_pylist()
+    assert (row["c"], row["d__e"]) == ("x", 2)
 
 
 @pytest.mark.parametrize("name", CONTRACTS)
