@@ -28,6 +28,24 @@ class Tags(RootModel[list[str]]):
     pass
 
 
+class Shelf(BaseModel):
+    place: "City"
+    lines: "Lines"
+    boxes: list["Box"] = []
+
+
+class Lines(RootModel[list["Box"]]):
+    pass
+
+
+class Box(BaseModel):
+    id: int
+
+
+class Astray(BaseModel):
+    box: "Nowhere | None" = None  # type: ignore[name-defined]  # noqa: F821 -- that is what is tried
+
+
 class Code(RootModel[Annotated[str, Field(pattern="^[A-Z]")]]):
     pass
 
@@ -126,6 +144,18 @@ def test_what_no_column_can_be_is_told_with_the_models_field(kind, default, said
         declared_by(model(kind, default))
 
     assert str(refused.value).startswith("Order.v: ")
+
+
+def test_types_may_be_those_that_their_module_defines_later():
+    columns, lists = declared_by(Shelf)
+
+    assert columns == {"place__name": {"type": "varchar", "default": "?", "path": "place.name"}}
+    assert lists == {path: {"id": {"type": "bigint", "required": True}} for path in ("lines", "boxes")}
+
+
+def test_a_type_that_is_nowhere_is_told_of():
+    with pytest.raises(ValueError, match="Astray: its fields name 'Nowhere'"):
+        declared_by(Astray)
 
 
 def test_a_model_of_no_object_is_told_of():

@@ -15,7 +15,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, AliasPath, BaseModel, RootModel
+from pydantic import AliasChoices, AliasPath, BaseModel, PydanticUndefinedAnnotation, RootModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -84,7 +84,7 @@ def _fields(
     needed: bool,
 ) -> None:
     """Declare a model's fields as columns of a list's table, () for the root; nested models are in the same row."""
-    for name, field in model.model_fields.items():
+    for name, field in _told_fields(model).items():
         place = f"{model.__name__}.{name}"
         kind, said, may_be_null = _bare(field.annotation)
         here, named = (*path, *_sent_as(name, field, place)), (*names, name)
@@ -101,6 +101,18 @@ def _fields(
             elif needed and (default := _default(field.default, place)) is not None:
                 column["default"] = default  # of a model that may be absent, it would stand where there is none
             columns["__".join(named)] = column | ({"path": ".".join(here)} if here != named or path else {})
+
+
+def _told_fields(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
+    """A model's fields; their types may be defined after it. A ValueError names one that is nowhere."""
+    try:
+        model.model_rebuild()
+    except PydanticUndefinedAnnotation as error:
+        raise ValueError(
+            f"{model.__name__}: its fields name {error.name!r}, and {model.__module__} has no such type: import it "
+            "there, and not for type checkers only"
+        ) from None
+    return model.model_fields
 
 
 def _list(kind: Any, lists: dict[str, Told], table: tuple[str, ...]) -> None:
@@ -205,7 +217,7 @@ def _is_model(kind: Any) -> bool:
 def _bare(kind: Any) -> tuple[Any, list[Any], bool]:
     """A type without None, annotations and root models, what these say, and whether None was among it."""
     if isinstance(kind, type) and issubclass(kind, RootModel):
-        root = kind.model_fields["root"]
+        root = _told_fields(kind)["root"]
         bare, told, null = _bare(root.annotation)
         return bare, [*root.metadata, *told], null
     if typing.get_origin(kind) is Annotated:
