@@ -3,7 +3,7 @@
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import pytest
@@ -12,12 +12,19 @@ from pydantic import AliasChoices, AliasPath, BaseModel, Field, RootModel, creat
 from ingest_assets.column import Column
 from ingest_assets.source.model_columns import declared_by
 
+OPEN_OR_NULL = Literal["open", "paid", None]  # noqa: PYI061 -- people write it so
 ID = UUID("12345678-1234-5678-1234-567812345678")
 
 
 class State(Enum):
     OPEN = "open"
     PAID = "paid"
+
+
+class Unsure(Enum):
+    OPEN = "open"
+    PAID = "paid"
+    UNKNOWN = None
 
 
 class City(BaseModel):
@@ -109,6 +116,16 @@ def test_a_default_inside_of_a_model_that_is_always_there_is_one():
     columns, _ = declared_by(create_model("Order", city=(City, ...)))
 
     assert columns["city__name"]["default"] == "?"
+
+
+@pytest.mark.parametrize("kind", [Any, object, OPEN_OR_NULL, Unsure, int | Any, Annotated[Any, Field(title="x")]])
+def test_what_may_be_null_is_not_required(kind):
+    assert "required" not in column(kind)
+
+
+@pytest.mark.parametrize("kind", [OPEN_OR_NULL, Unsure])
+def test_null_is_none_of_the_values(kind):
+    assert column(kind) == {"type": "varchar", "values": ["open", "paid"]}
 
 
 def test_a_pattern_keeps_its_flags():

@@ -32,6 +32,7 @@ _PLAIN = {
     uuid.UUID: "uuid",
 }
 _SEVERAL = (dict, list, tuple, set, frozenset, BaseModel)
+_ANYTHING = (Any, object, type(None))
 _DEEPEST = 8
 _FLAGS = re.compile(r"\(\?[aimsu]+\)")
 Told = dict[str, dict[str, Any]]
@@ -168,11 +169,16 @@ def _decimal(digits: int | None, places: int | None) -> str:
 
 
 def _values(kind: Any) -> dict[str, list[str]]:
-    """The allowed texts of an enumeration or a Literal, where these are all texts."""
-    values = list(typing.get_args(kind)) if typing.get_origin(kind) is typing.Literal else []
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        values = [member.value for member in kind]
+    """The allowed texts of an enumeration or a Literal, where these are all texts, or null."""
+    values = [value for value in _choices(kind) if value is not None]
     return {"values": values} if values and all(isinstance(value, str) for value in values) else {}
+
+
+def _choices(kind: Any) -> list[Any]:
+    """The values of an enumeration or a Literal, none of other types."""
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return [member.value for member in kind]
+    return list(typing.get_args(kind)) if typing.get_origin(kind) is typing.Literal else []
 
 
 def _rules(kind: str, said: Iterable[Any], place: str) -> Iterator[tuple[str, Any]]:
@@ -215,7 +221,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def _bare(kind: Any) -> tuple[Any, list[Any], bool]:
-    """A type without None, annotations and root models, what these say, and whether None was among it."""
+    """A type without None, annotations and root models, what these say, and whether null is a value of it."""
     if isinstance(kind, type) and issubclass(kind, RootModel):
         root = _told_fields(kind)["root"]
         bare, told, null = _bare(root.annotation)
@@ -226,10 +232,10 @@ def _bare(kind: Any) -> tuple[Any, list[Any], bool]:
         bare, more, null = _bare(inner)
         return bare, [*told, *more], null
     if typing.get_origin(kind) not in (typing.Union, types.UnionType):
-        return kind, [], False
+        return kind, [], kind in _ANYTHING or None in _choices(kind)
     left = [one for one in typing.get_args(kind) if one is not type(None)]
     if len(left) != 1:
-        return Any, [], len(left) < len(typing.get_args(kind))
+        return Any, [], any(_bare(one)[2] for one in typing.get_args(kind))
     bare, told, _ = _bare(left[0])
     return bare, told, True
 
