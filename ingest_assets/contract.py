@@ -17,7 +17,7 @@ from ingest_assets.modes import Closed, Modes, ToldModes
 __all__ = ["Children", "Column", "Columns", "Contract", "Names", "Tombstone", "Write"]
 
 # What normalization does with the same contract and the same responses. Raise it when that changes.
-NORMALIZATION = 2
+NORMALIZATION = 3
 
 # What a column may say since later.
 _CAME_LATER = ("from_partition", "from_parent", "min", "max", "pattern", "default", "money", "unfit")
