@@ -1,5 +1,6 @@
 """A stored page read to its end: what the walk, the feed and the next fetch need to know of it."""
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ _HEADERS_KEPT = (
     ),
     *("ratelimit", "ratelimit-policy"),
 )
+_NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 def headers_kept(walk: Walk) -> tuple[str, ...]:
@@ -139,7 +141,7 @@ def _moment(walk: Walk, path: str, record: Any) -> datetime | None:
     """The time at a path of a record's text, or None where there is none."""
     try:
         value = dig(msgspec.json.decode(record), path)
-        if isinstance(value, str) and not value.isdecimal():
+        if isinstance(value, str) and not _NUMBER.fullmatch(value):
             moment = datetime.fromisoformat(value)
             zoned = moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(walk.endpoint.time_zone))
             return zoned.astimezone(UTC)

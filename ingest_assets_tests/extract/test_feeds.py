@@ -56,6 +56,14 @@ def test_times_may_be_numbers(lab, api, form, value):
     assert lab.positions() == ["2026-03-02T00:00:00+00:00"]
 
 
+def test_a_text_of_seconds_may_have_a_fraction_as_slacks_has(lab, api):
+    api.pages(events("1772409600.000216"))
+
+    lab.fetch(lab.walk({**BY_TIME, "feed": BY_TIME["feed"] | {"format": "unix"}}))
+
+    assert lab.positions() == ["2026-03-02T00:00:00.000216+00:00"]
+
+
 @pytest.mark.parametrize(
     ("zone", "form", "asked"),
     [
