@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from http import HTTPStatus
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from ingest_assets.http.naming import origin_of
 from ingest_assets.http.page import MISSING, Page, PageRequest, dig, find
 from ingest_assets.http.paginators.signs import as_param
 from ingest_assets.http.place import Place, beside, kind
+from ingest_assets.http.waits import moment
 from ingest_assets.source.job import Job
 
 _MOST_BYTES = 1 << 20
@@ -179,6 +180,18 @@ def bare(url: str) -> str:
     return url.partition("?")[0]
 
 
+def ahead(page: Page, now: datetime) -> timedelta:
+    """How far the API's clock is ahead of ours, as far as an answer tells it; it is behind where that is less than 0.
+
+    >>> asked = PageRequest("https://x.example")
+    >>> answer = Page(0, asked, 200, {"date": "Thu, 01 Jan 2026 00:00:00 GMT"})
+    >>> ahead(answer, datetime(2026, 1, 1, 0, 5, tzinfo=UTC)).total_seconds()
+    -300.0
+    """
+    there = moment(page.headers.get("date", ""))
+    return timedelta(0) if there is None else there - now
+
+
 def found(job: Job, where: Mapping[str, str], page: Page, since: datetime, label: str) -> str | None:
     """The number of the newest job in a list that was created since a time and looks so; None where there is none."""
     told = job.find
@@ -202,8 +215,8 @@ def found(job: Job, where: Mapping[str, str], page: Page, since: datetime, label
 def _moment(value: Any) -> datetime | None:
     try:
         if isinstance(value, str) and not value.isdecimal():
-            moment = datetime.fromisoformat(value)
-            return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            found = datetime.fromisoformat(value)
+            return found if found.tzinfo else found.replace(tzinfo=UTC)
         return datetime.fromtimestamp(float(value), UTC)
     except (TypeError, ValueError, OverflowError):
         return None

@@ -222,7 +222,8 @@ class Jobs(Struct):
             return None
         page = answers.answered(control, job_request(walk, job.find), walk.label)
         where = filled(job.find.where, values_of(walk))
-        number = answers.found(job, where, page, datetime.fromisoformat(note.asked), walk.label)
+        since = datetime.fromisoformat(note.asked) + answers.ahead(page, self.now())
+        number = answers.found(job, where, page, since, walk.label)
         if number is None:
             return None
         found = replace(note, id=number)

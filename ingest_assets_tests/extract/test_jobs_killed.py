@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 
 from ingest_assets_tests.whole import Reply
 
@@ -103,6 +104,19 @@ def test_nor_where_the_api_lists_its_jobs(bulk, whole):
 
     assert len(bulk.created) == 1
     assert here.values("Id") == ["1", "2", "3"]
+
+
+def test_nor_where_the_clock_of_the_api_that_lists_them_is_slow(bulk, whole):
+    here = whole({"find": FIND})
+    killed_at(bulk, here, "/jobs")
+    late, usual = datetime.now(UTC) - timedelta(minutes=10), bulk.answer
+    listed = {"jobs": [{"id": "7501", "query": "SELECT Id", "createdDate": late.isoformat()}]}
+    dated = Reply(listed, headers={"Date": format_datetime(late, usegmt=True)})
+    bulk.api.answer = lambda asked: dated if asked.path == "/list" else usual(asked)
+
+    assert here.run() == ""
+
+    assert len(bulk.created) == 1
 
 
 def test_of_any_other_api_the_verdict_says_that_there_may_be_one_more(bulk, whole):
