@@ -358,6 +358,18 @@ def test_an_account_that_is_gone_and_whose_row_stays_is_not_listed(shop, line_of
     assert members == {"account": ["c1", "c2", "c3", "c4", "c5"]}
 
 
+@pytest.mark.parametrize("orders", [["13", "4", "n/a"], [13, 4, "n/a"], ["13", 4, None]])
+def test_what_is_to_be_above_a_number_may_be_a_text(shop, line_of, orders):
+    for customer, count in zip(shop.customers, orders, strict=False):
+        customer["orders"] = count
+    del shop.customers[3:]
+    line = line_of(invoices={**INVOICES, "parents": {"where": {"orders": {"above": 5}}}})
+
+    fetched(line)
+
+    assert shop.parents_asked() == {"c0"}
+
+
 def test_children_of_children_take_what_they_need_of_the_level_above(shop, line_of):
     lines = {
         "path": "/customers/{invoices.customer}--{invoices.id}/lines",

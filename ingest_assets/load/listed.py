@@ -11,6 +11,8 @@ from ingest_assets.partitions import NO_KEY_PART, Listed, is_key_part
 from ingest_assets.source import Above, Endpoint, Source
 from ingest_assets.source.parents import Scalar
 
+_TEXTS = ("VARCHAR", "JSON")
+
 
 def values(connection: duckdb.DuckDBPyConnection, source: str, told: Listed, *, database: str = "w") -> list[str]:
     """The values that a table lists now, in order; none where the table is not there yet.
@@ -79,7 +81,8 @@ def _conditions(
     conditions += [f"{_as_text(columns, field)} IS NOT NULL" for field in endpoint.parent_key]
     for column, wanted in endpoint.parents.where.items():
         if isinstance(wanted, Above):
-            conditions.append(f"{quoted(column)} > ?")
+            number = f"TRY_CAST({_as_text(columns, column)} AS DOUBLE)"
+            conditions.append(f"{number if columns[column] in _TEXTS else quoted(column)} > ?")
             bound.append(wanted.above)
         else:
             conditions.append(f"list_contains(?, {_as_text(columns, column)})")
