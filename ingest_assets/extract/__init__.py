@@ -1,7 +1,7 @@
 """The walk: one partition of an API, page by page into a snapshot, to a stated end. Read from top to bottom.
 
 pull          a fetch: begun or gone on with, walked, and its verdict; progress  how far it is
-request       what is asked for first
+request       what is asked for first; gap  whether a feed was left alone for too long
 walking       the parts of a fetch, in turn or at once
     parts         which there are, what is stored of each, how each ended
     children      parents as parts; batches of several in one request
