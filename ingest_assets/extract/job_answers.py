@@ -23,6 +23,7 @@ from ingest_assets.source.job import Job
 _MOST_BYTES = 1 << 20
 _QUOTED_CHARACTERS = 200
 _LONGEST_URL = 8192
+_MOST_SECONDS = 100_000_000_000  # since 1970: what is more are milliseconds
 
 Means = Literal["done", "failed", "running", "expired"]
 
@@ -217,7 +218,8 @@ def _moment(value: Any) -> datetime | None:
         if isinstance(value, str) and not value.isdecimal():
             found = datetime.fromisoformat(value)
             return found if found.tzinfo else found.replace(tzinfo=UTC)
-        return datetime.fromtimestamp(float(value), UTC)
+        number = float(value)
+        return datetime.fromtimestamp(number / 1000 if number > _MOST_SECONDS else number, UTC)
     except (TypeError, ValueError, OverflowError):
         return None
 

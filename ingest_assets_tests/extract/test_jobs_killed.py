@@ -7,6 +7,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
+import pytest
+
 from ingest_assets_tests.whole import Reply
 
 CHILD = """
@@ -104,6 +106,18 @@ def test_nor_where_the_api_lists_its_jobs(bulk, whole):
 
     assert len(bulk.created) == 1
     assert here.values("Id") == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("milliseconds", [1, 1000])
+def test_nor_where_the_api_tells_their_times_as_numbers(bulk, whole, milliseconds):
+    here = whole({"find": FIND})
+    created = (datetime.now(UTC) + timedelta(minutes=1)).timestamp() * milliseconds
+    bulk.listed = [{"id": "7501", "query": "SELECT Id", "createdDate": str(int(created))}]
+    killed_at(bulk, here, "/jobs")
+
+    assert here.run() == ""
+
+    assert len(bulk.created) == 1
 
 
 def test_nor_where_the_clock_of_the_api_that_lists_them_is_slow(bulk, whole):
