@@ -1,13 +1,28 @@
 """What columns a pydantic model of the records promises, and which of its fields no column can be of."""
 
-from datetime import date, datetime, time
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
-from typing import Annotated, Any, Literal
+from enum import Enum, IntEnum
+from ipaddress import IPv4Address
+from typing import Annotated, Any, Literal, NewType
 from uuid import UUID
 
 import pytest
-from pydantic import AliasChoices, AliasPath, BaseModel, Field, RootModel, create_model
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    AwareDatetime,
+    BaseModel,
+    Field,
+    HttpUrl,
+    PastDate,
+    RootModel,
+    SecretBytes,
+    SecretStr,
+    create_model,
+)
+from typing_extensions import TypeAliasType
 
 from ingest_assets.column import Column
 from ingest_assets.source.model_columns import declared_by
@@ -25,6 +40,11 @@ class Unsure(Enum):
     OPEN = "open"
     PAID = "paid"
     UNKNOWN = None
+
+
+class Grade(IntEnum):
+    LOW = 1
+    HIGH = 2
 
 
 class City(BaseModel):
@@ -116,6 +136,35 @@ def test_a_default_inside_of_a_model_that_is_always_there_is_one():
     columns, _ = declared_by(create_model("Order", city=(City, ...)))
 
     assert columns["city__name"]["default"] == "?"
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        (AwareDatetime, "timestamptz"),
+        (PastDate, "date"),
+        (HttpUrl, "varchar"),
+        (IPv4Address, "varchar"),
+        (bytes, "varchar"),
+        (Grade, "bigint"),
+        (Literal[1, 2], "bigint"),
+        (NewType("Id", int), "bigint"),
+        (TypeAliasType("Id", Annotated[UUID, Field(title="id")]), "uuid"),
+        (timedelta, "json"),
+        (dict[str, int], "json"),
+        (Callable, "json"),
+    ],
+)
+def test_a_type_of_its_own_has_the_columns_type_of_what_is_sent(kind, told):
+    assert column(kind)["type"] == told
+
+
+@pytest.mark.parametrize("kind", [SecretStr, SecretBytes | None, list[SecretStr]])
+def test_a_secret_is_a_sensitive_text(kind):
+    columns, lists = declared_by(model(kind))
+
+    (told,) = (columns or lists["v"]).values()
+    assert (told["type"], told["sensitive"]) == ("varchar", True)
 
 
 @pytest.mark.parametrize("kind", [Any, object, OPEN_OR_NULL, Unsure, int | Any, Annotated[Any, Field(title="x")]])

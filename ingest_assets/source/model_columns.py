@@ -15,7 +15,17 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AliasChoices, AliasPath, BaseModel, PydanticUndefinedAnnotation, RootModel
+from pydantic import (
+    AliasChoices,
+    AliasPath,
+    BaseModel,
+    PydanticUndefinedAnnotation,
+    PydanticUserError,
+    RootModel,
+    SecretBytes,
+    SecretStr,
+    TypeAdapter,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -32,7 +42,17 @@ _PLAIN = {
     uuid.UUID: "uuid",
 }
 _SEVERAL = (dict, list, tuple, set, frozenset, BaseModel)
+_OF_JSON = {
+    "string": "varchar",
+    "integer": "bigint",
+    "number": "double",
+    "boolean": "boolean",
+    "date-time": "timestamptz",
+    "date": "date",
+    "duration": "json",  # a text, or a number of seconds
+}
 _ANYTHING = (Any, object, type(None))
+_SECRETS = (SecretStr, SecretBytes)
 _DEEPEST = 8
 _FLAGS = re.compile(r"\(\?[aimsu]+\)")
 Told = dict[str, dict[str, Any]]
@@ -123,16 +143,22 @@ def _list(kind: Any, lists: dict[str, Told], table: tuple[str, ...]) -> None:
     if _is_model(element):
         _fields(element, columns, lists, table, (), (), needed=True)
     else:
-        columns["value"] = {"type": _type(element, said)} | _values(element)
-        columns["value"] |= dict(_rules(columns["value"]["type"], said, f"{'.'.join(table)}[]"))
+        columns["value"] = _told(element, said, f"{'.'.join(table)}[]")
 
 
 def _column(kind: Any, rules: Sequence[Any], field: FieldInfo, place: str) -> dict[str, Any]:
-    told: dict[str, Any] = {"type": _type(kind, rules), **_values(kind)}
-    told |= dict(_rules(told["type"], rules, place))
+    told = _told(kind, rules, place)
     if field.description is not None:
         told["description"] = field.description
     return told
+
+
+def _told(kind: Any, rules: Sequence[Any], place: str) -> dict[str, Any]:
+    """What a type and its rules say of a column."""
+    told: dict[str, Any] = {"type": _type(kind, rules), **_values(kind)}
+    if kind in _SECRETS:
+        told["sensitive"] = True
+    return told | dict(_rules(told["type"], rules, place))
 
 
 def _default(value: Any, place: str) -> Any:
@@ -157,7 +183,16 @@ def _type(kind: Any, metadata: Iterable[Any]) -> str:
         names = ("max_digits", "decimal_places")
         digits = {name: getattr(one, name) for one in metadata for name in names if hasattr(one, name)}
         return _decimal(digits.get("max_digits"), digits.get("decimal_places"))
-    return _PLAIN.get(kind, "json") if isinstance(kind, type) else "json"
+    return _PLAIN[kind] if kind in _PLAIN else _sent(kind)
+
+
+def _sent(kind: Any) -> str:
+    """The type of what JSON has of a type that is none of the plain ones: of a URL, it is a text."""
+    try:
+        told = TypeAdapter(kind).json_schema()
+    except PydanticUserError:  # no JSON at all is known of it
+        return "json"
+    return _OF_JSON.get(told.get("format", ""), _OF_JSON.get(told.get("type", ""), "json"))
 
 
 def _decimal(digits: int | None, places: int | None) -> str:
@@ -226,6 +261,8 @@ def _bare(kind: Any) -> tuple[Any, list[Any], bool]:
         root = _told_fields(kind)["root"]
         bare, told, null = _bare(root.annotation)
         return bare, [*root.metadata, *told], null
+    if (named := getattr(kind, "__supertype__", None) or getattr(kind, "__value__", None)) is not None:
+        return _bare(named)  # NewType("Id", int), type Id = int
     if typing.get_origin(kind) is Annotated:
         inner, *said = typing.get_args(kind)
         told = [rule for one in said for rule in (one.metadata if isinstance(one, FieldInfo) else [one])]
