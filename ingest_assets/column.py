@@ -155,10 +155,11 @@ class Money(BaseModel):
     def digits(self, code: str) -> int | None:
         """Digits after the point of a currency, in capitals or not; None where it is none.
 
-        >>> [Money(currency="EUR").digits(code) for code in ("usd", "JPY", "KWD", "XXQ")]
-        [2, 0, 3, None]
+        >>> [Money(currency="EUR", decimals={"ugx": 2}).digits(code) for code in ("usd", "JPY", "KWD", "UGX", "XXQ")]
+        [2, 0, 3, 2, None]
         """
-        return self.decimals.get(code, self.decimals.get(code.upper(), DECIMALS.get(code.upper())))
+        told = {known.upper(): digits for known, digits in self.decimals.items()} | self.decimals
+        return told.get(code, told.get(code.upper(), DECIMALS.get(code.upper())))
 
 
 class Column(BaseModel):

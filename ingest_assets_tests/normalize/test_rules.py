@@ -143,6 +143,17 @@ def test_an_amount_that_is_no_money_sets_its_record_aside(normalized, record, re
     assert batch.quarantined[0].value == value
 
 
+@pytest.mark.parametrize("told", ["ugx", "UGX"])
+@pytest.mark.parametrize("sent", ["ugx", "UGX", "Ugx"])
+def test_digits_of_a_currency_are_told_in_capitals_or_not(normalized, told, sent):
+    money = Money(currency_from="code", decimals={told: 2})
+    columns = {"v": Column(type="decimal(9,2)", money=money), "code": Column(type="varchar")}
+
+    batch, _ = normalized({"v": 1999, "code": sent}, columns=columns)
+
+    assert batch.tables["things"].column("v").to_pylist() == [Decimal("19.99")]
+
+
 def test_amounts_that_are_sent_as_they_are_stay_so(column):
     money = Money(currency="EUR", unit="major")
 
