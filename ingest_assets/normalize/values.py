@@ -164,7 +164,7 @@ def _read(kind: str, text: str) -> Any:
     if kind == "double" and _WRITTEN.fullmatch(text):
         return Decimal(text)
     if kind.startswith("decimal"):
-        return text.removeprefix("+")
+        return text if text.startswith("+-") else text.removeprefix("+")
     return _SAID.get(text.lower(), text) if kind == "boolean" else text
 
 

@@ -80,6 +80,7 @@ def test_a_text_is_read_as_its_column_is_declared(column, text, value, quick):
         ("real", "nan"),
         ("real", "1,5"),
         ("money", "1.505"),
+        ("money", "+-1.5"),
         ("sure", "on"),
         ("whole", ""),
     ],
