@@ -172,6 +172,12 @@ def test_what_may_be_null_is_not_required(kind):
     assert "required" not in column(kind)
 
 
+def test_nothing_is_required_of_elements_that_may_be_null():
+    _, lists = declared_by(model(list[Box | None]))
+
+    assert lists == {"v": {"id": {"type": "bigint"}}}
+
+
 @pytest.mark.parametrize("kind", [OPEN_OR_NULL, Unsure])
 def test_null_is_none_of_the_values(kind):
     assert column(kind) == {"type": "varchar", "values": ["open", "paid"]}

@@ -138,10 +138,10 @@ def _told_fields(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
 
 def _list(kind: Any, lists: dict[str, Told], table: tuple[str, ...]) -> None:
     (element,) = typing.get_args(kind) or (Any,)
-    element, said, _ = _bare(element)
+    element, said, may_be_null = _bare(element)
     columns = lists.setdefault(".".join(table), {})
     if _is_model(element):
-        _fields(element, columns, lists, table, (), (), needed=True)
+        _fields(element, columns, lists, table, (), (), needed=not may_be_null)
     else:
         columns["value"] = _told(element, said, f"{'.'.join(table)}[]")
 
