@@ -90,6 +90,17 @@ def test_names_have_the_prefix_of_the_document_or_the_one_that_the_file_gives_th
     ]
 
 
+@pytest.mark.parametrize("prefix", ["d", ""])
+def test_a_prefix_of_the_file_is_none_of_another_namespace(prefix):
+    spaces = 'xmlns:d="urn:other" xmlns:e="urn:d"' if prefix else 'xmlns:e="urn:d"'
+    foreign = "<d:by>x</d:by>" if prefix else '<by xmlns="urn:other">x</by>'
+    body = f"<things {spaces}><thing>{foreign}<e:by>y</e:by></thing></things>"
+
+    assert records(body, "things.thing", namespaces={prefix: "urn:d"}) == [
+        {"{urn:other}by": "x", f"{prefix}:by".lstrip(":"): "y"}
+    ]
+
+
 def test_a_record_keeps_attributes_of_what_is_around_it():
     body = "<e><c><c time='1'><c of='a' rate='2'/><c of='b' rate='3'/></c><c time='2'><c of='a' rate='4'/></c></c></e>"
 

@@ -99,12 +99,18 @@ class Elements:
             raise too_large(self._marks.most_bytes)  # one tag, of which nothing is told before its end
 
     def _name(self, raw: str) -> str:
-        """A name with the prefix that the file gives its namespace, or else that of the document."""
+        """A name with the prefix that the file gives its namespace, or else that of the document.
+
+        Where the file gives that one to another namespace, the name has its namespace in place of a prefix.
+        """
         if (name := self._names.get(raw)) is None:
             parts = raw.split(" ")  # the namespace, the name in it, the prefix of the document
             uri, local, prefix = ("", *parts, "") if len(parts) == 1 else (*parts, "")[:3]
-            prefix = self._marks.prefixes.get(uri, prefix)
-            name = self._names[raw] = f"{prefix}:{local}" if prefix else local
+            given = self._marks.prefixes
+            foreign = uri != "" and uri not in given and prefix in given.values()
+            prefix = given.get(uri, prefix)
+            name = f"{{{uri}}}{local}" if foreign else f"{prefix}:{local}" if prefix else local
+            self._names[raw] = name
         return name
 
     def _begin(self, raw: str, told: Mapping[str, str]) -> None:
