@@ -37,17 +37,19 @@ def jobs_of(source: Source) -> list[Job]:
     return [_job(source, kind, endpoints) for kind, endpoints in _groups(source)]
 
 
-def request(jobs: list[Job], wanted: Range, priority: int, run_key: str | None = None) -> dg.RunRequest:
+def request(jobs: list[Job], wanted: Range, priority: int, tick: str | None = None) -> dg.RunRequest:
     """The run that materializes a range; of runs that wait, those of higher priority go first.
 
-    Schedules need a `run_key`: a daemon that dies within a tick asks once. Sensors have none: what they ask for again
-    after it failed is asked for by the same key.
+    Schedules name the `tick`, which becomes a part of the run's key: a daemon that dies within one asks once for each
+    range. Sensors have no key: what they ask for again after it failed would be asked for by the same one.
     """
     source, endpoint = wanted.endpoints[0]
     job = next(job for job in jobs if endpoint in job.endpoints)
-    keys = [key(source, name) for _, name in wanted.endpoints for key in (raw_key, table_key)]
+    keys = [kind(source, name) for _, name in wanted.endpoints for kind in (raw_key, table_key)]
     tags = {_PRIORITY: str(priority)} | ({_IS_HISTORY: "true"} if priority == HISTORY else {}) | days(wanted)
-    return dg.RunRequest(run_key=run_key, job_name=job.name, asset_selection=keys, tags=tags)
+    # By what it asks for, and not by its number: a daemon that comes again counts without what is on its way.
+    key = None if tick is None else f"{tick} {endpoint} {wanted.first or ''}".rstrip()
+    return dg.RunRequest(run_key=key, job_name=job.name, asset_selection=keys, tags=tags)
 
 
 def newest_first() -> dict[str, str]:

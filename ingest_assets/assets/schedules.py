@@ -45,7 +45,7 @@ def _schedule(source: Source, job: Job, jobs: list[Job]) -> dg.ScheduleDefinitio
         if not ranges:
             return dg.SkipReason(f"nothing of {', '.join(job.endpoints)} is due, or it is asked for already")
         at = context.scheduled_execution_time.isoformat()
-        return [request(jobs, wanted, NEWEST, f"{at} {number}") for number, wanted in enumerate(ranges)]
+        return [request(jobs, wanted, NEWEST, at) for wanted in ranges]
 
     return schedule
 

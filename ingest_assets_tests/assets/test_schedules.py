@@ -21,8 +21,8 @@ VISITS = """\
 """
 
 
-def tags(lab, name, *moment):
-    """The tags of what a schedule asks for at a moment, in UTC."""
+def requested(lab, name, *moment):
+    """What a schedule asks for at a moment, in UTC, or says."""
     known = lab.definitions().resolve_schedule_def(name)
     # Closed at once: it enters an instance, and leaving it later would bring back that of another test.
     with dg.build_schedule_context(
@@ -32,7 +32,13 @@ def tags(lab, name, *moment):
         repository_def=lab.definitions().get_repository_def(),
     ) as context:
         tick = known.evaluate_tick(context)
-    return [request.tags for request in tick.run_requests] or tick.skip_message
+    return tick.run_requests or tick.skip_message
+
+
+def tags(lab, name, *moment):
+    """The tags of what it asks for."""
+    told = requested(lab, name, *moment)
+    return told if isinstance(told, str) else [request.tags for request in told]
 
 
 def days(told):
@@ -94,6 +100,21 @@ def test_then_the_days_that_are_over_since_and_what_is_missing_between(kept_lab)
     told = tags(lab, "shop_days_schedule", 2026, 3, 10, 2, 30)
 
     assert [days(one) for one in told] == [["2026-03-07", "2026-03-07"], ["2026-03-09", "2026-03-09"]]
+
+
+def test_a_daemon_that_died_after_the_first_run_of_a_tick_asks_for_the_others_by_the_keys_they_had(kept_lab):
+    lab = kept_lab
+    lab.run("2026-03-05", "2026-03-06")
+    lab.run("2026-03-08")
+    first, second = requested(lab, "shop_days_schedule", 2026, 3, 10, 2, 30)
+    lab.instance.create_run_for_job(
+        lab.definitions().resolve_job_def("shop_days"), status=dg.DagsterRunStatus.NOT_STARTED, tags=first.tags
+    )
+
+    (again,) = requested(lab, "shop_days_schedule", 2026, 3, 10, 2, 30)
+
+    assert (again.run_key, days(again.tags)) == (second.run_key, days(second.tags))
+    assert again.run_key != first.run_key
 
 
 def test_where_all_is_loaded_the_tick_is_skipped(kept_lab):
