@@ -11,6 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from ingest_assets import catalog
+from ingest_assets.catalog import hint
 from ingest_assets.errors import ConfigError
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.line import Line, Pace, Unwatched, Watcher, data_folder
@@ -129,7 +130,7 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's
         """A table (`source.endpoint`, or `source.endpoint__list`) as a DataFrame, or the rows of one partition of it.
 
         Reads the reader's copy, so it never waits for a load. Raises StorageFailed where nothing is published yet, and
-        ConfigError where `table` is no such name.
+        ConfigError where there is no such table.
         """
         schema, _, name = table.partition(".")
         if not name:
@@ -138,8 +139,17 @@ class Warehouse(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's
         if partition is not None:
             query += " JOIN _ingest.fetches AS f USING (_fetch) WHERE f.partition = $partition"
         with self.reading() as connection:
+            there = _tables(connection, schema)
+            if table.lower() not in there:
+                raise ConfigError(f"{table!r} is not there yet: materialize it first; {hint(table, there)}")
             found = connection.sql(query, params={"partition": partition} if partition is not None else None)
             return _frame(found.to_arrow_table())
+
+
+def _tables(connection: "duckdb.DuckDBPyConnection", schema: str) -> list[str]:
+    """The full names of the tables of a schema, in small letters: DuckDB finds a table by any case of its name."""
+    query = "SELECT lower(schema_name || '.' || table_name) FROM duckdb_tables() WHERE lower(schema_name) = lower(?)"
+    return [name for (name,) in connection.execute(query, [schema]).fetchall()]
 
 
 def _frame(rows: "pa.Table") -> "pd.DataFrame":

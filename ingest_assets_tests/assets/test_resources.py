@@ -53,6 +53,22 @@ def test_read_refuses_what_is_no_table(lab):
         lab.warehouse.read("orders")
 
 
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("shop.order", "'shop.order' is not there yet: materialize it first; did you mean 'shop.orders'?"),
+        ("stripe.charges", "'stripe.charges' is not there yet: materialize it first; there are none"),
+    ],
+)
+def test_read_tells_of_a_table_that_is_not_there(lab, table, told):
+    lab.run("2026-01-01")
+
+    with pytest.raises(ConfigError) as refused:
+        lab.warehouse.read(table)
+
+    assert str(refused.value) == told
+
+
 def test_the_data_folder_is_the_given_one_or_the_environments_or_data(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("INGEST_DATA", raising=False)
