@@ -24,7 +24,8 @@ class Undone:
     def tell(self) -> None:
         """Tell all that is undone and untold."""
         line, instance = self.report.line, self.report.instance_id
-        untold = line.untold_undone(self.report.endpoint, instance)
+        # Of partitions of an earlier file nothing is told, as of their loads.
+        untold = line.fitting(self.report.endpoint, line.untold_undone(self.report.endpoint, instance))
         for fetch in {fetch.partition: fetch for fetch in untold}.values():
             self._tell(fetch)
         if untold:

@@ -13,8 +13,11 @@ import pytest
 
 from ingest_assets.assets.launch import materialize
 from ingest_assets.assets.members import add_listed_by
+from ingest_assets.assets.names import versions
 from ingest_assets.assets.plan import Wanted, plan, stages
+from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api
+from ingest_assets.assets.undone import Undone
 from ingest_assets.errors import ConfigError
 from ingest_assets.line import Line, Unwatched
 from ingest_assets_tests.loopback import serving
@@ -483,6 +486,21 @@ def test_changed_partitions_stop_the_step_also_of_a_dagster_that_was_told_nothin
 
     (failure,) = [e.event_specific_data.error.to_string() for e in result.all_events if e.is_step_failure]
     assert "shop.entries: its file says partitions by day in UTC and account, and 1 kept fetch is of others" in failure
+
+
+def test_of_changed_partitions_dagster_is_not_told_what_was_undone(at_bank, bank):
+    at_bank.text = (BANK[: BANK.index("  entries:")] + BY_DAY).format(url=bank.url)
+    for _ in range(2):
+        at_bank.run("2026-01-02", keys=both(at_bank, "entries"))
+    newest = line(at_bank).stored("entries", "2026-01-02")
+    line(at_bank).undo("entries", [newest], "wrong")
+    now = BANK.replace("{{account: {{endpoint: accounts, field: id}}}}", "{{account: [a/1, b]}}")
+    at_bank.text = now.format(url=bank.url)
+    here = line(at_bank)
+
+    Undone(Reporter(here, "entries", versions(here.source, "entries"), at_bank.instance)).tell()
+
+    assert len(at_bank.events(at_bank.raw("entries"))) == 2
 
 
 def test_changed_partitions_stop_the_step_before_anything_is_asked(at_bank, bank):
