@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ingest_assets.cli.options import AGE, FAILED, SOURCES_AND_ENDPOINTS, agree, json_option, yes_option
+from ingest_assets.cli.options import AGE, FAILED, FOLDER, SOURCES_AND_ENDPOINTS, agree, json_option, yes_option
 
 
 @click.command(short_help="Build a lost warehouse again from what is stored.")
@@ -31,7 +31,7 @@ def rebuild(data: str, partial: bool, as_json: bool) -> None:
 
 
 @click.command(short_help="Copy all that cannot be had again.")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=FOLDER)
 @json_option
 @click.pass_obj
 def backup(data: str, folder: Path, as_json: bool) -> None:

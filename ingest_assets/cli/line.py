@@ -4,7 +4,7 @@ from datetime import datetime
 
 import click
 
-from ingest_assets.cli.options import MEMBER, MOMENT, SOURCES, SOURCES_AND_ENDPOINTS, TIME, end, json_option
+from ingest_assets.cli.options import MEMBER, MOMENT, PARTITION, SOURCES, SOURCES_AND_ENDPOINTS, TIME, end, json_option
 
 
 @click.command(short_help="Fetch and load what is due.")
@@ -63,7 +63,7 @@ def run(
 
 @click.command(short_help="Load again what is stored.")
 @click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
-@click.option("--partition", help="One partition: its key, such as 2026-01-07.")
+@click.option("--partition", type=PARTITION, help="One partition: its key, such as 2026-01-07.")
 @click.option("--all", "every", is_flag=True, help="All that is stored, not only what is out of date.")
 @click.option("--as-of", "moment", type=MOMENT, help="The table as it was then, into a database file of its own.")
 @json_option

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from ingest_assets.cli.options import FAILED, SHOWN, SOURCES, SOURCES_AND_ENDPOINTS, json_option
+from ingest_assets.cli.options import FAILED, PARTITION, SHOWN, SOURCES, SOURCES_AND_ENDPOINTS, json_option
 
 
 @click.command(short_help="What is wrong, and what to do.")
@@ -95,7 +95,7 @@ def try_out(data: str, name: str, only: tuple[str, ...], seed: int, details: boo
 @click.command(short_help="The first records as rows, with types to declare.")
 @click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.option("--rows", type=SHOWN, default=3, show_default=True, help="How many records to show.")
-@click.option("--partition", help="The partition to ask for; by default the last closed one.")
+@click.option("--partition", type=PARTITION, help="The partition to ask for; by default the last closed one.")
 @json_option
 def preview(name: str, rows: int, partition: str | None, as_json: bool) -> None:
     """The first records as rows, with types to declare; nothing is written.

@@ -4,7 +4,16 @@ import sys
 
 import click
 
-from ingest_assets.cli.options import FAILED, SHOWN, SOURCES_AND_ENDPOINTS, agree, end, json_option, yes_option
+from ingest_assets.cli.options import (
+    FAILED,
+    PARTITION,
+    SHOWN,
+    SOURCES_AND_ENDPOINTS,
+    agree,
+    end,
+    json_option,
+    yes_option,
+)
 
 
 @click.group(short_help="Records that did not fit: list, show, replay.")
@@ -89,7 +98,7 @@ def replay_(data: str, names: tuple[str, ...], as_json: bool) -> None:
 @click.command(short_help="Back to the state before a fetch.")
 @click.argument("name", metavar="SOURCE.ENDPOINT", type=SOURCES_AND_ENDPOINTS)
 @click.option("--fetch", type=int, help="The fetch to give up; by default the newest.")
-@click.option("--partition", help="The newest fetch of this partition.")
+@click.option("--partition", type=PARTITION, help="The newest fetch of this partition.")
 @yes_option
 @json_option
 @click.pass_obj

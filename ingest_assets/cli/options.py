@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -46,6 +47,38 @@ class Day(click.ParamType[date]):
 
 
 DAY = Day()
+
+
+class Said(click.ParamType[str]):
+    """A text that is not empty: that would be taken for an option that was not given, or for something else."""
+
+    def __init__(self, name: str, such_as: str) -> None:
+        self.name, self._such_as = name, such_as
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """The text itself, or an error that says what was expected."""
+        if not value.strip():
+            self.fail(f"{value!r} is no {self.name}; expected such as {self._such_as}", param, ctx)
+        return value
+
+
+PARTITION = Said("partition", "2026-01-31")
+HOST = Said("host", "127.0.0.1")
+
+
+class Folder(click.ParamType[Path]):
+    """The path of a folder, which may be missing."""
+
+    name = "folder"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path, or an error that says what was expected."""
+        if not str(value).strip():
+            self.fail(f"{value!r} is no folder; expected a path, or . for this one", param, ctx)
+        return Path(value)
+
+
+FOLDER = Folder()
 
 
 class Factor(click.ParamType[float]):

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import click
 
-from ingest_assets.cli.options import DAY, FACTOR, FAILED, LAST_PORT, PORT, json_option
+from ingest_assets.cli.options import DAY, FACTOR, FAILED, FOLDER, HOST, LAST_PORT, PORT, json_option
 
 
 @click.command(short_help="Dagster's UI on this data.")
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", type=HOST, default="127.0.0.1", show_default=True)
 @click.option("--port", type=PORT, help="Just this one. By default 3000, or the next that is free.")
 @json_option
 @click.pass_obj
@@ -71,7 +71,7 @@ def sandbox(port: int, now: date | None, scale: float, factor: float, as_json: b
 @click.option(
     "--port", type=PORT, default=3000, show_default=True, help="Of the UI: this one, or the next that is free."
 )
-@click.option("--folder", default="data/demo", show_default=True, type=click.Path(path_type=Path))
+@click.option("--folder", default="data/demo", show_default=True, type=FOLDER)
 @json_option
 def demo(ui: bool, port: int, folder: Path, as_json: bool) -> None:
     """Three APIs of the sandbox, from nothing to the UI: what `make run` does.

@@ -167,7 +167,9 @@ def _normalized(source: Source, name: str, peek: Peek, partition: str | None) ->
 def preview(source: Source, name: Name, rows: int, out: Output, partition: str | None = None) -> None:
     """Print the first records as rows, the child tables, and types to declare."""
     endpoint, line = source.endpoints[name[1]], _line(source, "preview")
-    partition = partition or _partition(line, name[1])
+    if endpoint.partitions is None and partition is not None:
+        raise ConfigError(f"{'.'.join(name)}: it has no partitions, so --partition names none of them")
+    partition = _partition(line, name[1]) if partition is None else partition
     try:
         endpoint.bounds(partition)
     except ValueError as error:
