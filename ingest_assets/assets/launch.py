@@ -106,6 +106,7 @@ def materialize(
                 )
             runs.append(result.run_id)
             succeeded = succeeded and result.success
+            stop()  # an interruption is no failure of what it interrupted
             _tell_untold(result, wanted, heard.failures, watcher)
     return Done(tuple(runs), succeeded and not later, later)
 

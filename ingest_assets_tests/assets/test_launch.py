@@ -93,6 +93,22 @@ def test_a_range_that_fails_leaves_the_next_one_to_run(kept_lab, shop, watcher, 
     assert len(lab.events(lab.table("people"))) == 1
 
 
+def test_an_interruption_is_no_failure_of_what_it_interrupted(kept_lab, watcher, monkeypatch, tmp_path):
+    lab = kept_lab
+    (tmp_path / "limits").write_text("a file where a folder is expected")
+    monkeypatch.setenv("INGEST_LIMITS", str(tmp_path / "limits"))
+    looks = iter([False, True])
+
+    def stop():
+        if next(looks):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        materialize({"shop": lab.source}, [Range((PEOPLE,))], lab.data, watcher, stop)
+
+    assert watcher.told == []
+
+
 def test_tables_only_replays_without_a_request(kept_lab, shop, watcher):
     lab = kept_lab
     days = [Range((ORDERS,), "2026-01-01", "2026-01-02")]
