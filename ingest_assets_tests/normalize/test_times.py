@@ -47,6 +47,16 @@ def test_dates_and_times_of_day_stay_what_they_are(normalized):
     assert [value.isoformat() for value in row.values()] == ["0044-03-15", "23:59:59.500000", "2026-01-02T03:04:05"]
 
 
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("text", ["2026-07-01T23:30:00-0500", "2026-07-01T00:30:00+0500"])
+def test_a_date_of_a_moment_is_the_day_that_is_written(block, text, quick):
+    contract = Contract(columns={"v": Column(type="date", format="%Y-%m-%dT%H:%M:%S%z")}, time_zone="Europe/Zurich")
+
+    batch = Normalizer("things", contract, Registry.empty(), quick=quick).batch(block({"v": text}), 0)
+
+    assert [day.isoformat() for day in batch.tables["things"]["v"].to_pylist()] == ["2026-07-01"]
+
+
 MOMENTS = st.builds(
     "{}-{}-{}{}{}:{}:{}{}{}".format,
     st.sampled_from(
