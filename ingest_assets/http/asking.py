@@ -64,6 +64,7 @@ class Asking:
         self._rotation, self._breaker, self._responses, self._cost = rotation, breaker, responses, cost
         self._grants: Sequence[Grant] = ()
         self._token: KeptToken | None = None
+        self._forbidden: str | None = None
         self._renewed = False
         self._sent_with: Mapping[Secret, str] = {}
         self._held = contextlib.ExitStack()  # the slots of the request that is under way
@@ -143,6 +144,7 @@ class Asking:
             answer, token = self._asked(request)
         if token is None or self.exchange is None or not self.exchange.is_refused(answer):
             return answer
+        self._heed_forbidden(answer, token)
         if answer.status_code == HTTPStatus.FORBIDDEN and concerned(self._responses, HTTPStatus.FORBIDDEN):
             return answer  # a rule of the source file may know better, and reads it first
         if not self._renewed:
@@ -150,10 +152,23 @@ class Asking:
             self._renewed = True
             self.exchange.renewed(token)
             answer, token = self._asked(request)
+            self._heed_forbidden(answer, token)
         if token and self.exchange.is_refused(answer) and not self.exchange.is_fresh(token):
             answer.close()
             raise TransientFailure(f"{self._naming.named(request)}: the life of its token ended on the way")
         return answer
+
+    def _heed_forbidden(self, answer: requests.Response, token: "KeptToken | None") -> None:
+        """A 403 of a token that was made for this very request is about the request, and so are those that follow it.
+
+        Only once the token is older, such a one may say that it is over.
+        """
+        if answer.status_code != HTTPStatus.FORBIDDEN or token is None or self.exchange is None:
+            return
+        if self._renewed:
+            self._forbidden = token.value
+        elif token.value == self._forbidden and self.exchange.is_new(token):
+            self._renewed = True
 
     def _is_outdated(self, request: PageRequest, answer: requests.Response) -> bool:
         """Whether the API refuses a secret that is another one by now, as after a rotation."""

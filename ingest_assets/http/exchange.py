@@ -76,6 +76,10 @@ class Exchange:
         """Whether a token will still be alive when it arrives."""
         return self._file.is_fresh(token)
 
+    def is_new(self, token: KeptToken) -> bool:
+        """Whether a token was asked for just now."""
+        return self._file.is_new(token)
+
     def _in_use(self, token: KeptToken) -> KeptToken:
         self._secrets.remember(self._auth.token_name, token.value)
         return token

@@ -27,6 +27,7 @@ from ingest_assets.locks import held
 # A token is not used in the last tenth of its life: it may be over when it arrives. A minute is enough for any.
 _MARGIN_SHARE = 0.1
 _LONGEST_MARGIN_SECONDS = 60.0
+_NEW_SECONDS = 60.0
 _MOST_BYTES = 1 << 17
 
 
@@ -96,6 +97,10 @@ class TokenFile:
             return True
         margin = min(_MARGIN_SHARE * kept.lifetime_seconds, _LONGEST_MARGIN_SECONDS)
         return 0 <= passed < kept.lifetime_seconds - margin
+
+    def is_new(self, kept: KeptToken) -> bool:
+        """Whether a token was asked for just now, so that its life cannot be what is over."""
+        return 0 <= max(self._clock() - kept.monotonic, self._wall() - kept.wall) < _NEW_SECONDS
 
     def renewed(self, exchange: Callable[[], Token], instead_of: KeptToken | None = None) -> KeptToken:
         """A fresh token other than `instead_of`: one that another process got meanwhile, else what `exchange` gives.

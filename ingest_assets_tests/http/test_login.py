@@ -266,6 +266,32 @@ def test_a_403_of_a_new_session_is_refused_for_good_though_a_rule_speaks_of_othe
     assert len(world.logins) == 2
 
 
+@pytest.mark.parametrize("responses", [[], [{**OFF, "text": "something else"}]])
+def test_pages_that_a_user_may_not_see_are_no_reason_to_log_in_for_each_of_them(world, client_for, responses):
+    client = client_for(**SESSION, responses=responses)
+    page(client)
+    world.page = lambda *_: (403, {}, b"{}")
+
+    told = [failed(client) for _ in range(3)]
+
+    assert all("HTTP 403" in one for one in told)
+    assert len(world.logins) == 2
+
+
+def test_a_session_that_ends_long_after_such_a_page_is_renewed(world, client_for, tmp_path):
+    client = client_for(**SESSION)
+    page(client)
+    world.page = lambda *_: (403, {}, b"{}")
+    failed(client)
+    (file,) = (tmp_path / "tokens").glob("*.json")
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps(kept | {"monotonic": kept["monotonic"] - 61, "wall": kept["wall"] - 61}))
+
+    failed(client)
+
+    assert len(world.logins) == 3
+
+
 @pytest.mark.parametrize("kind", [TOKEN, SESSION])
 def test_where_a_new_one_is_refused_too_the_fetch_ends_after_one_renewal(world, client_for, kind):
     world.ended = (401, {})
