@@ -48,6 +48,15 @@ _SECTIONS = {
 class _Sections(click.Group):
     """A group whose help lists its commands by what they are for, in that order."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what is no text before any command meets it: DuckDB, JSON and YAML know no such bytes."""
+        for one in args:
+            try:
+                one.encode()
+            except UnicodeEncodeError:
+                raise click.UsageError(f"{one!r} is not UTF-8 text") from None
+        return super().parse_args(ctx, args)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's own signature
         """Write a list of commands for each section."""
         width = max(len(name) for name in self.commands)
