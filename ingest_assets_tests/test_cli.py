@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,26 @@ def test_preview_shows_rows_and_proposes_types_but_no_sensitive_value(here: Any,
     emails = [user["email"] for user in box.truth("zendesk", "users") if user.get("email")]
     assert not [email for email in emails if email in told.stdout]
     assert not here.data.exists()
+
+
+def test_preview_hides_what_is_sensitive_in_lists_and_json_and_nothing_else(here: Any, answering: Any) -> None:
+    note = {"type": "varchar", "sensitive": True}
+    lines = [{"sku": "S1", "note": "N1", "deep": [{"sku": "S2", "note": "N2"}]}]
+    api = answering([json.dumps([{"id": 1, "note": "open", "who": {"mail": "N3", "more": "N4"}, "lines": lines}])])
+    told = {
+        "path": "/",
+        "primary_key": "id",
+        "columns": {"who": {"type": "json"}, "mail": {**note, "path": "who.mail"}},
+        "children": {"lines": {"columns": {"note": note}}, "lines.deep": {"columns": {"note": note}}},
+    }
+    (here.folder / "sources" / "shop.yaml").write_text(json.dumps({"base_url": api.url, "endpoints": {"orders": told}}))
+
+    shown = replace(here, more={"INGEST_ONLY": "shop"}).ingest("preview", "shop.orders", "--json")
+
+    assert shown.returncode == 0, shown.stderr + shown.stdout
+    values = {c["column"]: c["values"] for table in json.loads(shown.stdout)["tables"] for c in table["columns"]}
+    assert values == {"id": [1], "note": None, "who": None, "mail": None, "sku": ["S2"]}
+    assert not [text for text in ("N1", "N2", "N3", "N4") if text in shown.stdout]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from ingest_assets.extract.peek import Peek
 from ingest_assets.line import Line, opened
 from ingest_assets.load.due import combinations, last_closed
 from ingest_assets.normalize.normalize import Batch, Normalizer, Widened
-from ingest_assets.normalize.registry import Registry
+from ingest_assets.normalize.registry import Registry, is_hidden, sensitive_places
 from ingest_assets.partitions import Listed
 from ingest_assets.source import Source, listed
 
@@ -152,6 +152,12 @@ def _misfits(source: Source, name: str, peek: Peek, partition: str | None) -> li
 
 
 def _normalized(source: Source, name: str, peek: Peek, partition: str | None) -> Batch | None:
+    found = _normalizing(source, name, peek, partition)
+    return None if found is None else found[1]
+
+
+def _normalizing(source: Source, name: str, peek: Peek, partition: str | None) -> tuple[Normalizer, Batch] | None:
+    """The page's rows, and what knows their tables; None where there is no page."""
     if peek.first is None:
         return None
     endpoint, registry = source.endpoints[name], Registry.empty()
@@ -159,7 +165,7 @@ def _normalized(source: Source, name: str, peek: Peek, partition: str | None) ->
         try:
             normalizer = Normalizer(name, endpoint.contract, registry, endpoint.told(partition))
             normalizer.of_page(peek.parent)
-            return normalizer.batch(peek.first, 0)
+            return normalizer, normalizer.batch(peek.first, 0)
         except Widened as wider:
             registry = wider.registry
 
@@ -175,11 +181,11 @@ def preview(source: Source, name: Name, rows: int, out: Output, partition: str |
     except ValueError as error:
         raise ConfigError(f"{'.'.join(name)}: --partition {error}") from None
     peek = line.peek(name[1], partition)
-    batch = _normalized(source, name[1], peek, partition)
+    found = _normalizing(source, name[1], peek, partition)
+    batch, hidden = (found[1], _hidden(found[0])) if found else (None, {})
     tables = batch.tables if batch else {}
     proposed = [p for table, arrow in tables.items() if table == name[1] for p in proposals(arrow, endpoint)]
-    sensitive = {column for column, declared in endpoint.columns.items() if declared.sensitive}
-    shown = [_table(f"{source.name}.{table}", arrow, rows, sensitive) for table, arrow in tables.items()]
+    shown = [_table(f"{source.name}.{table}", arrow, rows, hidden[table]) for table, arrow in tables.items()]
     aside = [{"position": r.position, "reason": r.reason} for r in (batch.quarantined[:rows] if batch else ())]
     told = {
         "endpoint": ".".join(name),
@@ -191,6 +197,15 @@ def preview(source: Source, name: Name, rows: int, out: Output, partition: str |
     }
     _print_preview(told, proposed, out)
     out.document({**told, "types": [asdict(proposal) for proposal in proposed]})
+
+
+def _hidden(normalizer: Normalizer) -> dict[str, set[str]]:
+    """The columns of each table that are sensitive, or are json around what is."""
+    places = sensitive_places(normalizer.registry, normalizer.contract)
+    return {
+        spec.name: {c.name for c in spec.columns if c.sensitive or is_hidden((*spec.path, *c.path), places)}
+        for spec in normalizer.specs
+    }
 
 
 def _print_preview(told: Mapping[str, Any], proposed: Sequence[Proposal], out: Output) -> None:

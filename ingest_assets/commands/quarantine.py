@@ -19,7 +19,13 @@ from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.normalize.exact import exact_value
 from ingest_assets.normalize.masked import MASK, masked, sensitive
 from ingest_assets.normalize.names import in_list
-from ingest_assets.normalize.registry import Registry
+from ingest_assets.normalize.registry import (
+    Registry,
+    declared_columns,
+    declared_path,
+    is_hidden,
+    sensitive_places,
+)
 from ingest_assets.normalize.values import Unfit, json_text
 from ingest_assets.source import Source
 
@@ -138,19 +144,32 @@ def _registry(connection: Any, name: Name) -> Registry:
 
 def _seen(row: tuple[Any, ...], contract: Contract, registry: Registry) -> _Record:
     place, partition, fetched, reason, column, found, raw = row
-    declared = _declared(contract, column) if column else None
-    # What was not sensitive when the record came may be so by now.
-    hidden = found is not None and declared is not None and declared.sensitive
-    expected = _expected(declared, key=column in contract.primary_key) if column else None
+    declared = _declared(contract).get(column or "")
+    # What was not sensitive when the record came may be so by now, or hold what is.
+    hidden = found is not None and _may_hold_sensitive(declared, contract, registry)
+    key = column in contract.primary_key
+    expected = _expected(declared[2] if declared else None, key=key) if column else None
     record = _visible(bytes(raw), contract, registry)
     return _Record(place, partition, fetched, reason, column, expected, MASK if hidden else found, record)
 
 
-def _declared(contract: Contract, name: str) -> Column | None:
-    """What is declared of a column, of a list's by the name that it has in quarantine."""
-    of_lists = ((tuple(dotted.split(".")), table.columns) for dotted, table in contract.children.items())
-    inner = {in_list(path, column): declared for path, columns in of_lists for column, declared in columns.items()}
-    return contract.columns.get(name, inner.get(name))
+def _declared(contract: Contract) -> dict[str, tuple[tuple[str, ...], str, Column]]:
+    """Table, name and declaration of each column, by the name that it has in quarantine."""
+    tables = [*(tuple(dotted.split(".")) for dotted in contract.children), ()]
+    columns = ((table, name, column) for table in tables for name, column in declared_columns(contract, table).items())
+    return {in_list(table, name): (table, name, column) for table, name, column in columns}
+
+
+def _may_hold_sensitive(
+    declared: tuple[tuple[str, ...], str, Column] | None, contract: Contract, registry: Registry
+) -> bool:
+    """Whether a value that did not fit a column may be sensitive, or have inside what is."""
+    if declared is None:
+        return sensitive(contract)
+    table, name, column = declared
+    path = declared_path(registry, table, name, column)
+    place = (*table, *((name,) if path is None else path))
+    return column.sensitive or is_hidden(place, sensitive_places(registry, contract))
 
 
 def _expected(column: Column | None, *, key: bool) -> str | None:

@@ -86,30 +86,70 @@ def test_sensitive_values_are_masked(looked_at: Any, ingest: Any) -> None:
     assert "more are open: --most" in told.stdout
 
 
-def test_a_column_of_a_list_is_told_by_its_own_declaration(tmp_path: Path, capsys: Any) -> None:
+@pytest.fixture
+def shown(tmp_path: Path, capsys: Any) -> Any:
+    """How a record is shown that did not fit what a file said when it came, by what the file says since."""
+
+    def show_it(record: Any, then: Any, since: Any) -> Any:
+        with state_in(tmp_path), api_of_its_own() as api:
+            api.answer = lambda _: {"data": [record]}
+            things = Whole(tmp_path, api.url, then)
+            assert things.run() == ""
+            things.endpoint = since
+            line = things.line()
+            line.publish()
+            out = Output(Console(quiet=True), Console(quiet=True), as_json=True)
+            show(line.source, ("shop", "things"), things.data, None, 1, out)
+        (told,) = json.loads(capsys.readouterr().out)["records"]
+        return told
+
+    return show_it
+
+
+def test_a_column_of_a_list_is_told_by_its_own_declaration(shown: Any) -> None:
     state = {"type": "varchar", "values": ["a"]}
-    with state_in(tmp_path), api_of_its_own() as api:
-        api.answer = lambda _: {"data": [{"id": 1, "lines": [{"state": "b"}]}]}
-        things = Whole(tmp_path, api.url, {"children": {"lines": {"columns": {"state": state}}}})
-        assert things.run() == ""
-        things.endpoint = {
-            "columns": {"state": {"type": "bigint"}},
-            "children": {"lines": {"columns": {"state": {**state, "sensitive": True}}}},
-        }
-        line = things.line()
-        line.publish()
+    then = {"children": {"lines": {"columns": {"state": state}}}}
+    lists = {"lines": {"columns": {"state": {**state, "sensitive": True}}}}
 
-        show(
-            line.source,
-            ("shop", "things"),
-            things.data,
-            None,
-            1,
-            Output(Console(quiet=True), Console(quiet=True), as_json=True),
-        )
+    record = shown(
+        {"id": 1, "lines": [{"state": "b"}]}, then, {"columns": {"state": {"type": "bigint"}}, "children": lists}
+    )
 
-    (record,) = json.loads(capsys.readouterr().out)["records"]
     assert (record["column"], record["expected"], record["found"]) == ("lines.state", "varchar; one of a", MASK)
+
+
+@pytest.mark.parametrize(
+    ("then", "since"),
+    [
+        (
+            {"columns": {"who": {"type": "varchar"}}},
+            {"mail": {"type": "varchar", "path": "who.mail", "sensitive": True}},
+        ),
+        ({"columns": {"who": {"type": "varchar"}}}, {"who": {"type": "json", "sensitive": True}}),
+        (
+            {"columns": {"id": {"type": "bigint"}}, "contract": "quarantine"},
+            {"mail": {"type": "varchar", "path": "who.mail", "sensitive": True}},
+        ),
+        ({"children": {"who": {}}}, {"mail": {"type": "varchar", "path": "who.mail", "sensitive": True}}),
+    ],
+    ids=["inside", "itself", "not declared", "no list"],
+)
+def test_a_value_is_masked_that_has_inside_what_is_sensitive_since(shown: Any, then: Any, since: Any) -> None:
+    record = shown(
+        {"id": 1, "who": {"mail": "ann@example.com"}}, then, {**then, "columns": {**then.get("columns", {}), **since}}
+    )
+
+    assert "ann@example.com" not in json.dumps(record)
+    assert record["found"] in (MASK, None)
+
+
+def test_a_value_beside_what_is_sensitive_is_shown(shown: Any) -> None:
+    secret = {"type": "varchar", "sensitive": True}
+    then = {"columns": {"n": {"type": "bigint"}, "mail": secret}}
+
+    record = shown({"id": 1, "n": "many", "mail": "ann@example.com"}, then, then)
+
+    assert (record["found"], record["record"]["mail"]) == ('"many"', MASK)
 
 
 def test_a_replay_says_how_many_fit_now_and_sends_no_request(unfit: Any, ingest: Any, box: Any) -> None:
