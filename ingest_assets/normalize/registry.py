@@ -6,7 +6,6 @@ in the warehouse and committed with the rows that it was made for.
 
 import json
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any, TypeVar
 
 from msgspec import Struct, field
@@ -271,15 +270,19 @@ def bindings(
 ) -> dict[tuple[Path, Path], str]:
     """New places of columns that are declared, or part of the key, by name alone, found in these elements.
 
-    Where several paths ask for one name, the one spelled like it goes first, then the first in order.
+    Where several paths ask for one name, the one spelled like it goes first, then the first in order. Where several
+    names ask for one path, a declared column takes it, and the key is without: no value is in two columns.
     """
     bound: dict[tuple[Path, Path], str] = {}
     for table, found in tables.items():
         named = {path: name for (of, path), name in registry.columns.items() if of == table}
-        for name in _named_alone(contract, table) - set(named.values()):
-            asking = {path for element in found for path in _asking(element, name, ())} - named.keys()
-            if asking:
-                bound[table, min(asking, key=partial(_by_spelling, name))] = name
+        alone, declared = _named_alone(contract, table) - set(named.values()), declared_columns(contract, table)
+        told = found if alone else ()
+        asking = {(name, path) for element in told for name in alone for path in _asking(element, name, ())}
+        for name, path in sorted(asking, key=lambda one: (one[0] not in declared, *_by_spelling(*one), one[0])):
+            if name in alone and path not in named:
+                named[path] = bound[table, path] = name
+                alone.remove(name)
     return bound
 
 

@@ -118,6 +118,8 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
     """The plan of an endpoint under a contract and a settled registry, for a partition of these dimensions."""
     specs = registry.tables(endpoint, contract)
     named = {name: path for (table, path), name in registry.columns.items() if not table}
+    declared = (declared_path(registry, (), name, column) for name, column in contract.columns.items())
+    taken = [path for path in declared if path is not None]
     lists = tuple((spec.list_hash or "", spec.steps) for spec in specs if spec.parent == specs[0].name)
     fenced = fences(contract, registry) if contract.fenced else {}
     sensitive = sensitive_places(registry, contract)
@@ -138,9 +140,14 @@ def plan_for(endpoint: str, contract: Contract, registry: Registry, partition: M
             for spec in specs
         ),
         contract.deleted,
-        tuple((name, named.get(name)) for name in contract.primary_key if name not in contract.columns),
+        tuple((name, _free(named.get(name), taken)) for name in contract.primary_key if name not in contract.columns),
         sensitive,
     )
+
+
+def _free(path: Path | None, taken: Sequence[Path]) -> Path | None:
+    """The path, None where a declared column has its value: then none of the key's own name comes of it."""
+    return None if path is None or any(path[: len(one)] == one for one in taken) else path
 
 
 def _shut(contract: Contract, table: Path) -> frozenset[Path]:

@@ -43,6 +43,17 @@ def test_a_declared_name_is_not_for_others(normalized):
     assert batch.tables["things"].select(["id", "id_2"]).to_pylist() == [{"id": "a", "id_2": 1}]
 
 
+@pytest.mark.parametrize("first", ["user_id", "userId"])
+def test_of_two_declared_columns_the_one_that_is_spelled_like_the_path_has_the_value(normalized, first):
+    columns = {name: {"type": "bigint"} for name in sorted(("user_id", "userId"), key=lambda name: name != first)}
+
+    one, _ = normalized({"userId": 1}, columns=columns)
+    both, _ = normalized({"userId": 1, "user_id": 2}, columns=columns)
+
+    assert one.tables["things"]["userId"].to_pylist() == [1]
+    assert both.tables["things"].select(["userId", "user_id"]).to_pylist() == [{"userId": 1, "user_id": 2}]
+
+
 @pytest.mark.parametrize("record", [{"customer": {"firstName": "Zoë"}}, {"customer__first_name": "Zoë"}])
 def test_a_declared_column_is_found_by_its_name(normalized, record):
     batch, _ = normalized(record, columns={"customer__first_name": {"type": "varchar"}})

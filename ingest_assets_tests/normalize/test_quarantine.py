@@ -87,6 +87,23 @@ def test_a_record_without_a_key_or_a_required_value_is_set_aside(normalized, bad
     assert "no value" in reason
 
 
+@pytest.mark.parametrize(
+    ("record", "key", "column"),
+    [
+        ({"user": {"id": 1}}, "user__id", {"uid": {"type": "bigint", "path": "user.id"}}),
+        ({"user": {"id": 1}}, "user__id", {"user": {"type": "json"}}),
+        ({"ID": 1}, "id", {"number": {"type": "bigint", "path": "ID"}}),
+        ({"userId": 1}, "user_id", {"userId": {"type": "bigint"}}),
+        ({"userId": 1}, "userId", {"user_id": {"type": "bigint"}}),
+    ],
+)
+def test_a_key_whose_value_is_in_another_column_is_none(normalized, record, key, column):
+    batch, _ = normalized(record, record, primary_key=(key,), columns=column)
+
+    told = f"column {key!r}: no value, and it is part of the key"
+    assert [(one.column, one.reason) for one in batch.quarantined] == [(key, told)] * 2
+
+
 def test_a_tombstone_needs_its_key_only(normalized):
     contract = {
         "columns": {"id": {"type": "bigint"}, "name": {"type": "varchar", "required": True}},
