@@ -11,6 +11,7 @@
     ├── WalkIncomplete      the walk did not reach its end: nothing of it counts as done
     │   └── PartsFailed     some parts of a fetch failed: the others are done, and another run asks for these
     ├── ContractBroken      stop this table: what came does not fit what was promised
+    │   └── TooManyGone     load what came before this fetch: it would delete more than is deleted unasked
     └── StorageFailed       a disk is full, or a stored file is not what was written
 
 Bad data is not an error: a record that does not fit is a value, see `ingest_assets.normalize`.
@@ -99,6 +100,14 @@ class PartsFailed(WalkIncomplete):
 
 class ContractBroken(IngestError):
     """What came does not fit what the table promises, as a whole and not in single records."""
+
+
+class TooManyGone(ContractBroken):
+    """A fetch would delete more than the file says, and nobody accepted that; `fetch` is its number."""
+
+    def __init__(self, message: str, fetch: int) -> None:
+        super().__init__(message)
+        self.fetch = fetch
 
 
 class StorageFailed(IngestError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ingest_assets import catalog
-from ingest_assets.errors import ConfigError, IngestError, Locked, NotBefore
+from ingest_assets.errors import ConfigError, IngestError, Locked, NotBefore, TooManyGone
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
@@ -24,7 +24,6 @@ from ingest_assets.line.standing import Standing
 from ingest_assets.line.watcher import Unwatched, Watcher
 from ingest_assets.load import ledger, owners, partitioning
 from ingest_assets.load.load import LOADABLE, Loaded
-from ingest_assets.load.sweep import TooManyGone
 from ingest_assets.load.work import Work
 from ingest_assets.locks import held
 from ingest_assets.normalize.registry import Registry

@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, TypeVar
 import duckdb
 from msgspec import Struct
 
-from ingest_assets.errors import IngestError
+from ingest_assets.errors import IngestError, TooManyGone
 from ingest_assets.load.account import Account, Accounting, MovedOn
 from ingest_assets.load.copies import state
 from ingest_assets.load.nothing import brings_nothing, unstaged
 from ingest_assets.load.plan import LOADABLE, Known, NeedsRebuild, Plan, Planner, current, lost
 from ingest_assets.load.staged import ranked
-from ingest_assets.load.sweep import TooManyGone
 from ingest_assets.load.troubles import TooLittleMemory
 from ingest_assets.load.turns import Turns
 from ingest_assets.load.warehouse import Warehouse

@@ -14,21 +14,13 @@ import duckdb
 from msgspec import Struct
 
 from ingest_assets.contract import Contract
-from ingest_assets.errors import ContractBroken
+from ingest_assets.errors import TooManyGone
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.work import Work
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 _SHOWN = 60
-
-
-class TooManyGone(ContractBroken):
-    """A fetch would delete more than the file says, and nobody accepted that."""
-
-    def __init__(self, message: str, fetch: int) -> None:
-        super().__init__(message)
-        self.fetch = fetch
 
 
 class Sweep(Struct, frozen=True):
