@@ -19,7 +19,7 @@ import pytest
 
 from ingest_assets import catalog
 from ingest_assets.contract import Column
-from ingest_assets.errors import ConfigError, IngestError, RequestFailed, WalkIncomplete
+from ingest_assets.errors import IngestError, RequestFailed, WalkIncomplete
 from ingest_assets.line import Line
 from ingest_assets.load.schema import FATES
 from ingest_assets.sandbox import Sandbox
@@ -495,11 +495,21 @@ def test_a_feed_by_time_can_be_moved_back(lab: Lab) -> None:
     assert difference(lab.rows("stripe", "events"), lab.truth("stripe", "events")) == {}
 
 
-def test_a_feed_by_cursor_cannot_be_moved_by_a_time(lab: Lab) -> None:
-    line = lab.line("zendesk")
+def test_a_feed_by_cursor_can_be_moved_back_and_goes_on_by_a_cursor_again(lab: Lab) -> None:
+    lab.ingest("zendesk", "tickets")
+    lab.box.forget_seen()
+    line = lab.line("zendesk", "run-2")
 
-    with pytest.raises(ConfigError, match="--since"), line.partition("tickets", None):
+    with line.partition("tickets", None):
         line.fetch("tickets", None, since=datetime(2026, 11, 1, tzinfo=UTC))
+        line.load("tickets", None)
+    lab.ingest("zendesk", "tickets")
+
+    first, *_, last = lab.box.seen()
+    assert int(first["query"]["start_time"]) == unix("2026-11-01")
+    assert "cursor" in last["query"]
+    lab.close()
+    assert difference(lab.rows("zendesk", "tickets"), lab.truth("zendesk", "tickets")) == {}
 
 
 def test_lines_that_an_invoice_does_not_hold_are_read_on(lab: Lab) -> None:

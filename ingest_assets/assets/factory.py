@@ -22,9 +22,7 @@ _LEAST = timedelta(minutes=1)  # Dagster refuses a shorter one; the check of our
 class StepConfig(dg.Config):
     """What a run may be told at launch."""
 
-    since: str = Field(
-        default="", description="feeds by time only: begin again at this date (2026-01-31) or time, ISO 8601"
-    )
+    since: str = Field(default="", description="feeds only: begin again at this date (2026-01-31) or time, ISO 8601")
 
     @property
     def moment(self) -> datetime | None:

@@ -14,7 +14,7 @@ from ingest_assets.cli.options import MEMBER, MOMENT, PARTITION, SOURCES, SOURCE
 @click.option("--to", "last", type=TIME, help="Last one, included; by default the last closed one.")
 @click.option("--by", "members", type=MEMBER, multiple=True, help="One account or the like alone: account=eu.")
 @click.option("--again", is_flag=True, help="Fetch partitions that are complete, too.")
-@click.option("--since", type=MOMENT, help="Feeds that go on by time: begin again at this date or time.")
+@click.option("--since", type=MOMENT, help="Feeds: begin again at this date or time.")
 @json_option
 @click.pass_obj
 def run(

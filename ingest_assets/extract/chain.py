@@ -24,7 +24,9 @@ from ingest_assets.http.total import Expected
 from ingest_assets.raw.snapshots import IndexEntry
 
 _UNTIL_404 = ". Where that is how this API says that no page follows, give the paginator `until: 404` as its sign"
-
+_UNKNOWN_CURSOR = (
+    ". It went on by the cursor that the last complete fetch left. Where that is over, begin again by `{}`"
+)
 _GONE = "gone"
 
 Ask = Callable[[PageRequest, Page | None], IndexEntry]
@@ -101,8 +103,15 @@ def _walked(walk: Walk, trail: Trail, stored: Iterable[IndexEntry], ask: Ask) ->
                 _raise_expired(walk, page, error)
             if page is None and walk.part is not None and error.status in walk.endpoint.parents.gone:
                 return _GONE
+            if page is None and _goes_on_by_cursor(walk) and error.status in walk.endpoint.expired_cursor:
+                raise RequestFailed(f"{error}{_UNKNOWN_CURSOR.format(walk.moving_on)}", error.status) from error
             return _ended_by(walk, error, is_first=request == first)
         page = trail.add(entry)
+
+
+def _goes_on_by_cursor(walk: Walk) -> bool:
+    feed = walk.endpoint.feed
+    return feed is not None and feed.cursor is not None and walk.position is not None
 
 
 def _ended(walk: Walk, page: Page, rested: Page | None) -> str | None:

@@ -1,6 +1,5 @@
 """Whether a feed has a hole: the API keeps what it tells for a while, and nobody has looked for longer than that."""
 
-import shlex
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -30,11 +29,10 @@ def check_gap(walk: Walk, snapshots: Snapshots, now: datetime) -> None:
     if not old:
         return
     oldest = min(old.values())
-    only = f" --partition {shlex.quote(walk.partition)}" if walk.partition is not None else ""
     raise WalkIncomplete(
         f"{walk.label}: the last record known is of {oldest.isoformat()}, {(now - oldest).days} days ago, and the API "
         f"keeps {feed.keeps.days} days, in which no fetch has looked: what lies between is lost to this feed. Load the "
-        f"missing part another way, then move on by `ingest run {walk.source.name}.{walk.name}{only} --since DATE`"
+        f"missing part another way, then move on by `{walk.moving_on}`"
     )
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -122,6 +123,12 @@ class Walk(Struct, frozen=True, dict=True):
         """How messages name it: source.endpoint, the partition in brackets, and the part of it."""
         partition = f"[{self.partition}]" if self.partition is not None else ""
         return f"{self.source.name}.{self.name}{partition}" + (f", part {shown(self.part.key)}" if self.part else "")
+
+    @property
+    def moving_on(self) -> str:
+        """The command that moves its feed to a time."""
+        only = f" --partition {shlex.quote(self.partition)}" if self.partition is not None else ""
+        return f"ingest run {self.source.name}.{self.name}{only} --since DATE"
 
 
 def shown(key: str) -> str:

@@ -86,8 +86,8 @@ class Line(Standing):
     ) -> Snapshot:
         """Walk a partition to its end, or what is left of an unfinished walk; inside the partition's lock.
 
-        `since` moves a feed to begin at that time. Where a load follows (`loads`), a large walk's rows are made while
-        it goes on. Raises what `Puller.fetch` raises; a fetch that failed for good
+        `since` moves a feed to begin at that time, also one that goes on by a cursor. Where a load follows (`loads`), a
+        large walk's rows are made while it goes on. Raises what `Puller.fetch` raises; a fetch that failed for good
         stands in the warehouse with its reason.
         """
         self.warehouse.start()  # while what asks is imported
@@ -337,23 +337,25 @@ class Line(Standing):
         ends: Mapping[int, Any] | None = None,
     ) -> Walk:
         """What is to be fetched of a partition: of a feed from where it `ends`, of children those of each parent."""
-        model, name = self.source.endpoints[endpoint], f"{self.source.name}.{endpoint}"
-        if since is not None and model.feed is not None and model.feed.cursor is not None:
-            raise ConfigError(f"{name}: --since needs a feed that goes on by time, not by cursor")
-        after = since.isoformat() if since is not None and model.feed is not None else None
+        model, source, after = self.source.endpoints[endpoint], self.settled, None
+        moved = since if model.feed is not None else None
+        if moved is not None and model.feed is not None and model.feed.cursor is not None:
+            source, ends = source.beginning(endpoint, moved), {}
+        elif moved is not None:
+            after = moved.isoformat()
         if ends is None:
             ends = self.ends(endpoint, partition) if model.feed is not None else {}
         if model.parent is None:
-            return Walk(self.settled, endpoint, partition, after or (ends[max(ends)] if ends else None))
+            return Walk(source, endpoint, partition, after or (ends[max(ends)] if ends else None))
         from ingest_assets.extract import children
         from ingest_assets.load import listed as listing
 
-        with self.warehouse.session(f"reading the parents of {name}") as connection:
+        with self.warehouse.session(f"reading the parents of {self.source.name}.{endpoint}") as connection:
             found = listing.parents(connection, self.source, endpoint, model.slice(partition).by)
         positions = children.positions(ends[fetch] for fetch in sorted(ends))
-        parts = children.parts(self.settled, endpoint, found, positions, after)
-        walk = Walk(self.settled, endpoint, partition, after, parts=tuple(parts))
-        return walk if after else children.completing(walk, self.stored(endpoint, partition), self.now())
+        parts = children.parts(source, endpoint, found, positions, after)
+        walk = Walk(source, endpoint, partition, after, parts=tuple(parts))
+        return walk if moved else children.completing(walk, self.stored(endpoint, partition), self.now())
 
     def _traced(self, endpoint: str, partition: str | None) -> Callable[[Asked], None]:
         log = TraceLog(trace_file(self.data, self.source.name))

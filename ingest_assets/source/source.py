@@ -1,6 +1,6 @@
 """One API: where it is, how to get in, how fast one may ask."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
@@ -114,6 +114,14 @@ class Source(Model):
         """Each auth that is used: the source's, and those of endpoints that have their own."""
         own = [endpoint.auth for endpoint in self.endpoints.values() if endpoint.auth is not None]
         return [*([self.auth] if len(own) < len(self.endpoints) else []), *own]
+
+    def beginning(self, endpoint: str, start: datetime) -> "Source":
+        """The same where the first fetch of an endpoint's feed begins at this time."""
+        model = self.endpoints[endpoint]
+        feed = None if model.feed is None else model.feed.model_copy(update={"start": start})
+        return self.model_copy(
+            update={"endpoints": {**self.endpoints, endpoint: model.model_copy(update={"feed": feed})}}
+        )
 
 
 def _kept_as(given: Any, name: str) -> Any:

@@ -220,6 +220,14 @@ def test_a_feed_by_cursor_goes_on_with_the_last_page_s(lab, api):
     assert api.asked == [{"since": "2026-01-01T00:00:00Z"}, {"cursor": "1"}, {"cursor": "2"}]
 
 
+@pytest.mark.parametrize("status", [400, 410])
+def test_a_cursor_of_the_last_fetch_that_is_over_is_told_with_the_way_on(lab, api, answer, status):
+    api.in_turn(answer(status=status))
+
+    with pytest.raises(RequestFailed, match=r"Where that is over, begin again by `ingest run \S+ --since DATE`"):
+        lab.fetch(lab.walk(BY_CURSOR, position="1"))
+
+
 @pytest.mark.parametrize("cursor", [None, "", True, []])
 def test_a_last_page_without_a_cursor_leaves_the_feed_where_it_was(lab, api, cursor):
     api.pages({"data": [{"id": 1}], "next": cursor, "done": True})
