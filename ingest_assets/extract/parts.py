@@ -37,8 +37,9 @@ def key_of(part: Part | None) -> str:
 
 def began(walk: Walk, requests: Iterable[PageRequest]) -> int | None:
     """The place of the last request that is the walk's first; None where none is."""
-    first = request_key(first_request(walk))
-    return max((place for place, request in enumerate(requests) if request_key(request) == first), default=None)
+    keys = list(map(request_key, requests))
+    first = request_key(first_request(walk)) if keys else None  # most parts are new, and there may be many
+    return max((place for place, key in enumerate(keys) if key == first), default=None)
 
 
 class StoredPages:
