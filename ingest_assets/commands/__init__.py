@@ -29,6 +29,6 @@ report       what the warehouse has, told to a Dagster that does not know it
 down         which APIs count as down
 reader       the copy that everybody reads
 completing   names for a shell's Tab
-ui           Dagster's UI on this data
+ui           Dagster's UI on this data; ports  which are free
 demo         three APIs on this machine, from nothing to the UI
 """
