@@ -18,7 +18,7 @@ load         one load of some work, from reading what is loaded to the commit
     drift        what is new to a table; broken  when a fetch breaks its contract; clashes  records that share a key
     tables       the columns a table has, and what it takes to give it others: widened  a type that holds more
     summary      what the warehouse says of a load
-warehouse    the writer's file, its lock, the reader's copy: copies, troubles
+warehouse    the writer's file, its lock, the reader's copy: copies, contents, troubles
 schema       `_ingest`: ledger  fetches, names, quarantine; owners, reported, partitioning, asked
 health       what is wrong with a table: volume, behind, references, noticed, looked; published  how old the copy is
 due          which partitions are to be fetched: listed  of which accounts and parents, patience  after which failures

@@ -3,6 +3,7 @@
     <data>/warehouse.duckdb          the reader's copy: replaced as a whole, may be opened at any time
     <data>/warehouse/writer.duckdb   opened only under the lock, by whoever writes
     <data>/warehouse/writer.lock     the lock: a file of its own (see `ingest_assets.locks`)
+    <data>/warehouse/writer.contents while something is committed: what DuckDB writes over (`contents`)
     <data>/staging/                  what does not fit into memory while it is staged
 
 A reader of DuckDB blocks its writer and a writer its readers, so nobody reads the writer's file.
@@ -21,6 +22,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 from ingest_assets.load import schema
+from ingest_assets.load.contents import Contents, restore
 from ingest_assets.load.copies import copy, drafted
 from ingest_assets.load.troubles import UNTOUCHED, failure
 from ingest_assets.locks import held
@@ -141,6 +143,7 @@ class Warehouse:
         """Be the only writer inside; `what` is shown to those who wait."""
         self.writer.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with held(self.lock, what, self.wait_seconds):
+            restore(self.writer)
             yield
 
     @contextlib.contextmanager
@@ -151,7 +154,7 @@ class Warehouse:
         """
         self.refuse_lost()
         self._check_space()
-        with self.translated():
+        with self.translated(), Contents(self.writer).opened() as contents:
             connection.execute(
                 f"ATTACH {literal(str(self.writer))} AS w (STORAGE_VERSION '{_STORAGE}', ROW_GROUP_SIZE {_ROW_GROUP})"
             )
@@ -159,8 +162,10 @@ class Warehouse:
                 with committed(connection):
                     schema.begun(connection)
                     yield
+                    contents.keep(connection)
             finally:
                 self._detach(connection, "w")
+            contents.done()
 
     @contextlib.contextmanager
     def writing(self, connection: duckdb.DuckDBPyConnection, what: str) -> Iterator[None]:
