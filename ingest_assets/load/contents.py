@@ -51,7 +51,8 @@ class Contents:
             return
         header = os.pread(self._descriptor, _HEADER_BYTES, 0)
         size, end = _block_bytes(header), os.fstat(self._descriptor).st_size
-        found = connection.execute("SELECT block_id FROM pragma_metadata_info('w')").fetchall()
+        with connection.cursor() as aside:  # the transaction's own may have been ended by an error
+            found = aside.execute("SELECT block_id FROM pragma_metadata_info('w')").fetchall()
         places = [place for (number,) in found if (place := _HEADER_BYTES + number * size) + size <= end]
         parts = [header, *(_PLACE.pack(place) + os.pread(self._descriptor, size, place) for place in places)]
         text = b"".join(parts)
@@ -63,23 +64,35 @@ class Contents:
         _kept(self._file).unlink(missing_ok=True)
 
 
-def restore(file: Path) -> None:
-    """Put back what a process kept that died before DuckDB was done; for who is alone with the file."""
+def restore(file: Path, log: Path) -> None:
+    """Put back what a process kept that died before DuckDB was done; for who is alone with the file.
+
+    Where the process died with a commit in DuckDB's `log`, what it kept stays: whoever opens the file next writes over
+    its contents again, and may die, too.
+    """
     try:
         told = _kept(file).read_bytes()
     except FileNotFoundError:
         return
+    if not (_put_back(told, file) and log.exists()):
+        _kept(file).unlink()
+
+
+def _put_back(told: bytes, file: Path) -> bool:
+    """Whether it is what belongs there."""
     text, hash_ = told[:-_HASH_BYTES], told[-_HASH_BYTES:]
-    if xxhash.xxh3_128_digest(text) == hash_ and file.exists():  # else it died while it kept it
-        header = text[:_HEADER_BYTES]
-        with file.open("r+b") as database:
-            if database.read(_HEADER_BYTES) == header:
-                size = _block_bytes(header)
-                for at in range(_HEADER_BYTES, len(text), _PLACE.size + size):
-                    (place,) = _PLACE.unpack_from(text, at)
-                    os.pwrite(database.fileno(), text[at + _PLACE.size : at + _PLACE.size + size], place)
-                os.fsync(database.fileno())
-    _kept(file).unlink()
+    if xxhash.xxh3_128_digest(text) != hash_ or not file.exists():  # it died while it kept it
+        return False
+    header = text[:_HEADER_BYTES]
+    with file.open("r+b") as database:
+        if database.read(_HEADER_BYTES) != header:
+            return False
+        size = _block_bytes(header)
+        for at in range(_HEADER_BYTES, len(text), _PLACE.size + size):
+            (place,) = _PLACE.unpack_from(text, at)
+            os.pwrite(database.fileno(), text[at + _PLACE.size : at + _PLACE.size + size], place)
+        os.fsync(database.fileno())
+    return True
 
 
 def _kept(file: Path) -> Path:

@@ -143,7 +143,7 @@ class Warehouse:
         """Be the only writer inside; `what` is shown to those who wait."""
         self.writer.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with held(self.lock, what, self.wait_seconds):
-            restore(self.writer)
+            restore(self.writer, self.log)
             yield
 
     @contextlib.contextmanager

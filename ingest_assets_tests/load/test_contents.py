@@ -66,6 +66,25 @@ def test_so_it_is_for_the_readers_copy(warehouse: Warehouse) -> None:
         assert connection.execute("SELECT count(*) FROM main.things").fetchall() == [(1000,)]
 
 
+def test_so_it_is_where_the_process_that_opens_it_after_the_one_that_died_dies_too(warehouse: Warehouse) -> None:
+    with duckdb.connect(":memory:") as connection, Contents(warehouse.writer).opened() as contents:
+        connection.execute(f"ATTACH '{warehouse.writer}' AS w")
+        connection.execute("BEGIN")
+        connection.execute("INSERT INTO w.main.things VALUES (1000)")
+        contents.keep(connection)
+        connection.execute("COMMIT")
+        committed = warehouse.log.read_bytes()
+        whole = warehouse.writer.read_bytes()
+    warehouse.log.write_bytes(committed)
+    warehouse.writer.write_bytes(whole)
+
+    with warehouse.alone("opening"):  # and dying, with half of it written
+        tear(warehouse)
+
+    assert rows(warehouse) == 1001
+    assert [file.name for file in sorted(warehouse.writer.parent.iterdir())] == ["writer.duckdb", "writer.lock"]
+
+
 def test_what_was_kept_is_not_put_back_over_a_commit_that_was_done(warehouse: Warehouse) -> None:
     kept = killed_while_it_commits(warehouse, commits=True)
 
@@ -84,3 +103,10 @@ def test_what_was_not_kept_to_its_end_is_not_put_back(warehouse: Warehouse, size
 
 def test_after_a_commit_nothing_is_kept(warehouse: Warehouse) -> None:
     assert [file.name for file in sorted(warehouse.writer.parent.iterdir())] == ["writer.duckdb", "writer.lock"]
+
+
+def test_a_session_whose_statement_failed_ends_as_before(warehouse: Warehouse) -> None:
+    with warehouse.session("looking") as connection, pytest.raises(duckdb.CatalogException):
+        connection.execute("SELECT * FROM w.main.missing")
+
+    assert rows(warehouse) == 1000
