@@ -228,11 +228,11 @@ class Whole:
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """All rows of a query on the warehouse, attached as `w`; none where a table is not there."""
-        with self._looker.warehouse.session("looking") as connection:
-            try:
+        try:
+            with self._looker.warehouse.session("looking") as connection:
                 return connection.execute(query).fetchall()
-            except duckdb.CatalogException:
-                return []
+        except duckdb.CatalogException:
+            return []
 
     def values(self, column: str = "id") -> list[Any]:
         """A column's values in the table, in order."""

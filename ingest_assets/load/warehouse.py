@@ -407,6 +407,9 @@ def committed(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Commit at the end the transaction that is begun inside; roll it back where the block raises."""
     try:
         yield
+        connection.execute(
+            "SELECT 1"
+        )  # raises after an error that nobody heeded: there COMMIT rolls back, and is silent
         connection.execute("COMMIT")
     except BaseException:
         # A connection that a fatal error has ended cannot roll back; closing it does.

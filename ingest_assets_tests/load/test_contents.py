@@ -103,10 +103,3 @@ def test_what_was_not_kept_to_its_end_is_not_put_back(warehouse: Warehouse, size
 
 def test_after_a_commit_nothing_is_kept(warehouse: Warehouse) -> None:
     assert [file.name for file in sorted(warehouse.writer.parent.iterdir())] == ["writer.duckdb", "writer.lock"]
-
-
-def test_a_session_whose_statement_failed_ends_as_before(warehouse: Warehouse) -> None:
-    with warehouse.session("looking") as connection, pytest.raises(duckdb.CatalogException):
-        connection.execute("SELECT * FROM w.main.missing")
-
-    assert rows(warehouse) == 1000

@@ -231,6 +231,18 @@ def test_a_write_that_fails_in_the_middle_leaves_all_as_it_was(lab):
     assert [one.account.inserted for one in things.load()] == [39_999]
 
 
+def noted_in_spite_of_an_error(warehouse):
+    with warehouse.session("noting") as connection:
+        connection.execute("CREATE TABLE w.main.noted AS SELECT 1 AS one")
+        with pytest.raises(duckdb.CatalogException):
+            connection.execute("SELECT * FROM w.main.missing")
+
+
+def test_a_commit_after_an_error_that_nobody_heeded_raises(tmp_path):
+    with pytest.raises(duckdb.TransactionException):
+        noted_in_spite_of_an_error(Warehouse(tmp_path))
+
+
 def test_names_with_quotes_keywords_and_spaces_are_only_names(lab):
     evil = 'x"; DROP SCHEMA "w"; --\''
     columns = {evil: {"type": "bigint", "path": "a"}, "select": {"type": "varchar"}, "has space": {"type": "double"}}
