@@ -68,6 +68,13 @@ def test_elements_that_are_said_to_be_lists_are_so_whether_there_are_none_one_or
     ]
 
 
+def test_elements_of_more_names_than_are_remembered_have_their_places_too(monkeypatch):
+    monkeypatch.setattr(elements, "_MOST_PLACES", 3)
+    body = things("".join(f"<thing><a{n}>{n}</a{n}><list>{n}</list></thing>" for n in range(5)))
+
+    assert records(body, lists=["list"]) == [{f"a{n}": str(n), "list": [{"value": str(n)}]} for n in range(5)]
+
+
 def test_an_element_that_comes_twice_and_is_no_list_is_set_aside_with_its_record():
     body = "<things><thing><tag>a</tag></thing><thing><tag>a</tag><tag>b</tag></thing></things>"
 

@@ -25,6 +25,8 @@ from ingest_assets.http.sizes import MAX_ENVELOPE_BYTES, too_large
 MOST_LEVELS = 100
 TEXT = "value"
 _MOST_SEEN = 100
+_MOST_PLACES = 10_000
+_NONE: Mapping[str, str] = {}
 _AROUND = 64  # bytes of memory and more that an element or attribute takes beside its texts
 
 Path = tuple[str, ...]
@@ -44,15 +46,27 @@ class Marks(Struct, frozen=True):
     most_bytes: int
 
 
-class _Element(Struct):
-    """An element that is not closed; `inside` is its path in its record, None outside of records.
+class _Place(Struct, eq=False):
+    """Where elements of a name stand, below others; what is so of each of them is looked for once.
 
-    `outside` is how much had been held around the records before it.
+    `inside` is the path in the record, None outside of records; `on_the_way` whether records are inside of it, or it is
+    one; `gaps` are lists right in it. `inner` are the places in it, by the names that the parser tells.
     """
 
     name: str
-    attributes: dict[str, str]
+    level: int
+    on_the_way: bool
     inside: Path | None
+    is_list: bool
+    gaps: tuple[str, ...]
+    inner: dict[str, "_Place"] = field(default_factory=dict)
+
+
+class _Element(Struct, eq=False):
+    """An element that is not closed; `outside` is how much had been held around the records before it."""
+
+    place: _Place
+    attributes: Mapping[str, str]
     outside: int
     parts: list[str] = field(default_factory=list)
     children: dict[str, Any] = field(default_factory=dict)
@@ -60,7 +74,8 @@ class _Element(Struct):
     @property
     def text(self) -> str:
         """Its own text; of an element with others in it, without the space between them."""
-        text = "".join(self.parts)
+        parts = self.parts
+        text = parts[0] if len(parts) == 1 else "".join(parts)
         return text.strip() if self.children else text
 
 
@@ -72,15 +87,16 @@ class Elements:
     """
 
     def __init__(self, marks: Marks, encoding: str | None) -> None:
-        self._marks = marks
-        self._open: list[_Element] = []
-        self._matched = self._outside = self._fed = self._pending = 0
+        self._marks, self._nulls = marks, marks.nulls
+        self.envelope: dict[str, Any] = {}
+        document = _Place("", 0, on_the_way=True, inside=None, is_list=False, gaps=())
+        self._open = [_Element(document, _NONE, 0, children=self.envelope)]
+        self._outside = self._fed = self._pending = self._places = 0
         self._names: dict[str, str] = {}
         self._flaw: str | None = None
         self.records: list[dict[str, Any]] = []
         self.flaws: dict[int, str] = {}
         self.size = 0
-        self.envelope: dict[str, Any] = {}
         self.list_found = False
         self.seen: dict[str, None] = {}
         self._parser = expat.ParserCreate(encoding, namespace_separator=" ")
@@ -113,32 +129,44 @@ class Elements:
             self._names[raw] = name
         return name
 
-    def _begin(self, raw: str, told: Mapping[str, str]) -> None:
-        name, depth, record = self._name(raw), len(self._open), self._marks.record
-        outside = self._outside
-        attributes = {self._name(key): value for key, value in told.items()}
-        if depth >= MOST_LEVELS:
+    def _place(self, above: _Place, raw: str) -> _Place:
+        """A place that was not met before, or is one of too many to be remembered."""
+        name, record, at = self._name(raw), self._marks.record, above.level
+        if at >= MOST_LEVELS:
             raise RequestFailed(f"its elements are more than {MOST_LEVELS} levels deep, the most that are read")
-        above = self._open[-1].inside if self._open else None
-        inside: Path | None = None if above is None else (*above, name)
-        if depth == self._matched < len(record):
-            if depth == len(record) - 1 and len(self.seen) < _MOST_SEEN:
-                self.seen.setdefault(name)
-            if name == record[depth]:
-                self._matched += 1
-                inside = () if self._matched == len(record) else None
-                self.list_found |= self._matched >= len(record) - 1
-        self._count(sum(map(len, attributes.values())) + _AROUND * (1 + len(attributes)), inside)
-        self._open.append(_Element(name, attributes, inside, outside))
+        inside = None if above.inside is None else (*above.inside, name)
+        on_the_way = above.on_the_way and at < len(record) and name == record[at]
+        if above.on_the_way and at == len(record) - 1 and len(self.seen) < _MOST_SEEN:
+            self.seen.setdefault(name)
+        if on_the_way:
+            inside = () if at == len(record) - 1 else None
+            self.list_found |= at >= len(record) - 2
+        lists = self._marks.lists
+        gaps = () if inside is None else tuple(one[-1] for one in lists if one[:-1] == inside)
+        place = _Place(name, at + 1, on_the_way, inside, inside in lists, gaps)
+        if self._places < _MOST_PLACES:
+            self._places += 1
+            above.inner[raw] = place
+        return place
+
+    def _begin(self, raw: str, told: Mapping[str, str]) -> None:
+        above, outside = self._open[-1].place, self._outside
+        place = above.inner.get(raw) or self._place(above, raw)
+        attributes, size = _NONE, _AROUND
+        if told:
+            attributes = {self._name(key): value for key, value in told.items()}
+            size += sum(map(len, attributes.values())) + _AROUND * len(attributes)
+        self._count(size, place)
+        self._open.append(_Element(place, attributes, outside))
 
     def _text(self, text: str) -> None:
         element = self._open[-1]
-        self._count(len(text), element.inside)
+        self._count(len(text), element.place)
         element.parts.append(text)
 
-    def _count(self, size: int, inside: Path | None) -> None:
+    def _count(self, size: int, place: _Place) -> None:
         """Bound what is held: a record, or all that is around the records."""
-        if inside is None:
+        if place.inside is None:
             self._outside += size
             if self._outside > MAX_ENVELOPE_BYTES:
                 raise RequestFailed(
@@ -151,16 +179,14 @@ class Elements:
 
     def _end(self, _raw: str) -> None:
         element = self._open.pop()
-        on_the_way = len(self._open) < self._matched
-        self._matched -= on_the_way
-        if element.inside is None:
-            self._end_outside(element, on_the_way=on_the_way)
-        elif element.inside == ():
-            self._end_record(element)
-        else:
+        if element.place.inside:
             self._end_inside(element, self._open[-1].children)
+        elif element.place.inside is None:
+            self._end_outside(element, self._open[-1].children)
+        else:
+            self._end_record(element)
 
-    def _end_outside(self, element: _Element, *, on_the_way: bool) -> None:
+    def _end_outside(self, element: _Element, holder: dict[str, Any]) -> None:
         """What stands around the records: one element is a value, several of a name are a list.
 
         Of those on the way to records only the first is kept, since there may be as many as records.
@@ -168,24 +194,26 @@ class Elements:
         told: Any = element.text
         if element.attributes or element.children:
             told = _with_text({f"@{key}": value for key, value in element.attributes.items()} | element.children, told)
-        holder = self._open[-1].children if self._open else self.envelope
-        if element.name not in holder:
-            holder[element.name] = told
-        elif on_the_way:
+        name = element.place.name
+        if name not in holder:
+            holder[name] = told
+        elif element.place.on_the_way:
             self._outside = element.outside
-        elif isinstance(holder[element.name], list):
-            holder[element.name].append(told)
+        elif isinstance(holder[name], list):
+            holder[name].append(told)
         else:
-            holder[element.name] = [holder[element.name], told]
+            holder[name] = [holder[name], told]
 
     def _end_record(self, element: _Element) -> None:
-        whole = self._whole(element, ())
-        kept = {f"@{name}": value for name in self._marks.keep if (value := self._around(name)) is not None}
-        if twice := sorted(kept.keys() & {f"@{name}" for name in element.attributes}):
-            self._flaw = f"{twice[0]!r} stands in the record and in `keep`"
+        whole = self._whole(element)
+        if self._marks.keep:
+            kept = {f"@{name}": value for name in self._marks.keep if (value := self._around(name)) is not None}
+            if twice := sorted(kept.keys() & {f"@{name}" for name in element.attributes}):
+                self._flaw = f"{twice[0]!r} stands in the record and in `keep`"
+            whole = {**kept, **whole}
         if self._flaw is not None:
             self.flaws[len(self.records)] = self._flaw
-        self.records.append({**kept, **whole})
+        self.records.append(whole)
         self.size += self._pending
         self._pending, self._flaw = 0, None
 
@@ -194,24 +222,26 @@ class Elements:
         return next((one.attributes[name] for one in reversed(self._open) if name in one.attributes), None)
 
     def _end_inside(self, element: _Element, holder: dict[str, Any]) -> None:
-        path = element.inside or ()
-        if path in self._marks.lists:
-            holder.setdefault(element.name, []).append(self._whole(element, path))
+        place = element.place
+        name = place.name
+        if place.is_list:
+            holder.setdefault(name, []).append(self._whole(element))
             return
-        if element.name in holder:
-            self._flaw = f"the element {'.'.join(path)!r} stands twice: name it in `lists` of `decoder`"
-            holder[element.name] = [holder[element.name], self._inner(element, path)]
+        if name in holder:
+            path = ".".join(place.inside or ())
+            self._flaw = f"the element {path!r} stands twice: name it in `lists` of `decoder`"
+            holder[name] = [holder[name], self._inner(element)]
         else:
-            holder[element.name] = self._inner(element, path)
+            holder[name] = self._inner(element)
         for key, value in element.attributes.items():
-            holder[f"{element.name}@{key}"] = self._value(value)
+            holder[f"{name}@{key}"] = self._value(value)
 
-    def _whole(self, element: _Element, path: Path) -> dict[str, Any]:
+    def _whole(self, element: _Element) -> dict[str, Any]:
         """A record, or an element of a list: attributes, elements, text."""
         told = {f"@{key}": self._value(value) for key, value in element.attributes.items()}
-        told |= self._without_gaps(element.children, path)
-        text = element.text
-        has_no_text = element.children or (path == () and not text.strip()) or TEXT in told
+        text, has_others = element.text, bool(element.children)
+        told |= self._without_gaps(element)
+        has_no_text = has_others or (element.place.inside == () and not text.strip()) or TEXT in told
         return told if has_no_text and not text.strip() else self._noted(told, text)
 
     def _noted(self, told: dict[str, Any], text: str) -> dict[str, Any]:
@@ -219,22 +249,22 @@ class Elements:
             self._flaw = f"an element {TEXT!r} stands beside the text of its record"
         return {**told, TEXT: self._value(text)}
 
-    def _inner(self, element: _Element, path: Path) -> Any:
+    def _inner(self, element: _Element) -> Any:
         text = element.text
-        children = self._without_gaps(element.children, path)
-        if not children:
-            return self._value(text)
+        if not (element.children or element.place.gaps):
+            return None if text in self._nulls else text
+        children = self._without_gaps(element)
         return self._noted(children, text) if text else children
 
-    def _without_gaps(self, children: dict[str, Any], path: Path) -> dict[str, Any]:
-        """With the lists that have no element: that there are none is told."""
-        empty: dict[str, Any] = {
-            one[-1]: [] for one in self._marks.lists if one[:-1] == path and one[-1] not in children
-        }
-        return {**children, **empty} if empty else children
+    def _without_gaps(self, element: _Element) -> dict[str, Any]:
+        """Its elements, with the lists that have none: that there are none is told."""
+        children = element.children
+        for name in element.place.gaps:
+            children.setdefault(name, [])
+        return children
 
     def _value(self, text: str) -> str | None:
-        return None if text in self._marks.nulls else text
+        return None if text in self._nulls else text
 
 
 def _with_text(told: dict[str, Any], text: str) -> dict[str, Any]:
