@@ -87,12 +87,28 @@ def column_format(text: str) -> str:
     if "%" not in text:
         raise ValueError(f"expected {', '.join(_FORMATS)} or a strptime pattern such as %d.%m.%Y")
     try:
-        datetime.strptime(_ANY_MOMENT.strftime(text), text)  # noqa: DTZ007 -- only whether it can be read
+        read = _read_again(text)
     except (ValueError, re.error):
         raise ValueError("is no strptime pattern; expected such as %d.%m.%Y, or %Y-%m-%dT%H:%M:%S%z") from None
     if "%Z" in text.replace("%%", ""):
         raise ValueError("%Z is the name of a zone, and names are ambiguous: expected %z, which is an offset")
+    if read.hour == _ANY_MOMENT.hour - 12:
+        raise ValueError("%I is an hour of 12, before noon or after it: expected %p, too, or %H, an hour of 24")
+    if read.strftime(text) != _ANY_MOMENT.strftime(text):
+        raise ValueError(
+            "strptime passes over a part of it: a week (%W, %U) is read with %Y and a weekday (%w) only, "
+            "a weekday with a day, and %p with %I"
+        )
     return text
+
+
+def _read_again(pattern: str) -> datetime:
+    """What a pattern reads of the text that it makes of a moment."""
+    return datetime.strptime(_ANY_MOMENT.strftime(pattern), pattern)  # noqa: DTZ007 -- only what it tells of it
+
+
+def _tells_year(form: str) -> bool:
+    return form in _FORMATS or _read_again(form).year == _ANY_MOMENT.year
 
 
 ColumnFormat = Annotated[str, AfterValidator(column_format)]
@@ -223,6 +239,10 @@ class Column(BaseModel):
             raise ValueError(f"format is always a time's format, and {self.type} is no time")
         if self.format == "date" and self.type == "time":
             raise ValueError("a time of day is in no date: leave format out, or give a strptime pattern such as %H:%M")
+        if self.format is not None and self.type != "time" and not _tells_year(self.format):
+            raise ValueError(
+                f"format {self.format!r} has no year, and a {self.type} is of one: expected %Y or %y in it"
+            )
         if sum(origin is not None for origin in (self.from_partition, self.from_parent, self.path)) > 1:
             raise ValueError("a value comes by path from the record, from the partition, or from the parent: say one")
         if self.unfit == "drop" and self.required:

@@ -71,6 +71,9 @@ def mistake(tmp_path: Path) -> Callable[[str], str]:
     [
         ("{type: varchar, min: 1}", "min is for numbers and times, and this is varchar"),
         ('{type: timestamptz, format: "%Y-%m-%d %H:%M %Z"}', "%Z is the name of a zone, and names are ambiguous"),
+        ('{type: timestamp, format: "%Y-%m-%d %I:%M"}', "%I is an hour of 12, before noon or after it: expected %p"),
+        ('{type: date, format: "%Y-W%W"}', "a week (%W, %U) is read with %Y and a weekday (%w) only"),
+        ('{type: date, format: "%d.%m."}', "format '%d.%m.' has no year, and a date is of one"),
         ("{type: bigint, min: 1.5}", "min: expected a value of type bigint, found 1.5"),
         ("{type: bigint, min: 3, max: 2}", "min 3 is greater than max 2: nothing would fit"),
         ("{type: date, max: 5}", "max: expected a time as ISO 8601 writes it, such as 2026-01-31, found 5"),

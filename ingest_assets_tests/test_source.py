@@ -240,6 +240,9 @@ def test_an_endpoint_that_breaks_a_rule_is_refused(fields, message):
         "%d/%b/%y %I:%M %p",
         "%j %Y %%",
         "%Y-%m-%d %%Z",
+        "%Y-W%W-%w",
+        "%a %b %d %H:%M:%S %z %Y",
+        "%Y-%m",
     ],
 )
 def test_a_columns_format_is_one_that_can_be_read(form):
