@@ -218,6 +218,24 @@ def test_what_no_column_can_be_is_told_with_the_models_field(kind, default, said
     assert str(refused.value).startswith("Order.v: ")
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (
+            {"city": (City, ...), "city__name": (str, ...)},
+            "Order.city__name: another field is column 'city__name', too",
+        ),
+        (
+            {"a": (list[int], Field(alias="l")), "b": (list[City], Field(alias="l"))},
+            "Order.b: another field is the list at 'l', too",
+        ),
+    ],
+)
+def test_two_fields_are_not_one_column_or_table(fields, said):
+    with pytest.raises(ValueError, match=said):
+        declared_by(create_model("Order", **fields))
+
+
 def test_types_may_be_those_that_their_module_defines_later():
     columns, lists = declared_by(Shelf)
 

@@ -114,14 +114,17 @@ def _fields(
         if _is_model(kind) and shallow:
             _fields(kind, columns, lists, table, named, here, needed=required)
         elif typing.get_origin(kind) is list and shallow:
-            _list(kind, lists, (*table, *here))
+            _list(kind, lists, (*table, *here), place)
         else:
             column = _column(kind, [*field.metadata, *said], field, place)
             if required:
                 column["required"] = True
             elif needed and (default := _default(field.default, place)) is not None:
                 column["default"] = default  # of a model that may be absent, it would stand where there is none
-            columns["__".join(named)] = column | ({"path": ".".join(here)} if here != named or path else {})
+            own = "__".join(named)
+            if own in columns:
+                raise ValueError(f"{place}: another field is column {own!r}, too: give one of them another name")
+            columns[own] = column | ({"path": ".".join(here)} if here != named or path else {})
 
 
 def _told_fields(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
@@ -136,10 +139,13 @@ def _told_fields(model: type[BaseModel]) -> Mapping[str, FieldInfo]:
     return model.model_fields
 
 
-def _list(kind: Any, lists: dict[str, Told], table: tuple[str, ...]) -> None:
+def _list(kind: Any, lists: dict[str, Told], table: tuple[str, ...], place: str) -> None:
     (element,) = typing.get_args(kind) or (Any,)
     element, said, may_be_null = _bare(element)
-    columns = lists.setdefault(".".join(table), {})
+    if (dotted := ".".join(table)) in lists:
+        raise ValueError(f"{place}: another field is the list at {dotted!r}, too: leave out one of them")
+    columns: Told = {}
+    lists[dotted] = columns
     if _is_model(element):
         _fields(element, columns, lists, table, (), (), needed=not may_be_null)
     else:
