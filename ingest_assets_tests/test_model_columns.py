@@ -1,5 +1,6 @@
 """What columns a pydantic model of the records promises, and which of its fields no column can be of."""
 
+import re
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -20,6 +21,8 @@ from pydantic import (
     RootModel,
     SecretBytes,
     SecretStr,
+    TypeAdapter,
+    ValidationError,
     create_model,
 )
 from typing_extensions import TypeAliasType
@@ -87,6 +90,15 @@ def column(kind: Any, default: Any = ...) -> dict[str, Any]:
     columns, _ = declared_by(model(kind, default))
     Column(**columns["v"])
     return columns["v"]
+
+
+def is_valid(checked: TypeAdapter[Any], text: str) -> bool:
+    """Whether pydantic takes a text."""
+    try:
+        checked.validate_python(text)
+    except ValidationError:
+        return False
+    return True
 
 
 @pytest.mark.parametrize(
@@ -186,7 +198,33 @@ def test_null_is_none_of_the_values(kind):
 def test_a_pattern_keeps_its_flags():
     pattern = column(Annotated[str, Field(pattern="(?i)^[a-z]{2}$")])["pattern"]
 
-    assert pattern == "(?i)(?s:.*)(?:^[a-z]{2}$)(?s:.*)"
+    assert pattern == r"(?s:.*)(?i:^[a-z]{2}\Z)(?s:.*)"
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Annotated[str, Field(pattern="^[ab]+$")],
+        Annotated[str, Field(pattern=r"b$|^\$[$]\z")],
+        Annotated[str, Field(pattern="(?m)^a$")],
+        Annotated[str, Field(pattern=re.compile("^a[b]$", re.IGNORECASE))],
+        Annotated[str, Field(pattern=re.compile("(?s)^a.$"))],
+        Annotated[str, Field(min_length=2)],
+        Annotated[str, Field(max_length=2)],
+        Annotated[str, Field(min_length=1, max_length=2, pattern="b")],
+        Annotated[Annotated[str, Field(pattern="a")], Field(pattern="b|c")],
+        SecretStr,
+        Annotated[SecretStr, Field(min_length=2)],
+    ],
+)
+def test_a_column_takes_the_texts_that_the_model_takes(kind):
+    texts = ["", "a", "b", "ab", "AB", "abc", "a\n", "ab\n", "a\nb", "$$", "$$\n", "é\n", "ééé"]
+    checked = TypeAdapter(kind)
+    pattern = re.compile(column(kind).get("pattern", "(?s:.*)"))
+
+    taken = [text for text in texts if pattern.fullmatch(text)]
+
+    assert taken == [text for text in texts if is_valid(checked, text)]
 
 
 def test_a_root_model_is_what_it_holds():

@@ -6,7 +6,6 @@ of its file and the responses. Fields that the model lacks are allowed, as the f
 
 import enum
 import importlib
-import re
 import types
 import typing
 import uuid
@@ -30,6 +29,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from ingest_assets.source.model import refuse
+from ingest_assets.source.model_patterns import text_pattern
 
 _PLAIN = {
     bool: "boolean",
@@ -53,8 +53,8 @@ _OF_JSON = {
 }
 _ANYTHING = (Any, object, type(None))
 _SECRETS = (SecretStr, SecretBytes)
+_TEXTS = (str, SecretStr)
 _DEEPEST = 8
-_FLAGS = re.compile(r"\(\?[aimsu]+\)")
 Told = dict[str, dict[str, Any]]
 
 
@@ -164,6 +164,8 @@ def _told(kind: Any, rules: Sequence[Any], place: str) -> dict[str, Any]:
     told: dict[str, Any] = {"type": _type(kind, rules), **_values(kind)}
     if kind in _SECRETS:
         told["sensitive"] = True
+    if kind in _TEXTS and (pattern := text_pattern(rules)) is not None:
+        told["pattern"] = pattern
     return told | dict(_rules(told["type"], rules, place))
 
 
@@ -231,10 +233,6 @@ def _rules(kind: str, said: Iterable[Any], place: str) -> Iterator[tuple[str, An
                 raise ValueError(f"{place}: {name} of what is no integer is no rule of a column; say {name[0]}e")
             shift = {"gt": 1, "lt": -1}.get(name, 0)
             yield rule, bound + shift if shift else bound if isinstance(bound, int | float) else str(bound)
-        if isinstance(pattern := getattr(one, "pattern", None), str) and kind == "varchar":
-            flags = found[0] if (found := _FLAGS.match(pattern)) else ""  # have to stand first
-            # pydantic looks for it anywhere in the text
-            yield "pattern", f"{flags}(?s:.*)(?:{pattern.removeprefix(flags)})(?s:.*)"
 
 
 def _sent_as(name: str, field: FieldInfo, place: str) -> tuple[str, ...]:
