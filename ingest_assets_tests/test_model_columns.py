@@ -185,9 +185,16 @@ def test_what_may_be_null_is_not_required(kind):
 
 
 def test_nothing_is_required_of_elements_that_may_be_null():
-    _, lists = declared_by(model(list[Box | None]))
+    for kind, columns in ((Box | None, {"id": {"type": "bigint"}}), (int | None, {"value": {"type": "bigint"}})):
+        _, lists = declared_by(model(list[kind]))
 
-    assert lists == {"v": {"id": {"type": "bigint"}}}
+        assert lists == {"v": columns}
+
+
+def test_an_element_that_may_not_be_null_is_required():
+    _, lists = declared_by(model(list[int]))
+
+    assert lists == {"v": {"value": {"type": "bigint", "required": True}}}
 
 
 @pytest.mark.parametrize("kind", [OPEN_OR_NULL, Unsure])
@@ -230,7 +237,7 @@ def test_a_column_takes_the_texts_that_the_model_takes(kind):
 def test_a_root_model_is_what_it_holds():
     tags, code = declared_by(model(Tags)), declared_by(model(Code))
 
-    assert tags == ({}, {"v": {"value": {"type": "varchar"}}})
+    assert tags == ({}, {"v": {"value": {"type": "varchar", "required": True}}})
     assert code == declared_by(model(Annotated[str, Field(pattern="^[A-Z]")]))
 
 

@@ -83,7 +83,7 @@ def declared_by(model: type[BaseModel]) -> tuple[Told, dict[str, Told]]:
     ...     id: int
     ...     tags: list[str] = []
     >>> declared_by(Order)
-    ({'id': {'type': 'bigint', 'required': True}}, {'tags': {'value': {'type': 'varchar'}}})
+    ({'id': {'type': 'bigint', 'required': True}}, {'tags': {'value': {'type': 'varchar', 'required': True}}})
     """
     columns: Told = {}
     lists: dict[str, Told] = {}
@@ -150,6 +150,8 @@ def _list(kind: Any, lists: dict[str, Told], table: tuple[str, ...], place: str)
         _fields(element, columns, lists, table, (), (), needed=not may_be_null)
     else:
         columns["value"] = _told(element, said, f"{'.'.join(table)}[]")
+        if not may_be_null:
+            columns["value"]["required"] = True
 
 
 def _column(kind: Any, rules: Sequence[Any], field: FieldInfo, place: str) -> dict[str, Any]:
