@@ -191,6 +191,16 @@ def test_preview_hides_what_is_sensitive_in_lists_and_json_and_nothing_else(here
     assert not [text for text in ("N1", "N2", "N3", "N4") if text in shown.stdout]
 
 
+def test_preview_prints_nothing_of_a_text_that_a_terminal_obeys(here: Any, answering: Any) -> None:
+    api = answering([json.dumps([{"id": 1, "note": "a\x1b[2Jb\x9bc"}])])
+    told = {"base_url": api.url, "endpoints": {"orders": {"path": "/", "primary_key": "id"}}}
+    (here.folder / "sources" / "shop.yaml").write_text(json.dumps(told))
+
+    shown = replace(here, more={"INGEST_ONLY": "shop"}).ingest("preview", "shop.orders")
+
+    assert "a\\u001b[2Jb\\u009bc" in shown.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

@@ -13,7 +13,7 @@ from ingest_assets import catalog
 from ingest_assets.assets.plan import Name
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.proposals import Proposal, proposals
-from ingest_assets.commands.terminal import note
+from ingest_assets.commands.terminal import note, printable
 from ingest_assets.commands.unseen import unseen
 from ingest_assets.errors import ConfigError, IngestError, WalkIncomplete
 from ingest_assets.extract.peek import Peek
@@ -245,7 +245,7 @@ def _print_rows(table: Mapping[str, Any], out: Output) -> None:
 
 def _short(value: object) -> str:
     text = str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
-    return text[:40].replace("\n", " ")
+    return printable(text[:40].replace("\n", " "))
 
 
 def _type(kind: pa.DataType) -> str:

@@ -1,6 +1,5 @@
 """Records that did not fit: which there are, one by one as they came, and what a replay makes of them."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,11 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from ingest_assets.assets.plan import Name, Range, in_ranges
 from ingest_assets.column import Column
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.run import Outcome, ran
-from ingest_assets.commands.terminal import table
+from ingest_assets.commands.terminal import printable, table
 from ingest_assets.contract import Contract
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.warehouse import Warehouse
@@ -208,10 +209,9 @@ def _text(record: _Record) -> str:
 
 
 def _written(record: Any) -> str:
-    """JSON as people read it, short enough for a screen; printable characters only, since terminals obey others."""
-    # Through its one text: exact numbers are no numbers to json.
-    text = record if isinstance(record, str) else json.dumps(json.loads(json_text(record)), indent=2)
-    shown = "".join(c for c in text if c.isprintable() or c == "\n")
+    """JSON as people read it, digit by digit, and short enough for a screen."""
+    text = record if isinstance(record, str) else msgspec.json.format(json_text(record), indent=2)
+    shown = printable(text)
     return shown if len(shown) <= _LONGEST_RECORD else f"{shown[:_LONGEST_RECORD]}\n… {len(shown):,} characters in all"
 
 

@@ -20,6 +20,15 @@ _LINE_EVERY_SECONDS = 5.0
 _KILO = 1000
 
 
+def printable(text: str) -> str:
+    r"""The text with nothing in it that a terminal would obey, but for the ends of its lines.
+
+    >>> printable("a\x1b[2Jb")
+    'a\\u001b[2Jb'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in text)
+
+
 @dataclass
 class _Endpoint:
     """How far one endpoint is, over all partitions of the command."""

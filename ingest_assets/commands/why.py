@@ -9,7 +9,7 @@ import msgspec
 
 from ingest_assets.catalog import hint
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.terminal import facts, moment
+from ingest_assets.commands.terminal import facts, moment, printable
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.http.transport import url_of
 from ingest_assets.load.lineage import Cited, Lineage, Stored
@@ -135,7 +135,7 @@ def _short(run: str | None) -> str:
 
 
 def _pretty(record: str) -> str:
-    """The record over several lines, digit by digit as it is; nothing in it that a terminal would obey."""
+    """The record over several lines, digit by digit as it is."""
     with contextlib.suppress(msgspec.MsgspecError):
         record = msgspec.json.format(record, indent=2)
-    return "".join(c if c.isprintable() or c == "\n" else f"\\u{ord(c):04x}" for c in record)
+    return printable(record)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.quarantine import show
 from ingest_assets.normalize.masked import MASK
-from ingest_assets_tests.whole import Whole, api_of_its_own, state_in
+from ingest_assets_tests.whole import Reply, Whole, api_of_its_own, state_in
 
 DAYS = ("--from", "2026-11-18", "--to", "2026-11-19")
 MENDED = "endpoints: {charges: {columns: {currency: {type: varchar}, status: {type: varchar, sensitive: true}}}}\n"
@@ -88,20 +89,23 @@ def test_sensitive_values_are_masked(looked_at: Any, ingest: Any) -> None:
 
 @pytest.fixture
 def shown(tmp_path: Path, capsys: Any) -> Any:
-    """How a record is shown that did not fit what a file said when it came, by what the file says since."""
+    """How a record is shown that did not fit what a file said when it came, by what the file says since.
+
+    Its `text` is what people read.
+    """
 
     def show_it(record: Any, then: Any, since: Any) -> Any:
         with state_in(tmp_path), api_of_its_own() as api:
-            api.answer = lambda _: {"data": [record]}
+            api.answer = lambda _: record if isinstance(record, Reply) else {"data": [record]}
             things = Whole(tmp_path, api.url, then)
             assert things.run() == ""
             things.endpoint = since
             line = things.line()
             line.publish()
-            out = Output(Console(quiet=True), Console(quiet=True), as_json=True)
-            show(line.source, ("shop", "things"), things.data, None, 1, out)
+            people = Console(file=StringIO(), width=1000, highlight=False, markup=False)
+            show(line.source, ("shop", "things"), things.data, None, 1, Output(people, people, as_json=True))
         (told,) = json.loads(capsys.readouterr().out)["records"]
-        return told
+        return {**told, "text": people.file.getvalue()}
 
     return show_it
 
@@ -150,6 +154,16 @@ def test_a_value_beside_what_is_sensitive_is_shown(shown: Any) -> None:
     record = shown({"id": 1, "n": "many", "mail": "ann@example.com"}, then, then)
 
     assert (record["found"], record["record"]["mail"]) == ('"many"', MASK)
+
+
+def test_numbers_are_shown_digit_by_digit_and_nothing_that_a_terminal_obeys(shown: Any) -> None:
+    record = Reply(b'{"data":[{"id":1,"n":0.12345678901234567891,"m":1e400,"t":"\\u001b[2J\\u009b"}]}')
+    then = {"columns": {"n": {"type": "decimal(9,2)"}}}
+
+    text = shown(record, then, then)["text"]
+
+    for told in ('"n": 0.12345678901234567891', '"m": 1e400', '"t": "\\u001b[2J\\u009b"'):
+        assert told in text
 
 
 def test_a_replay_says_how_many_fit_now_and_sends_no_request(unfit: Any, ingest: Any, box: Any) -> None:
