@@ -16,13 +16,16 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from ingest_assets.contract import Tombstone
 from ingest_assets.http.decoders.parsing import UNREADABLE, raw_list, raw_object
 from ingest_assets.modes import Closed
+from ingest_assets.normalize.exact import exact_value
 from ingest_assets.normalize.names import Path
 from ingest_assets.normalize.proofs import has_no_twins, keys_in
 from ingest_assets.normalize.rest import Fence
-from ingest_assets.normalize.rows import Plan, TablePlan
+from ingest_assets.normalize.rows import Plan, TablePlan, equals
 from ingest_assets.normalize.shape import NO_LISTS, NO_SKIP, Lists, Skip
+from ingest_assets.normalize.values import Unfit
 
 _NOTHING = b"null"
 _NULL, _OBJECT, _LIST = b"n{["
@@ -34,14 +37,16 @@ class Left(Struct):
     """What is left of some records: their texts, and the number of values dropped from each.
 
     `rests` are the texts of what was dropped, by table: for each record, those of its elements; null where there is
-    nothing. `depths` says how many levels deep in its record such an element is. Records that are `apart` are to be
-    taken as they came, and exactly.
+    nothing. `depths` says how many levels deep in its record such an element is. `deleted` is whether each record is a
+    tombstone, where that is told by what was dropped; else it is empty. Records that are `apart` are to be taken as
+    they came, and exactly.
     """
 
     texts: list[Any]
     rests: dict[Path, list[Sequence[bytes]]]
     depths: Mapping[Path, int]
     dropped: list[int]
+    deleted: list[bool] = field(default_factory=list)
     apart: set[int] = field(default_factory=set)
 
     def of(self, places: Sequence[int]) -> "Left":
@@ -51,6 +56,7 @@ class Left(Struct):
             {table: [rests[place] for place in places] for table, rests in self.rests.items()},
             self.depths,
             [self.dropped[place] for place in places],
+            [self.deleted[place] for place in places] if self.deleted else [],
         )
 
     def rows(self, table: Path) -> list[bytes]:
@@ -121,6 +127,7 @@ class Dropping:
     def __init__(self, plan: Plan) -> None:
         self._root = _level(plan, plan.root, 0)
         self._levels = _levels(self._root)
+        self._deleted = plan.deleted if _drops_what_tells(plan) else None
 
     @classmethod
     def of_plan(cls, plan: Plan) -> "Dropping | None":
@@ -145,6 +152,8 @@ class Dropping:
                 changed[place] = found
             left.texts.append(kept)
             left.dropped.append(found.dropped)
+            if self._deleted is not None:
+                left.deleted.append(found.dropped > 0 and _says(text, self._deleted))
             for level in fenced:
                 left.rests[level.path].append(level.rests)
             for level in self._levels:
@@ -154,7 +163,7 @@ class Dropping:
 
     def _object(self, text: Any, level: _Level, found: _Found) -> tuple[Any, bytes | None]:
         fence = level.fence
-        skip, lists = (NO_SKIP, NO_LISTS) if fence is None else (fence.kept, fence.lists)
+        skip, lists = (NO_SKIP, NO_LISTS) if fence is None else (fence.skip, fence.lists)
         return self._below(text, level, skip, lists, level.below, found)
 
     def _below(
@@ -214,6 +223,29 @@ class Dropping:
             raise _Apart
         found.dropped += 1
         return _NOTHING, text
+
+
+def _drops_what_tells(plan: Plan) -> bool:
+    """Whether what says that a record is a tombstone is in no column, and dropped."""
+    fence = plan.root.fence
+    if plan.deleted is None or fence is None or not (fence.closed.columns and fence.modes.columns == "drop"):
+        return False
+    at = fence.skip
+    for key in plan.deleted.path.split("."):
+        at = at.fields.get(key, NO_SKIP)
+        if at.here:
+            return False
+    return True
+
+
+def _says(text: Any, tombstone: Tombstone) -> bool:
+    """Whether the record of this text is a tombstone; False also for what cannot be read: that is no quick record."""
+    try:
+        for key in tombstone.path.split("."):
+            text = bytes(raw_object.decode(text)[key])
+        return equals(exact_value(text), tombstone)
+    except (*UNREADABLE, KeyError, Unfit):
+        return False
 
 
 def _level(plan: Plan, table: TablePlan, depth: int) -> _Level:

@@ -23,7 +23,7 @@ from ingest_assets.normalize.dropping import Dropping, Left
 from ingest_assets.normalize.gathering import Gathering
 from ingest_assets.normalize.layout import Required, hides, layout, order_in
 from ingest_assets.normalize.pieces import Columns, Found
-from ingest_assets.normalize.plain import flags_of, repeated
+from ingest_assets.normalize.plain import flags_array, flags_of, repeated
 from ingest_assets.normalize.proofs import has_no_twins, lost_doubles
 from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
@@ -114,7 +114,7 @@ class Fast:
         gathering = Gathering(self.plan, self.tree)
         try:
             gathering.add(structs)
-            return _with_rests(_proven(gathering.columns(), texts), left)
+            return _with_rests(_proven(_with_deleted(gathering.columns(), left), texts), left)
         except Misfit as error:
             gathering.find(error)
             raise
@@ -130,7 +130,7 @@ class Fast:
                 gathering.add(self.decoded(text, lines=lines))  # without a name: so they are gone before the next
             except UNREADABLE as error:
                 raise Misfit("a record that does not fit") from error
-        return _with_rests(_proven(gathering.columns(), texts), left)
+        return _with_rests(_proven(_with_deleted(gathering.columns(), left), texts), left)
 
 
 def _proven(columns: Columns, texts: Sequence[bytes]) -> Columns:
@@ -141,6 +141,13 @@ def _proven(columns: Columns, texts: Sequence[bytes]) -> Columns:
         _refuse_lost(columns, lost)
     _apply_rules(columns)
     _prove_present(columns)
+    return columns
+
+
+def _with_deleted(columns: Columns, left: Left | None) -> Columns:
+    """The columns and which records are tombstones, where what was dropped told that."""
+    if left is not None and left.deleted:
+        columns.tables[()].arrays["_deleted"] = flags_array(np.array(left.deleted))
     return columns
 
 

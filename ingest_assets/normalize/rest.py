@@ -30,11 +30,6 @@ class Fence(Struct, frozen=True, dict=True):
     told: Path = ()
 
     @cached_property
-    def kept(self) -> Skip:
-        """The places of declared columns, and of what says whether the record is a tombstone."""
-        return _with(self.skip, self.told) if self.told else self.skip
-
-    @cached_property
     def closed(self) -> Closed:
         """What undeclared things are not taken: asked at each value."""
         return self.modes.closed
@@ -148,9 +143,3 @@ def fences(contract: Contract, registry: Registry) -> dict[Path, Fence]:
             node = node.fields[key]
         found[path] = Fence(path, sensitive, contract.modes_of(path), node.columns, node, node.bare)
     return {path: fence for path, fence in found.items() if not fence.open}
-
-
-def _with(skip: Skip, path: Path) -> Skip:
-    if not path:
-        return Skip(here=True, fields=skip.fields)
-    return Skip(skip.here, {**skip.fields, path[0]: _with(skip.fields.get(path[0], NO_SKIP), path[1:])})

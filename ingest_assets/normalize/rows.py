@@ -216,9 +216,11 @@ def is_deleted(record: Any, tombstone: Tombstone | None) -> bool:
     >>> is_deleted({"deleted": True}, Tombstone(path="deleted", equals=True))
     True
     """
-    if tombstone is None:
-        return False
-    found = at(record, tuple(tombstone.path.split(".")))
+    return tombstone is not None and equals(at(record, tuple(tombstone.path.split("."))), tombstone)
+
+
+def equals(found: Any, tombstone: Tombstone) -> bool:
+    """Whether what is found at its path is what the tombstone says."""
     return type(found) is type(tombstone.equals) and bool(found == tombstone.equals)
 
 

@@ -89,6 +89,11 @@ CONTRACTS["dropping"] = Contract(
     modes=Modes(tables="drop", columns="drop", types="drop"),
     deleted=Tombstone(path="gone", equals=True),
 )
+CONTRACTS["dropping what says that a key is gone"] = Contract(
+    columns={"id": Column(type="bigint"), "must": Column(type="varchar", path="c", required=True)},
+    modes=Modes(tables="drop", columns="drop"),
+    deleted=Tombstone(path="o.a", equals=1),
+)
 CONTRACTS["closed"] = Contract(
     columns={"id": Column(type="bigint"), "b": Column(type="json"), "deep": Column(type="json", path="o.a")},
     children={"l": Children(columns={"a": Column(type="bigint")}, contract={"tables": "drop", "types": "drop"})},

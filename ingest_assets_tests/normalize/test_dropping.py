@@ -196,6 +196,25 @@ def test_what_is_dropped_of_a_record_and_of_its_lists_stays_in_their_rest(block)
     assert batch.dropped == 5
 
 
+DELETING = Contract(
+    columns={"id": Column(type="bigint")},
+    primary_key=("id",),
+    modes=Modes(tables="drop", columns="drop"),
+    deleted=Tombstone(path="s.is", equals="gone"),
+)
+
+
+def test_records_whose_dropped_values_say_that_a_key_is_gone_are_taken_many_at_once(block):
+    pages = [Placed(block({"id": n, "s": {"is": "gone" if n % 3 else "paid", "n": n}}), n) for n in range(64)]
+
+    found = list(batches(Normalizer("things", DELETING, EMPTY), pages))
+
+    assert len(found) < len(pages)
+    rows = [row for batch in found for row in batch.tables["things"].to_pylist()]
+    assert [row["_deleted"] for row in rows] == [n % 3 > 0 for n in range(64)]
+    assert [json.loads(row["_rest"])["s"]["n"] for row in rows] == list(range(64))
+
+
 @pytest.mark.parametrize("told", [{"s": "paid"}, {"s": ["paid"]}, {"s": {"a": 1, "b": {"c": True}}}])
 @pytest.mark.parametrize("quick", [True, False])
 def test_what_could_say_that_a_key_is_gone_is_kept_where_it_is_no_column(block, told, quick):
