@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -12,6 +13,8 @@ import pytest
 import yaml
 
 from ingest_assets import catalog
+from ingest_assets.commands.output import output
+from ingest_assets.commands.rebuild import rebuild
 from ingest_assets.errors import ConfigError
 from ingest_assets.load.asked import CODE
 from ingest_assets.source import Source
@@ -273,6 +276,24 @@ def test_another_contract_rebuilds_from_what_is_kept(shop):
     assert told == [[("id",), ("k",), ("n",)], [("id",)], [("id",)]]
     assert dropped == [('{"n":5,"l":[{"k":1}]}',)]
     assert things.ask("SELECT CAST(_rest AS VARCHAR) FROM w.shop.things") == dropped
+
+
+def test_an_older_fetch_that_breaks_the_contract_keeps_no_replaced_table_from_being_built_again(
+    shop, api, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    things = shop({"id": 1}, write="replace", columns={"n": {"type": "bigint", "required": True}})
+    assert things.run().startswith("ContractBroken")
+    api.answer = lambda _: {"data": [{"id": 2, "n": 5}]}
+    assert not things.run()
+    source = things.line().source
+    shutil.rmtree(things.data / "warehouse")
+    (things.data / "warehouse.duckdb").unlink(missing_ok=True)
+
+    done = rebuild({"shop": source}, things.data, output())
+
+    assert done
+    assert things.values() == [2]
 
 
 def test_drift_is_an_event_with_its_fetch_and_a_sample(shop, api):

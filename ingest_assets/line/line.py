@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ingest_assets import catalog
-from ingest_assets.errors import ConfigError, IngestError, Locked, NotBefore, TooManyGone
+from ingest_assets.errors import ConfigError, ContractBroken, IngestError, Locked, NotBefore, TooManyGone
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
@@ -205,9 +205,14 @@ class Line(Standing):
         loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
         stored = self.snapshots.fetches(self.source.name, endpoint, partition)
         waiting = [s.fetch for s in stored if s.fetch not in loaded | held]
-        step = 1 if self.source.endpoints[endpoint].contract.replaces else _AT_ONCE
+        replaces = self.source.endpoints[endpoint].contract.replaces
+        step = 1 if replaces else _AT_ONCE
         for done in range(step, len(waiting) + step, step) if waiting else [0]:
-            yield from self.loader(endpoint, held.union(waiting[done:])).load(partition)
+            try:
+                yield from self.loader(endpoint, held.union(waiting[done:])).load(partition)
+            except ContractBroken:
+                if not replaces or done >= len(waiting):  # else a newer one takes its place, as it did at first
+                    raise
 
     def sweep(self) -> bool:
         """Remove what dead processes left of their staging; False, and nothing done, where somebody works."""
