@@ -10,6 +10,7 @@ from ingest_assets.http.decoders import Block
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.page import MISSING, dig
 from ingest_assets.http.place import kind
+from ingest_assets.normalize.names import cleaned
 from ingest_assets.source import Endpoint
 
 _NAMED = 12
@@ -58,7 +59,8 @@ def _columns(endpoint: Endpoint, records: Sequence[Any]) -> Iterator[str]:
         if column.given or column.required or name in endpoint.primary_key:
             continue
         if column.path is not None and all(_at(record, column.path) is MISSING for record in records):
-            yield f"column {name!r}: none of the records has {column.path!r}{_instead(records, column.path)}"
+            told = _dotted(column.path) if any(column.path in record for record in records) else None
+            yield f"column {name!r}: none of the records has {column.path!r}{told or _instead(records, column.path)}"
         elif column.path is None and _letters(name) not in names:
             yield (
                 f"column {name!r}: none of the records has a value of that name{_instead(records, '')}. Where it is "
@@ -106,6 +108,12 @@ def _instead(records: Sequence[Any], path: str) -> str:
     keys = list(dict.fromkeys(key for parent in parents if isinstance(parent, Mapping) for key in parent))
     more = ", …" if len(keys) > _NAMED else ""
     return f"; the keys there are: {', '.join(keys[:_NAMED])}{more}" if keys else ""
+
+
+def _dotted(path: str) -> str:
+    """What is said of a path that is one key of a record, with its dots."""
+    named = cleaned(path)
+    return f": a dot leads into an object, and here it is part of a key; column {named!r} without `path:` finds it"
 
 
 def _letters(name: str) -> str:

@@ -41,3 +41,13 @@ def test_a_list_that_no_record_has_is_told():
     (problem,) = said([{**CUT, "lines": {**CUT["lines"], "has_more": False}}], cut_lists={"lines.dta": REST})
 
     assert problem == "cut_lists: none of the records has a list 'lines.dta'; the lists there are: lines.data"
+
+
+def test_a_path_that_is_one_key_with_a_dot_is_told_with_the_column_that_finds_it():
+    (problem,) = said([{"id": 1, "user.name": "Ann"}], columns={"name": {"type": "varchar", "path": "user.name"}})
+
+    assert problem == (
+        "column 'name': none of the records has 'user.name': a dot leads into an object, and here it is part of a key; "
+        "column 'user_name' without `path:` finds it"
+    )
+    assert said([{"id": 1, "user.name": "Ann"}], columns={"user_name": {"type": "varchar"}}) == []

@@ -54,6 +54,12 @@ def test_of_two_declared_columns_the_one_that_is_spelled_like_the_path_has_the_v
     assert both.tables["things"].select(["userId", "user_id"]).to_pylist() == [{"userId": 1, "user_id": 2}]
 
 
+def test_a_key_with_a_dot_is_found_by_the_columns_name(normalized):
+    batch, _ = normalized({"user.name": "Zoë"}, columns={"user_name": {"type": "varchar"}})
+
+    assert batch.tables["things"]["user_name"].to_pylist() == ["Zoë"]
+
+
 @pytest.mark.parametrize("record", [{"customer": {"firstName": "Zoë"}}, {"customer__first_name": "Zoë"}])
 def test_a_declared_column_is_found_by_its_name(normalized, record):
     batch, _ = normalized(record, columns={"customer__first_name": {"type": "varchar"}})
