@@ -32,12 +32,13 @@ class ConfigError(IngestError):
 class TransientFailure(IngestError):
     """Something that may pass by itself: a lost connection, a 5xx, a limit.
 
-    `wait_seconds` is what the API asked to wait, or None where it said nothing.
+    `wait_seconds` is what the API asked to wait, or None where it said nothing. `for_all` where that holds for whatever
+    else is asked for, too: so it is with a limit, and not with a page that is not there yet.
     """
 
-    def __init__(self, message: str, wait_seconds: float | None = None) -> None:
+    def __init__(self, message: str, wait_seconds: float | None = None, *, for_all: bool = False) -> None:
         super().__init__(message)
-        self.wait_seconds = wait_seconds
+        self.wait_seconds, self.for_all = wait_seconds, for_all
 
 
 class Locked(TransientFailure):
@@ -53,7 +54,7 @@ class NotBefore(TransientFailure):
     def __init__(
         self, message: str, until: datetime, wait_seconds: float | None = None, *, everywhere: bool = False
     ) -> None:
-        super().__init__(message, wait_seconds)
+        super().__init__(message, wait_seconds, for_all=True)
         self.until, self.everywhere = until, everywhere
 
 

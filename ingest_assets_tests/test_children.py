@@ -37,7 +37,7 @@ class Shop:
         self.customers = [{"id": f"c{n}", "kind": "even" if n % 2 == 0 else "odd", "orders": n} for n in range(count)]
         self.invoices = {one["id"]: [f"{one['id']}-{n}" for n in range(3)] for one in self.customers}
         self.failing, self.status, self.asked, self.seconds = set(), 500, [], 0.0
-        self.fails_at = 0
+        self.fails_at, self.wait = 0, None
 
     def answer(self, path, query):
         parts = [unquote(part) for part in path.strip("/").split("/")]
@@ -78,6 +78,8 @@ class _Handler(BaseHTTPRequestHandler):
         text = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(text)))
+        if status >= 400 and getattr(self.server.shop, "wait", None):
+            self.send_header("Retry-After", self.server.shop.wait)
         self.end_headers()
         self.wfile.write(text)
 
@@ -162,6 +164,25 @@ def test_a_parent_that_fails_leaves_the_others_and_the_next_run_asks_for_it_alon
     assert shop.parents_asked() == {"c2", "c4"}
     assert (second.manifest.ended.verdict, second.manifest.completes) == ("complete", first.fetch)
     assert rows(line) == everything(shop)
+
+
+def test_a_parent_that_is_to_be_asked_for_later_at_each_try_leaves_the_others(shop, line_of):
+    line = line_of()
+    shop.failing, shop.status, shop.wait = {"c0"}, 503, "0"
+
+    ended = fetched(line).manifest.ended
+
+    assert ended.verdict == "incomplete"
+    assert "1 of 6 requests for parents failed" in ended.reason
+    assert rows(line) == [one for one in everything(shop) if one[:2] != "c0"]
+
+
+def test_a_limit_that_lets_none_of_the_tries_through_stops_all(shop, line_of):
+    line = line_of()
+    shop.failing, shop.status, shop.wait = {"c0"}, 429, "0"
+
+    with pytest.raises(TransientFailure, match="429"):
+        line.fetch("invoices", None)
 
 
 def test_a_parent_that_fails_each_time_does_not_keep_the_others_from_being_looked_at(shop, line_of):

@@ -27,7 +27,7 @@ def concerns_one(error: IngestError) -> bool:
     if isinstance(error, CursorExpired | Locked | NotBefore):
         return False
     if isinstance(error, TransientFailure):
-        return error.wait_seconds is None
+        return not error.for_all
     return isinstance(error, WalkIncomplete) or (
         isinstance(error, RequestFailed) and error.status != HTTPStatus.UNAUTHORIZED
     )

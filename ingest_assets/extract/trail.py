@@ -149,7 +149,7 @@ def labelled(walk: Walk) -> Iterator[None]:
         if isinstance(error, RequestFailed):
             raise RequestFailed(told, error.status) from error
         if isinstance(error, TransientFailure):
-            raise TransientFailure(told, error.wait_seconds) from error
+            raise TransientFailure(told, error.wait_seconds, for_all=error.for_all) from error
         raise WalkIncomplete(told) from error
 
 

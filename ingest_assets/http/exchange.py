@@ -136,4 +136,6 @@ class Exchange:
         if self._limiter is not None and (throttled or wait_seconds is not None):
             held_back = _UNSAID_SECONDS if wait_seconds is None else wait_seconds
             self._limiter.push_back(min(held_back, _LONGEST_PUSH_BACK_SECONDS))
-        return TransientFailure(f"{named}: HTTP {status}, and so no token", wait_seconds)
+        return TransientFailure(
+            f"{named}: HTTP {status}, and so no token", wait_seconds, for_all=wait_seconds is not None
+        )

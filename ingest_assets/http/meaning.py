@@ -116,14 +116,14 @@ class Meaning:
         seconds = wait_told(heard.headers, heard.now)
         if rule is not None:
             named, seconds = f"{named}: throttled, as {rule}", seconds_told(rule.wait, heard, seconds)
-        return self._passing(named, seconds)
+        return self._passing(named, seconds, for_all=True)
 
-    def _passing(self, named: str, wait_seconds: float | None) -> TransientFailure:
+    def _passing(self, named: str, wait_seconds: float | None, *, for_all: bool = False) -> TransientFailure:
         if wait_seconds is not None:
             self._asking.push_back(wait_seconds)
         if self._asking.another_may_ask:
             wait_seconds = None  # another credential may ask at once
-        return TransientFailure(named, wait_seconds)
+        return TransientFailure(named, wait_seconds, for_all=for_all and wait_seconds is not None)
 
     def _hint(self, status: int) -> str:
         if status == HTTPStatus.UNAUTHORIZED:

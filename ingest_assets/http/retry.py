@@ -94,7 +94,8 @@ def _failure(state: tenacity.RetryCallState) -> TransientFailure:
 
 def _give_up(state: tenacity.RetryCallState) -> NoReturn:
     failure = _failure(state)
-    raise TransientFailure(f"{failure}. Gave up after {state.attempt_number} attempts", failure.wait_seconds)
+    told = f"{failure}. Gave up after {state.attempt_number} attempts"
+    raise TransientFailure(told, failure.wait_seconds, for_all=failure.for_all)
 
 
 def is_throttled(status: int, headers: Mapping[str, str]) -> bool:
