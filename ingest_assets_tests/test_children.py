@@ -439,6 +439,18 @@ def test_a_parent_whose_value_would_lead_to_another_path_is_not_asked_for(shop, 
     assert shop.parents_asked() == set(shop.invoices)
 
 
+@pytest.mark.parametrize("odd", ["a\nX-Admin: 1", "a\n", " a"])
+def test_a_parent_whose_value_no_header_may_have_leaves_the_others(shop, line_of, odd):
+    shop.customers[2]["kind"] = odd
+    line = line_of(invoices={**INVOICES, "headers": {"X-Customer": "{customers.kind}"}})
+
+    ended = fetched(line).manifest.ended
+
+    assert "1 of 6 requests for parents failed" in ended.reason
+    assert "header 'X-Customer': its value holds a line break, or begins with space" in ended.reason
+    assert rows(line) == [one for one in everything(shop) if one[:2] != "c2"]
+
+
 def test_accounts_ask_for_their_own_parents_only(shop, line_of):
     by = {"partitions": {"by": {"account": ["eu", "us"]}}}
     customers = {

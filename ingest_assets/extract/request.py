@@ -16,6 +16,7 @@ from msgspec.structs import asdict, replace
 
 from ingest_assets.errors import RequestFailed
 from ingest_assets.http.page import PageRequest
+from ingest_assets.http.target import HEADER, NO_HEADER
 from ingest_assets.partitions import Slice
 from ingest_assets.periods import written
 from ingest_assets.source import PLACEHOLDER, Count, Endpoint, Feed, Source, Window
@@ -285,8 +286,15 @@ def _lower(walk: Walk, feed: Feed) -> str:
 
 
 def headers_of(walk: Walk, more: Mapping[str, str] | None = None) -> tuple[tuple[str, str], ...]:
-    """The headers of each request, without credentials."""
-    return tuple((walk.source.headers | filled(walk.endpoint.headers | dict(more or {}), values_of(walk))).items())
+    """The headers of each request, without credentials; RequestFailed where one takes a value that no header may have.
+
+    Of many parents that is a matter of one.
+    """
+    found = filled(walk.endpoint.headers | dict(more or {}), values_of(walk))
+    for name, value in found.items():
+        if walk.part is not None and not HEADER.fullmatch(value):
+            raise RequestFailed(f"{walk.label}: header {name!r}: its value {NO_HEADER}. Not asked for")
+    return tuple((walk.source.headers | found).items())
 
 
 def request_from(told: Mapping[str, Any]) -> PageRequest:

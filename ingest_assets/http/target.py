@@ -12,6 +12,9 @@ from ingest_assets.http.page import MISSING, PageRequest, dig
 _PLACES = ("query", "body", "header", "path")
 _SEGMENTS_OF_NO_NAME = ("", ".", "..")
 _HALF = re.compile("[\ud800-\udfff]")
+HEADER = re.compile(r"([^\s\x1c-\x1f][^\r\n]*)?", re.ASCII)
+NO_HEADER = "holds a line break, or begins with space, and cannot be sent as a header"
+"""What is said of a value that is none of a `HEADER`."""
 
 
 def _also_text(schema: dict[str, Any]) -> None:
@@ -63,6 +66,8 @@ class Target(BaseModel):
         if _HALF.search(str(value)):
             raise ValueError("it holds half a character, which cannot be sent")
         if place == "header":
+            if not HEADER.fullmatch(str(value)):
+                raise ValueError(f"it {NO_HEADER}")
             kept = tuple(pair for pair in request.headers if pair[0].lower() != name.lower())
             return replace(request, headers=(*kept, (name, str(value))))
         if place == "path":

@@ -254,6 +254,7 @@ def test_pages_of_a_session_count_up():
         ({**SLACK, "end": ["0"]}, page({"meta": {"next": False}}), "found a boolean"),
         ({**SLACK, "param": {"path": "c"}, "first": "1"}, page({"meta": {"next": ".."}}), "cannot be a part of a path"),
         (SLACK, page({"meta": {"next": "\ud800"}}), "half a character"),
+        ({**SLACK, "param": {"header": "X-Next"}}, page({"meta": {"next": "b\nX: 1"}}), "holds a line break"),
         (STRIPE, page({"has_more": True}, records=0), "there is no records"),
         (STRIPE, page({"has_more": True}, last={"key": 1}), "nothing in the last record"),
         (STRIPE, page({"has_more": True}, last={"id": True}), "a boolean in the last record"),
