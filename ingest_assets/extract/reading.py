@@ -29,6 +29,8 @@ _HEADERS_KEPT = (
     ),
     *("ratelimit", "ratelimit-policy"),
 )
+MOVED = "moved"
+"""Where the note of a page has the URL that a redirect led to."""
 _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
@@ -54,6 +56,7 @@ def page_of(entry: IndexEntry, number: int, *, before: int = 0, fullest: int = 0
         end=entry.note.get(END),
         empty=entry.note.get(EMPTY),
         unchanged_since=entry.note.get(UNCHANGED),
+        moved=entry.note.get(MOVED),
     )
 
 

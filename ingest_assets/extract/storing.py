@@ -19,7 +19,7 @@ from ingest_assets.extract.cut_lists import CUT, cuts
 from ingest_assets.extract.expected import counted, refuse_open_end, refuse_unmarked
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.overlap import BEGAN, first
-from ingest_assets.extract.reading import headers_kept, read_through
+from ingest_assets.extract.reading import MOVED, headers_kept, read_through
 from ingest_assets.extract.request import Walk, first_request
 from ingest_assets.extract.ruled import is_empty, noted, nothing_in
 from ingest_assets.extract.trail import COUNTED, labelled
@@ -131,6 +131,7 @@ class Storing(Struct, frozen=True, dict=True):
             **({} if whose is None else {ANSWERED: whose.told()}),
             **({} if began is None else {BEGAN: began.value}),
             **({} if cut is None else {CUT: cut.found}),
+            **({} if response.moved is None else {MOVED: response.moved}),
             **noted(response),
             **beside,
             **_of_part(walk, decoded.records),

@@ -19,7 +19,8 @@ from ingest_assets.http.waits import Told
 class Response(Struct, frozen=True):
     """An answer that is a page. Header names are in small letters; everything is redacted, the body too.
 
-    `rule` is the one of the source file that speaks of it: it is the last page, or holds no records.
+    `rule` is the one of the source file that speaks of it: it is the last page, or holds no records. `moved` is where a
+    redirect within the origin led to, without its query: what is relative in the answer is relative to that.
     """
 
     status: int
@@ -28,6 +29,7 @@ class Response(Struct, frozen=True):
     _body: Iterator[bytes]
     _read: Callable[["Response", Any], None] = lambda _response, _envelope: None
     rule: ResponseRule | None = None
+    moved: str | None = None
 
     def learn(self, envelope: Any) -> None:
         """What the body holds beside its records: some APIs tell there what the request cost, and what is left."""

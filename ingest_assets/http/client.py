@@ -251,6 +251,8 @@ class Client:
             with contextlib.closing(answer):
                 named, meter = self._naming.named(answered), self._meter
                 heard = response(answered, answer, self._naming, self._bounds, meter.received, self._asking.read)
+                if answered is not request and self._naming.is_own(answered):
+                    heard = replace(heard, moved=answered.url.partition("?")[0])
                 heard, on_condition = self._unless_ended(named, heard), is_on_condition(answered)
                 return receive(self._meaning.page(named, heard, accepts, on_condition=on_condition))
 

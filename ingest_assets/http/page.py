@@ -41,7 +41,8 @@ class Page(Struct, frozen=True):
     `before` is how many records the pages before it in its walk held, and `fullest` the most that one of them held.
     `began` is the value by which its first record is known, where pages overlap.
     `unchanged_since` is the fetch in which it came over the network, where the API says that it has not changed since.
-    `end` and `empty` say by which rule of the source file it is the last one, or holds no records.
+    `end` and `empty` say by which rule of the source file it is the last one, or holds no records. `moved` is the URL
+    that a redirect led to, where there was one.
     """
 
     number: int
@@ -57,6 +58,12 @@ class Page(Struct, frozen=True):
     end: str | None = None
     empty: str | None = None
     unchanged_since: int | None = None
+    moved: str | None = None
+
+    @property
+    def base(self) -> str:
+        """What a relative URL in it is relative to (RFC 3986 §5.1.3)."""
+        return self.moved or self.request.url
 
 
 def origin(url: str) -> str:

@@ -51,6 +51,27 @@ WAYS = {
 }
 
 
+@pytest.mark.parametrize(
+    "paginator",
+    [{"type": "next_url", "path": "next"}, {"type": "link"}, {"type": "link", "rel": "more"}],
+)
+def test_a_relative_next_url_is_relative_to_where_a_redirect_led(lab, api, answer, paginator):
+    following = ['<page/2>; rel="next"', f'<page/2>; rel="more"; anchor="{api.url}/things/all/"']
+
+    def told(asked):
+        if "/" not in asked:
+            return answer({}, status=307, headers={"Location": "/things/all/"})
+        is_first = asked["/"] == "all/"
+        headers = {"Link": following if is_first else '<./>; rel="first"'}
+        return answer({"data": [{"id": asked["/"]}], "next": "page/2" if is_first else None}, headers=headers)
+
+    api.answer = told
+
+    lab.fetch(lab.walk({"path": "/things", "paginator": paginator}))
+
+    assert [target for target, _, _ in api.sent] == ["/things", "/things/all/", "/things/all/page/2"]
+
+
 @pytest.mark.parametrize("way", sorted(WAYS))
 @FAST
 @given(cursor=NAMED)

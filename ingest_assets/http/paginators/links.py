@@ -68,7 +68,7 @@ class NextUrl(PaginatorModel):
         found = self._place.find(page)
         if not isinstance(found, str) or not found:
             raise lost(page, self._place, "a URL", found)
-        return _followed(page.request, found, self.keep, self.elsewhere)
+        return _followed(page, found, self.keep, self.elsewhere)
 
 
 class Link(PaginatorModel):
@@ -101,7 +101,7 @@ class Link(PaginatorModel):
         return "no_next" if self._target(page) is None else None
 
     def _following(self, page: Page) -> PageRequest:
-        return _followed(page.request, self._target(page) or "", self.keep, self.elsewhere)
+        return _followed(page, self._target(page) or "", self.keep, self.elsewhere)
 
     def cut_short(self, first: Page, former: Page | None, last: Page) -> str | None:
         """By the last page that the first one names, else by a Link header that is gone, as pages before it show."""
@@ -135,7 +135,7 @@ class Link(PaginatorModel):
                 f"{where(page)}: the Link header cannot be read to its end: {error}; whether more pages follow cannot "
                 "be told"
             ) from None
-        return [link for link in told if link.is_of(page.request.url)]
+        return [link for link in told if link.is_of(page.base)]
 
     def _target(self, page: Page) -> str | None:
         targets = {link.target for link in self._links(page) if self.rel.lower() in link.relations}
@@ -146,8 +146,8 @@ class Link(PaginatorModel):
         return targets.pop() if targets else None
 
 
-def _followed(request: PageRequest, found: str, keep: tuple[str, ...], elsewhere: str) -> PageRequest:
-    url = next_url(request.url, found, elsewhere)
+def _followed(page: Page, found: str, keep: tuple[str, ...], elsewhere: str) -> PageRequest:
+    request, url = page.request, next_url(page.base, found, elsewhere)
     present = {unquote_plus(part.split("=", 1)[0]) for part in urlsplit(url).query.split("&")}
     kept = tuple(pair for pair in request.params if pair[0] in keep and pair[0] not in present)
     return replace(request, url=url, params=kept)
