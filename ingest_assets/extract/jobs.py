@@ -25,7 +25,7 @@ from ingest_assets.errors import CursorExpired, IngestError, NotBefore, RequestF
 from ingest_assets.extract import job_answers as answers
 from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.crew import Another
-from ingest_assets.extract.job_files import in_order, parts
+from ingest_assets.extract.job_files import in_order, marks, parts
 from ingest_assets.extract.job_places import place
 from ingest_assets.extract.request import File, Walk, filled, headers_of, job_base, job_request, values_of
 from ingest_assets.http.answer import Response
@@ -102,7 +102,8 @@ class Jobs(Struct):
             page = self._awaited(control, walk, note, first)
         values = {"id": note.id or "", **answers.told(job, page, walk.label)}
         files = answers.files(job, page, job_base(walk), walk.label)
-        self.kept.add(replace(note, over="done", values=values, status=answers.unsigned(page.envelope)))
+        status = answers.unsigned(page.envelope)
+        self.kept.add(replace(note, over="done", values=values, status=status, marks=tuple(map(marks, files or ()))))
         self._files[_key(walk)] = files or ()
         return Made(values, files)
 
@@ -304,7 +305,7 @@ class Jobs(Struct):
             page = self._awaited(control, owner, note, 0.0)
         before = answers.files(job, replace(page, envelope=note.status), base, owner.label) or ()
         found = answers.files(job, page, base, owner.label) or ()
-        files = in_order(before, found)
+        files = in_order(before, note.marks, found)
         if files is None:
             raise self._gone(owner, note, f"it names other files than before, {len(before)} then and {len(found)} now")
         return files

@@ -7,7 +7,7 @@ The last line of a job holds its status as the API told it, without the queries 
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -28,7 +28,8 @@ class JobNote(Struct, frozen=True):
 
     `key` is what the API knows a repeated request by. `id` is None as long as no answer to the request has come.
     `place` is the URL of its status, where the API names it. `status` is the last one that was read. `unsure` is how
-    many requests for it had no answer, so that the API may have made more than this one.
+    many requests for it had no answer, so that the API may have made more than this one. `marks` are hashes of the
+    parameters of its files' URLs, file by file.
     """
 
     part: str
@@ -40,6 +41,7 @@ class JobNote(Struct, frozen=True):
     unsure: int = 0
     values: Mapping[str, str] = field(default_factory=dict)
     status: Any = None
+    marks: Sequence[Sequence[str]] = ()
 
 
 class Kept(Protocol):

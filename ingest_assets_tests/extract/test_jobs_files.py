@@ -141,6 +141,22 @@ def test_a_walk_that_died_finds_its_files_in_another_order(bulk, storage, listed
     assert len(bulk.created) == 1
 
 
+def test_files_that_differ_by_a_parameter_are_read_once_each_in_whatever_order(bulk, storage, listed):
+    files, order = listed
+    order[:] = ["download?part=1", "download?part=2", "download?part=3"]
+    usual = storage.answer
+    storage.answer = lambda asked: usual(replace(asked, path=f"/{asked.query['part']}"))
+    here = files()
+    assert "Killed" in here.run(kill_after=1)
+    order.reverse()
+    storage.good = "s2"
+
+    assert here.run() == ""
+
+    assert here.values("Id") == ["10", "11", "30", "31"]
+    assert len(bulk.created) == 1
+
+
 def test_files_of_one_name_are_known_by_their_places(bulk, storage, listed):
     files, order = listed
     order[:] = ["download?part=1", "2", "download?part=3"]
