@@ -62,6 +62,8 @@ def test_a_quoted_value_holds_line_ends_delimiters_and_quotes():
         (b'id, name\n1, "x,y"\n', {"skip_space": True}),
         ("\ufeffid,name\n1,'x,y'\n".encode(), {"quote": "'"}),
         ("\ufeffid;name\n1;x,y\n".encode("utf-16-le"), {"delimiter": ";"}),
+        ("\ufeffid;name\n1;x,y\n".encode("utf-32-le"), {"delimiter": ";", "encoding": "utf-32"}),
+        ("\ufeffid;name\n1;x,y\n".encode("utf-32-be"), {"delimiter": ";"}),
     ],
 )
 def test_each_way_of_writing_gives_the_same_record(body, told):
