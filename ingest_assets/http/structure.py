@@ -93,10 +93,13 @@ class Located(Struct):
 
 
 class _Search:
-    """Walks down a path of keys, token by token, looking only at tokens of the level it is on."""
+    """Walks down a path of keys, token by token, looking only at tokens of the level it is on.
 
-    def __init__(self, keys: tuple[str, ...]) -> None:
-        self._keys = keys
+    `single`: whether an object may stand where the list is due.
+    """
+
+    def __init__(self, keys: tuple[str, ...], *, single: bool) -> None:
+        self._keys, self._single = keys, single
         self._matched = 0
         self._level = 0
         self._value_next = True
@@ -105,7 +108,7 @@ class _Search:
         self._over = False
 
     def found(self, tokens: _Tokens, text: bytearray, base: int) -> int | None:
-        """Which token opens the records' list, if one of these does. `base` is the piece's place in `text`."""
+        """Which token opens what holds the records, if one of these does. `base` is the piece's place in `text`."""
         level_of = tokens.depth - (_STEP[tokens.char] == 1)
         begin = 0
         while not self._over:
@@ -132,11 +135,11 @@ class _Search:
         return False
 
     def _enters(self, char: int) -> bool:
-        """Whether the value of the path's last key is a list; else go into the object, or give up."""
+        """Whether the value of the path's last key holds records; else go into the object, or give up."""
         self._value_next = False
         if self._matched == len(self._keys):
             self._over = True
-            return char == _OPEN_LIST
+            return char == _OPEN_LIST or (self._single and char == _OPEN_OBJECT)
         self._over = char != _OPEN_OBJECT
         self._level, self._key_next = self._level + 1, True
         return False
@@ -159,10 +162,14 @@ def _key(raw: bytearray) -> str | None:
 
 
 class _Records:
-    """Gathers the inside of the records' list, and gives it back in blocks that end between two records."""
+    """Gathers the inside of the records' list, and gives it back in blocks that end between two records.
 
-    def __init__(self, depth: int, max_record_bytes: int) -> None:
+    `alone`: what is gathered is the only record itself, in the place of a list, with its brackets.
+    """
+
+    def __init__(self, depth: int, max_record_bytes: int, *, alone: bool) -> None:
         self._depth = depth
+        self.alone = alone
         self._max_record_bytes = max_record_bytes
         self._parts: list[bytes] = []
         self._size = 0
@@ -177,7 +184,8 @@ class _Records:
     def commas(self, tokens: _Tokens, begin: int, end: int | None) -> _Ints:
         """Where the commas between records are, among these tokens."""
         part = slice(begin, end)
-        at: _Ints = tokens.at[part][(tokens.char[part] == _COMMA) & (tokens.depth[part] == self._depth)]
+        between = (tokens.char[part] == _COMMA) & (tokens.depth[part] == self._depth)
+        at: _Ints = tokens.at[part][between & (not self.alone)]
         return at
 
     def add(self, piece: bytes, commas: _Ints) -> None:
@@ -207,14 +215,20 @@ class _Records:
 
 
 def locate(
-    pieces: Iterable[bytes], keys: tuple[str, ...], located: Located, max_record_bytes: int
+    pieces: Iterable[bytes],
+    keys: tuple[str, ...],
+    located: Located,
+    max_record_bytes: int,
+    *,
+    single: bool = False,
 ) -> Iterator[tuple[bytes, int]]:
     """Blocks of the records' list at a path of keys, each a JSON array's text and how many records it holds.
 
     `located` is filled as the body is read and complete after the last block. Where it says `unclosed`, the
-    body is cut. Where nothing was found there are no blocks, and the envelope is the whole body.
+    body is cut. Where nothing was found there are no blocks, and the envelope is the whole body. With `single`, an
+    object in the place of the list is the only record.
     """
-    scan, search = _Scan(), _Search(keys)
+    scan, search = _Scan(), _Search(keys, single=single)
     records: _Records | None = None
     for piece in (part for whole_piece in pieces for part in _parts(whole_piece)):
         tokens = scan.tokens(piece)
@@ -223,22 +237,23 @@ def locate(
             opening = _opening(search, located, tokens, piece)
             if opening is None:
                 continue
-            records = _Records(int(tokens.depth[opening]), max_record_bytes)
-            begin, start = opening + 1, int(tokens.at[opening]) + 1
+            alone = int(tokens.char[opening]) == _OPEN_OBJECT
+            records = _Records(int(tokens.depth[opening]), max_record_bytes, alone=alone)
+            begin, start = opening + 1, int(tokens.at[opening]) + (not alone)
         if records is None:
             _append(located, piece)
             continue
         closing = records.end(tokens, begin)
-        stop = len(piece) if closing is None else int(tokens.at[closing])
+        stop = len(piece) if closing is None else int(tokens.at[closing]) + records.alone
         records.add(piece[start:stop], records.commas(tokens, begin, closing) - start)
         if (block := records.full()) is not None:
             yield block
         if closing is not None:
             text, count, located.last = records.rest()
-            records = None
+            after, records = stop + (not records.alone), None
             if count:
                 yield text, count
-            _append(located, piece[stop + 1 :])
+            _append(located, piece[after:])
     if records is not None:
         located.unclosed = "its list of records is not closed"
     elif scan.in_string or scan.depth > 0:

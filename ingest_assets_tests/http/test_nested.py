@@ -175,6 +175,13 @@ def test_in_a_list_what_cannot_be_read_is_a_record_like_any_other(place, unreada
     assert outcome(body % unreadable, selector) == ([unreadable, b'{"id":2}'], "")
 
 
+@pytest.mark.parametrize(("path", "body"), [("", b"%s\n"), ("data", b'{"n":1,"data":%s,"m":[{}]}')])
+def test_the_only_record_that_cannot_be_read_is_one_like_any_other(path, body):
+    record = b'{"id":[1,2],"s":"\\ud83d","more":{"a":1}}'
+
+    assert outcome(body % record, {"path": path, "single": "record"}) == ([record], "")
+
+
 @pytest.mark.parametrize("unreadable", UNREADABLE.values(), ids=UNREADABLE)
 @pytest.mark.parametrize("place", AMONG)
 def test_elsewhere_it_is_one_too_or_a_failure_that_says_so(place, unreadable):

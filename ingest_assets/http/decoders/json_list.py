@@ -42,7 +42,7 @@ class JsonPage(Decoded):
 
         located = Located()
         first = 0
-        for text, count in locate(pieces, selector.keys, located, max_record_bytes):
+        for text, count in locate(pieces, selector.keys, located, max_record_bytes, single=selector.single == "record"):
             self._last = located.last
             yield Block(text, lines=False, first=first, count=count)
             first += count
