@@ -1,6 +1,7 @@
 """What an API's answers about a job say: its number, how far it is, where its results are."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -23,6 +24,7 @@ from ingest_assets.source.job import Job
 _MOST_BYTES = 1 << 20
 _QUOTED_CHARACTERS = 200
 _LONGEST_URL = 8192
+_QUERY = re.compile(r"\?\S+")
 _MOST_SECONDS = 100_000_000_000  # since 1970: what is more are milliseconds
 
 Means = Literal["done", "failed", "running", "expired"]
@@ -164,6 +166,8 @@ def _url(found: Any, base: str, label: str) -> str:
 def unsigned(value: Any) -> Any:
     """An answer without the queries of URLs, as it may be kept: a signature there lets anybody in for a while.
 
+    Of a text that holds URLs, that is whatever follows a question mark up to the next space.
+
     >>> unsigned({"urls": ["https://files.example/7.csv?sig=abc", "8.csv?sig=def"], "rows": 3, "told": "Is it? Yes"})
     {'urls': ['https://files.example/7.csv', '8.csv'], 'rows': 3, 'told': 'Is it? Yes'}
     """
@@ -171,8 +175,9 @@ def unsigned(value: Any) -> Any:
         return {key: unsigned(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [unsigned(inner) for inner in value]
-    if isinstance(value, str) and (value.startswith(("http://", "https://", "/")) or " " not in value):
-        return bare(value)
+    if isinstance(value, str):
+        is_url = value.startswith(("http://", "https://", "/")) or " " not in value
+        return bare(value) if is_url else _QUERY.sub("", value)
     return str(value) if isinstance(value, Decimal) else value
 
 

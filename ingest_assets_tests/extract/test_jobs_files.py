@@ -245,6 +245,22 @@ def test_the_signature_of_a_file_elsewhere_is_in_no_log(files, storage, caplog):
     assert f"sig={storage.good}" not in caplog.text
 
 
+@pytest.mark.parametrize("told", ["Ready at {url}/1?sig=let-anybody-in now", "my report.csv?sig=let-anybody-in"])
+def test_a_signature_in_a_text_of_the_status_is_not_kept(bulk, files, storage, told):
+    usual = bulk.api.answer
+
+    def answer(asked):
+        status = usual(asked)
+        return {**status, "told": told.format(url=storage.url)} if isinstance(status, dict) else status
+
+    bulk.api.answer = answer
+    here = files()
+
+    assert here.run() == ""
+
+    assert b"let-anybody-in" not in here.files()
+
+
 def test_a_job_that_names_no_file_is_a_failure(bulk, whole):
     here = whole({"files": {"path": "parts[].url"}}, path=None, params=None, paginator=None)
 
