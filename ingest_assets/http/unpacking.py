@@ -68,11 +68,16 @@ def unpacked(body: Iterable[bytes], named: str, member: str | None, *, whole: bo
 
 
 def _of_gzip(start: bytes, pieces: Iterator[bytes], named: str) -> Iterator[bytes]:
-    """The content of one or more gzip members (RFC 1952 §2.2), in bounded chunks however well it was packed."""
+    """The content of one or more gzip members (RFC 1952 §2.2), in bounded chunks however well it was packed.
+
+    Zeros after a member are none: some programs fill their last block with them, and gzip passes them over as well.
+    """
     member, pieces = zlib.decompressobj(_GZIP), _small(chain([start], pieces))
     begun, data = False, b""
     try:
         while data or (data := next(pieces, b"")):
+            if member.eof and not (data := data.lstrip(b"\0")):
+                continue
             begun = True
             member = zlib.decompressobj(_GZIP) if member.eof else member
             if content := member.decompress(data, CHUNK_BYTES):

@@ -53,6 +53,7 @@ def archive(files: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
     [
         (gzip.compress(BODY), {}),
         (gzip.compress(BODY[:100]) + gzip.compress(BODY[100:]), {"Content-Type": "application/gzip"}),
+        (gzip.compress(BODY[:100]) + bytes(9) + gzip.compress(BODY[100:]) + bytes(512), {}),
         (gzip.compress(gzip.compress(BODY)), {"Content-Encoding": "gzip"}),
         (archive({"data.json": BODY}), {"Content-Type": "application/zip"}),
         (archive({"data.json": BODY}, zipfile.ZIP_STORED), {}),
