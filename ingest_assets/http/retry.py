@@ -94,7 +94,8 @@ def _failure(state: tenacity.RetryCallState) -> TransientFailure:
 
 def _give_up(state: tenacity.RetryCallState) -> NoReturn:
     failure = _failure(state)
-    told = f"{failure}. Gave up after {state.attempt_number} attempts"
+    tried = state.attempt_number
+    told = f"{failure}. Gave up after {tried} attempt{'s' if tried > 1 else ''}"
     raise TransientFailure(told, failure.wait_seconds, for_all=failure.for_all)
 
 
