@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from ingest_assets.catalog.hints import hint
 from ingest_assets.errors import ConfigError, IngestError, StorageFailed
-from ingest_assets.load import ledger
+from ingest_assets.load import ledger, usage
 from ingest_assets.load.erase_key import Identity, Key, Sought, Stored, typed
 from ingest_assets.load.erase_rows import RowEraser
 from ingest_assets.load.warehouse import Warehouse
@@ -231,10 +231,20 @@ class Eraser(Struct, frozen=True, dict=True):
         for partition in dict.fromkeys(s.manifest.partition for s in self._fetches()):
             with self.lock(partition):
                 of_it = self.snapshots.fetches(self.work.source, self.work.endpoint, partition)
+                self._note_sweeps(of_it, stored)
                 self._erase_pages(key, of_it, stored, now)
         self._erase_pages(key, self._archived(), stored, now)
         RowEraser(self.warehouse, self.work, self._specs).erase(key, stored)
         self._hide_samples()
+
+    def _note_sweeps(self, fetches: Sequence[Snapshot], stored: Stored) -> None:
+        """What they swept: without the records that go, other shares would be gone, and fetches with misfits sweep."""
+        if self.work.contract.sweep is None:
+            return
+        name, mine = (self.work.source, self.work.endpoint), {snapshot.fetch for snapshot in fetches}
+        with self.warehouse.looking(f"forgetting records of {self._label}") as connection:
+            swept = usage.sweeps(connection, *name, stored.found.keys())
+            self.snapshots.notes.note_sweeps(*name, {fetch: told for fetch, told in swept.items() if fetch in mine})
 
     def _hide_samples(self) -> None:
         """Out of what is noted of drift, as they are out of the warehouse."""

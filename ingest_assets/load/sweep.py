@@ -4,7 +4,7 @@ A fetch sweeps its own partition, and only where it is complete and all of its r
 newest version of any key. A fetch that would remove a larger share than the file says is refused while it is the newest
 of its partition; once a newer one is complete, that tells what is gone, and this one removes nothing. What a person
 accepted stands beside the snapshots, so that a rebuild does the same. So does what fetches did that are left after a
-prune: without the rows of the others the share would be another one.
+prune, or had done when a record was forgotten: without the other rows the share would be another one.
 """
 
 from collections.abc import Iterable

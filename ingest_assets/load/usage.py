@@ -2,7 +2,7 @@
 as `warehouse` and in use."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import duckdb
 
@@ -75,18 +75,24 @@ def _counts(connection: duckdb.DuckDBPyConnection, column: str) -> bool:
     return connection.execute(query + where, [column]).fetchone() is not None
 
 
-def _sweeps(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> dict[int, bool]:
-    """The fetches of an endpoint that removed rows they did not bring; false of those that spared them."""
+def sweeps(
+    connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, touched: Collection[int] = ()
+) -> dict[int, bool]:
+    """The fetches of an endpoint that removed rows they did not bring; false of those that spared them.
+
+    Those of `touched` spared them where a record of theirs was quarantined, too.
+    """
     spared = "spared" if _counts(connection, "spared") else "0"
     query = "SELECT _fetch, removed > 0 FROM _ingest.fetches WHERE source = ? AND endpoint = ? "
-    return dict(connection.execute(f"{query}AND (removed > 0 OR {spared} > 0)", [source, endpoint]).fetchall())
+    where = f"AND (removed > 0 OR {spared} > 0 OR (quarantined > 0 AND list_contains(?, _fetch)))"
+    return dict(connection.execute(query + where, [source, endpoint, list(touched)]).fetchall())
 
 
 def needs(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> Needs:
     """What a warehouse needs of the stored fetches of an endpoint."""
     known = ledger.fetches(connection, source, endpoint, database="warehouse")
     loaded = frozenset(fetch.fetch for fetch in known if fetch.loaded is not None)
-    return Needs(loaded, frozenset(cited(connection, source, endpoint)), _sweeps(connection, source, endpoint))
+    return Needs(loaded, frozenset(cited(connection, source, endpoint)), sweeps(connection, source, endpoint))
 
 
 def share(taken: Mapping[Table, float], tables: list[Table]) -> float:

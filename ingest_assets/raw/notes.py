@@ -5,7 +5,7 @@
     <data>/raw/<source>/<endpoint>/.drift.json       what its fetches brought that the tables did not know
     <data>/raw/<source>/<endpoint>/.accepted.json    fetches whose many deletions a person has accepted
     <data>/raw/<source>/<endpoint>/.pruned.json      fetches that were loaded and are not stored any more
-    <data>/raw/<source>/<endpoint>/.sweeps.json      what fetches swept before a prune took away the rows of others
+    <data>/raw/<source>/<endpoint>/.sweeps.json      what fetches swept before others, or records, were taken away
 
 The warehouse owns the first three: it writes them here before it commits, under its lock, and reads them where it has
 none.
@@ -91,12 +91,18 @@ class Notes(Struct, frozen=True):
             _write(self.folder / encoded(source) / encoded(endpoint) / PRUNED, {"fetches": told})
 
     def sweeps(self, source: str, endpoint: str) -> dict[int, bool]:
-        """The fetches that deleted what they did not bring before others were pruned; false of those that spared it."""
+        """The fetches that deleted what they did not bring; false of those that spared it.
+
+        As it was before others were pruned, or records forgotten.
+        """
         told = _read(self.folder / encoded(source) / encoded(endpoint) / SWEEPS)
         return {} if told is None else dict(told["fetches"])
 
     def note_sweeps(self, source: str, endpoint: str, swept: Mapping[int, bool]) -> None:
-        """Note what fetches did that stay, before others are pruned; for who holds the locks of all partitions."""
+        """Note what fetches did that stay, before others are pruned or records forgotten.
+
+        For who holds the locks of all partitions, or those of the fetches and the warehouse's.
+        """
         told = {**self.sweeps(source, endpoint), **swept}
         if told:
             _write(self.folder / encoded(source) / encoded(endpoint) / SWEEPS, {"fetches": sorted(told.items())})

@@ -443,3 +443,31 @@ def test_a_key_is_let_in_again_however_it_is_written(lab):
     erase(things, "2e3")
 
     assert eraser(things).lift(eraser(things).key(["2000.0"]))
+
+
+@pytest.mark.parametrize("forgotten_one", ["9", "0"], ids=["a row", "a row that was deleted"])
+def test_what_was_deleted_stays_so_where_fewer_records_are_left_to_take_the_share_of(lab, rebuilt, forgotten_one):
+    things = lab(sweep=True)
+    things.store(1, None, [{"id": n} for n in range(10)])
+    things.store(2, None, [{"id": n} for n in range(2, 10)])
+    things.load()
+
+    erase(things, forgotten_one)
+    kept = things.values("id")
+    things.load(replay=True)
+
+    assert things.values("id") == kept == [n for n in range(2, 10) if str(n) != forgotten_one]
+    assert rebuilt(things).contents() == things.contents()
+
+
+def test_a_fetch_that_spared_rows_for_a_misfit_spares_them_where_that_is_forgotten(lab, rebuilt):
+    things = lab(sweep=True, columns=AT)
+    things.store(1, None, [{"id": n} for n in range(10)])
+    things.store(2, None, [*({"id": n} for n in range(9)), {"id": 99, "at": "no number"}])
+    things.load()
+
+    erase(things, "99")
+    things.load(replay=True)
+
+    assert things.values("id") == list(range(10))
+    assert rebuilt(things).contents() == things.contents()
