@@ -125,3 +125,14 @@ def test_what_is_not_there_is_told_from_what_is_misspelt(here: Any) -> None:
     assert "There is no such row" in told["no such row"].stdout
     assert "did you mean 'stripe.customers'?" in told["no such table"].stderr
     assert "its key is id" in told["too many"].stderr
+
+
+def test_a_column_that_is_not_there_is_named_and_taken_for_no_key(here: Any) -> None:
+    here.ingest("run", "stripe.customers")
+
+    told = here.ingest("why", "stripe.customers", "emial=a@b")
+    as_key = here.ingest("why", "stripe.customers", "id=emial=a@b")
+
+    assert (told.returncode, as_key.returncode) == (2, 1)
+    assert "no column 'emial'; did you mean 'email'?" in " ".join(told.stderr.split())
+    assert "There is no such row" in as_key.stdout

@@ -13,6 +13,7 @@ import duckdb
 import msgspec
 from msgspec import Struct
 
+from ingest_assets.catalog.hints import hint
 from ingest_assets.errors import ConfigError, StorageFailed
 from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.load import brought, ledger
@@ -85,6 +86,12 @@ class Lineage:
         if all(mark and name in columns for name, mark, _ in pairs):
             return {name: value for name, _, value in pairs}
         named = f"{self._work.source}.{self.root.name}"
+        for name, _, value in pairs:
+            if name.isidentifier() and name not in columns and value.strip("="):  # Base64 ends in =
+                raise ConfigError(
+                    f"{named}: no column {name!r}; {hint(name, _own(columns))}. Where all of that is a value, type its "
+                    "column and = before it"
+                )
         if not wanted:
             raise ConfigError(f"{named} has no primary key; say COLUMN=VALUE, columns are {', '.join(_own(columns))}")
         if len(texts) != len(wanted):
