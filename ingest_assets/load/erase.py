@@ -96,6 +96,10 @@ class Eraser(Struct, frozen=True, dict=True):
         if any(not value for _, _, value in pairs):
             raise ConfigError(f"{self._label}: an empty value is nobody's")
         names = tuple(name for name, _, _ in pairs)
+        if unknown := [name for name in names if name not in known]:
+            raise ConfigError(
+                f"{self._label}: nothing that is loaded has a value of {unknown[0]!r}: there is nothing to forget by it"
+            )
         self._refuse_of_parent({*names, *wanted})
         with self.warehouse.connection() as connection:
             held = [typed(connection, known[name].spec.type, value) for name, _, value in pairs]

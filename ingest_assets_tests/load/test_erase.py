@@ -97,6 +97,15 @@ def test_the_tables_are_those_of_a_rebuild(lab, daily, rebuilt, told, by):
     assert [place[:3] for place in things.quarantined() if place[:3] in {(1, 0, 0), (2, 1, 0)}] == []
 
 
+def test_a_key_is_not_sought_where_no_record_ever_had_one(lab):
+    things = lab()
+    things.store(1, None, [])
+    things.load()
+
+    with pytest.raises(ConfigError, match="nothing that is loaded has a value of 'id'"):
+        eraser(things).key(["5"])
+
+
 def test_all_versions_of_who_had_the_value_once_are_erased(lab):
     things = lab()
     things.store(1, None, [{"id": 1, "mail": "old"}, {"id": 2, "mail": "other"}])
