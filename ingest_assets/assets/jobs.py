@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from ingest_assets.assets.names import partitions_of, raw_key, table_key
+from ingest_assets.assets.names import job_name, partitions_of, raw_key, table_key
 from ingest_assets.assets.plan import Range
 from ingest_assets.assets.unfinished import Going, going
 from ingest_assets.source import Endpoint, Source
@@ -110,7 +110,7 @@ def _kind(endpoint: Endpoint) -> str:
 def _job(source: Source, kind: str, endpoints: tuple[str, ...]) -> Job:
     keys = [key(source.name, name) for name in endpoints for key in (raw_key, table_key)]
     definition = dg.define_asset_job(
-        f"{source.name}_{kind}",
+        job_name(source.name, kind),
         selection=dg.AssetSelection.assets(*keys),
         description=f"{', '.join(endpoints)} of {source.name}",
     )

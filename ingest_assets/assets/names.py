@@ -1,6 +1,7 @@
 """What the parts of an endpoint are called in Dagster, and when Dagster calls them out of date."""
 
 import hashlib
+import re
 
 import dagster as dg
 
@@ -14,6 +15,9 @@ _ASKED = {
     "path", "base_url", "method", "params", "headers", "body", "body_as", "decoder", "records", "paginator",
     "window", "feed", "time_zone",
 }  # fmt: skip
+_ASKED_OF_SOME = {"job", "cut_lists", "parents", "count"}
+
+_PARTS_OF_NAMES = re.compile(r"_(listings|hours|days|weeks|months|by|partitions)(_|$)")
 
 
 def raw_key(source: str, endpoint: str) -> dg.AssetKey:
@@ -34,13 +38,34 @@ def step_name(source: str, endpoint: str) -> str:
     joined = f"{source}__{endpoint}"
     if "__" not in source and "__" not in endpoint:
         return joined
-    return f"{joined}__{hashlib.sha256(f'{source}/{endpoint}'.encode()).hexdigest()[:6]}"
+    return f"{joined}__{_told_apart(source, endpoint)}"
+
+
+def job_name(source: str, what: str) -> str:
+    """What a job or sensor of a source is called, unlike that of any other, and unlike a step.
+
+    Where the source is named as another one's job begins, as `shop_days` beside `shop`, a hash tells them apart; so it
+    does where the name holds the `__` of steps.
+    """
+    joined = f"{source}_{what}"
+    is_plain = "__" not in joined and not _PARTS_OF_NAMES.search(source)
+    return joined if is_plain else f"{joined}_{_told_apart(source, what)}"
+
+
+def _told_apart(source: str, of_it: str) -> str:
+    return hashlib.sha256(f"{source}/{of_it}".encode()).hexdigest()[:6]
 
 
 def raw_version(source: Source, endpoint: Endpoint) -> str:
     """Sixteen hex digits that change where something else is asked for: the raw asset's code version."""
-    member = endpoint.answer.member or ""  # beside the rest, so that versions without it are those that they were
-    text = f"{source.base_url} {source.headers} {endpoint.model_dump_json(include=_ASKED)}{member}"
+    text = f"{source.base_url} {source.headers} {endpoint.model_dump_json(include=_ASKED)}"
+    # Beside the rest, so that versions without these are those that they were.
+    of_some = [
+        endpoint.answer.member or "",
+        endpoint.model_dump_json(include=_ASKED_OF_SOME, exclude_defaults=True),
+        source.model_dump_json(include={"settings"}, exclude_defaults=True),
+    ]
+    text += "".join(told for told in of_some if told != "{}")
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

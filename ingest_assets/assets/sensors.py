@@ -15,7 +15,7 @@ from dagster._utils.schedules import get_latest_completed_cron_tick
 from ingest_assets.assets.asks import Asked, asks
 from ingest_assets.assets.jobs import HISTORY, NEWEST, Job, going_on, request
 from ingest_assets.assets.members import add_listed, joined, unlisted
-from ingest_assets.assets.names import versions
+from ingest_assets.assets.names import job_name, versions
 from ingest_assets.assets.processes import bury
 from ingest_assets.assets.reconcile import Reconciler
 from ingest_assets.assets.report import Reporter, instance_id
@@ -41,7 +41,7 @@ def sensors_of(source: Source, jobs: list[Job]) -> list[dg.SensorDefinition]:
 def _asking(source: Source, jobs: list[Job]) -> dg.SensorDefinition:
 
     @dg.sensor(
-        name=f"{source.name}_sensor",
+        name=job_name(source.name, "sensor"),
         jobs=[job.definition for job in jobs],
         minimum_interval_seconds=_EVERY_SECONDS,
         description=f"Asks for what is missing of {source.name} or may have changed, newest first",
@@ -64,7 +64,7 @@ def _asking(source: Source, jobs: list[Job]) -> dg.SensorDefinition:
 
 def _listing(source: Source) -> dg.SensorDefinition:
     @dg.sensor(
-        name=f"{source.name}_partitions_sensor",
+        name=job_name(source.name, "partitions_sensor"),
         minimum_interval_seconds=_EVERY_SECONDS,
         description=f"Adds the partitions that endpoints of {source.name} list, as their tables grow",
     )

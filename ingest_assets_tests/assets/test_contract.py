@@ -1,9 +1,11 @@
 """A changed contract: Dagster shows it, a check names the partitions, the table asset alone mends it."""
 
+from typing import Any
+
 import pytest
 
 from ingest_assets.assets.names import raw_version
-from ingest_assets.source import Endpoint, Source
+from ingest_assets.source import Source
 
 DAYS = ["2026-01-01", "2026-01-02", "2026-01-03"]
 
@@ -118,11 +120,29 @@ def test_a_day_that_failed_is_not_shown_as_done_because_it_was_rebuilt(changed, 
     assert list(changed.statuses(changed.table(), *DAYS).values()) == ["MATERIALIZED", "MATERIALIZED", "FAILED"]
 
 
-def test_another_file_of_the_same_archive_is_something_else_that_is_asked_for():
-    def version(**answer):
-        endpoint = Endpoint(path="/things", write="replace", answer=answer)
-        return raw_version(
-            Source(name="shop", base_url="https://shop.example", endpoints={"things": endpoint}), endpoint
-        )
+def version(source: dict[str, Any] | None = None, **told: Any) -> str:
+    things = {"path": "/things", "write": "replace"}
+    shop = {"name": "shop", "base_url": "https://shop.example", "endpoints": {"things": things | told}}
+    read = Source.model_validate(shop | (source or {}))
+    return raw_version(read, read.endpoints["things"])
 
-    assert version(member="a.csv") != version(member="b.csv") != version()
+
+def test_another_file_of_the_same_archive_is_something_else_that_is_asked_for():
+    assert version(answer={"member": "a.csv"}) != version(answer={"member": "b.csv"}) != version()
+
+
+def test_another_count_list_or_setting_is_something_else_that_is_asked_for():
+    lists = {
+        "lines": {"has_more": "more", "path": "/things/{id}/lines", "records": "data", "paginator": {"type": "none"}}
+    }
+    told = [
+        version(),
+        version(count={"path": "/count", "value": "count"}),
+        version(count={"path": "/counts", "value": "count"}),
+        version(primary_key="id", cut_lists=lists),
+        version({"settings": {"shop": "a"}}),
+        version({"settings": {"shop": "b"}}),
+        version({"settings": {"shop": {"env": "SHOP"}}}),
+    ]
+
+    assert len(set(told)) == len(told)

@@ -101,3 +101,45 @@ def test_names_that_read_alike_when_joined_are_steps_of_their_own():
     steps = [step_name(*names) for names in endpoints.items()]
     assert len(set(steps)) == len(steps)
     assert all(known.resolve_implicit_global_asset_job_def().has_node_named(step) for step in steps)
+
+
+_DAILY = {"window": {"from": "since", "until": "until"}, "changes": "immutable"}
+_START = {"every": "day", "start": "2026-01-01"}
+_OF_X = {
+    "path": "/{x}",
+    "columns": {"x": {"type": "varchar", "from_partition": "x"}},
+    "primary_key": ["x", "id"],
+}
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            ("a", {"t": _DAILY | _OF_X | {"partitions": _START | {"by": {"x": ["1"]}}}}),
+            ("a_days", {"t": _OF_X | {"partitions": {"by": {"x": ["1"]}}}}),
+        ),
+        (("a", {"days": {}}), ("a_", {"t": _DAILY | {"partitions": _START}})),
+        (
+            ("a", {"of": {}, "t": _OF_X | {"partitions": {"by": {"x": {"endpoint": "of", "field": "id"}}}}}),
+            ("a_partitions", {"t": {}}),
+        ),
+    ],
+    ids=["jobs", "a job and a step", "sensors"],
+)
+def test_names_that_begin_alike_are_jobs_and_sensors_of_their_own(one, other):
+    sources = [
+        Source.model_validate(
+            {
+                "name": name,
+                "base_url": "https://x.example",
+                "endpoints": {key: {"path": "/", "primary_key": "id"} | told for key, told in endpoints.items()},
+            }
+        )
+        for name, endpoints in (one, other)
+    ]
+
+    known = definitions(sources, Api(), Warehouse()).get_repository_def()
+
+    names = [*(job.name for job in known.get_all_jobs()), *(sensor.name for sensor in known.sensor_defs)]
+    assert len(set(names)) == len(names)
