@@ -92,10 +92,10 @@ def make_file(file: Path) -> None:
 def damaged(file: Path, found: str) -> StorageFailed:
     """The error for a stored file that is not what was written, with the way out."""
     source, endpoint, name = file.parts[-5:-2]
+    back = f"damaged: {file}: {found}. Put the folder back from a backup; or move it away"
+    if endpoint[0].isdigit():  # the moment when it was archived: no endpoint is called like that
+        return StorageFailed(f"{back}: of what is archived, no table is made")
     with contextlib.suppress(ValueError):  # a long key is cut: its folder's name has to do
         name = decoded(name) or ""
     partition = f" --partition {shlex.quote(name)}" if name else ""
-    return StorageFailed(
-        f"damaged: {file}: {found}. Put the folder back from a backup; or move it away and fetch the partition again: "
-        f"ingest run {source}.{endpoint}{partition} --again"
-    )
+    return StorageFailed(f"{back} and fetch the partition again: ingest run {source}.{endpoint}{partition} --again")

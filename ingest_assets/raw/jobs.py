@@ -7,11 +7,11 @@ The last line of a job holds its status as the API told it, without the queries 
 
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct, field
+from msgspec import Struct, ValidationError, convert, field
 from msgspec.structs import asdict
 
 from ingest_assets.raw import disk
@@ -41,7 +41,7 @@ class JobNote(Struct, frozen=True):
     unsure: int = 0
     values: Mapping[str, str] = field(default_factory=dict)
     status: Any = None
-    marks: Sequence[Sequence[str]] = ()
+    marks: tuple[tuple[str, ...], ...] = ()
 
 
 class Kept(Protocol):
@@ -85,8 +85,8 @@ class JobNotes(InMemory):
         self._file, self._bytes, self._lock = folder / FILE, 0, threading.Lock()
         for line in lines(self._file):
             try:
-                note = JobNote(**unsealed(line))
-            except ValueError:
+                note = convert(unsealed(line), JobNote)
+            except (ValueError, ValidationError):
                 break
             super().add(note)
             self._bytes += len(line)

@@ -117,3 +117,15 @@ def test_a_missing_manifest_says_how_to_mend_it(snapshots: Snapshots, manifest: 
         StorageFailed, match=r"the file is missing.*ingest run stripe\.charges --partition 2026-01-01 --again"
     ):
         snapshots.unfinished("stripe", "charges", "2026-01-01")
+
+
+def test_of_what_is_archived_nothing_is_to_be_fetched_again(
+    snapshots: Snapshots, manifest: Manifest, tmp_path: Path
+) -> None:
+    snapshots.begin(manifest)
+    snapshots.archive("stripe", "charges", tmp_path / "archive")
+    (one,) = snapshots.archived("stripe", "charges", tmp_path / "archive")
+    (one.folder / "manifest.json").unlink()
+
+    with pytest.raises(StorageFailed, match=r"the file is missing\. .* or move it away: of what is archived, no table"):
+        one.manifest  # noqa: B018 -- asking is the act
