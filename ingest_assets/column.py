@@ -148,7 +148,7 @@ Spellings = Annotated[
 class Money(BaseModel):
     """How a number becomes an amount of money: in which currency, and in which unit it is sent."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     currency: str | None = Field(None, description="the ISO 4217 code of all amounts, such as EUR")
     currency_from: str | None = Field(None, description="the column of the same table that holds the code")
@@ -181,7 +181,7 @@ class Money(BaseModel):
 class Column(BaseModel):
     """A declared column: a value that does not fit quarantines its record."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     type: ColumnType = Field(description="DuckDB's name of the type; 'enum' is given by `values`")
     path: str | None = Field(None, description="where in the record its value is; by default found by name")

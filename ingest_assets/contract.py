@@ -31,7 +31,7 @@ def _place(column: Column) -> tuple[Any, ...]:
 class Children(BaseModel):
     """What is declared of the child table of one nested list."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     columns: Columns = Field(default_factory=dict)
     modes: ToldModes | None = Field(
@@ -42,7 +42,7 @@ class Children(BaseModel):
 class Tombstone(BaseModel):
     """Which records say that their key is gone."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     path: str = Field(description="where in the record to look, such as `status`")
     equals: str | bool | int = Field(description="the value that means deleted")
@@ -51,7 +51,7 @@ class Tombstone(BaseModel):
 class Sweep(BaseModel):
     """That a complete fetch tells what is gone: what it does not bring any more."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     most: float = Field(
         0.2, ge=0, le=1, description="the share of the rows there that is deleted unasked; a fetch of more is refused"
@@ -84,7 +84,7 @@ def _said(told: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
 class Contract(BaseModel):
     """What one table and its children promise; the same for all who normalize, load and show it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     columns: Columns = Field(default_factory=dict)
     children: Mapping[str, Children] = Field(default_factory=dict, description="by the list's path in the record")

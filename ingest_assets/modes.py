@@ -28,7 +28,7 @@ CLOSED = ("quarantine", "drop")
 class Modes(BaseModel):
     """What is done about a list, a key or a value that the contract does not foresee."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     tables: Mode = Field("evolve", description="about a list that is not declared: it would be a new table")
     columns: Mode = Field("evolve", description="about a key that is not declared: it would be a new column")

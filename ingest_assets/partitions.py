@@ -26,7 +26,7 @@ def day_first(value: Any) -> Any:
 class Listed(BaseModel):
     """Values that another endpoint of this source lists, and which may become more."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     endpoint: str = Field(description="the endpoint whose table lists them")
     field: str = Field(description="the column of that table that holds them, such as id")
@@ -65,7 +65,7 @@ class Slice(Struct, frozen=True):
 class Partitions(BaseModel):
     """The slices that are fetched, loaded and backfilled as one: periods of a window, accounts or the like, or both."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     every: Every | None = Field(None, description="how long a period is; weeks begin on Monday")
     start: Annotated[date, BeforeValidator(day_first)] | None = Field(

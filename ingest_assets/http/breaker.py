@@ -41,7 +41,7 @@ Tell = Callable[[str | None], None]
 class BreakerSettings(BaseModel):
     """When an API counts as down, and for how long it is left alone then."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     failures: int = Field(
         15, ge=1, description="so many failures in a row, of all endpoints and processes: no connection, no answer, 5xx"

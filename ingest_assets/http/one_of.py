@@ -60,7 +60,7 @@ class OneOf:
     @lru_cache  # noqa: B019 -- there are a few of these in a process, for as long as it runs
     def _one(self, kind: str) -> SchemaValidator:
         """What tells of its kind's mistakes as the union of all does."""
-        schema = self.model(kind).__pydantic_core_schema__
+        schema = _core_schema(self.model(kind))
         return SchemaValidator(core_schema.tagged_union_schema({kind: schema}, discriminator="type"))
 
 
@@ -80,7 +80,13 @@ class Later:
         return core_schema.no_info_plain_validator_function(self._validated)
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(self.model.__pydantic_core_schema__)
+        return handler(_core_schema(self.model))
 
     def _validated(self, given: Any) -> BaseModel:
         return self.model.model_validate(given)
+
+
+def _core_schema(model: type[BaseModel]) -> CoreSchema:
+    """The schema of a model, which is not made before it is needed."""
+    model.model_rebuild()
+    return model.__pydantic_core_schema__

@@ -80,6 +80,7 @@ class Place(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        defer_build=True,
         json_schema_extra=_also_text,
     )
 

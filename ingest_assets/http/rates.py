@@ -12,7 +12,7 @@ from ingest_assets.http.place import Place
 class RateLimit(BaseModel):
     """At most so many requests in any window of this length."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     requests: int = Field(gt=0, description="how many requests the API allows in a window")
     per: Duration = Field(gt=timedelta(0), description="the window's length, as an ISO 8601 duration such as PT1M")
@@ -21,7 +21,7 @@ class RateLimit(BaseModel):
 class PointLimit(BaseModel):
     """At most so many points in any window of this length: each request counts its endpoint's `cost`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     points: int = Field(gt=0, description="how many points the API allows in a window")
     per: Duration = Field(gt=timedelta(0), description="the window's length, as an ISO 8601 duration such as PT1M")
@@ -30,7 +30,7 @@ class PointLimit(BaseModel):
 class FlightLimit(BaseModel):
     """At most so many requests at once, from when one is sent until its answer was received whole."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     in_flight: int = Field(gt=0, description="how many requests the API allows at once")
 
@@ -38,7 +38,7 @@ class FlightLimit(BaseModel):
 class Cost(BaseModel):
     """How many points a request counts where only its answer tells."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     guess: int = Field(gt=0, description="how many points the first one is taken to count")
     told: Place = Field(description="where an answer tells: the next request is taken to count as many")

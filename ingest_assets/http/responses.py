@@ -41,7 +41,7 @@ Waits = Annotated[tuple[Wait, ...], BeforeValidator(_several, json_schema_input_
 class ResponseRule(BaseModel):
     """Of which answers it speaks, and what they mean."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     status: Statuses = Field((), description="HTTP status, one or several; any where nothing is said")
     header: str | None = Field(None, min_length=1, description="name of a response header, in any case")

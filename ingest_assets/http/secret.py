@@ -33,6 +33,7 @@ class Secret(BaseModel):
     model_config = ConfigDict(
         frozen=True,
         extra="forbid",
+        defer_build=True,
         hide_input_in_errors=True,
         json_schema_extra={
             "oneOf": [

@@ -30,7 +30,7 @@ class Selector(BaseModel):
     (('days',), (('[]', ('hours', 'items')), ('[]', ())))
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_also_text)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, json_schema_extra=_also_text)
 
     path: str = Field(
         "",

@@ -32,7 +32,7 @@ class Target(BaseModel):
     ((('page', '2'),), '2')
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra=_also_text)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, json_schema_extra=_also_text)
 
     name: str | None = Field(None, min_length=1, description="as a text alone: the query of a GET, the body of a POST")
     query: str | None = Field(None, min_length=1, description="name of a query parameter, in a POST too")

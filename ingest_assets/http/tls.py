@@ -11,7 +11,7 @@ from ingest_assets.errors import ConfigError
 class Tls(BaseModel):
     """Paths of files in PEM; the key's file holds no password."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     certificate: str | None = Field(None, min_length=1, description="path of the client's certificate, with its chain")
     key: str | None = Field(None, min_length=1, description="path of its private key; left out: in the same file")

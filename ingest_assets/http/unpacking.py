@@ -35,7 +35,7 @@ _MOST_MB, _MOST_RATIO = 20_480, 200
 class AnswerRules(BaseModel):
     """How large an answer may be, and what of an archive is read."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     max_mb: int = Field(_MOST_MB, gt=0, description="the largest body that is read, in MB, once it is unpacked")
     max_ratio: int = Field(

@@ -44,7 +44,7 @@ class Told(Struct, frozen=True):
 
 
 class _Wait(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class WaitAt(_Wait):

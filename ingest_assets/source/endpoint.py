@@ -50,7 +50,10 @@ class Endpoint(Model):
     """One collection of an API: it becomes one table and its children."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", json_schema_extra={"anyOf": [{"required": ["path"]}, {"required": ["job"]}]}
+        frozen=True,
+        extra="forbid",
+        defer_build=True,
+        json_schema_extra={"anyOf": [{"required": ["path"]}, {"required": ["job"]}]},
     )
 
     path: str = Field("", description="added to base_url")

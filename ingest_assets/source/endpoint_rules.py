@@ -10,7 +10,7 @@ from ingest_assets.partitions import NO_KEY_PART, Listed, is_key_part, types_of
 from ingest_assets.periods import EVERY, even_hours, fixed_offset
 from ingest_assets.source.column_rules import column_problems
 from ingest_assets.source.job_rules import job_problems, named_in
-from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
+from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem, values_of
 from ingest_assets.source.parent_rules import parent_problems
 from ingest_assets.source.response_rules import response_problems
 from ingest_assets.source.unchanged_rules import unchanged_problems
@@ -142,7 +142,7 @@ def _from_partition_problems(endpoint: "Endpoint", dimensions: tuple[str, ...]) 
 
 def _bound_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     """A bound that is sent nowhere would fetch everything each time."""
-    asked = set(PLACEHOLDER.findall(str(endpoint.model_dump(include={"path", "params", "headers", "body"}))))
+    asked = set(PLACEHOLDER.findall(str(values_of(endpoint, "path", "params", "headers", "body"))))
     asked |= named_in(endpoint.job.create) if endpoint.job is not None else set()
     bounds: list[tuple[str, str, str | None]] = []
     if endpoint.window is not None:
@@ -208,7 +208,7 @@ def _stop_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     if column is None or column.type != "timestamptz" or not column.required:
         told = f"{window.stop_at!r} is not a column of type timestamptz, required: true: declare it, so that no record "
         yield place, told + "without a time is taken for one of each partition"
-    if "{from}" in str(endpoint.model_dump(include={"path", "params", "body"})) or window.from_ is not None:
+    if "{from}" in str(values_of(endpoint, "path", "params", "body")) or window.from_ is not None:
         yield place, "stop_at is for collections that take no lower bound, and this one is asked with `from`"
     if window.position is not None or window.pieces > 1:
         yield place, "position and pieces are for windows that are asked for by both bounds: leave them out"
@@ -270,8 +270,8 @@ def _count_problems(endpoint: "Endpoint") -> Iterator[Problem]:
     if count.body is not None and count.method == "GET":
         yield ("count", "body"), "a body is sent with method: POST, and this is GET"
     yield from header_problems(count.headers, ("count", "headers"))
-    parts = {"path", "params", "body"}
-    asked, counted = (set(PLACEHOLDER.findall(str(one.model_dump(include=parts)))) for one in (endpoint, count))
+    parts = ("path", "params", "body")
+    asked, counted = (set(PLACEHOLDER.findall(str(values_of(one, *parts)))) for one in (endpoint, count))
     for name in sorted((asked & endpoint.placeholders) - endpoint.paginator.segments - counted):
         yield (
             ("count",),

@@ -3,18 +3,18 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ingest_assets.source.model import PLACEHOLDER, Problem
+from ingest_assets.source.model import PLACEHOLDER, Problem, values_of
 
 if TYPE_CHECKING:  # an endpoint is checked by these rules as it is made
     from ingest_assets.source.endpoint import Endpoint
     from ingest_assets.source.job import Job, JobRequest
 
-_SENT = {"path", "params", "headers", "body"}
+_SENT = ("path", "params", "headers", "body")
 
 
 def named_in(told: "JobRequest") -> set[str]:
     """The placeholders of a request."""
-    return set(PLACEHOLDER.findall(str(told.model_dump(include=_SENT))))
+    return set(PLACEHOLDER.findall(str(values_of(told, *_SENT))))
 
 
 def requests_of(job: "Job") -> "dict[str, JobRequest]":
@@ -63,7 +63,7 @@ def _download_problems(endpoint: "Endpoint", job: "Job") -> Iterator[Problem]:
             (),
             "'path' is missing: expected the path of the job's results, such as /jobs/{job.id}/results, or job.files",
         )
-    sent = PLACEHOLDER.findall(str(endpoint.model_dump(include=_SENT)))
+    sent = PLACEHOLDER.findall(str(values_of(endpoint, *_SENT)))
     if not any(name.startswith("job.") for name in sent):
         yield ("path",), "it names no job: write {job.id} where the API takes it, in path, params or body"
 

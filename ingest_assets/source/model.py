@@ -15,7 +15,7 @@ Problem = tuple[tuple[str | int, ...], str]
 
 
 class Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def refuse(problems: list[Problem]) -> None:
@@ -23,6 +23,30 @@ def refuse(problems: list[Problem]) -> None:
     if problems:
         message = "; ".join(message for _, message in problems)
         raise PydanticCustomError("rules", "{message}", {"message": message, "problems": problems})
+
+
+def values_of(model: BaseModel, *fields: str) -> dict[str, Any]:
+    """What fields of a model hold, where it has them, models in them as dictionaries.
+
+    As `model_dump` tells it, whose serializers take milliseconds to be made in each process.
+
+    >>> class Count(Model):
+    ...     path: str = "/count"
+    >>> class Listing(Model):
+    ...     path: str
+    ...     count: Count = Count()
+    >>> values_of(Listing(path="/orders"), "path", "count")
+    {'path': '/orders', 'count': {'path': '/count'}}
+    """
+    return {name: _plain(getattr(model, name)) for name in fields if name in type(model).model_fields}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return values_of(value, *type(value).model_fields)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return type(value)(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
 def one_or_more(value: Any) -> Any:

@@ -9,7 +9,7 @@ from ingest_assets.source.changes import SeenByFeed
 from ingest_assets.source.endpoint import Endpoint, listed
 from ingest_assets.source.endpoint_rules import header_problems, url_problems
 from ingest_assets.source.job_rules import named_in, requests_of
-from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem
+from ingest_assets.source.model import BUILT_IN, NAME, NO_NAME, PLACEHOLDER, Problem, values_of
 from ingest_assets.source.response_rules import source_response_problems
 
 if TYPE_CHECKING:  # a source is checked by these rules as it is made
@@ -173,27 +173,27 @@ def listings(source: "Source", name: str) -> set[str]:
 def _placeholder_problems(source: "Source") -> Iterator[Problem]:
     """A placeholder that nothing replaces would be sent as it stands."""
     everywhere = set(source.settings)
-    yield from _unknown(source.model_dump(include={"base_url", "account", "headers", "tls"}), everywhere)
-    yield from _unknown(source.model_dump(include={"auth"}), everywhere | source.auth.placeholders)
+    yield from _unknown(values_of(source, "base_url", "account", "headers", "tls"), everywhere)
+    yield from _unknown(values_of(source, "auth"), everywhere | source.auth.placeholders)
     for name, endpoint in source.endpoints.items():
         inside: tuple[str, ...] = ("endpoints", name)
         known = everywhere | endpoint.placeholders
         made = known | endpoint.job_placeholders
-        strange = list(_unknown(endpoint.model_dump(include={"path"}), made | endpoint.paginator.segments, inside))
-        strange += _unknown(endpoint.model_dump(include={"params", "headers"}), made, inside)
+        strange = list(_unknown(values_of(endpoint, "path"), made | endpoint.paginator.segments, inside))
+        strange += _unknown(values_of(endpoint, "params", "headers"), made, inside)
         yield from strange or _unsent(endpoint, inside)
         if endpoint.auth is not None:
-            yield from _unknown(endpoint.model_dump(include={"auth"}), everywhere | endpoint.auth.placeholders, inside)
+            yield from _unknown(values_of(endpoint, "auth"), everywhere | endpoint.auth.placeholders, inside)
         if endpoint.count is not None:
-            counted = endpoint.count.model_dump(include={"path", "params", "headers", "body"})
+            counted = values_of(endpoint.count, "path", "params", "headers", "body")
             yield from _unknown(counted, known, (*inside, "count"))
         yield from _job_problems(endpoint, known, inside)
-        for place, message in _unknown(endpoint.model_dump(include={"body"}), made, inside):
+        for place, message in _unknown(values_of(endpoint, "body"), made, inside):
             yield place, f"{message}. {_SPACES}"
         # An account that an API lists must not decide where credentials go.
-        yield from _unknown(endpoint.model_dump(include={"base_url"}), everywhere, inside)
+        yield from _unknown(values_of(endpoint, "base_url"), everywhere, inside)
         if endpoint.job is not None:
-            yield from _unknown(endpoint.job.model_dump(include={"base_url"}), everywhere, (*inside, "job"))
+            yield from _unknown(values_of(endpoint.job, "base_url"), everywhere, (*inside, "job"))
         for clash in sorted(everywhere & set(endpoint.partitions.by if endpoint.partitions else ())):
             yield (*inside, "partitions", "by", clash), f"{{{clash}}} is a setting of this source: rename one of them"
 
@@ -204,7 +204,7 @@ def _job_problems(endpoint: Endpoint, known: set[str], inside: tuple[str, ...]) 
         return
     for name, told in requests_of(endpoint.job).items():
         there = known | ({"job.id"} if name in ("status", "cancel") else set())
-        sent = told.model_dump(include={"path", "params", "headers", "body", "where"})
+        sent = values_of(told, "path", "params", "headers", "body", "where")
         for place, message in _unknown(sent, there, (*inside, "job", name)):
             yield place, f"{message}. {_SPACES}" if "body" in place else message
         yield from header_problems(told.headers, (*inside, "job", name, "headers"))
@@ -212,7 +212,7 @@ def _job_problems(endpoint: Endpoint, known: set[str], inside: tuple[str, ...]) 
 
 def _unsent(endpoint: Endpoint, inside: tuple[str, ...]) -> Iterator[Problem]:
     """A dimension that is sent nowhere would give all accounts the same answer."""
-    sent = set(PLACEHOLDER.findall(str(endpoint.model_dump(include={"path", "params", "headers", "body"}))))
+    sent = set(PLACEHOLDER.findall(str(values_of(endpoint, "path", "params", "headers", "body"))))
     sent |= named_in(endpoint.job.create) if endpoint.job is not None else set()
     for name in endpoint.partitions.by if endpoint.partitions else ():
         if name not in sent:

@@ -51,7 +51,7 @@ class Signature:
 class Kind(BaseModel):
     """The base of all kinds; each adds its `type`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True, hide_input_in_errors=True)
 
     if TYPE_CHECKING:
         type: str

@@ -16,7 +16,7 @@ class DecoderModel(BaseModel):
     `texts`: all values arrive as texts, and the contract says what they are.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     makes: ClassVar[bool] = False
     texts: ClassVar[bool] = False

@@ -16,7 +16,7 @@ from ingest_assets.http.target import Target, without
 class PaginatorModel(BaseModel):
     """The shape of a paginator. Without state: a walk goes on from any stored page."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     if TYPE_CHECKING:
         type: str
