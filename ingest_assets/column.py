@@ -52,6 +52,7 @@ _PLAIN = (
 )
 _DECIMAL = re.compile(r"decimal\((\d{1,2}),\s*(\d{1,2})\)")
 _FORMATS = ("iso", "date", "unix", "unix_ms")
+_YEAR = re.compile("%[YyGcxDF]")
 _WIDE = Context(prec=60)  # holds each digit of any number of 38
 _ANY_MOMENT = datetime(2026, 1, 31, 23, 59, 58, 123456, UTC)
 TIME_TYPES = ("timestamptz", "timestamp", "date", "time")
@@ -103,12 +104,13 @@ def column_format(text: str) -> str:
 
 
 def _read_again(pattern: str) -> datetime:
-    """What a pattern reads of the text that it makes of a moment."""
-    return datetime.strptime(_ANY_MOMENT.strftime(pattern), pattern)  # noqa: DTZ007 -- only what it tells of it
+    """What a pattern reads of the text that it makes of a moment, in the year of that where it has none."""
+    told = pattern if _tells_year(pattern) else f"{pattern} %Y"  # Python is about to refuse a day without a year
+    return datetime.strptime(_ANY_MOMENT.strftime(told), told)  # noqa: DTZ007 -- only what it tells of it
 
 
 def _tells_year(form: str) -> bool:
-    return form in _FORMATS or _read_again(form).year == _ANY_MOMENT.year
+    return form in _FORMATS or _YEAR.search(form.replace("%%", "")) is not None
 
 
 ColumnFormat = Annotated[str, AfterValidator(column_format)]
@@ -239,10 +241,12 @@ class Column(BaseModel):
             raise ValueError(f"format is always a time's format, and {self.type} is no time")
         if self.format == "date" and self.type == "time":
             raise ValueError("a time of day is in no date: leave format out, or give a strptime pattern such as %H:%M")
-        if self.format is not None and self.type != "time" and not _tells_year(self.format):
-            raise ValueError(
-                f"format {self.format!r} has no year, and a {self.type} is of one: expected %Y or %y in it"
-            )
+        if self.format is not None and not _tells_year(self.format):
+            told = f"format {self.format!r} has no year, and a"
+            if self.type != "time":
+                raise ValueError(f"{told} {self.type} is of one: expected %Y or %y in it")
+            if "%d" in self.format.replace("%%", ""):
+                raise ValueError(f"{told} day (%d) is read with one only: expected %Y or %y in it, or no day")
         if sum(origin is not None for origin in (self.from_partition, self.from_parent, self.path)) > 1:
             raise ValueError("a value comes by path from the record, from the partition, or from the parent: say one")
         if self.unfit == "drop" and self.required:

@@ -77,6 +77,7 @@ def mistake(tmp_path: Path) -> Callable[[str], str]:
         ('{type: timestamp, format: "%Y-%m-%d %I:%M"}', "%I is an hour of 12, before noon or after it: expected %p"),
         ('{type: date, format: "%Y-W%W"}', "a week (%W, %U) is read with %Y and a weekday (%w) only"),
         ('{type: date, format: "%d.%m."}', "format '%d.%m.' has no year, and a date is of one"),
+        ('{type: time, format: "%d. %H:%M"}', "format '%d. %H:%M' has no year, and a day (%d) is read with one only"),
         ("{type: bigint, min: 1.5}", "min: expected a value of type bigint, found 1.5"),
         ("{type: bigint, min: 3, max: 2}", "min 3 is greater than max 2: nothing would fit"),
         ("{type: date, max: 5}", "max: expected a time as ISO 8601 writes it, such as 2026-01-31, found 5"),
