@@ -100,9 +100,9 @@ class Commit(Accounting, frozen=True):
 
     @property
     def _same(self) -> bool:
-        """Whether the tables have all columns: they are committed with registry and layout that they were made for."""
+        """Whether the tables have all columns: they were made for this registry and this contract."""
         known, contract = self.known, self.work.contract
-        if not known.loaded or contract.layout != known.layout:
+        if not known.loaded or {load.contract for load in known.loaded} != {contract.version}:
             return False
         return held(known.registry.tables(self.work.endpoint, contract)) == self.staged[0].specs
 
