@@ -1,7 +1,8 @@
 """Promise 1 again, as a machine of states: whatever is done, in any order, by several processes, some killed at it.
 
 Each step is done by processes of their own: fetches that bring late, double, wider and unfit records, loads, replays,
-publishing, pruning; at times two at once. What they leave equals a rebuild, and what the rules say.
+publishing, pruning, undoing, forgetting; at times two at once. Between them the file changes. What they leave equals a
+rebuild, and where the file stayed and nothing was forgotten, what the rules say.
 """
 
 import os
@@ -31,10 +32,10 @@ from ingest_assets_tests.load.rules import MODES
 from ingest_assets_tests.load.victims import Victims, victims
 
 LONG = bool(os.environ.get("INGEST_LONG"))
-_EXAMPLES, _STEPS = (12, 14) if LONG else (3, 6)
+_EXAMPLES, _STEPS = (12, 14) if LONG else (4, 8)
 _SLOWEST_KILL = 0.5
 # Tables are built anew here wherever a replay is asked for, and tombstones outlive their rows.
-_SHORT = ("by newest_by",)
+_SHORT = ("by newest_by", "replaced partitions")
 
 _MOMENTS = st.one_of(st.none(), st.none(), st.floats(0, _SLOWEST_KILL))
 _WHAT = st.sampled_from(["load", "load", "replay", "publish", "prune"])
@@ -56,6 +57,8 @@ class Sequence(RuleBasedStateMachine):
         self.begun: dict[str | None, int] = {}
         self.number = 0
         self.is_pruned = False
+        self.is_changed = False
+        self.forgotten: set[int] = set()
 
     @initialize(data=st.data())
     def first(self, data: st.DataObject) -> None:
@@ -89,6 +92,31 @@ class Sequence(RuleBasedStateMachine):
         partitions = st.sampled_from(rules.partitions(self.mode))
         self._work([(first, data.draw(partitions), killed), (second, data.draw(partitions), None)])
 
+    # What only fetches that are pruned had taught, and rows of theirs, no other contract can be asked of.
+    @precondition(lambda self: self.fetches and not self.is_pruned)
+    @rule(data=st.data(), killed=_MOMENTS)
+    def undo(self, data: st.DataObject, killed: float | None) -> None:
+        """A fetch is given up, or its process dies at it: then it may count or not."""
+        number, partition, *_ = data.draw(st.sampled_from(self.fetches))
+        self._work([("undo", partition, killed)], {"fetch": number})
+        given_up = {snapshot.fetch for snapshot in self.things.snapshots.of("shop", "things", partition).given_up}
+        self.fetches = [fetch for fetch in self.fetches if fetch[0] not in given_up]
+
+    @precondition(lambda self: self.fetches)
+    @rule(data=st.data(), id_=st.integers(0, 2), killed=_MOMENTS)
+    def forget(self, data: st.DataObject, id_: int, killed: float | None) -> None:
+        """A key is forgotten, or a process dies at it."""
+        self.forgotten.add(id_)
+        self._work([("forget", None, killed)], {"id": id_})
+
+    @precondition(lambda self: not self.is_pruned)
+    @rule(data=st.data())
+    def change(self, data: st.DataObject) -> None:
+        """The file says something else from now on."""
+        self.is_changed = True
+        self.model = {"path": "/things", **data.draw(rules.changed(self.mode))}
+        self.things.model = Endpoint(**self.model)
+
     @precondition(lambda self: self.fetches)
     @invariant()
     def the_account_adds_up(self) -> None:
@@ -97,8 +125,10 @@ class Sequence(RuleBasedStateMachine):
             assert account.pop("received", 0) == sum(account.values())
 
     def teardown(self) -> None:
-        """After a quiet end."""
+        """After a quiet end: who forgets, and was killed at it, does so again."""
         try:
+            for id_ in self.forgotten:
+                self._work([("forget", None, None)], {"id": id_})
             self._work([("load", partition, None) for partition in rules.partitions(self.mode)])
             self._check()
         finally:
@@ -106,12 +136,13 @@ class Sequence(RuleBasedStateMachine):
 
     def _check(self) -> None:
         merged = self.model.get("write") not in ("replace", "replace_partition")
-        # What only pruned fetches had taught of names and shapes is noted beside the others.
-        known = bool(self.things.accounts()) and (self.is_pruned or not merged)
-        fresh = rebuild(self.things, with_registry=known)
+        # What only fetches had taught of names and shapes that are pruned or forgotten is noted beside the others.
+        is_noted = self.is_pruned or self.is_changed or bool(self.forgotten) or not merged
+        fresh = rebuild(self.things, with_registry=bool(self.things.accounts()) and is_noted)
         assert self.things.contents() == fresh.contents()
-        rules.check_rules(self.things, self.mode, self.fetches)
-        rules.check_lineage(self.things, self.fetches)
+        if not (self.is_changed or self.forgotten):
+            rules.check_rules(self.things, self.mode, self.fetches)
+            rules.check_lineage(self.things, self.fetches)
         if merged and not self.is_pruned:
             assert self.things.quarantined() == fresh.quarantined()
 

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from msgspec.structs import replace
 
 from ingest_assets.commands.output import output
 from ingest_assets.commands.prune import plan, prune
+from ingest_assets.errors import ConfigError
 from ingest_assets.line import Line
 from ingest_assets.load import meanwhile
+from ingest_assets.load.erase import Eraser
 from ingest_assets.source import Source
 from ingest_assets_tests.load.conftest import Lab
 
@@ -56,7 +59,7 @@ def line(data: Path, source: Source = SOURCE) -> Line:
 
 
 def do(job: dict[str, Any], data: Path) -> None:
-    """Store, load, replay, publish or prune, of an endpoint of `SOURCE` or of a `model` that the job brings."""
+    """Store, load, replay, publish, prune, undo or forget, of an endpoint of `SOURCE` or of a job's own `model`."""
     endpoint, partition = job.get("endpoint", ""), job.get("partition")
     told = {endpoint: job["model"]} if "model" in job else SOURCE.endpoints
     source = Source(name="shop", base_url="http://127.0.0.1:9", endpoints=told)
@@ -67,12 +70,29 @@ def do(job: dict[str, Any], data: Path) -> None:
         lab.store(job["fetch"], partition, *job["pages"], verdict=job["verdict"])
     elif job["what"] == "publish":
         line(data, source).publish()
+    elif job["what"] == "undo":
+        own = line(data, source)
+        with own.partition(endpoint, partition):
+            stored = own.snapshots.fetches("shop", endpoint, partition)
+            own.undo(endpoint, [one for one in stored if one.fetch == job["fetch"]], "by the test")
+    elif job["what"] == "forget":
+        _forget(line(data, source).eraser(endpoint), f"id={job['id']}")
     else:
         own = line(data, source)
         with own.partition(endpoint, partition):
             own.refuse_changed(endpoint)
             # Also of the smallest table it is found out before the lock what a merge comes to.
             replace(own.loader(endpoint), from_rows=1).load(partition, replay=job["what"] == "replay")
+
+
+def _forget(eraser: Eraser, key: str) -> None:
+    try:
+        sought = eraser.key([key])
+    except ConfigError:  # nothing is loaded yet
+        return
+    stored, now = eraser.look(sought), datetime.now(UTC)
+    eraser.erase(sought, stored, now)
+    eraser.finish(sought, stored, now)
 
 
 class _Marks(threading.Thread):
