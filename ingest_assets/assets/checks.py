@@ -5,8 +5,9 @@ They read the reader's copy, and are steps of their own: they can be run without
 that copy at a pace of its own, one more looks whether it does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 
@@ -32,27 +33,44 @@ def _checks_of(source: Source, name: str) -> dg.AssetChecksDefinition:
 
     @dg.multi_asset_check(name=f"{step_name(source.name, name)}__checks", specs=specs, can_subset=True)
     def checks(context: dg.AssetCheckExecutionContext, warehouse: Warehouse) -> Iterator[dg.AssetCheckResult]:
-        wanted = sorted(key.name for key in context.selected_asset_check_keys)
-        if "published" in wanted:
-            wanted.remove("published")
-            found = published(DuckDB(warehouse.folder), (source.name, name), source.publish, datetime.now(UTC))
-            yield _result("published", table, found)
-        try:
-            with warehouse.reading() as connection:
-                at = Looked(connection, source.name, name, endpoint, datetime.now(UTC))
-                yield from [_result(check, table, look(check, at)) for check in wanted]
-        except StorageFailed as error:
-            yield from [_result(check, table, Found(str(error))) for check in wanted]
+        wanted = {key.name for key in context.selected_asset_check_keys}
+        for check, found in _found(source, name, warehouse, wanted).items():
+            yield dg.AssetCheckResult(check_name=check, asset_key=table, **_told(found))
 
     return checks
 
 
-def _result(check: str, table: dg.AssetKey, found: Found) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=check,
-        asset_key=table,
-        passed=not found.problem,
-        severity=dg.AssetCheckSeverity.ERROR if found.serious else dg.AssetCheckSeverity.WARN,
-        description=found.problem or None,
-        metadata=dict(found.told),
-    )
+def tell_planned(context: dg.AssetExecutionContext, source: Source, name: str, warehouse: Warehouse) -> None:
+    """Tell what the checks find that this run was to make of a table, by the step that makes the table.
+
+    For one that fails: Dagster makes no check after it, though it may have loaded all partitions but one.
+    """
+    table, planned = table_key(source.name, name), dg.DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED
+    records = context.instance.get_records_for_run(context.run.run_id, of_type=planned).records
+    events = [record.event_log_entry.get_dagster_event().asset_check_planned_data for record in records]
+    wanted = {event.check_name for event in events if event.asset_key == table}
+    for check, found in _found(source, name, warehouse, wanted).items():
+        context.log_event(dg.AssetCheckEvaluation(check_name=check, asset_key=table, **_told(found)))
+
+
+def _found(source: Source, name: str, warehouse: Warehouse, wanted: Collection[str]) -> dict[str, Found]:
+    """What those checks find that are wanted."""
+    at_rows, found = sorted({*wanted} - {"published"}), dict[str, Found]()
+    if "published" in wanted:
+        folder, key = DuckDB(warehouse.folder), (source.name, name)
+        found["published"] = published(folder, key, source.publish, datetime.now(UTC))
+    try:
+        with warehouse.reading() as connection:
+            at = Looked(connection, source.name, name, source.endpoints[name], datetime.now(UTC))
+            return found | {check: look(check, at) for check in at_rows}
+    except StorageFailed as error:
+        return found | dict.fromkeys(at_rows, Found(str(error)))
+
+
+def _told(found: Found) -> dict[str, Any]:
+    return {
+        "passed": not found.problem,
+        "severity": dg.AssetCheckSeverity.ERROR if found.serious else dg.AssetCheckSeverity.WARN,
+        "description": found.problem or None,
+        "metadata": dict(found.told),
+    }

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 import dagster as dg
 from pydantic import Field
 
+from ingest_assets.assets.checks import tell_planned
 from ingest_assets.assets.columns import declared_schema
 from ingest_assets.assets.jobs import priority_of
 from ingest_assets.assets.names import partitions_of, raw_key, step_name, table_key, versions
@@ -61,7 +62,11 @@ def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
             report = Reporter(line, name, versions(line.source, name), context.instance)
         except ConfigError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
-        yield from Step(context, line, name, report, config.moment).outputs()
+        try:
+            yield from Step(context, line, name, report, config.moment).outputs()
+        except dg.Failure:
+            tell_planned(context, source, name, warehouse)
+            raise
 
     return step
 

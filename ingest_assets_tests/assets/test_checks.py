@@ -41,6 +41,40 @@ def test_after_a_good_run_all_checks_pass_but_for_old_days(lab):
     }
 
 
+def shown(lab):
+    """What Dagster shows of the checks of orders: whether each passed, or that it was not made."""
+    keys = [key for key in lab.definitions().resolve_asset_graph().asset_check_keys if key.asset_key == lab.table()]
+    records = lab.instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
+    return {key.name: record.status.name for key, record in records.items()}
+
+
+def test_a_range_of_which_a_day_fails_makes_its_checks_all_the_same(kept_lab, shop, holed):
+    shop.instead["2026-01-02"] = holed
+
+    kept_lab.run(FIRST, LAST, checks=True, fails=True)
+
+    assert shown(kept_lab) == {
+        "unique_key": "SUCCEEDED",
+        "shared_keys": "SUCCEEDED",
+        "partitions": "SUCCEEDED",
+        "required": "SUCCEEDED",
+        "complete": "FAILED",
+        "volume": "SUCCEEDED",
+        "quarantine": "SUCCEEDED",
+        "drift": "SUCCEEDED",
+        "contract": "SUCCEEDED",
+        "fresh": "FAILED",
+    }
+
+
+def test_a_run_that_fails_makes_no_checks_but_those_that_were_asked_for(kept_lab, shop, refused):
+    shop.instead[FIRST] = refused
+
+    kept_lab.run(FIRST, checks=False, fails=True)
+
+    assert shown(kept_lab) == {}
+
+
 def test_an_endpoint_has_the_checks_that_it_can_have(lab):
     specs = lab.definitions().resolve_asset_graph().asset_check_keys
 
