@@ -22,23 +22,37 @@ def named_process(instance: dg.DagsterInstance, data: Path) -> Iterator[str]:
     """A name for this process, to tag its runs with; runs of dead ones are told to Dagster as failed."""
     bury(instance, data)
     name = uuid.uuid4().hex
-    with held(_folder(data) / f"{name}.lock", "ingest run", 0):
+    lock = _folder(data) / f"{name}.lock"
+    with held(lock, "ingest run", 0):
         try:
             yield name
         finally:
-            (_folder(data) / f"{name}.lock").unlink(missing_ok=True)
+            _tell_failed(instance, name)  # once its lock is gone, nobody can tell that it is dead
+            lock.unlink(missing_ok=True)
 
 
 def bury(instance: dg.DagsterInstance, data: Path) -> None:
     """Tell Dagster that the runs of dead processes have failed: it has nobody to ask after them."""
-    for run in instance.get_runs(dg.RunsFilter(statuses=_GOING)):
-        # A run that executes another one again has its tags, and is Dagster's own.
-        if (name := run.tags.get(PROCESS_TAG)) is None or run.parent_run_id is not None:
-            continue
+    for name in {run.tags[PROCESS_TAG] for run in _going(instance)}:
         lock = _folder(data) / f"{name}.lock"
+        if not lock.exists():  # of another data folder of the same Dagster, where it may live
+            continue
         with contextlib.suppress(Locked), held(lock, "looking for the dead", 0):
-            instance.report_run_failed(run, "Its process died. What it has loaded stays; run again for the rest")
+            _tell_failed(instance, name)
             lock.unlink(missing_ok=True)
+
+
+def _tell_failed(instance: dg.DagsterInstance, name: str) -> None:
+    """Tell that a process's runs failed; asked for under its lock, since it may have ended well meanwhile."""
+    for run in _going(instance):
+        if run.tags[PROCESS_TAG] == name:
+            instance.report_run_failed(run, "Its process died. What it has loaded stays; run again for the rest")
+
+
+def _going(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """The runs of named processes that have not ended; one that executes another one again has its tags only."""
+    runs = instance.get_runs(dg.RunsFilter(statuses=_GOING))
+    return [run for run in runs if PROCESS_TAG in run.tags and run.parent_run_id is None]
 
 
 def _folder(data: Path) -> Path:

@@ -158,6 +158,22 @@ def test_the_run_of_a_process_that_lives_is_left_alone(kept_lab, shop, watcher):
     assert going == [dg.DagsterRunStatus.STARTED]
 
 
+def test_the_run_of_a_process_that_works_in_another_data_folder_is_left_alone(kept_lab, shop, watcher):
+    lab = kept_lab
+    assert lab.source
+    process = subprocess.Popen([sys.executable, "-c", _INGEST, str(lab.folder)], stderr=subprocess.DEVNULL)
+    going = []
+
+    def look():
+        materialize({"shop": lab.source}, [Range((PEOPLE,))], lab.folder / "other", watcher)
+        going.extend(run.status for run in lab.instance.get_runs() if run.tags.get("dagster/asset_partition_range_end"))
+
+    shop.hooks["2026-01-02"] = look
+
+    assert process.wait() == 0
+    assert going == [dg.DagsterRunStatus.STARTED]
+
+
 def test_days_before_a_start_that_was_moved_are_replayed_without_dagster(kept_lab, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", str(kept_lab.folder / "dagster"))
     kept_lab.run("2026-01-01", "2026-01-03")

@@ -112,6 +112,9 @@ def test_a_run_by_hand_of_one_day_is_not_asked_for_again(young):
 
 @pytest.mark.parametrize("status", [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTED])
 def test_a_run_whose_process_died_holds_nothing_back(young, status):
+    lock = young.data / "locks" / "processes" / "a-dead-one.lock"  # as a kill leaves it
+    lock.parent.mkdir(parents=True)
+    lock.touch()
     run_ = young.instance.create_run_for_job(
         young.definitions().resolve_job_def("shop_days"),
         status=status,
