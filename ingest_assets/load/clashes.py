@@ -17,6 +17,7 @@ from ingest_assets.load.warehouse import literal, quoted
 from ingest_assets.source import Endpoint
 
 _LONGEST = 60
+_HIDDEN_KEY = "a key"
 
 
 def clashes(connection: duckdb.DuckDBPyConnection, staged: Staged, endpoint: Endpoint) -> dict[str, Any]:
@@ -50,12 +51,22 @@ def clashes(connection: duckdb.DuckDBPyConnection, staged: Staged, endpoint: End
 def shared_keys(at: Looked) -> Found:
     """No two different records of the newest fetch of a partition have the same key."""
     # A reader's copy that an earlier version published lacks the columns.
-    newest = at.newest("partition, to_json(f) ->> '$.clashing', to_json(f) ->> '$.clash'", "loaded IS NOT NULL")
+    newest = at.newest(
+        "partition, to_json(f) ->> '$.clashing', to_json(f) ->> '$.clash', contract", "loaded IS NOT NULL"
+    )
     bad = [
-        (partition, int(count), json.loads(clash)) for partition, count, clash in newest if clash and int(count or 0)
+        (partition, int(count), json.loads(clash) | ({} if _may_show(at.endpoint, contract) else {"key": _HIDDEN_KEY}))
+        for partition, count, clash, contract in newest
+        if clash and int(count or 0)
     ]
     problem = _problem(at, bad) if bad else ""
     return Found(problem, {"records": sum(count for _, count, _ in bad)}, serious=False)
+
+
+def _may_show(endpoint: Endpoint, contract: str) -> bool:
+    """Whether a key may be shown that was noted under a contract: it may be called sensitive since."""
+    key = [endpoint.columns[name] for name in endpoint.primary_key if name in endpoint.columns]
+    return contract == endpoint.contract.version and not any(column.sensitive for column in key)
 
 
 def _problem(at: Looked, bad: list[tuple[str | None, int, Mapping[str, Any]]]) -> str:
@@ -101,7 +112,7 @@ def _key(staged: Staged, endpoint: Endpoint) -> str:
     """SQL: the key as it is shown; where it is not to be shown, words."""
     columns = {column.name: column for column in staged.root.columns}
     if any(name not in columns or columns[name].sensitive for name in endpoint.primary_key):
-        return "'a key'"
+        return literal(_HIDDEN_KEY)
     parts = [
         f"concat({literal(f'{name}=')}, left(CAST(s.{quoted(name)} AS VARCHAR), {_LONGEST}))"
         for name in endpoint.primary_key

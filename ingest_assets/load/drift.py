@@ -8,7 +8,7 @@ vanished        a column that each of the last fetches had, and that none of man
 """
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -103,7 +103,9 @@ def _sampled(connection: duckdb.DuckDBPyConnection, change: Change, staged: Sequ
             return replace(change, fetch=one.fetch)
         column = quoted(change.column)
         shown = (
-            "NULL" if _is_hidden(one, *_where(one, change)) else f"left(CAST({column} AS VARCHAR), {_LONGEST_SAMPLE})"
+            "NULL"
+            if _is_hidden(one.specs, *_where(one, change))
+            else f"left(CAST({column} AS VARCHAR), {_LONGEST_SAMPLE})"
         )
         row = connection.execute(
             f"SELECT {shown} FROM {one.table(change.table)} WHERE {column} IS NOT NULL AND {_is_new(change)} LIMIT 1"
@@ -118,9 +120,9 @@ def _where(staged: Staged, change: Change) -> tuple[TableSpec, ColumnSpec]:
     return spec, next(column for column in spec.columns if column.name == change.column)
 
 
-def _is_hidden(staged: Staged, spec: TableSpec, column: ColumnSpec) -> bool:
+def _is_hidden(specs: Sequence[TableSpec], spec: TableSpec, column: ColumnSpec) -> bool:
     """Whether a column holds, or may hold as json, what a contract calls sensitive."""
-    hidden = [(*one.path, *c.path) for one in staged.specs for c in one.columns if c.sensitive and not c.rest]
+    hidden = [(*one.path, *c.path) for one in specs for c in one.columns if c.sensitive and not c.rest]
     place = (*spec.path, *column.path)
     return any(path[: len(place)] == place for path in hidden)
 
@@ -170,7 +172,7 @@ def _not_taken(
     connection: duckdb.DuckDBPyConnection, staged: Staged, spec: TableSpec, column: ColumnSpec
 ) -> Iterator[str]:
     """Values of a column that set a record aside or were dropped, unless they are not to be shown."""
-    if _is_hidden(staged, spec, column):
+    if _is_hidden(staged.specs, spec, column):
         return
     if staged.quarantined:
         yield from _some(
@@ -285,13 +287,23 @@ def _is_told(connection: duckdb.DuckDBPyConnection, key: tuple[str, str], change
     return row is not None
 
 
-def of_fetch(connection: duckdb.DuckDBPyConnection, fetch: int) -> tuple[str, ...]:
-    """What a fetch brought that its table did not know, as people read it."""
+def of_fetch(connection: duckdb.DuckDBPyConnection, fetch: int, specs: Sequence[TableSpec]) -> tuple[str, ...]:
+    """What a fetch brought that its table did not know, as people read it; `specs` are its tables by the file."""
     rows = connection.execute(
         'SELECT kind, "table", "column", former, now, sample FROM w._ingest.drift WHERE _fetch = ? ORDER BY ALL',
         [fetch],
     ).fetchall()
-    return tuple(
-        Change(kind, table, column, former, now, sample=sample).text
-        for kind, table, column, former, now, sample in rows
+    found = (
+        Change(kind, table, column, former, now, sample=sample) for kind, table, column, former, now, sample in rows
     )
+    return tuple(change.text for change in shown(found, specs))
+
+
+def shown(found: Iterable[Change], specs: Sequence[TableSpec]) -> list[Change]:
+    """The changes as they may be shown under the file now: it may call sensitive since, or by another name, what was
+    new then.
+    """
+    open_ = {
+        (spec.name, column.name) for spec in specs for column in spec.columns if not _is_hidden(specs, spec, column)
+    }
+    return [change if (change.table, change.column) in open_ else replace(change, sample=None) for change in found]

@@ -9,9 +9,11 @@ from typing import Any
 import duckdb
 from msgspec import Struct, field
 
+from ingest_assets.load import ledger
 from ingest_assets.load.due import combinations
 from ingest_assets.load.listed import values
 from ingest_assets.load.warehouse import quoted
+from ingest_assets.normalize.registry import Registry, TableSpec
 from ingest_assets.source import Endpoint, listed
 
 # A reader's copy that an earlier version published lacks the column: all of its numbers are exact.
@@ -43,11 +45,22 @@ class Looked(Struct, frozen=True, dict=True):
         return f"{quoted(self.source)}.{quoted(self.name)}"
 
     @cached_property
+    def _database(self) -> str:
+        row = self.connection.execute("SELECT current_database()").fetchone()
+        return str(row[0]) if row else ""
+
+    @property
+    def tables(self) -> tuple[TableSpec, ...]:
+        """Its table and those of its lists, as the file says now."""
+        told = ledger.registry(self.connection, self.source, self.name, database=quoted(self._database))
+        registry = Registry.from_json(told[2]) if told else Registry.empty()
+        return registry.tables(self.name, self.endpoint.contract)
+
+    @cached_property
     def slices(self) -> list[dict[str, str]]:
         """The values of its dimensions that go together now: an account that is gone is not late."""
-        row = self.connection.execute("SELECT current_database()").fetchone()
         members = {
-            name: values(self.connection, self.source, told, database=row[0] if row else "")
+            name: values(self.connection, self.source, told, database=self._database)
             for name, told in listed(self.endpoint).items()
         }
         return combinations(self.endpoint, members)

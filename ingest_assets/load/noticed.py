@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import duckdb
 
-from ingest_assets.load.drift import Change
+from ingest_assets.load.drift import Change, shown
 from ingest_assets.load.looked import Found, Looked
 
 _TOLD_FOR = timedelta(days=7)
@@ -23,10 +23,11 @@ def drift(at: Looked) -> Found:
         )
     except duckdb.CatalogException:  # a reader's copy that an earlier version published
         return Found()
-    found = [Change(kind, table, column, former, now, fetch=fetch, sample=sample)
-             for fetch, kind, table, column, former, now, sample in rows]  # fmt: skip
-    if not found:
+    if not rows:
         return Found("", {"changes": 0}, serious=False)
+    all_found = [Change(kind, table, column, former, now, fetch=fetch, sample=sample)
+                 for fetch, kind, table, column, former, now, sample in rows]  # fmt: skip
+    found = shown(all_found, at.tables)
     more = f"; and {len(found) - _NAMED} more" if len(found) > _NAMED else ""
     told = "; ".join(f"{change.text} (since fetch {change.fetch})" for change in found[:_NAMED])
     problem = f"the API changed: {told}{more}. Next: declare what is to stay, or leave it: it is told for a week"

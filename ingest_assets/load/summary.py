@@ -43,7 +43,8 @@ def summaries(
     there = present(connection, target, [spec.name for spec in specs])  # the file may name more since the last load
     columns = tuple(column for column in specs[0].columns if column.name in there.get(endpoint, ()))
     rows = {spec.name: _count(connection, target.table(spec.name)) for spec in specs if spec.name in there}
-    shown = [column.name for column in columns if not _holds_sensitive(column, specs)]
+    # Under another layout a column may hold what is sensitive and had another name.
+    shown = [c.name for c in columns if not _holds_sensitive(c, specs)] if told and told[1] == contract.layout else []
     accounts = _accounts(connection, [fetch.fetch for fetch in fetches])
     return {
         fetch.fetch: Summary(
@@ -52,7 +53,7 @@ def summaries(
             columns,
             rows,
             _preview(connection, target.table(endpoint), shown, fetch.fetch),
-            drift.of_fetch(connection, fetch.fetch),
+            drift.of_fetch(connection, fetch.fetch, specs),
         )
         for fetch in fetches
     }

@@ -8,6 +8,8 @@ import urllib.parse
 
 import pytest
 
+from ingest_assets.assets.launch import catch_up
+
 FIRST, LAST = "2026-01-01", "2026-01-04"
 PRIVATE = b"private.example"
 
@@ -160,4 +162,35 @@ def test_an_object_that_became_json_and_holds_what_is_sensitive_is_not_previewed
     lab.run(keys=[lab.raw("people"), lab.table("people")], checks=True)
 
     assert b"Delft" in stored(lab)
+    assert PRIVATE not in stored(lab)
+
+
+@pytest.mark.parametrize("declared", ["phone: {", "number: {path: phone, "])
+def test_a_value_that_was_told_as_new_is_told_no_more_once_its_column_is_sensitive(kept_lab, shop, declared):
+    lab = kept_lab
+    lab.run(FIRST)
+    shop.of("2026-01-02")[0]["phone"] = "call-me"
+    lab.run("2026-01-02")
+    assert lab.told(lab.table())["drift"] == ["new column orders.phone (varchar), such as call-me"]
+
+    lab.text = lab.text.replace(
+        "      email: {", f"      {declared}type: varchar, sensitive: true}}\n      email: {{", 1
+    )
+    lab.run(FIRST, "2026-01-02", keys=[lab.table()])
+
+    assert lab.told(lab.table(), "2026-01-02")["drift"] == ["new column orders.phone (varchar)"]
+    assert "new column orders.phone (varchar) (since" in lab.check("orders", "drift")["drift"].description
+
+
+def test_a_load_is_told_without_a_preview_where_a_name_was_that_of_a_sensitive_column(kept_lab, shop, monkeypatch):
+    lab = kept_lab
+    monkeypatch.setenv("DAGSTER_HOME", str(lab.folder / "dagster"))
+    lab.run(FIRST)
+    lab.instance.wipe_assets([lab.raw(), lab.table()])
+    renamed = "email: {type: varchar, path: shown_as}\n      mail: {type: varchar, path: email, sensitive: true}"
+    lab.text = lab.text.replace("email: {type: varchar, sensitive: true}", renamed, 1)
+
+    catch_up({"shop": lab.source}, [("shop", "orders")], lab.data, thorough=True)
+
+    assert lab.told(lab.table())["received"] == len(shop.of(FIRST))
     assert PRIVATE not in stored(lab)

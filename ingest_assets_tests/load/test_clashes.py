@@ -107,6 +107,20 @@ def test_a_sensitive_key_is_not_shown(shop: Any) -> None:
     assert "ann" not in told
 
 
+@pytest.mark.parametrize("key", ["mail", "v"])
+def test_a_key_that_was_noted_is_shown_no_more_once_it_is_sensitive(api: Api, tmp_path: Path, key: str) -> None:
+    api.answer = lambda _: {"data": [{"mail": "ann@example.com", "v": n} for n in range(2)], "next": None}
+    with state_in(tmp_path):
+        here = Whole(tmp_path / "here", api.url, CURSOR | {"primary_key": "mail"})
+        assert here.run() == ""
+        assert "Such as mail=ann@example.com:" in here.problems()["shared_keys"]
+        columns = {"mail": {"type": "varchar", "sensitive": True}}
+
+        hidden = Whole(tmp_path / "here", api.url, CURSOR | {"primary_key": key, "columns": columns})
+
+        assert "Such as a key: page 0 record 0 and page 0 record 1" in hidden.problems()["shared_keys"]
+
+
 def test_a_child_of_two_parents_clashes_where_the_key_leaves_the_parent_out(api: Api, tmp_path: Path) -> None:
     api.answer = lambda asked: {"data": [{"id": "a"}, {"id": "b"}] if asked.path == "/groups" else [{"id": 1}]}
     member = {"path": "/groups/{groups.id}/things", "columns": {"of": {"type": "varchar", "from_parent": "id"}}}
