@@ -100,12 +100,13 @@ class Reconciler:
     def _told(self, fetches: Sequence[Fetch]) -> Known:
         """Tell of these fetches and loads. All fetches first: what is told of a load points to its fetch's event."""
         summaries = self.report.line.summaries(self.report.endpoint, {fetch.fetch for fetch in fetches})
-        stored = self._stored(fetches)
+        readable = self._readable(fetches)
+        stored = {number: snapshot for number, (snapshot, _) in readable.items()}
         shown = self.report.shown_of(self.report.raw)
         with gathered(self.report.instance, MATERIALIZED):
-            for snapshot in stored.values():
-                if snapshot.manifest.partition not in shown or not self.report.knows_fetch(snapshot):
-                    self.report.instance.report_runless_asset_event(self.report.fetched(snapshot))
+            for snapshot, fetched in readable.values():
+                if fetched.partition not in shown or not self.report.knows_fetch(snapshot):
+                    self.report.instance.report_runless_asset_event(fetched)
         shown = self.report.shown_of(self.report.table)
         sources = self.report.sources([snapshot.manifest.partition for snapshot in stored.values()]) if stored else {}
         with gathered(self.report.instance, MATERIALIZED):
@@ -115,12 +116,14 @@ class Reconciler:
                     self.report.instance.report_runless_asset_event(loaded)
         return {fetch.partition: fetch.loaded for fetch in fetches if fetch.fetch in stored and fetch.loaded}
 
-    def _stored(self, fetches: Sequence[Fetch]) -> Mapping[int, Snapshot]:
+    def _readable(self, fetches: Sequence[Fetch]) -> Mapping[int, tuple[Snapshot, dg.AssetMaterialization]]:
+        """Their snapshots, each with its event, by number; what is damaged of them keeps nothing from being done."""
         found = {}
         for fetch in fetches:
             try:
                 place = (fetch.source, fetch.endpoint, fetch.partition, fetch.fetch)
-                found[fetch.fetch] = self.report.line.snapshots.find(*place)
+                snapshot = self.report.line.snapshots.find(*place)
+                found[fetch.fetch] = snapshot, self.report.fetched(snapshot)
             except StorageFailed as error:
                 self.log.warning("Dagster is not told what the warehouse has of %s: %s", fetch.partition or "it", error)
         return found

@@ -77,6 +77,17 @@ def test_the_next_run_of_an_endpoint_tells_of_all_its_days(lost_lab, shop):
     assert shop.asked == [DAYS[2]]
 
 
+@pytest.mark.parametrize("file", ["manifest.json", "index.jsonl"])
+def test_a_damaged_snapshot_of_a_day_keeps_neither_new_days_nor_the_others_from_being_told(lost_lab, shop, file):
+    lab = lost_lab
+    (lab.data / "raw" / "shop" / "orders" / DAYS[0] / "1" / file).write_text("damaged")
+
+    lab.run(DAYS[2])
+
+    assert counts(lab, *DAYS[:3]) == {DAYS[0]: (0, 0), DAYS[1]: (1, 1), DAYS[2]: (1, 1)}
+    assert shop.asked == [DAYS[2]]
+
+
 @pytest.mark.parametrize("column", ["city: {type: varchar}", "lines: {type: json}"])
 def test_loads_are_told_with_the_columns_that_the_table_has_where_the_file_names_more_since(lost_lab, column):
     lab = lost_lab
