@@ -70,6 +70,8 @@ def _free(
 ) -> tuple[Sequence[str | None], list[str]]:
     """The partitions of an endpoint to ask for now, and why not the others."""
     endpoint = source.endpoints[name]
+    if known.unlisted:
+        return [], [known.unlisted]
     wanted = wanting(endpoint, known.fetches, now, tick, known.members)
     if not wanted:
         return [], []

@@ -33,17 +33,21 @@ def _schedule(source: Source, job: Job, jobs: list[Job]) -> dg.ScheduleDefinitio
         try:
             line = replace(api.line(source, "", warehouse.folder), warehouse_wait_seconds=_WAIT_SECONDS)
             known = line.known("")
-            for name in job.endpoints:
+            here = {name: known[name] for name in job.endpoints if not known[name].unlisted}
+            for name in here:
                 add_listed(context.instance, line, name)
         except IngestError as error:
             return dg.SkipReason(str(error))
         if held := held_source(known.values(), datetime.now(UTC)):
             return dg.SkipReason(left_alone(held))
         on_their_way = going_on(context, source, jobs)
-        here = {name: known[name] for name in job.endpoints}
         ranges = due_runs(source, here, on_their_way, context.scheduled_execution_time.astimezone(UTC))
+        unlisted = [f"{name}: {known[name].unlisted}" for name in job.endpoints if name not in here]
         if not ranges:
-            return dg.SkipReason(f"nothing of {', '.join(job.endpoints)} is due, or it is asked for already")
+            due = f"nothing of {', '.join(here)} is due, or it is asked for already"
+            return dg.SkipReason("; ".join([*unlisted, *([due] if here else [])]))
+        for problem in unlisted:
+            context.log.warning(problem)
         at = context.scheduled_execution_time.isoformat()
         return [request(jobs, wanted, NEWEST, at) for wanted in ranges]
 

@@ -71,12 +71,14 @@ def _listing(source: Source) -> dg.SensorDefinition:
     def sensor(context: dg.SensorEvaluationContext, api: Api, warehouse: Warehouse) -> dg.SensorResult | dg.SkipReason:
         try:
             line = _line(source, api, warehouse)
-            names = line.source.endpoints if line.warehouse.writer.exists() else ()
-            new = joined(unlisted(context.instance, line, name) for name in names)
+            known = line.known("")
+            new = joined(unlisted(context.instance, line, name) for name, one in known.items() if one.members)
         except IngestError as error:
             return dg.SkipReason(f"nothing is added: {error}")
         requests = [dg.AddDynamicPartitionsRequest(name, values) for name, values in new.items() if values]
-        return dg.SensorResult(dynamic_partitions_requests=requests) if requests else dg.SkipReason(_KNOWS_ALL)
+        if requests:
+            return dg.SensorResult(dynamic_partitions_requests=requests)
+        return dg.SkipReason("; ".join(one.unlisted for one in known.values() if one.unlisted) or _KNOWS_ALL)
 
     return sensor
 

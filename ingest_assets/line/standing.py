@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from ingest_assets.errors import ConfigError, ContractBroken
 from ingest_assets.extract.request import Walk
 from ingest_assets.load import ledger, partitioning
 from ingest_assets.load.load import LOADABLE, Loader
 from ingest_assets.load.partitioning import Kept
 from ingest_assets.load.warehouse import Warehouse
 from ingest_assets.load.work import Work
+from ingest_assets.partitions import Listed
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source, listed
 
@@ -109,9 +111,8 @@ class Standing:
     def known(self, instance: str) -> dict[str, ledger.Known]:
         """What the warehouse knows of each endpoint, and what it has not told a Dagster instance; makes no warehouse.
 
-        Raises what `members` raises, and StorageFailed where the warehouse is lost.
+        StorageFailed where the warehouse is lost.
         """
-        from ingest_assets.load import listed as listing
         from ingest_assets.load import reported
 
         self.warehouse.refuse_lost()
@@ -123,10 +124,20 @@ class Standing:
                 endpoint: replace(
                     ledger.known(connection, name, endpoint),
                     untold=bool(reported.unreported(connection, name, endpoint, instance)),
-                    members={key: listing.values(connection, name, one) for key, one in told.items()},
+                    **self._listed(connection, told),
                 )
                 for endpoint, told in dimensions.items()
             }
+
+    def _listed(self, connection: "duckdb.DuckDBPyConnection", dimensions: Mapping[str, Listed]) -> dict[str, Any]:
+        """The `members` of an endpoint, or why it is `unlisted`: other endpoints go on, and may mend it."""
+        from ingest_assets.load import listed as listing
+
+        try:
+            told = {key: listing.values(connection, self.source.name, one) for key, one in dimensions.items()}
+        except (ConfigError, ContractBroken) as error:
+            return {"unlisted": str(error)}
+        return {"members": told}
 
     def kept(self, endpoint: str) -> list[Kept]:
         """The fetches that count: those that are loaded, and those that are stored to be loaded."""

@@ -66,13 +66,14 @@ class Known(Struct, frozen=True):
     """What is known of an endpoint: its fetches in their order, and the tries that failed.
 
     `untold` where a Dagster instance does not know of all loads; `members` are the values of dimensions that another
-    endpoint lists.
+    endpoint lists, and `unlisted` why these cannot be told.
     """
 
     fetches: tuple[Fetch, ...] = ()
     failures: tuple[Failure, ...] = ()
     untold: bool = False
     members: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    unlisted: str = ""
 
 
 _MOMENTS = ("from_time", "until_time", "started", "ended", "loaded")

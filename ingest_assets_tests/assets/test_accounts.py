@@ -404,6 +404,46 @@ def test_the_sensor_asks_for_the_newest_days_of_each_account_and_the_daemon_coul
     assert len({asked for asked in bank.asked if "entries?" in asked}) == 2 * 3
 
 
+def ticked(lab, name):
+    """What a schedule does."""
+    known = lab.definitions()
+    resources = {"api": Api(data=str(lab.data)), "warehouse": lab.warehouse}
+    with dg.build_schedule_context(
+        lab.instance,
+        scheduled_execution_time=datetime.now(UTC),
+        resources=resources,
+        repository_def=known.get_repository_def(),
+    ) as context:
+        return known.resolve_schedule_def(name).evaluate_tick(context)
+
+
+@pytest.fixture
+def unlistable(at_bank, bank):
+    """The bank lists an account that can be no partition, and has listed it: its listing has to be read again."""
+    bank.accounts = ["b", "x|y"]
+    yesterday = Line(at_bank.source, at_bank.data, run="r", now=lambda: datetime.now(UTC) - timedelta(days=2))
+    yesterday.fetch("accounts", None)
+    yesterday.load("accounts", None)
+    return at_bank
+
+
+WRONG = "entries: shop.accounts: 1 values of column 'id' are to be partitions"
+
+
+def test_a_sensor_goes_on_asking_for_a_listing_of_which_a_value_can_be_no_partition(unlistable):
+    requests = evaluated(unlistable, "shop_sensor").run_requests
+
+    assert {key.path[-1] for one in requests for key in one.asset_selection} == {"accounts", "cards", "news"}
+    assert evaluated(unlistable, "shop_partitions_sensor").skip_message.startswith(WRONG.removeprefix("entries: "))
+
+
+def test_schedules_go_on_asking_for_a_listing_of_which_a_value_can_be_no_partition(kept_lab, unlistable):
+    (request,) = ticked(unlistable, "shop_listings_and_feeds_schedule").run_requests
+
+    assert {key.path[-1] for key in request.asset_selection} == {"accounts"}
+    assert ticked(unlistable, "shop_days_by_account_schedule").skip_message.startswith(WRONG)
+
+
 def test_a_column_that_is_not_there_cannot_be_listed(at_bank):
     at_bank.text = at_bank.text.replace("field: id", "field: key")
     result = at_bank.run(keys=both(at_bank, "accounts"), fails=True)
