@@ -14,7 +14,7 @@ from ingest_assets.durations import spoken
 from ingest_assets.http.total import Expected, Tells
 from ingest_assets.line import opened
 from ingest_assets.load import ledger
-from ingest_assets.load.health import look, looks
+from ingest_assets.load.health import look, looks, refusals
 from ingest_assets.load.looked import EXPECTED_IS, Looked
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
@@ -148,7 +148,7 @@ def _came(state: _State) -> str | None:
 
 def _first(problems: Sequence[str]) -> list[str]:
     """Of an endpoint that was fetched in vain: why, and not that its table is not there."""
-    return ([problem for problem in problems if problem.startswith("complete:")] or [*problems])[:1]
+    return ([problem for problem in problems if problem.startswith(("complete:", "loaded:"))] or [*problems])[:1]
 
 
 def _looked(state: _State) -> str:
@@ -173,7 +173,9 @@ def _unloaded(at: Looked, source: Source, data: Path, damaged: frozenset[int]) -
     fetches = ledger.fetches(at.connection, at.source, at.name, database="warehouse")
     waiting, loader = line.unloaded(at.name, fetches, damaged), line.loader(at.name, damaged)
     newest = {partition: loader.newest(partition) for partition in waiting}
-    left = [p for p, s in newest.items() if s and s.manifest.ended and s.manifest.ended.at < at.now - _LOADING]
+    ended = [p for p, s in newest.items() if s and s.manifest.ended and s.manifest.ended.at < at.now - _LOADING]
+    told = refusals(at)  # the check `loaded` says why
+    left = [partition for partition in ended if partition not in told]
     if not left:
         return []
     which = f"{len(left):,} partitions are" if len(left) > 1 else f"{left[0]} is" if left[0] else "it is"

@@ -270,7 +270,10 @@ class Line(Standing):
     def failed(self, endpoint: str, partition: str | None, error: IngestError, *, stops: bool) -> None:
         """Write down that a partition could not be fetched or loaded; `stops` where others would fare no better."""
         key = (self.source.name, endpoint, partition)
+        refused = self.snapshots.of(*key).newest if isinstance(error, ContractBroken) else None
         with self.warehouse.session(f"noting a failure of {self.label(endpoint, partition)}") as connection:
+            if refused is not None and refused.manifest.ended:
+                ledger.ended(connection, refused.manifest)  # by its load it would be; else it looks like one that died
             wait = (error.until, error.everywhere) if isinstance(error, NotBefore) else (None, False)
             ledger.failed(connection, key, self.run, ledger.Failure(partition, self.now(), str(error), stops, *wait))
 

@@ -5,6 +5,7 @@ unique_key   no two rows of a key
 shared_keys  no two different records of a fetch had the same key
 required     no row without a value that the contract wants
 complete     the newest fetch of each partition reached its end, and that of a closed period came after it had settled
+loaded       no load of a partition's newest fetch was refused, or failed
 skipped      parents that a rule of the source file leaves out
 expected     no more records came than the API says there are
 volume       no partition has far fewer or more records than is usual
@@ -26,13 +27,14 @@ from ingest_assets.load.clashes import shared_keys
 from ingest_assets.load.looked import EXPECTED_IS, Found, Looked, named, run_again
 from ingest_assets.load.noticed import drift
 from ingest_assets.load.partitioning import Kept
+from ingest_assets.load.plan import LOADABLE, WHOLE
 from ingest_assets.load.references import references, references_of
 from ingest_assets.load.volume import volume
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.raw.manifest import SKIPPED
 from ingest_assets.source import Endpoint
 
-QUOTING = frozenset({"drift", "references", "shared_keys"})
+QUOTING = frozenset({"drift", "loaded", "references", "shared_keys"})
 """Those whose findings quote values of records: who is forgotten may be among them."""
 _NAMED = 10
 _DIED = timedelta(days=1)
@@ -108,6 +110,23 @@ def complete(at: Looked) -> Found:
     return Found(
         problem, {"partitions": len(ended), **({"open": len(still)} if still else {}), "not complete": len(bad)}
     )
+
+
+def loaded(at: Looked) -> Found:
+    """No load of a partition's newest fetch was refused, or failed."""
+    refused = refusals(at)
+    problem = f"{named([*refused])} stored and not loaded: {next(iter(refused.values()))}" if refused else ""
+    return Found(problem, {"not loaded": len(refused)})
+
+
+def refusals(at: Looked) -> dict[str | None, str]:
+    """Why the newest fetch of a partition is not loaded, of those that could not be; not of those nobody tried to."""
+    told = at.newest(
+        "partition, loaded, (SELECT max_by(problem, failed) FROM _ingest.failures AS t WHERE t.source = f.source "
+        "AND t.endpoint = f.endpoint AND t.partition IS NOT DISTINCT FROM f.partition AND t.failed >= f.ended)",
+        f"list_contains({list(WHOLE if at.endpoint.contract.replaces else LOADABLE)}, verdict)",
+    )
+    return {partition: problem for partition, done, problem in told if done is None and problem and at.knows(partition)}
 
 
 def skipped(at: Looked) -> Found:
@@ -258,6 +277,7 @@ def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
         **({"required": required} if _wanted(endpoint) else {}),
         "partitions": partitions,
         "complete": complete,
+        "loaded": loaded,
         **({"expected": expected} if says_number else {}),
         **({"skipped": skipped} if skips else {}),
         **({"volume": volume} if endpoint.volume and not endpoint.feed else {}),

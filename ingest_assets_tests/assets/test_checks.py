@@ -33,6 +33,7 @@ def test_after_a_good_run_all_checks_pass_but_for_old_days(lab):
         "partitions": True,
         "required": True,
         "complete": True,
+        "loaded": True,
         "volume": True,
         "quarantine": True,
         "drift": True,
@@ -59,6 +60,7 @@ def test_a_range_of_which_a_day_fails_makes_its_checks_all_the_same(kept_lab, sh
         "partitions": "SUCCEEDED",
         "required": "SUCCEEDED",
         "complete": "FAILED",
+        "loaded": "SUCCEEDED",
         "volume": "SUCCEEDED",
         "quarantine": "SUCCEEDED",
         "drift": "SUCCEEDED",
@@ -75,6 +77,33 @@ def test_a_run_that_fails_makes_no_checks_but_those_that_were_asked_for(kept_lab
     assert shown(kept_lab) == {}
 
 
+FROZEN = "    write: replace\n    contract: freeze\n"
+
+
+def test_a_fetch_whose_load_is_refused_is_named_with_the_reason_until_it_is_loaded(lab, shop):
+    people = [lab.raw("people"), lab.table("people")]
+    lab.text = lab.text.replace("    write: replace\n", FROZEN)
+    lab.run(keys=people)
+    shop.people = [{"id": 1, "novel": "x"}]
+    lab.run(keys=people, fails=True)
+
+    refused = lab.check("people", "complete", "loaded")
+    lab.text = lab.text.replace(FROZEN, "    write: replace\n")
+    lab.run(keys=people)
+
+    assert refused["complete"].passed
+    assert not refused["loaded"].passed
+    assert refused["loaded"].description.startswith("it is stored and not loaded: shop.people: the contract is frozen")
+    assert lab.check("people", "loaded")["loaded"].passed
+
+
+def test_a_fetch_that_nobody_tried_to_load_is_no_finding(lab):
+    lab.run(FIRST)
+    lab.run("2026-01-02", keys=[lab.raw()])
+
+    assert lab.check("orders", "loaded")["loaded"].passed
+
+
 def test_an_endpoint_has_the_checks_that_it_can_have(lab):
     specs = lab.definitions().resolve_asset_graph().asset_check_keys
 
@@ -84,6 +113,7 @@ def test_an_endpoint_has_the_checks_that_it_can_have(lab):
         "required",
         "partitions",
         "complete",
+        "loaded",
         "quarantine",
         "drift",
         "contract",

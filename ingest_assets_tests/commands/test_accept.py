@@ -20,6 +20,7 @@ def test_a_fetch_that_would_delete_much_is_accepted_by_the_command_that_it_tells
     assert ingest(here, "run", "shop.users").returncode == 0
 
     refused = ingest(here, "run", "shop.users")
+    status = ingest(here, "status", "shop.users")
     kept = here.ask("SELECT count(*) FROM shop.users")
     wrong = ingest(here, "accept", "shop.users", "--deletions", "77")
     accepted = ingest(here, "accept", "shop.users", "--deletions", "2")
@@ -28,6 +29,7 @@ def test_a_fetch_that_would_delete_much_is_accepted_by_the_command_that_it_tells
     assert refused.returncode == 1
     assert "7 of 10 rows did not come again in fetch 2, such as id=3" in told
     assert "ingest accept shop.users --deletions 2" in told
+    assert "loaded: it is stored and not loaded: shop.users: 7 of 10 rows" in " ".join(status.stdout.split())
     assert wrong.returncode == 2
     assert "no complete fetch 77 is stored" in wrong.stderr
     assert (kept, accepted.returncode) == ([(10,)], 0)
