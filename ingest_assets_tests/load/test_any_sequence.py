@@ -34,7 +34,8 @@ from ingest_assets_tests.load.victims import Victims, victims
 LONG = bool(os.environ.get("INGEST_LONG"))
 _EXAMPLES, _STEPS = (12, 14) if LONG else (4, 8)
 _SLOWEST_KILL = 0.5
-# Tables are built anew here wherever a replay is asked for, and tombstones outlive their rows.
+# Tables are built anew in the one wherever a replay is asked for, and tombstones outlive their rows; in the other a
+# partition is replayed by itself, and the newest fetch takes the place of the others.
 _SHORT = ("by newest_by", "replaced partitions")
 
 _MOMENTS = st.one_of(st.none(), st.none(), st.floats(0, _SLOWEST_KILL))
