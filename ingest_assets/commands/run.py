@@ -14,7 +14,7 @@ from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import TerminalWatcher, note, table
 from ingest_assets.errors import ConfigError, IngestError, StorageFailed
 from ingest_assets.load.due import Members
-from ingest_assets.load.ledger import Fetch
+from ingest_assets.load.ledger import Fetch, by_the_clock
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.source import Source, listed
@@ -37,7 +37,7 @@ def fetches(data: Path, sources: Mapping[str, Source], name: Name) -> Sequence[F
     """What the warehouse knows of an endpoint's fetches; ConfigError where they are of other partitions."""
     line = Api(data=str(data)).line(sources[name[0]], "")
     line.refuse_changed(name[1])
-    return line.fetches(name[1])
+    return [by_the_clock(fetch, line.now()) for fetch in line.fetches(name[1])]
 
 
 def members(data: Path, sources: Mapping[str, Source], name: Name) -> Members:

@@ -119,10 +119,11 @@ class Standing:
         if not self.warehouse.writer.exists():
             return {name: ledger.Known() for name in self.source.endpoints}
         name, dimensions = self.source.name, {key: listed(one) for key, one in self.source.endpoints.items()}
+        now = self.now()
         with self.warehouse.session(f"reading what is due of {name}") as connection:
             return {
                 endpoint: replace(
-                    ledger.known(connection, name, endpoint),
+                    ledger.known(connection, name, endpoint, now),
                     untold=bool(reported.unreported(connection, name, endpoint, instance)),
                     **self._listed(connection, told),
                 )

@@ -234,7 +234,8 @@ def fresh(at: Looked) -> Found:
 def _looked_at(at: Looked, within: timedelta, done: Sequence[tuple[str | None, datetime]]) -> Found:
     """How long ago it was asked to its end; of several accounts, the one that waits the longest."""
     there = {at.endpoint.partitions.key(None, by) for by in at.slices} if at.endpoint.partitions else set[str]()
-    ages = {partition: at.now - ended for partition, ended in done if not there or partition in there}
+    past = [(partition, ended) for partition, ended in done if ended <= at.now]  # not by a clock that was ahead
+    ages = {partition: at.now - ended for partition, ended in past if not there or partition in there}
     never = sorted(set(there) - set(ages))
     worst = max(ages, key=lambda partition: ages[partition], default=None)
     told = "never" if never or not ages else f"{_hours(ages[worst])} ago"

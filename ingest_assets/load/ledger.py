@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from ingest_assets.load.schema import FATES
 from ingest_assets.raw.snapshots import Manifest
@@ -298,17 +299,29 @@ def fetches(
     return [fetch_of(row) for row in rows]
 
 
-def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str) -> Known:
-    """All that decides what to fetch of an endpoint, but for what other endpoints list."""
+def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, now: datetime) -> Known:
+    """All that decides what to fetch of an endpoint, but for what others list; nothing of it is of the future."""
     failures = connection.execute(
         "SELECT partition, failed, problem, stops, until, everywhere IS TRUE FROM w._ingest.failures "
-        "WHERE source = ? AND endpoint = ? ORDER BY failed",
-        [source, endpoint],
+        "WHERE source = ? AND endpoint = ? AND failed <= ? ORDER BY failed",
+        [source, endpoint, now],
     ).fetchall()
     return Known(
-        tuple(fetches(connection, source, endpoint)),
+        tuple(by_the_clock(fetch, now) for fetch in fetches(connection, source, endpoint)),
         tuple(Failure(*row) for row in failures),
     )
+
+
+def by_the_clock(fetch: Fetch, now: datetime) -> Fetch:
+    """A fetch whose times are not of the future: a clock that was ahead told them, and it may be long ago.
+
+    Its end is by the clock also where its start is not, which never goes back.
+    """
+    if max(fetch.started, fetch.loaded or fetch.started) <= now:
+        return fetch
+    looked = fetch.ended if fetch.ended is not None and fetch.ended <= now else _EPOCH
+    loaded = fetch.loaded if fetch.loaded is None or fetch.loaded <= now else looked
+    return replace(fetch, started=min(fetch.started, looked), loaded=loaded)
 
 
 def failed(connection: duckdb.DuckDBPyConnection, key: tuple[str, str, str | None], run: str, failure: Failure) -> None:

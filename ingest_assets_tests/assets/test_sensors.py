@@ -9,6 +9,8 @@ import pytest
 from ingest_assets import catalog
 from ingest_assets.assets.project import definitions
 from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.errors import NotBefore, RequestFailed
+from ingest_assets.line import Line
 from ingest_assets.load.warehouse import Warehouse as DuckDB
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -178,6 +180,42 @@ def test_a_key_that_is_missing_is_a_failure_that_is_waited_for_too(young, monkey
 
     assert all(f"{name}: left alone until " in told for name in ("orders", "people", "news"))
     assert "SHOP_TOKEN" in told
+
+
+@pytest.fixture
+def ahead(young):
+    """The line of a process whose clock is ahead by most of a year."""
+    return Line(young.source, young.data, run="r", now=lambda: datetime.now(UTC) + timedelta(days=300))
+
+
+def test_what_was_asked_for_by_a_clock_that_was_ahead_is_asked_for_once_more(young, ahead, shop):
+    for name, partition in (("people", None), ("orders", day(3))):
+        with ahead.partition(name, partition):
+            ahead.fetch(name, partition)
+            ahead.load(name, partition)
+    ahead.publish()
+    shop.asked.clear()
+
+    late = young.check("people", "fresh")["fresh"]
+    for request in tick(young):
+        run(young, request)
+
+    assert late.description.startswith("the last complete look was never")
+    assert shop.counted == {day(back): 1 for back in range(1, 11)} | {"/people": 1, "/news": 1}
+    assert tick(young) == "nothing is due: all partitions are complete"
+    assert young.check("people", "fresh")["fresh"].passed
+
+
+def test_what_failed_by_a_clock_that_was_ahead_is_not_left_alone_until_then(young, ahead):
+    young.run(day(1))
+    ahead.failed("orders", day(3), RequestFailed("HTTP 403"), stops=True)
+    ahead.failed(
+        "people", None, NotBefore("waits", until=ahead.now() + timedelta(hours=1), everywhere=True), stops=True
+    )
+
+    requests = tick(young)
+
+    assert asked(requests) == [(["news", "people"], None, None), (["orders"], day(10), day(2))]
 
 
 def test_a_warehouse_that_a_load_holds_skips_the_tick_and_names_its_holder(young):
