@@ -64,7 +64,7 @@ def _step_of(source: Source, name: str) -> dg.AssetsDefinition:
             raise dg.Failure(str(error), allow_retries=False) from error
         try:
             yield from Step(context, line, name, report, config.moment).outputs()
-        except dg.Failure:
+        except (dg.Failure, dg.RetryRequested):  # also a try that may be the last one
             tell_planned(context, source, name, warehouse)
             raise
 

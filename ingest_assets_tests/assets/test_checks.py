@@ -69,6 +69,14 @@ def test_a_range_of_which_a_day_fails_makes_its_checks_all_the_same(kept_lab, sh
     }
 
 
+def test_a_range_that_an_api_holds_back_until_it_is_given_up_makes_its_checks_all_the_same(kept_lab, shop, answer):
+    shop.instead["2026-01-02"] = answer(429, {"error": "slowly"}, {"Retry-After": "0.01"})
+
+    kept_lab.run(FIRST, LAST, checks=True, fails=True)
+
+    assert shown(kept_lab)["unique_key"] == "SUCCEEDED"
+
+
 def test_a_run_that_fails_makes_no_checks_but_those_that_were_asked_for(kept_lab, shop, refused):
     shop.instead[FIRST] = refused
 
