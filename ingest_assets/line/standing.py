@@ -119,8 +119,8 @@ class Standing:
         if not self.warehouse.writer.exists():
             return {name: ledger.Known() for name in self.source.endpoints}
         name, dimensions = self.source.name, {key: listed(one) for key, one in self.source.endpoints.items()}
-        now = self.now()
         with self.warehouse.session(f"reading what is due of {name}") as connection:
+            now = self.now()  # what others did while this waited for them is not of the future
             return {
                 endpoint: replace(
                     ledger.known(connection, name, endpoint, now),
