@@ -177,9 +177,10 @@ def test_a_parent_that_is_to_be_asked_for_later_at_each_try_leaves_the_others(sh
     assert rows(line) == [one for one in everything(shop) if one[:2] != "c0"]
 
 
-def test_a_limit_that_lets_none_of_the_tries_through_stops_all(shop, line_of):
+@pytest.mark.parametrize("wait", ["0", None])
+def test_a_limit_that_lets_none_of_the_tries_through_stops_all(shop, line_of, wait):
     line = line_of()
-    shop.failing, shop.status, shop.wait = {"c0"}, 429, "0"
+    shop.failing, shop.status, shop.wait = {"c0"}, 429, wait
 
     with pytest.raises(TransientFailure, match="429"):
         line.fetch("invoices", None)

@@ -122,8 +122,8 @@ class Meaning:
         if wait_seconds is not None:
             self._asking.push_back(wait_seconds)
         if self._asking.another_may_ask:
-            wait_seconds = None  # another credential may ask at once
-        return TransientFailure(named, wait_seconds, for_all=for_all and wait_seconds is not None)
+            return TransientFailure(named)  # another credential may ask at once
+        return TransientFailure(named, wait_seconds, for_all=for_all)
 
     def _hint(self, status: int) -> str:
         if status == HTTPStatus.UNAUTHORIZED:
