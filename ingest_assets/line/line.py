@@ -23,7 +23,7 @@ from ingest_assets.line.pace import Pace
 from ingest_assets.line.standing import Standing
 from ingest_assets.line.watcher import Unwatched, Watcher
 from ingest_assets.load import ledger, owners, partitioning
-from ingest_assets.load.load import LOADABLE, Loaded
+from ingest_assets.load.load import LOADABLE, Loaded, TeachesMore
 from ingest_assets.load.work import Work
 from ingest_assets.locks import held
 from ingest_assets.normalize.registry import Registry
@@ -200,18 +200,23 @@ class Line(Standing):
         """Load what is stored and not loaded, but for fetches `held` back, some at a time and as they once came.
 
         So the account of each fetch and the lineage of each row are those of a table that was loaded as it grew, also
-        of a table that keeps the newest fetch only.
+        of a table that keeps the newest fetch only. There, what is noted of names and shapes tells which of the others
+        were never loaded so: what only these would teach is not learned.
         """
         loaded = {fetch.fetch for fetch in self.fetches(endpoint) if fetch.loaded}
         stored = self.snapshots.fetches(self.source.name, endpoint, partition)
         waiting = [s.fetch for s in stored if s.fetch not in loaded | held]
         replaces = self.source.endpoints[endpoint].contract.replaces
         step = 1 if replaces else _AT_ONCE
+        noted = self.snapshots.notes.registry(self.source.name, endpoint) if replaces else None
+        known = Registry.from_json(noted) if noted else None
         for done in range(step, len(waiting) + step, step) if waiting else [0]:
+            is_last = done >= len(waiting)
+            loader = replace(self.loader(endpoint, held.union(waiting[done:])), beyond=None if is_last else known)
             try:
-                yield from self.loader(endpoint, held.union(waiting[done:])).load(partition)
-            except ContractBroken:
-                if not replaces or done >= len(waiting):  # else a newer one takes its place, as it did at first
+                yield from loader.load(partition)
+            except (ContractBroken, TeachesMore):
+                if not replaces or is_last:  # else a newer one takes its place, as it did at first
                     raise
 
     def sweep(self) -> bool:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from ingest_assets.load.commit import Commit
     from ingest_assets.load.meanwhile import Help, Meanwhile
 
-__all__ = ["LOADABLE", "Loaded", "Loader"]
+__all__ = ["LOADABLE", "Loaded", "Loader", "TeachesMore"]
 
 _T = TypeVar("_T")
 
@@ -51,6 +51,10 @@ class Loaded(Struct, frozen=True):
     account: Account
 
 
+class TeachesMore(Exception):
+    """What was to be loaded has names or shapes that were not to be learned of it."""
+
+
 class _NotTogether(Exception):
     """A partition needs more than its own fetches, or rows of it may be lost."""
 
@@ -59,7 +63,7 @@ class Loader(Struct, frozen=True):
     """Loads the stored fetches of one endpoint, but for those `held` back; sends no request.
 
     `meanwhile` may have made the rows of one of them already. Of a table of `from_rows` it is found out before the lock
-    is taken what a merge comes to.
+    is taken what a merge comes to. What brings names or shapes `beyond` a registry is not loaded: TeachesMore.
     """
 
     warehouse: Warehouse
@@ -70,6 +74,7 @@ class Loader(Struct, frozen=True):
     held: frozenset[int] = frozenset()
     meanwhile: "Meanwhile | None" = None
     from_rows: int = _FROM_ROWS
+    beyond: Registry | None = None
 
     def load(self, partition: str | None, *, replay: bool = False) -> list[Loaded]:
         """Bring a partition up to date with its stored fetches; the caller holds the partition's lock.
@@ -183,6 +188,8 @@ class Loader(Struct, frozen=True):
 
                 about = (connection, self.work, plan.snapshots, before, self.warehouse.staging)
                 unranked, registry = stage(*about, files, second)
+            if self.beyond is not None and self.beyond.joined(registry) != self.beyond:
+                raise TeachesMore
             staged = ranked(connection, unranked, self.work.contract, empty=plan.rebuild or not known.loaded)
             if known.loaded and not plan.rebuild and loses(known.registry.shape, registry.shape):
                 raise NeedsRebuild

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ingest_assets.http.page import PageRequest
+from ingest_assets.line import Line
 from ingest_assets.load import schema
 from ingest_assets.load.load import Loaded, Loader
 from ingest_assets.load.warehouse import Warehouse, quoted
@@ -19,7 +20,7 @@ from ingest_assets.load.work import Work
 from ingest_assets.raw.manifest import Bounds
 from ingest_assets.raw.notes import REGISTRY
 from ingest_assets.raw.snapshots import Manifest, Snapshots
-from ingest_assets.source import Endpoint
+from ingest_assets.source import Endpoint, Source
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAILY = {
@@ -178,13 +179,38 @@ def rebuilt() -> Callable[[Lab], Lab]:
     return rebuild
 
 
+@pytest.fixture(scope="session")
+def built_again() -> Callable[[Lab], Lab]:
+    """The same snapshots in the warehouse that takes the place of a lost one, fetch by fetch as they once came."""
+    return build_again
+
+
+def build_again(lab: Lab) -> Lab:
+    """What `ingest rebuild` makes of all that a lab has stored and noted, beside the lab's own warehouse."""
+    fresh = _beside(lab)
+    noted = fresh.snapshots.notes.registry(lab.source, lab.name)
+    source = Source(name=lab.source, base_url="http://127.0.0.1:9", endpoints={lab.name: lab.model})
+    line = Line(source, lab.data, "rebuild", fresh.data)
+    for partition in dict.fromkeys(s.manifest.partition for s in lab.snapshots.fetches(lab.source, lab.name)):
+        list(line.catch_up(lab.name, partition))
+    if noted is not None:
+        lab.snapshots.notes.note_registry(lab.source, lab.name, noted)
+    return fresh
+
+
+def _beside(lab: Lab) -> Lab:
+    """The same snapshots, and a warehouse of its own beside them."""
+    fresh = Lab(lab.data / f"rebuilt{len(list(lab.data.glob('rebuilt*')))}", lab.model, lab.source, lab.name)
+    fresh.raw = lab.raw
+    return fresh
+
+
 def rebuild(lab: Lab, *, with_registry: bool = False) -> Lab:
     """Load all snapshots of a lab into a fresh warehouse, which lies beside the lab's own.
 
     Without the registry that the lab's warehouse noted beside its snapshots, names and shapes are found anew.
     """
-    fresh = Lab(lab.data / f"rebuilt{len(list(lab.data.glob('rebuilt*')))}", lab.model, lab.source, lab.name)
-    fresh.raw = lab.raw
+    fresh = _beside(lab)
     noted = fresh.snapshots.notes.registry(lab.source, lab.name)
     if not with_registry:
         for note in lab.raw.rglob(REGISTRY):

@@ -1,0 +1,29 @@
+"""A lost warehouse is built again from what is stored and noted: its tables are those that were lost."""
+
+import pytest
+
+
+@pytest.mark.parametrize("write", ["replace", "replace_partition"])
+def test_a_replaced_table_has_the_types_it_had_where_an_older_fetch_was_never_loaded(lab, daily, built_again, write):
+    partition = "2026-01-01" if write == "replace_partition" else None
+    things = lab(write=write, **(daily if partition else {}))
+    things.store(1, partition, [{"id": 1, "n": "a text", "l": [{"only": 1}]}])
+    things.store(2, partition, [{"id": 1, "n": 1, "l": []}])
+    things.load(partition)
+
+    again = built_again(things)
+
+    assert again.contents() == things.contents()
+    assert again.columns() == {"id": "BIGINT", "n": "BIGINT"}
+
+
+def test_a_replaced_table_cites_the_fetches_it_cited_where_all_were_loaded(lab, built_again):
+    things = lab(write="replace")
+    for number, pages in enumerate([[{"id": 1, "n": 0.5}, {"id": 2}], [{"id": 1, "n": 0.5}]], 1):
+        things.store(number, None, pages)
+        things.load()
+
+    again = built_again(things)
+
+    assert again.contents(lineage=True) == things.contents(lineage=True)
+    assert again.accounts() == things.accounts()
