@@ -50,12 +50,12 @@ class Exchange:
         self._pool, self._timeouts, self._on_wait = pool, timeouts, on_wait
 
     def token(self) -> KeptToken:
-        """A token that is fresh, in use as a secret from now on. Raises what `Exchanged.exchange` raises."""
-        return self._in_use(self._file.fresh() or self._file.renewed(self._new))
+        """A token that is fresh, in use as a secret from now on; of its failures none is a matter of one page."""
+        return self._in_use(self._file.fresh() or self._renewed())
 
     def renewed(self, refused: KeptToken) -> None:
         """See that the next token is another one than this, which the API refused."""
-        self._in_use(self._file.renewed(self._new, refused))
+        self._in_use(self._renewed(refused))
 
     def grant(self, given: Callable[[Ask], Token]) -> None:
         """Keep the token that a person has granted, in place of any other."""
@@ -79,6 +79,16 @@ class Exchange:
     def is_new(self, token: KeptToken) -> bool:
         """Whether a token was asked for just now."""
         return self._file.is_new(token)
+
+    def _renewed(self, refused: KeptToken | None = None) -> KeptToken:
+        try:
+            return self._file.renewed(self._new, refused)
+        except TransientFailure as error:
+            error.for_all = True
+            raise
+        except RequestFailed as error:
+            error.status = HTTPStatus.UNAUTHORIZED  # its 404 does not say that there is no such page
+            raise
 
     def _in_use(self, token: KeptToken) -> KeptToken:
         self._secrets.remember(self._auth.token_name, token.value)
@@ -136,6 +146,4 @@ class Exchange:
         if self._limiter is not None and (throttled or wait_seconds is not None):
             held_back = _UNSAID_SECONDS if wait_seconds is None else wait_seconds
             self._limiter.push_back(min(held_back, _LONGEST_PUSH_BACK_SECONDS))
-        return TransientFailure(
-            f"{named}: HTTP {status}, and so no token", wait_seconds, for_all=wait_seconds is not None
-        )
+        return TransientFailure(f"{named}: HTTP {status}, and so no token", wait_seconds)
