@@ -3,6 +3,7 @@
 Each test goes the whole way, from a real server to rows in DuckDB. Its docstring says what others did.
 """
 
+import gzip
 import itertools
 from pathlib import Path
 from typing import Any
@@ -492,6 +493,21 @@ def test_lines_of_a_body_whose_end_is_marked_nowhere(
     else:
         assert "the answer says nowhere where it ends" in told
         assert nothing_counts(here)
+
+
+@pytest.mark.parametrize("arrived", [0, 1, 10, -1])
+def test_gzip_lines_of_which_no_more_arrives_are_asked_for_again(tmp_path: Path, arrived: int) -> None:
+    """Of gzip the end is marked, but not where nothing of it came: that looks like a page without records."""
+    packed = gzip.compress(LINES["jsonl"])
+    bodies = iter([packed[:arrived], packed])
+
+    with state_in(tmp_path), api_of_its_own(_UntilClosed) as api:
+        api.answer = lambda _: Reply(next(bodies), 200, {"Content-Encoding": "gzip"})
+        here = Whole(tmp_path / "here", api.url, {"records": None, **NUMBERED, "decoder": {"type": "jsonl"}})
+
+        told = here.run()
+
+    assert (told, here.values()) == ("", [1, 2])
 
 
 @pytest.mark.parametrize("length", ["abc", "-5", "400;", "4e2", "0x190", ""])

@@ -55,6 +55,13 @@ def chunks(
                 "disk? Else raise `max_ratio` of `answer`"
             )
         yield chunk
+    if encoding.endswith("gzip") and not came.bytes and _ends_by_closing(answer):
+        raise TransientFailure(f"{named}: cut body: its gzip data do not begin")
+
+
+def _ends_by_closing(answer: requests.Response) -> bool:
+    """Whether nothing but the end of the connection marks that of the body (RFC 9112 §6.3)."""
+    return answer.raw.length_remaining is None and not answer.raw.chunked
 
 
 class _Counted:
