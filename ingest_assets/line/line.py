@@ -161,8 +161,11 @@ class Line(Standing):
     def accept(self, endpoint: str, fetch: int) -> list[Loaded]:
         """Let a stored fetch delete all that it did not bring, and load it; under its partition's lock.
 
-        ConfigError where the endpoint sweeps nothing, or has no such complete fetch.
+        ConfigError where the endpoint sweeps nothing, has no such complete fetch, or has a newer one of its partition:
+        that tells what is gone, and where the older one is loaded it would delete in a rebuild only.
         """
+        from ingest_assets.load.sweep import superseding
+
         label, stored = f"{self.source.name}.{endpoint}", self.snapshots.fetches(self.source.name, endpoint)
         if self.source.endpoints[endpoint].sweep is None:
             raise ConfigError(f"{label}: its file says no `sweep`, so that no fetch deletes what it does not bring")
@@ -170,6 +173,12 @@ class Line(Standing):
         if found is None or found.manifest.ended is None or found.manifest.ended.verdict != "complete":
             raise ConfigError(f"{label}: no complete fetch {fetch} is stored")
         with self.partition(endpoint, found.manifest.partition):
+            newer = superseding(self.snapshots.of(self.source.name, endpoint, found.manifest.partition), fetch)
+            if newer is not None and fetch not in self.snapshots.notes.accepted(self.source.name, endpoint):
+                raise ConfigError(
+                    f"{label}: fetch {fetch} deletes nothing any more: fetch {newer} is newer and complete, and tells "
+                    "what is gone"
+                )
             self.snapshots.notes.accept(self.source.name, endpoint, fetch)
             return self.load(endpoint, found.manifest.partition)
 

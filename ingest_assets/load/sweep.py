@@ -19,6 +19,7 @@ from ingest_assets.load.staged import Staged
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.work import Work
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
+from ingest_assets.raw.stored import Stored
 
 _SHOWN = 60
 
@@ -41,15 +42,22 @@ def sweep(work: Work, snapshots: Snapshots, staged: Staged, before: Iterable[int
     if told is None or staged.quarantined:
         return None
     stored = snapshots.of(work.source, work.endpoint, staged.partition)
-    since = [s for s in stored.since(staged.fetch) if _is_complete(s)]
-    if staged.fetch not in {s.fetch for s in since}:
+    if not _is_complete(stored.snapshot(staged.fetch)):
         return None
     notes, label = snapshots.notes, f"{work.source}.{work.endpoint}"
     accepted = staged.fetch in notes.accepted(work.source, work.endpoint)
     sweeps = True if accepted else notes.sweeps(work.source, work.endpoint).get(staged.fetch)
     if sweeps is False:
         return None
-    return Sweep(label, (*before, staged.fetch), None if sweeps else told.most, len(since) == 1)
+    return Sweep(
+        label, (*before, staged.fetch), None if sweeps else told.most, superseding(stored, staged.fetch) is None
+    )
+
+
+def superseding(stored: Stored, fetch: int) -> int | None:
+    """The newest complete fetch of a partition after this one, which tells in its place what is gone."""
+    newest = next((s.fetch for s in stored.since(fetch) if _is_complete(s)), fetch)
+    return newest if newest > fetch else None
 
 
 def _is_complete(snapshot: Snapshot) -> bool:

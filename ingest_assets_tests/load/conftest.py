@@ -74,6 +74,11 @@ class Lab:
         work = Work(self.source, self.name, model or self.model)
         return Loader(self.warehouse, self.snapshots, work, "r", now or (lambda: datetime.now(UTC)))
 
+    def line(self, warehouse: Path | None = None) -> Line:
+        """What commands use; it loads into the warehouse of another folder where one is given."""
+        source = Source(name=self.source, base_url="http://127.0.0.1:9", endpoints={self.name: self.model})
+        return Line(source, self.data, "r", warehouse)
+
     def load(self, partition: str | None = None, **how: Any) -> list[Loaded]:
         return self.loader().load(partition, **how)
 
@@ -189,8 +194,7 @@ def build_again(lab: Lab) -> Lab:
     """What `ingest rebuild` makes of all that a lab has stored and noted, beside the lab's own warehouse."""
     fresh = _beside(lab)
     noted = fresh.snapshots.notes.registry(lab.source, lab.name)
-    source = Source(name=lab.source, base_url="http://127.0.0.1:9", endpoints={lab.name: lab.model})
-    line = Line(source, lab.data, "rebuild", fresh.data)
+    line = lab.line(fresh.data)
     for partition in dict.fromkeys(s.manifest.partition for s in lab.snapshots.fetches(lab.source, lab.name)):
         list(line.catch_up(lab.name, partition))
     if noted is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from ingest_assets.commands.output import output
 from ingest_assets.commands.prune import plan, prune
-from ingest_assets.errors import ContractBroken
+from ingest_assets.errors import ConfigError, ContractBroken, TooManyGone
 
 _TEN = [{"id": n, "l": [{"m": [n]}]} for n in range(10)]
 
@@ -73,6 +73,35 @@ def test_a_fetch_that_would_delete_too_much_is_refused_until_it_is_accepted(lab,
 
     assert (kept, things.values("id")) == (list(range(10)), list(range(3, 10)))
     assert things.contents() == rebuilt(things).contents()
+
+
+def test_deletions_are_not_accepted_of_a_fetch_in_whose_place_a_newer_one_told_what_is_gone(lab, built_again):
+    things = lab(sweep=True, write="history")
+    for number, ids in enumerate((_TEN, _TEN[3:]), start=1):
+        things.store(number, None, ids)
+    with pytest.raises(TooManyGone):
+        things.load()
+    things.store(3, None, _TEN)
+    things.load()
+
+    with pytest.raises(ConfigError, match="fetch 2 deletes nothing any more: fetch 3 is newer and complete"):
+        things.line().accept("things", 2)
+
+    assert built_again(things).contents() == things.contents()
+
+
+def test_deletions_that_were_accepted_are_so_again_after_a_newer_fetch(lab, built_again):
+    things = lab(sweep=True, write="history")
+    things.store(1, None, _TEN)
+    things.load()
+    things.store(2, None, _TEN[3:])
+    things.line().accept("things", 2)
+    things.store(3, None, _TEN)
+
+    things.line().accept("things", 2)
+
+    assert things.rows("SELECT count(*) FROM w.shop.things WHERE NOT current") == [(3,)]
+    assert built_again(things).contents() == things.contents()
 
 
 @pytest.fixture
