@@ -225,8 +225,16 @@ class Line(Standing):
             try:
                 yield from loader.load(partition)
             except (ContractBroken, TeachesMore):
-                if not replaces or is_last:  # else a newer one takes its place, as it did at first
+                if not replaces:  # those before it are loaded, as they were
+                    yield from self._one_by_one(endpoint, partition, held, waiting, done - step)
+                elif is_last:  # else a newer one takes its place, as it did at first
                     raise
+
+    def _one_by_one(
+        self, endpoint: str, partition: str | None, held: frozenset[int], waiting: Sequence[int], begin: int
+    ) -> Iterator[Loaded]:
+        for done in range(begin + 1, min(begin + _AT_ONCE, len(waiting)) + 1):
+            yield from self.loader(endpoint, held.union(waiting[done:])).load(partition)
 
     def sweep(self) -> bool:
         """Remove what dead processes left of their staging; False, and nothing done, where somebody works."""

@@ -30,13 +30,18 @@ class Commit(Accounting, frozen=True):
 
     def changed(self) -> list[drift.Change]:
         """What these fetches brought that the tables did not know; ContractBroken where the contract freezes that."""
-        if not self.known.loaded or not self.staged:
+        if self._is_first or not self.staged:
             return []
         contract, before = self.work.contract, self.known.registry.tables(self.work.endpoint, self.work.contract)
         found = drift.changes(before, self.staged[0].specs, contract)
         found = drift.sampled(self.connection, found, self.staged, self._loaded)
         drift.refuse(self.work.label, found)
         return found
+
+    @property
+    def _is_first(self) -> bool:
+        """Whether there was no table yet: nothing is loaded, and no warehouse that is lost has noted what it knew."""
+        return not self.known.loaded and (self.known.version > 0 or not self.known.registry.names)
 
     @property
     def _loaded(self) -> set[int]:
