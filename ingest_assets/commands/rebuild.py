@@ -116,13 +116,13 @@ def _load(lines: Mapping[Name, Line], held: frozenset[int], done: _Done, out: Ou
 def _load_one(line: Line, name: Name, partition: str | None, held: frozenset[int], done: _Done) -> None:
     try:
         with line.partition(name[1], partition):
-            loaded = list(line.catch_up(name[1], partition, held))
+            for loaded in line.catch_up(name[1], partition, held):
+                done.fetches[name] += 1
+                done.records[name] += loaded.account.received
     except IngestError as error:
         done.fail(error)
         return
     done.partitions[name] += 1
-    done.fetches[name] += len(loaded)
-    done.records[name] += sum(one.account.received for one in loaded)
 
 
 def _print(done: _Done, out: Output, *, partial: bool) -> None:
