@@ -1,13 +1,14 @@
 """A table as it was at a time, in a database of its own: from the fetches that had ended by then, with no request."""
 
 import shutil
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from ingest_assets.assets.plan import Name
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.terminal import counted, moment
-from ingest_assets.errors import ConfigError, StorageFailed
+from ingest_assets.errors import ConfigError, StorageFailed, TooManyGone
 from ingest_assets.line import Line, opened
 from ingest_assets.load.load import LOADABLE
 from ingest_assets.locks import held
@@ -32,22 +33,33 @@ def as_of(source: Source, name: Name, at: datetime, data: Path, out: Output) -> 
     # DuckDB takes the file's name for the database's, which must not be that of the schema.
     target = folder / encoded(name[0]) / f"{encoded(name[1])}-{at:%Y%m%dT%H%M%SZ}.duckdb"
     with held(folder / "building.lock", f"building {target.name}", 0):
-        building = opened(source, "as-of", data, warehouse=folder / "building")
+        building = replace(opened(source, "as-of", data, warehouse=folder / "building"), as_of=at)
         shutil.rmtree(folder / "building", ignore_errors=True)  # of a process that died
-        records = dict[int, int]()
-        for partition in dict.fromkeys(one.manifest.partition for one in stored):
-            with line.partition(name[1], partition):
-                loaded = building.load_as_of(name[1], partition, at)
-            records |= {one.fetch: one.account.received for one in loaded}
+        partitions = dict.fromkeys(one.manifest.partition for one in stored)
+        refused = [fetch for partition in partitions for fetch in _load(line, building, name[1], partition)]
+        loaded = {fetch.fetch for fetch in building.fetches(name[1]) if fetch.loaded}
         target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         building.warehouse.writer.replace(target)
         shutil.rmtree(folder / "building")
-    fetches, rows = len(records), sum(records.values())
+    ends = [one.manifest.ended for one in stored if one.fetch in loaded]
+    fetches, rows = len(ends), sum(end.records for end in ends if end is not None)
     out.console.print(
         f"{label} as of {moment(at)}, from {counted(fetches, 'fetch', 'fetches')} ({rows:,} records): {target}\n"
         "The present tables are as they were"
     )
+    for fetch in refused:
+        out.console.print(f"! Fetch {fetch} is refused for what it would delete: nothing of it is in the table")
     out.document({"endpoint": label, "as_of": at, "fetches": fetches, "records": rows, "file": str(target)})
+
+
+def _load(line: Line, building: Line, endpoint: str, partition: str | None) -> list[int]:
+    """Load a partition, and give the fetch that is refused for what it would delete, if one is."""
+    try:
+        with line.partition(endpoint, partition):
+            list(building.catch_up(endpoint, partition))
+    except TooManyGone as refusal:
+        return [refusal.fetch]
+    return []
 
 
 def built(data: Path, name: Name) -> list[Path]:

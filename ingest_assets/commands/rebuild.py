@@ -44,7 +44,7 @@ class _Done:
     @property
     def rows(self) -> list[tuple[str, int, int, int]]:
         """What was loaded, an endpoint a row."""
-        names = sorted(self.partitions)
+        names = sorted({*self.partitions, *self.fetches})
         return [(".".join(n), self.partitions[n], self.fetches[n], self.records[n]) for n in names]
 
     @property

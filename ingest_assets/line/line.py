@@ -152,12 +152,6 @@ class Line(Standing):
         self.refuse_changed(endpoint)
         yield from replace(self.loader(endpoint), meanwhile=self.helped.meanwhile).load_together(partitions)
 
-    def load_as_of(self, endpoint: str, partition: str | None, at: datetime) -> list[Loaded]:
-        """Load what had ended by a time, and nothing younger: for a line with a warehouse of its own."""
-        stored = self.snapshots.fetches(self.source.name, endpoint, partition)
-        younger = frozenset(s.fetch for s in stored if s.manifest.ended is None or s.manifest.ended.at > at)
-        return self.loader(endpoint, younger).load(partition)
-
     def accept(self, endpoint: str, fetch: int) -> list[Loaded]:
         """Let a stored fetch delete all that it did not bring, and load it; under its partition's lock.
 

@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 class Standing:
     """What snapshots and warehouse say of one source's endpoints; it fetches and loads nothing.
 
-    Where `fetches` may be given, they are those that the warehouse knows of an endpoint, read already.
+    Where `fetches` may be given, they are those that the warehouse knows of an endpoint, read already. `as_of` a time,
+    in a warehouse of its own, it is what they said then.
     """
 
     source: Source
     data: Path
     run: str = ""
     warehouse_folder: Path | None = None
+    as_of: datetime | None = None
     warehouse_wait_seconds: float = 120
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _fitting: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
@@ -50,7 +52,7 @@ class Standing:
     @cached_property
     def snapshots(self) -> Snapshots:
         """The snapshots of the data folder."""
-        return Snapshots(self.data / "raw", now=self.now)
+        return Snapshots(self.data / "raw", now=self.now, as_of=self.as_of)
 
     def label(self, endpoint: str, partition: str | None) -> str:
         """How messages name a partition."""

@@ -33,9 +33,10 @@ SWEEPS = ".sweeps.json"
 
 
 class Notes(Struct, frozen=True):
-    """The notes below `folder`, which is that of all snapshots."""
+    """The notes below `folder`, which is that of all snapshots; where it does not write, they stay as they are."""
 
     folder: Path
+    writes: bool = True
 
     def account(self, source: str) -> tuple[str, str] | None:
         """Origin and account that a source's rows come from; None where nothing is noted."""
@@ -44,7 +45,7 @@ class Notes(Struct, frozen=True):
 
     def note_account(self, source: str, origin: str, account: str) -> None:
         """Note whose rows a source's are."""
-        _write(self.folder / encoded(source) / ACCOUNT, {"origin": origin, "account": account})
+        self._write(self.folder / encoded(source) / ACCOUNT, {"origin": origin, "account": account})
 
     def forget_account(self, source: str) -> None:
         """Note no more whose rows a source's are."""
@@ -57,7 +58,7 @@ class Notes(Struct, frozen=True):
 
     def note_registry(self, source: str, endpoint: str, text: str) -> None:
         """Note the text of an endpoint's registry."""
-        _write(self.folder / encoded(source) / encoded(endpoint) / REGISTRY, {"registry": text})
+        self._write(self.folder / encoded(source) / encoded(endpoint) / REGISTRY, {"registry": text})
 
     def drift(self, source: str, endpoint: str) -> list[list[Any]]:
         """The events of an endpoint, as they were noted."""
@@ -66,7 +67,7 @@ class Notes(Struct, frozen=True):
 
     def note_drift(self, source: str, endpoint: str, events: Sequence[Sequence[Any]]) -> None:
         """Note the events of an endpoint, in place of those that were noted."""
-        _write(self.folder / encoded(source) / encoded(endpoint) / DRIFT, {"events": events})
+        self._write(self.folder / encoded(source) / encoded(endpoint) / DRIFT, {"events": events})
 
     def accepted(self, source: str, endpoint: str) -> frozenset[int]:
         """The fetches of an endpoint whose deletions were accepted, however many."""
@@ -76,7 +77,7 @@ class Notes(Struct, frozen=True):
     def accept(self, source: str, endpoint: str, fetch: int) -> None:
         """Note that a fetch may delete what it did not bring; for who holds the lock of its partition."""
         known = self.accepted(source, endpoint)
-        _write(self.folder / encoded(source) / encoded(endpoint) / ACCEPTED, {"fetches": sorted({*known, fetch})})
+        self._write(self.folder / encoded(source) / encoded(endpoint) / ACCEPTED, {"fetches": sorted({*known, fetch})})
 
     def pruned(self, source: str, endpoint: str) -> dict[int, datetime]:
         """The fetches of an endpoint that were loaded and pruned since, with when each ended."""
@@ -88,7 +89,7 @@ class Notes(Struct, frozen=True):
         known = sorted({**self.pruned(source, endpoint), **ended}.items())
         told = [(fetch, at.isoformat()) for fetch, at in known]
         if told:
-            _write(self.folder / encoded(source) / encoded(endpoint) / PRUNED, {"fetches": told})
+            self._write(self.folder / encoded(source) / encoded(endpoint) / PRUNED, {"fetches": told})
 
     def sweeps(self, source: str, endpoint: str) -> dict[int, bool]:
         """The fetches that deleted what they did not bring; false of those that spared it.
@@ -105,7 +106,11 @@ class Notes(Struct, frozen=True):
         """
         told = {**self.sweeps(source, endpoint), **swept}
         if told:
-            _write(self.folder / encoded(source) / encoded(endpoint) / SWEEPS, {"fetches": sorted(told.items())})
+            self._write(self.folder / encoded(source) / encoded(endpoint) / SWEEPS, {"fetches": sorted(told.items())})
+
+    def _write(self, file: Path, told: dict[str, Any]) -> None:
+        if self.writes:
+            _write(file, told)
 
 
 def _read(file: Path) -> dict[str, Any] | None:

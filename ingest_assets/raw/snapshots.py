@@ -62,12 +62,14 @@ def _folders(folder: Path) -> list[Path]:
 class Snapshots(Struct, frozen=True):
     """The snapshots below `folder`, by source, endpoint, partition and number of the fetch.
 
-    Before each page, and within long ones, `reserve_bytes` must be free on the disk.
+    Before each page, and within long ones, `reserve_bytes` must be free on the disk. `as_of` a time, they are those
+    that had ended by then, and nothing is noted beside them.
     """
 
     folder: Path
     reserve_bytes: int = disk.RESERVE_BYTES
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    as_of: datetime | None = None
 
     def begin(self, told: Manifest) -> OpenSnapshot:
         """A new snapshot without pages, durable at once. The caller holds the partition's lock.
@@ -109,11 +111,18 @@ class Snapshots(Struct, frozen=True):
 
     def of(self, source: str, endpoint: str, partition: str | None) -> Stored:
         """What is stored of one partition, by number."""
-        return stored(self.endpoint_folder(source, endpoint) / encoded(partition))
+        return self._stored(self.endpoint_folder(source, endpoint) / encoded(partition))
 
     def partitions(self, source: str, endpoint: str) -> Iterator[Stored]:
         """What is stored of each partition of an endpoint."""
-        return map(stored, _folders(self.endpoint_folder(source, endpoint)))
+        return map(self._stored, _folders(self.endpoint_folder(source, endpoint)))
+
+    def _stored(self, folder: Path) -> Stored:
+        found = stored(folder)
+        if self.as_of is None:
+            return found
+        ends = {snapshot.fetch: snapshot.manifest.ended for snapshot in found.newest_first()}
+        return found.without([fetch for fetch, end in ends.items() if end is None or end.at > self.as_of])
 
     def fetches(self, source: str, endpoint: str, partition: str | Literal[_Any.ANY] | None = ANY) -> list[Snapshot]:
         """The snapshots of an endpoint, or of one of its partitions, in order of their fetches."""
@@ -206,7 +215,7 @@ class Snapshots(Struct, frozen=True):
     @property
     def notes(self) -> Notes:
         """What the warehouse noted beside them."""
-        return Notes(self.folder)
+        return Notes(self.folder, writes=self.as_of is None)
 
     def issued(self, fetch: int) -> None:
         """Remember that a fetch has this number, durably; the caller holds the warehouse's lock."""

@@ -58,3 +58,22 @@ def test_a_time_before_all_fetches_and_one_that_was_pruned_are_refused(shop: Any
     assert "no fetch had ended by 2020-01-01 00:00:00 UTC" in early.stderr
     assert "expected such as 2026-01-31" in wrong.stderr
     assert "are not stored any more" in " ".join(gone.stderr.split())
+
+
+def test_a_fetch_that_is_refused_for_what_it_would_delete_is_not_in_the_table(
+    here: Any, ingest: Any, answering: Any
+) -> None:
+    api = answering([json.dumps([{"id": n} for n in ids]) for ids in (range(10), (0, 77))])
+    here = replace(here, more={"INGEST_ONLY": "shop"})
+    (here.folder / "sources" / "shop.yaml").write_text(SOURCE.format(url=api.url).replace("{most: 1}", "true"))
+    codes = [ingest(here, "run", "shop.users").returncode for _ in range(2)]
+    at = max(json.loads(file.read_text())["ended"]["at"] for file in (here.data / "raw").rglob("manifest.json"))
+
+    told = ingest(here, "replay", "shop.users", "--as-of", at, "--json")
+    shown = ingest(here, "replay", "shop.users", "--as-of", at)
+
+    assert (codes, told.returncode) == ([0, 1], 0), told.stderr
+    assert json.loads(told.stdout)["fetches"] == 1
+    assert "Fetch 2 is refused for what it would delete: nothing of it is in the table" in shown.stdout
+    with duckdb.connect(json.loads(told.stdout)["file"], read_only=True) as then:
+        assert then.execute("SELECT list(id ORDER BY id) FROM shop.users").fetchall() == [([*range(10)],)]

@@ -1,5 +1,7 @@
 """A lost warehouse is built again from what is stored and noted: its tables are those that were lost."""
 
+from dataclasses import replace
+
 import pytest
 
 from ingest_assets.errors import ContractBroken
@@ -64,3 +66,17 @@ def test_what_drifted_is_told_once_where_a_fetch_waited_when_the_warehouse_was_l
     again = built_again(things)
 
     assert again.rows('SELECT kind, "column", _fetch FROM w._ingest.drift') == [("new column", "new", 2)]
+
+
+def test_what_is_built_as_of_a_time_changes_nothing_that_is_noted(lab, tmp_path):
+    things = lab(write="replace")
+    things.store(1, None, [{"id": 1, "n": "a text"}])
+    at = things.snapshots.now()
+    things.store(2, None, [{"id": 1, "n": 1}])
+    things.load()
+    notes = {file: file.read_bytes() for file in things.raw.rglob(".*.json")}
+
+    list(replace(things.line(tmp_path / "then"), as_of=at).catch_up("things", None))
+
+    assert {file: file.read_bytes() for file in things.raw.rglob(".*.json")} == notes
+    assert things.snapshots.notes.registry("shop", "things") is not None
