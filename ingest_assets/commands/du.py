@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.stored import Name, stored
-from ingest_assets.commands.terminal import facts, size, table
+from ingest_assets.commands.stored import Name, readable, stored
+from ingest_assets.commands.terminal import facts, note, size, table
 from ingest_assets.load import usage
 from ingest_assets.load.unneeded import Needs, unneeded
 from ingest_assets.load.warehouse import Warehouse
@@ -17,7 +17,10 @@ from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 @dataclass(frozen=True)
 class _Endpoint:
-    """What one endpoint takes. `unneeded` are folders of fetches that no row, tombstone or quarantined record cites."""
+    """What one endpoint takes. `unneeded` are folders of fetches that no row, tombstone or quarantined record cites.
+
+    `damaged` tells of fetches of which that cannot be told.
+    """
 
     endpoint: str
     fetches: int
@@ -25,6 +28,7 @@ class _Endpoint:
     table_bytes: int
     unneeded: tuple[str, ...] = ()
     unneeded_bytes: int = 0
+    damaged: tuple[str, ...] = ()
 
 
 def du(data: Path, names: Sequence[str], out: Output) -> None:
@@ -57,7 +61,8 @@ def _loaded(data: Path, names: Iterable[Name]) -> dict[Name, tuple[int, Needs]]:
 
 
 def _endpoint(name: Name, fetches: Sequence[Snapshot], loaded: tuple[int, Needs] | None) -> _Endpoint:
-    spare = unneeded(fetches, loaded[1]) if loaded is not None else []
+    known, errors = readable(fetches)
+    spare = unneeded(known, loaded[1]) if loaded is not None else []
     return _Endpoint(
         ".".join(name),
         len(fetches),
@@ -65,6 +70,7 @@ def _endpoint(name: Name, fetches: Sequence[Snapshot], loaded: tuple[int, Needs]
         loaded[0] if loaded is not None else 0,
         tuple(str(snapshot.folder) for snapshot in spare),
         sum(disk_bytes(snapshot.folder) for snapshot in spare),
+        tuple(map(str, errors)),
     )
 
 
@@ -108,3 +114,5 @@ def _print(endpoints: Sequence[_Endpoint], folders: dict[str, tuple[int, str]], 
             f"\nNot needed: {spare:,} fetches ({count}) that no row, tombstone or record in quarantine came from. "
             "Remove them: ingest prune"
         )
+    for error in (error for e in endpoints for error in e.damaged):
+        out.console.print(note("!", error, "yellow"))

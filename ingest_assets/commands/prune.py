@@ -16,8 +16,9 @@ from typing import Any
 
 from ingest_assets.commands.du import disk_bytes
 from ingest_assets.commands.output import Output
-from ingest_assets.commands.stored import Name, stored
-from ingest_assets.commands.terminal import counted, size, table
+from ingest_assets.commands.stored import Name, readable, stored
+from ingest_assets.commands.terminal import counted, note, size, table
+from ingest_assets.errors import StorageFailed
 from ingest_assets.line import partition_lock
 from ingest_assets.load import usage
 from ingest_assets.load.plan import LOADABLE
@@ -44,9 +45,17 @@ class Pruning:
         """The stored fetches."""
         return Snapshots(self.data / "raw")
 
+    def fetches(self, name: Name) -> list[Snapshot]:
+        """The fetches of an endpoint but for those that are damaged, which stay."""
+        return readable(self.snapshots.fetches(*name))[0]
+
     def unneeded(self, name: Name, needs: Needs) -> list[Snapshot]:
         """The fetches of an endpoint that could go."""
-        return unneeded(self.snapshots.fetches(*name), needs, keep=self.keep, before=self.before)
+        return unneeded(self.fetches(name), needs, keep=self.keep, before=self.before)
+
+    def damaged(self) -> list[StorageFailed]:
+        """Why it cannot be told of some fetches what they are."""
+        return [error for name in self.names for error in readable(self.snapshots.fetches(*name))[1]]
 
     def left(self, name: Name) -> list[Path]:
         """What is left of fetches that somebody died while removing."""
@@ -77,6 +86,8 @@ def show(pruning: Pruning, out: Output) -> dict[str, Any]:
         )
     else:
         out.console.print("Nothing to remove: all that is stored is needed")
+    for error in pruning.damaged():
+        out.console.print(note("!", f"Not removed, {error}", "yellow"))
     told = [dict(zip(("endpoint", "fetches", "bytes"), row[:3], strict=True)) for row in found]
     return {"endpoints": told, "fetches": count, "bytes": total}
 
@@ -92,7 +103,7 @@ def prune(pruning: Pruning, out: Output) -> int:
     for name in pruning.names:
         with ExitStack() as locks:
             # A load of any partition may build the table anew, from all fetches that are kept.
-            for partition in {one.manifest.partition for one in pruning.snapshots.fetches(*name)}:
+            for partition in {one.manifest.partition for one in pruning.fetches(name)}:
                 file = partition_lock(pruning.data, *name, partition)
                 locks.enter_context(held(file, f"pruning {'.'.join(name)}", _WAIT_SECONDS))
             for folder in pruning.left(name):

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from ingest_assets.catalog import hint
-from ingest_assets.errors import ConfigError
-from ingest_assets.raw.snapshots import Snapshots
+from ingest_assets.errors import ConfigError, StorageFailed
+from ingest_assets.raw.snapshots import Snapshot, Snapshots
 
 Name = tuple[str, str]
 
@@ -22,3 +22,9 @@ def stored(snapshots: Snapshots, names: Sequence[str]) -> list[Name]:
                 f"nothing is stored of {name!r}; {hint(name, sorted(known)) if known else 'nor of others'}"
             )
     return [name for name in there if not names or name[0] in names or ".".join(name) in names]
+
+
+def readable(fetches: Sequence[Snapshot]) -> tuple[list[Snapshot], list[StorageFailed]]:
+    """Those whose manifests can be read, and why those of the others cannot."""
+    errors = {snapshot.fetch: snapshot.unknown for snapshot in fetches}
+    return [one for one in fetches if errors[one.fetch] is None], [error for error in errors.values() if error]

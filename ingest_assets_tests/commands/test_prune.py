@@ -63,6 +63,22 @@ def test_what_nothing_needs_is_shown_and_then_removed(shop: Any, ingest: Any) ->
     assert shop.tables() == before
 
 
+def test_a_fetch_whose_manifest_is_damaged_stays_and_others_go(shop: Any, ingest: Any) -> None:
+    (partition(shop) / "4" / "manifest.json").write_text("{")
+
+    taken = ingest(shop, "du", "--json")
+    shown = ingest(shop, "du")
+    asked = ingest(shop, "prune")
+    removed = ingest(shop, "prune", "--yes", "--json")
+
+    assert (taken.returncode, shown.returncode, removed.returncode) == (0, 0, 0), shown.stderr + removed.stderr
+    (told,) = json.loads(taken.stdout)["endpoints"]
+    assert (told["fetches"], len(told["unneeded"]), len(told["damaged"])) == (4, 1, 1)
+    assert "! damaged: " in shown.stdout
+    assert "! Not removed, damaged: " in asked.stdout
+    assert fetches(shop) == ["1", "3", "4"]
+
+
 def test_what_somebody_died_while_removing_goes_with_the_next_prune(shop: Any, ingest: Any) -> None:
     partition(shop).joinpath("2").rename(partition(shop) / ".removed-2")
 
