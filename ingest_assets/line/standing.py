@@ -123,14 +123,15 @@ class Standing:
         name, dimensions = self.source.name, {key: listed(one) for key, one in self.source.endpoints.items()}
         with self.warehouse.session(f"reading what is due of {name}") as connection:
             now = self.now()  # what others did while this waited for them is not of the future
-            return {
-                endpoint: replace(
-                    ledger.known(connection, name, endpoint, now),
-                    untold=bool(reported.unreported(connection, name, endpoint, instance)),
+            known = {endpoint: ledger.known(connection, name, endpoint, now) for endpoint in dimensions}
+            more = {
+                endpoint: {
+                    "untold": reported.is_untold(connection, name, endpoint, instance),
                     **self._listed(connection, told),
-                )
+                }
                 for endpoint, told in dimensions.items()
             }
+        return {endpoint: replace(known[endpoint](), **more[endpoint]) for endpoint in dimensions}
 
     def _listed(self, connection: "duckdb.DuckDBPyConnection", dimensions: Mapping[str, Listed]) -> dict[str, Any]:
         """The `members` of an endpoint, or why it is `unlisted`: other endpoints go on, and may mend it."""

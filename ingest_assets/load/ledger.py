@@ -4,7 +4,7 @@ All functions take a connection on which the warehouse is attached as `w`; `inge
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -291,24 +291,36 @@ def fetches(
     of: Collection[int] | None = None,
 ) -> list[Fetch]:
     """All fetches of an endpoint in their order, or those `of` them."""
-    rows = connection.execute(
+    return [fetch_of(row) for row in _fetch_rows(connection, source, endpoint, database, of)]
+
+
+def _fetch_rows(
+    connection: duckdb.DuckDBPyConnection,
+    source: str,
+    endpoint: str,
+    database: str = "w",
+    of: Collection[int] | None = None,
+) -> list[tuple[Any, ...]]:
+    return connection.execute(
         f"SELECT {fetch_columns()} FROM {database}._ingest.fetches WHERE source = ? AND endpoint = ? "
         f"{'' if of is None else 'AND list_contains(?, _fetch) '}ORDER BY _fetch",
         [source, endpoint, *([] if of is None else [list(of)])],
     ).fetchall()
-    return [fetch_of(row) for row in rows]
 
 
-def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, now: datetime) -> Known:
-    """All that decides what to fetch of an endpoint, but for what others list; nothing of it is of the future."""
+def known(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, now: datetime) -> Callable[[], Known]:
+    """What gives all that decides what to fetch of an endpoint, but for what others list; nothing is of the future.
+
+    It is called once the warehouse is free: of many fetches, making them takes longer than reading them.
+    """
     failures = connection.execute(
         "SELECT partition, failed, problem, stops, until, everywhere IS TRUE FROM w._ingest.failures "
         "WHERE source = ? AND endpoint = ? AND failed <= ? ORDER BY failed",
         [source, endpoint, now],
     ).fetchall()
-    return Known(
-        tuple(by_the_clock(fetch, now) for fetch in fetches(connection, source, endpoint)),
-        tuple(Failure(*row) for row in failures),
+    rows = _fetch_rows(connection, source, endpoint)
+    return lambda: Known(
+        tuple(by_the_clock(fetch_of(row), now) for row in rows), tuple(Failure(*row) for row in failures)
     )
 
 

@@ -37,6 +37,15 @@ def test_a_source_s_rows_are_of_one_origin_and_account(connection):
             owners.identify(connection, "shop", *other)
 
 
+def test_what_is_known_of_fetches_is_made_once_the_warehouse_is_free(warehouse):
+    with warehouse.session("testing") as connection:
+        ledger.begin(connection, KEY[:2], {KEY[2]: None}, "run", NOW, 0)
+        made = ledger.known(connection, *KEY[:2], NOW)
+    connection.close()
+
+    assert [(fetch.fetch, fetch.partition, fetch.started) for fetch in made().fetches] == [(1, KEY[2], NOW)]
+
+
 def test_who_accepts_another_account_may_go_on_with_it(connection):
     owners.identify(connection, "shop", "https://one.example.com:443", "")
 
