@@ -107,29 +107,47 @@ class Step:
                 self.context.log.info(f"{len(new)} new partitions {name}: {', '.join(new[:_NAMED])}")  # noqa: G004 -- Dagster's log shows the text
 
     def _work(self) -> list[IngestError]:
-        """All partitions, some at a time; the failures that concern one partition only."""
-        left, size = list(self._partitions()), Size()
-        while left and self._stops is None:
-            with size.measured(), contextlib.ExitStack() as locks:
-                done = self._some(self._held(left[: size.now], locks), size)
-            left = left[max(done, 1) :]  # a first one that could not even be looked at has failed, and is dealt with
+        """All partitions, some at a time; the failures that concern one partition only.
+
+        Those that another process holds come last, and are waited for: it may be done by then, and the others are.
+        """
+        locked = self._all(self._partitions(), wait=False)
+        for partition, error in self._all(list(locked), wait=True).items():
+            self._failed_alone(partition, error)
         if self._stops is not None:
             self._stop([*self._failures, self._stops])
         return self._failures
 
-    def _held(self, partitions: Sequence[str | None], locks: contextlib.ExitStack) -> list[str | None]:
-        """Hold the locks of these partitions, up to one that is not free.
+    def _all(self, partitions: Sequence[str | None], *, wait: bool) -> dict[str | None, Locked]:
+        """Deal with these partitions, some at a time; those that another process holds, and who does.
+
+        Of several that are held, only one is waited for in vain.
+        """
+        left, size, locked = list(partitions), Size(), dict[str | None, Locked]()
+        while left and self._stops is None:
+            with size.measured(), contextlib.ExitStack() as locks:
+                try:
+                    held = self._held(left[: size.now], locks, wait=wait and not locked)
+                except Locked as error:
+                    locked[left[0]], done = error, 1
+                else:
+                    done = self._some(held, size)
+            left = left[max(done, 1) :]  # a first one that could not even be looked at has failed, and is dealt with
+        return locked
+
+    def _held(self, partitions: Sequence[str | None], locks: contextlib.ExitStack, *, wait: bool) -> list[str | None]:
+        """Hold the locks of these partitions, up to one that is not free; Locked where that is the first.
 
         Who holds locks waits for none: of two runs that did, each might wait for the other.
         """
         held: list[str | None] = []
         for partition in partitions:
-            wait = {"wait_seconds": 0.0} if held else {}
+            at_once = {} if wait and not held else {"wait_seconds": 0.0}
             try:
-                locks.enter_context(self.line.partition(self.endpoint, partition, **wait))
-            except Locked as error:
+                locks.enter_context(self.line.partition(self.endpoint, partition, **at_once))
+            except Locked:
                 if not held:
-                    self._failed(partition, error)
+                    raise
                 break
             held.append(partition)
         return held
@@ -175,12 +193,17 @@ class Step:
 
     def _failed(self, partition: str | None, error: IngestError) -> None:
         """Note a failure: of one partition, or one that stops the range."""
-        self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
         stops = not isinstance(error, WalkIncomplete | ContractBroken)
         self._write_down(partition, error, stops=stops)
         if stops and self._stops is None:
+            self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
             self._stops = error
             return
+        self._failed_alone(partition, error)
+
+    def _failed_alone(self, partition: str | None, error: IngestError) -> None:
+        """Note a failure that leaves the other partitions."""
+        self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
         self._failures.append(error)
         # The message says it all; a traceback would hide it.
         self.context.log.error(str(error))

@@ -1,10 +1,17 @@
 """Ranges that break: what is done stays done and is shown, and the rest is done by the next run."""
 
+import contextlib
+import os
 import signal
 import threading
 
+import pytest
+
+from ingest_assets.assets.resources import Api
+
 FIRST, LAST = "2026-01-01", "2026-01-06"
 DONE, REST = ["2026-01-01", "2026-01-02", "2026-01-03"], ["2026-01-04", "2026-01-05", "2026-01-06"]
+LONG = os.environ.get("INGEST_LONG") == "1"
 
 
 def loaded(lab):
@@ -56,6 +63,32 @@ def test_a_day_whose_walk_is_incomplete_does_not_stop_the_others(lab, shop, hole
     assert list(statuses.values()) == ["MATERIALIZED", "FAILED", "MATERIALIZED", "MATERIALIZED"]
     failure = failed(result).error.message
     assert "shop.orders[2026-01-02]: page 0 holds no records and is not the last one" in failure
+    assert "the other partitions are done; run again for the rest" in failure
+
+
+def test_a_day_that_another_process_holds_is_fetched_after_the_others(lab, shop):
+    with contextlib.ExitStack() as held:
+        held.enter_context(Api(data=str(lab.data)).line(lab.source, "another").partition("orders", "2026-01-02"))
+        shop.hooks["2026-01-04"] = held.close
+
+        lab.run(FIRST, "2026-01-04")
+
+    assert shop.asked == [FIRST, "2026-01-03", "2026-01-04", "2026-01-02"]
+
+
+@pytest.mark.skipif(not LONG, reason="waits 30 s for a lock: INGEST_LONG=1 runs it")
+def test_days_that_another_process_goes_on_to_hold_fail_by_themselves(kept_lab, shop):
+    lab = kept_lab
+    line = Api(data=str(lab.data)).line(lab.source, "another")
+    with line.partition("orders", FIRST), line.partition("orders", "2026-01-03"):
+        result = lab.run(FIRST, "2026-01-04", fails=True)
+
+    assert loaded(lab) == ["2026-01-02", "2026-01-04"]
+    statuses = lab.statuses(lab.table(), FIRST, "2026-01-02", "2026-01-03", "2026-01-04")
+    assert list(statuses.values()) == ["FAILED", "MATERIALIZED", "FAILED", "MATERIALIZED"]
+    failure = failed(result).error.message
+    for day in (FIRST, "2026-01-03"):
+        assert f"is held by process {os.getpid()} (run another, shop.orders[{day}])" in failure
     assert "the other partitions are done; run again for the rest" in failure
 
 
