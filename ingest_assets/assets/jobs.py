@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -16,6 +17,7 @@ NEWEST, HISTORY = 10, -10
 """What is newest goes before backfills, which Dagster starts with 0, and what sensors ask of the past after them: in
 Dagster's queue, and where runs wait for the same limit of an API."""
 _PRIORITY = "dagster/priority"
+_ASKED = "ingest/asked"
 _IS_HISTORY = "ingest/history"  # so many runs of it at most, by dagster.yaml
 
 
@@ -46,10 +48,17 @@ def request(jobs: list[Job], wanted: Range, priority: int, tick: str | None = No
     source, endpoint = wanted.endpoints[0]
     job = next(job for job in jobs if endpoint in job.endpoints)
     keys = [kind(source, name) for _, name in wanted.endpoints for kind in (raw_key, table_key)]
-    tags = {_PRIORITY: str(priority)} | ({_IS_HISTORY: "true"} if priority == HISTORY else {}) | days(wanted)
+    tags = {_PRIORITY: str(priority), _ASKED: datetime.now(UTC).isoformat()} | days(wanted)
+    tags |= {_IS_HISTORY: "true"} if priority == HISTORY else {}
     # By what it asks for, and not by its number: a daemon that comes again counts without what is on its way.
     key = None if tick is None else f"{tick} {endpoint} {wanted.first or ''}".rstrip()
     return dg.RunRequest(run_key=key, job_name=job.name, asset_selection=keys, tags=tags)
+
+
+def asked_for(run: dg.DagsterRun) -> datetime | None:
+    """When a schedule or a sensor asked for a run; what a person executes again is meant to be fetched again."""
+    told = run.tags.get(_ASKED)
+    return datetime.fromisoformat(told) if told and not run.parent_run_id else None
 
 
 def newest_first() -> dict[str, str]:

@@ -1,7 +1,8 @@
 """What a run does with the selected partitions of one endpoint: fetch and load each before the next one begins.
 
     for some partitions at a time, under their locks
-        raw selected      what this run has fetched already, or a stored fetch that is not loaded, or a new fetch
+        raw selected      what this run has fetched already, or a stored fetch that is not loaded, or one that
+                          began since a schedule or sensor asked for this run, or a new fetch
         table selected    load what is stored; without raw: replay it
         report            an event an asset and partition
     then                  the reader's copy, and one output an asset for what depends on it
@@ -20,6 +21,7 @@ import dagster as dg
 
 from ingest_assets.assets.gathered import MATERIALIZED, gathered
 from ingest_assets.assets.groups import Size
+from ingest_assets.assets.jobs import asked_for
 from ingest_assets.assets.members import add_listed_by
 from ingest_assets.assets.reconcile import Known, Reconciler
 from ingest_assets.assets.report import Reporter, identity
@@ -247,7 +249,10 @@ class Step:
         return {identity(log.asset_materialization) for log in logs if log.asset_materialization}
 
     def _stored(self, partitions: Sequence[str | None]) -> dict[str | None, Snapshot | None]:
-        """What this run has fetched already of partitions, or what waits to be loaded; None where a fetch is due."""
+        """What is fetched already of partitions, by this run or since it was asked for, or waits to be loaded.
+
+        None where a fetch is due.
+        """
         stored: dict[str | None, Snapshot | None] = {}
         for partition in partitions:
             try:
@@ -261,7 +266,9 @@ class Step:
     def _there(self, partition: str | None) -> Snapshot | None:
         done = self.line.done(self.endpoint, partition, whatever_age=self.context.retry_number > 0)
         if done is None and self.report.table in self.context.selected_asset_keys:
-            return self.line.pending(self.endpoint, partition)
+            done = self.line.pending(self.endpoint, partition)
+        if done is None and (asked := asked_for(self.context.run)):
+            return self.line.loaded_since(self.endpoint, partition, asked)
         return done
 
     def _finish(self, fetched: Mapping[str | None, Snapshot]) -> None:

@@ -271,6 +271,15 @@ class Line(Standing):
             return None
         return None if self._is_loaded(newest) else newest
 
+    def loaded_since(self, endpoint: str, partition: str | None, asked: datetime) -> Snapshot | None:
+        """The newest fetch, where it began after this time, missed nothing and is loaded: another run asked as well."""
+        newest = self.stored(endpoint, partition)
+        if newest is None or newest.manifest.ended is None or newest.manifest.ended.verdict == "incomplete":
+            return None
+        # What is of the future a clock told that was ahead.
+        is_since = asked < newest.manifest.started <= self.now()
+        return newest if is_since and self._is_loaded(newest) else None
+
     def replayed(self, endpoint: str, newest: Iterable[Snapshot]) -> set[int]:
         """Those of partitions' newest fetches that this very run has loaded under this contract: no need to replay."""
         if not self.run:

@@ -101,6 +101,28 @@ def test_a_run_that_has_not_begun_is_not_asked_for_again(young):
     assert tick(young) == "nothing is due: all partitions are complete"
 
 
+def test_what_two_ask_for_at_the_same_moment_is_fetched_once(young, shop):
+    lab = young
+    first, second = tick(lab), tick(lab)
+
+    results = [run(lab, request) for request in [*first, *second]]
+
+    assert all(result.success for result in results)
+    assert set(shop.counted.values()) == {1}
+    assert set(lab.statuses(lab.table(), day(10), day(1)).values()) == {"MATERIALIZED"}
+
+
+def test_what_is_executed_again_by_a_person_is_fetched_again(young, shop):
+    lab = young
+    request = next(one for one in tick(lab) if lab.table("people") in one.asset_selection)
+    lab.chosen = request.asset_selection
+    good = run(lab, request)
+
+    lab.run_again(good.dagster_run)
+
+    assert shop.counted["/people"] == 2
+
+
 def test_a_run_by_hand_of_one_day_is_not_asked_for_again(young):
     young.instance.create_run_for_job(
         young.definitions().resolve_implicit_global_asset_job_def(),
