@@ -21,7 +21,7 @@ from ingest_assets.assets.jobs import days, newest_first
 from ingest_assets.assets.members import add_listed
 from ingest_assets.assets.names import raw_key, step_name, table_key, versions
 from ingest_assets.assets.plan import Name, Range, keys_of
-from ingest_assets.assets.processes import PROCESS_TAG, named_process
+from ingest_assets.assets.processes import named_process
 from ingest_assets.assets.progress import Watchers, watched
 from ingest_assets.assets.project import definitions
 from ingest_assets.assets.reconcile import Reconciler
@@ -101,7 +101,7 @@ def materialize(
                     instance=instance,
                     asset_selection=_keys(wanted, tables_only=tables_only),
                     run_config=_QUIET | _config(wanted, since),
-                    tags={PROCESS_TAG: process} | days(wanted) | (newest_first() if newest else {}),
+                    tags=process | days(wanted) | (newest_first() if newest else {}),
                     raise_on_error=False,
                 )
             runs.append(result.run_id)

@@ -4,6 +4,7 @@ A lock that is held stands for life: the kernel gives it back at any death, and 
 """
 
 import contextlib
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +14,19 @@ import dagster as dg
 from ingest_assets.errors import Locked
 from ingest_assets.locks import held
 
-PROCESS_TAG = "ingest/process"
+PROCESS_TAG, _DATA_TAG = "ingest/process", "ingest/data"
 _GOING = [dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED]
 
 
 @contextlib.contextmanager
-def named_process(instance: dg.DagsterInstance, data: Path) -> Iterator[str]:
-    """A name for this process, to tag its runs with; runs of dead ones are told to Dagster as failed."""
+def named_process(instance: dg.DagsterInstance, data: Path) -> Iterator[dict[str, str]]:
+    """The tags of this process's runs; runs of dead ones are told to Dagster as failed."""
     bury(instance, data)
     name = uuid.uuid4().hex
     lock = _folder(data) / f"{name}.lock"
     with held(lock, "ingest run", 0):
         try:
-            yield name
+            yield {PROCESS_TAG: name, _DATA_TAG: _known_as(data)}
         finally:
             _tell_failed(instance, name)  # once its lock is gone, nobody can tell that it is dead
             lock.unlink(missing_ok=True)
@@ -33,9 +34,10 @@ def named_process(instance: dg.DagsterInstance, data: Path) -> Iterator[str]:
 
 def bury(instance: dg.DagsterInstance, data: Path) -> None:
     """Tell Dagster that the runs of dead processes have failed: it has nobody to ask after them."""
-    for name in {run.tags[PROCESS_TAG] for run in _going(instance)}:
+    for name, folder in {run.tags[PROCESS_TAG]: run.tags.get(_DATA_TAG) for run in _going(instance)}.items():
         lock = _folder(data) / f"{name}.lock"
-        if not lock.exists():  # of another data folder of the same Dagster, where it may live
+        # Of another data folder of the same Dagster, where it may live; else somebody emptied the folder of locks.
+        if not lock.exists() and folder != _known_as(data):
             continue
         with contextlib.suppress(Locked), held(lock, "looking for the dead", 0):
             _tell_failed(instance, name)
@@ -57,3 +59,8 @@ def _going(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 def _folder(data: Path) -> Path:
     return data / "locks" / "processes"
+
+
+def _known_as(data: Path) -> str:
+    """What tells a data folder from others of one Dagster: machines and containers may use the same path."""
+    return f"{socket.gethostname()}:{data.resolve()}"

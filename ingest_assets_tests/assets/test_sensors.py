@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from ingest_assets import catalog
+from ingest_assets.assets.processes import named_process
 from ingest_assets.assets.project import definitions
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.errors import NotBefore, RequestFailed
@@ -149,6 +150,20 @@ def test_a_run_whose_process_died_holds_nothing_back(young, status):
 
     assert (["orders"], day(10), day(1)) in asked(requests)
     assert young.instance.get_run_by_id(run_.run_id).status is dg.DagsterRunStatus.FAILURE
+
+
+def test_a_run_whose_process_died_holds_nothing_back_where_the_locks_are_removed(young):
+    with named_process(young.instance, young.data) as tags:
+        pass  # its lock is gone then, as if somebody had removed it
+    young.instance.create_run_for_job(
+        young.definitions().resolve_job_def("shop_days"),
+        status=dg.DagsterRunStatus.STARTED,
+        tags=tags | dict(zip(ENDS, [day(10), day(1)], strict=True)),
+    )
+
+    requests = tick(young)
+
+    assert (["orders"], day(10), day(1)) in asked(requests)
 
 
 def test_a_run_of_dagster_that_executes_again_what_a_dead_process_left_is_left_to_it(young):
