@@ -65,22 +65,6 @@ def pages(draw: st.DrawFn, mode: str, partition: str | None) -> list[list[Any]]:
     return found
 
 
-@st.composite
-def changed(draw: st.DrawFn, mode: str) -> dict[str, Any]:
-    """Another file of a mode, whose tables are of the same records."""
-    model = MODES[mode]
-    ats: list[dict[str, Any]] = [{}] if model["columns"] is _MOMENT else [{}, {"max": 3}, {"unfit": "drop"}]
-    at = {**model["columns"]["at"], **draw(st.sampled_from(ats))}
-    v = draw(st.sampled_from([None, {"type": "json"}, {"type": "double"}, {"type": "bigint", "default": 5}]))
-    n = draw(st.sampled_from([None, {"type": "double"}, {"type": "bigint", "unfit": "drop"}]))
-    return {
-        **model,
-        "columns": {"at": at, **({"v": v} if v else {})},
-        **({"children": {"lines": {"columns": {"n": n}}}} if n else {}),
-        **({"contract": {"types": "drop"}} if draw(st.booleans()) else {}),
-    }
-
-
 def partitions(mode: str) -> list[str | None]:
     """Those that fetches of a mode are of."""
     return ["2026-01-01", "2026-01-02"] if "partitions" in MODES[mode] else [None]

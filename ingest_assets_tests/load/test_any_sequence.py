@@ -1,8 +1,7 @@
 """Promise 1 again, as a machine of states: whatever is done, in any order, by several processes, some killed at it.
 
 Each step is done by processes of their own: fetches that bring late, double, wider and unfit records, loads, replays,
-publishing, pruning, undoing, forgetting; at times two at once. Between them the file changes. What they leave equals a
-rebuild, and where the file stayed and nothing was forgotten, what the rules say.
+publishing, pruning, undoing; at times two at once. What they leave equals a rebuild, and what the rules say.
 """
 
 import os
@@ -38,8 +37,8 @@ _SLOWEST_KILL = 0.5
 # partition is replayed by itself, and the newest fetch takes the place of the others.
 _SHORT = ("by newest_by", "replaced partitions")
 
-_MOMENTS = st.one_of(st.none(), st.none(), st.floats(0, _SLOWEST_KILL))
-_WHAT = st.sampled_from(["load", "load", "replay", "publish", "prune"])
+MOMENTS = st.one_of(st.none(), st.none(), st.floats(0, _SLOWEST_KILL))
+WHAT = st.sampled_from(["load", "load", "replay", "publish", "prune"])
 
 
 class Sequence(RuleBasedStateMachine):
@@ -58,8 +57,6 @@ class Sequence(RuleBasedStateMachine):
         self.begun: dict[str | None, int] = {}
         self.number = 0
         self.is_pruned = False
-        self.is_changed = False
-        self.forgotten: set[int] = set()
 
     @initialize(data=st.data())
     def first(self, data: st.DataObject) -> None:
@@ -75,48 +72,32 @@ class Sequence(RuleBasedStateMachine):
             self.number += 1
             self.begun[partition] = self.number
 
-    @rule(data=st.data(), killed=_MOMENTS)
+    @rule(data=st.data(), killed=MOMENTS)
     def fetch(self, data: st.DataObject, killed: float | None) -> None:
         """A fetch is stored, or its process dies."""
         partition = data.draw(st.sampled_from(rules.partitions(self.mode)))
         pages = data.draw(rules.pages(self.mode, partition))
         self._store(partition, pages, data.draw(st.sampled_from(rules.VERDICTS)), killed)
 
-    @rule(data=st.data(), what=_WHAT, killed=_MOMENTS)
+    @rule(data=st.data(), what=WHAT, killed=MOMENTS)
     def one(self, data: st.DataObject, what: str, killed: float | None) -> None:
         """A process does something, or dies at it."""
         self._work([(what, data.draw(st.sampled_from(rules.partitions(self.mode))), killed)])
 
-    @rule(data=st.data(), first=_WHAT, second=_WHAT, killed=_MOMENTS)
+    @rule(data=st.data(), first=WHAT, second=WHAT, killed=MOMENTS)
     def two(self, data: st.DataObject, first: str, second: str, killed: float | None) -> None:
         """Two processes at once, of which one may die."""
         partitions = st.sampled_from(rules.partitions(self.mode))
         self._work([(first, data.draw(partitions), killed), (second, data.draw(partitions), None)])
 
-    # What only fetches that are pruned had taught, and rows of theirs, no other contract can be asked of.
     @precondition(lambda self: self.fetches and not self.is_pruned)
-    @rule(data=st.data(), killed=_MOMENTS)
+    @rule(data=st.data(), killed=MOMENTS)
     def undo(self, data: st.DataObject, killed: float | None) -> None:
         """A fetch is given up, or its process dies at it: then it may count or not."""
         number, partition, *_ = data.draw(st.sampled_from(self.fetches))
-        self._work([("undo", partition, killed)], {"fetch": number})
+        self._work([("undo", partition, killed)], {"which": number})
         given_up = {snapshot.fetch for snapshot in self.things.snapshots.of("shop", "things", partition).given_up}
         self.fetches = [fetch for fetch in self.fetches if fetch[0] not in given_up]
-
-    @precondition(lambda self: self.fetches)
-    @rule(data=st.data(), id_=st.integers(0, 2), killed=_MOMENTS)
-    def forget(self, data: st.DataObject, id_: int, killed: float | None) -> None:
-        """A key is forgotten, or a process dies at it."""
-        self.forgotten.add(id_)
-        self._work([("forget", None, killed)], {"id": id_})
-
-    @precondition(lambda self: not self.is_pruned)
-    @rule(data=st.data())
-    def change(self, data: st.DataObject) -> None:
-        """The file says something else from now on."""
-        self.is_changed = True
-        self.model = {"path": "/things", **data.draw(rules.changed(self.mode))}
-        self.things.model = Endpoint(**self.model)
 
     @precondition(lambda self: self.fetches)
     @invariant()
@@ -126,10 +107,8 @@ class Sequence(RuleBasedStateMachine):
             assert account.pop("received", 0) == sum(account.values())
 
     def teardown(self) -> None:
-        """After a quiet end: who forgets, and was killed at it, does so again."""
+        """After a quiet end."""
         try:
-            for id_ in self.forgotten:
-                self._work([("forget", None, None)], {"id": id_})
             self._work([("load", partition, None) for partition in rules.partitions(self.mode)])
             self._check()
         finally:
@@ -137,13 +116,12 @@ class Sequence(RuleBasedStateMachine):
 
     def _check(self) -> None:
         merged = self.model.get("write") not in ("replace", "replace_partition")
-        # What only fetches had taught of names and shapes that are pruned or forgotten is noted beside the others.
-        is_noted = self.is_pruned or self.is_changed or bool(self.forgotten) or not merged
-        fresh = rebuild(self.things, with_registry=bool(self.things.accounts()) and is_noted)
+        # What only pruned fetches had taught of names and shapes is noted beside the others.
+        known = bool(self.things.accounts()) and (self.is_pruned or not merged)
+        fresh = rebuild(self.things, with_registry=known)
         assert self.things.contents() == fresh.contents()
-        if not (self.is_changed or self.forgotten):
-            rules.check_rules(self.things, self.mode, self.fetches)
-            rules.check_lineage(self.things, self.fetches)
+        rules.check_rules(self.things, self.mode, self.fetches)
+        rules.check_lineage(self.things, self.fetches)
         if merged and not self.is_pruned:
             assert self.things.quarantined() == fresh.quarantined()
 
@@ -155,13 +133,15 @@ class Sequence(RuleBasedStateMachine):
         if any(s.fetch == number and s.manifest.ended for s in self.things.snapshots.fetches("shop", "things")):
             self.fetches = sorted([*self.fetches, (number, partition, pages, verdict)], key=lambda one: one[0])
 
-    def _work(self, jobs: list[tuple[str, str | None, float | None]], told: dict[str, Any] | None = None) -> None:
+    def _work(self, jobs: list[tuple[str, str | None, float | None]], told: dict[str, Any] | None = None) -> list[bool]:
+        """Whether each of these jobs came to its end."""
         more = {"endpoint": "things", "model": self.model, **(told or {})}
         processes = []
         for what, partition, killed in jobs:
             self.is_pruned |= what == "prune"
             process = self.victims.start({"what": what, "partition": partition, **more}, self.things.data)
             processes.append((process, what, killed))
+        ended = []
         for process, what, killed in processes:
             if killed is not None:
                 time.sleep(killed)
@@ -169,16 +149,16 @@ class Sequence(RuleBasedStateMachine):
             code, mark = self.victims.end(process)
             assert code == 0 or (killed is not None and code == -signal.SIGKILL), mark
             self.killed[what] += code != 0
+            ended.append(code == 0)
+        return ended
 
 
-@pytest.mark.parametrize("mode", MODES if LONG else _SHORT)
-def test_any_sequence_of_steps_by_any_processes_ends_in_the_tables_of_a_rebuild(mode: str, tmp_path: Path) -> None:
+def run(machine: type[Sequence], mode: str, folder: Path, **told: Any) -> None:
+    """Any steps of a machine on an endpoint of this mode."""
     killed = Counter[str]()
-    with victims(tmp_path) as starting:
-        told = {"mode": mode, "victims": starting, "killed": killed}
-        machine = type("Told", (Sequence,), told)
+    with victims(folder) as starting:
         run_state_machine_as_test(
-            machine,
+            type("Told", (machine,), {"mode": mode, "victims": starting, "killed": killed, **told}),
             settings=settings(
                 max_examples=_EXAMPLES,
                 stateful_step_count=_STEPS,
@@ -188,3 +168,8 @@ def test_any_sequence_of_steps_by_any_processes_ends_in_the_tables_of_a_rebuild(
             ),
         )
     print(f"{mode}: killed {dict(killed)}")
+
+
+@pytest.mark.parametrize("mode", MODES if LONG else _SHORT)
+def test_any_sequence_of_steps_by_any_processes_ends_in_the_tables_of_a_rebuild(mode: str, tmp_path: Path) -> None:
+    run(Sequence, mode, tmp_path)

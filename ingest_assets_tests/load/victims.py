@@ -6,6 +6,7 @@ its end. Where a process is stands in the file `marks`, written anew each millis
 functions of this project that it is in, outermost first. That file outlives it.
 """
 
+import contextlib
 import itertools
 import json
 import mmap
@@ -16,7 +17,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,10 +26,9 @@ from msgspec.structs import replace
 
 from ingest_assets.commands.output import output
 from ingest_assets.commands.prune import plan, prune
-from ingest_assets.errors import ConfigError
+from ingest_assets.errors import ConfigError, TooManyGone
 from ingest_assets.line import Line
 from ingest_assets.load import meanwhile
-from ingest_assets.load.erase import Eraser
 from ingest_assets.source import Source
 from ingest_assets_tests.load.conftest import Lab
 
@@ -59,7 +58,7 @@ def line(data: Path, source: Source = SOURCE) -> Line:
 
 
 def do(job: dict[str, Any], data: Path) -> None:
-    """Store, load, replay, publish, prune, undo or forget, of an endpoint of `SOURCE` or of a job's own `model`."""
+    """Store, load, replay, publish, prune, or what people do, of an endpoint of `SOURCE` or of a job's own `model`."""
     endpoint, partition = job.get("endpoint", ""), job.get("partition")
     told = {endpoint: job["model"]} if "model" in job else SOURCE.endpoints
     source = Source(name="shop", base_url="http://127.0.0.1:9", endpoints=told)
@@ -70,29 +69,44 @@ def do(job: dict[str, Any], data: Path) -> None:
         lab.store(job["fetch"], partition, *job["pages"], verdict=job["verdict"])
     elif job["what"] == "publish":
         line(data, source).publish()
-    elif job["what"] == "undo":
-        own = line(data, source)
-        with own.partition(endpoint, partition):
-            stored = own.snapshots.fetches("shop", endpoint, partition)
-            own.undo(endpoint, [one for one in stored if one.fetch == job["fetch"]], "by the test")
-    elif job["what"] == "forget":
-        _forget(line(data, source).eraser(endpoint), f"id={job['id']}")
+    elif job["what"] in _BY_PEOPLE:
+        # Where there is nothing to accept or forget, or deletions are refused, that is said and all stays.
+        with contextlib.suppress(ConfigError, TooManyGone):
+            _BY_PEOPLE[job["what"]](line(data, source), endpoint, job["which"])
     else:
         own = line(data, source)
-        with own.partition(endpoint, partition):
+        with contextlib.suppress(TooManyGone), own.partition(endpoint, partition):
             own.refuse_changed(endpoint)
             # Also of the smallest table it is found out before the lock what a merge comes to.
             replace(own.loader(endpoint), from_rows=1).load(partition, replay=job["what"] == "replay")
 
 
-def _forget(eraser: Eraser, key: str) -> None:
-    try:
-        sought = eraser.key([key])
-    except ConfigError:  # nothing is loaded yet
-        return
-    stored, now = eraser.look(sought), datetime.now(UTC)
-    eraser.erase(sought, stored, now)
-    eraser.finish(sought, stored, now)
+def _undo(own: Line, endpoint: str, fetch: int) -> None:
+    for snapshot in [one for one in own.snapshots.fetches("shop", endpoint) if one.fetch == fetch]:
+        with own.partition(endpoint, snapshot.manifest.partition):
+            own.undo(endpoint, [snapshot], "by the test")
+
+
+def _accept(own: Line, endpoint: str, which: int) -> None:
+    """Accept the deletions of one of the newest fetches."""
+    for snapshot in own.snapshots.fetches("shop", endpoint)[-1 - which :][:1]:
+        own.accept(endpoint, snapshot.fetch)
+
+
+def _forget(own: Line, endpoint: str, id_: int) -> None:
+    eraser = own.eraser(endpoint)
+    key = eraser.key([f"id={id_}"])
+    stored, now = eraser.look(key), datetime.now(UTC)
+    eraser.erase(key, stored, now)
+    eraser.finish(key, stored, now)
+
+
+def _lift(own: Line, endpoint: str, id_: int) -> None:
+    eraser = own.eraser(endpoint)
+    eraser.lift(eraser.key([f"id={id_}"]))
+
+
+_BY_PEOPLE = {"undo": _undo, "accept": _accept, "forget": _forget, "lift": _lift}
 
 
 class _Marks(threading.Thread):
@@ -186,7 +200,7 @@ class Victims:
         return int(self.parent.stdout.readline())
 
 
-@contextmanager
+@contextlib.contextmanager
 def victims(folder: Path) -> Iterator[Victims]:
     """What starts them; none is left at its end."""
     command, pipe = [sys.executable, "-m", "ingest_assets_tests.load.victims"], subprocess.PIPE
