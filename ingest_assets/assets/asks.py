@@ -86,6 +86,8 @@ def _free(
     free = [key for key in waiting[-most:] if _period(endpoint, key) >= newest]
     if len(free) < len(waiting):
         notes.append(f"{len(waiting) - len(free):,} older partitions follow piece by piece")
+    if not waiting and (asked := [key for key in wanted if key in busy]):
+        notes.append(f"{_some(asked)} asked for already, and not done yet")
     return free, [note for note in notes if note]
 
 
@@ -113,6 +115,11 @@ def _held_note(held: Mapping[str | None, Held]) -> str:
     some = [f"{key or 'it'} until {_time(one.until)} (failed {_times(one.tries)})" for key, one in told[:_NAMED]]
     more = f", and {len(told) - _NAMED:,} more" if len(told) > _NAMED else ""
     return f"held back: {', '.join(some)}{more}"
+
+
+def _some(partitions: Sequence[str | None]) -> str:
+    first = partitions[0]
+    return f"{len(partitions):,} partitions are" if len(partitions) > 1 else f"{first} is" if first else "it is"
 
 
 def _times(tries: int) -> str:

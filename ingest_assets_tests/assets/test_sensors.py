@@ -99,7 +99,10 @@ def test_a_run_that_has_not_begun_is_not_asked_for_again(young):
             tags=request.tags,
         )
 
-    assert tick(young) == "nothing is due: all partitions are complete"
+    assert tick(young) == (
+        "orders: 10 partitions are asked for already, and not done yet; people: it is asked for already, and not done "
+        "yet; news: it is asked for already, and not done yet"
+    )
 
 
 def test_what_two_ask_for_at_the_same_moment_is_fetched_once(young, shop):
