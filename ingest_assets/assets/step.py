@@ -71,7 +71,7 @@ class Step:
     _known: Known = field(default_factory=dict)
     _others_loaded: bool = False
     _failures: list[IngestError] = field(default_factory=list)
-    _stops: IngestError | None = None
+    _stops: tuple[str | None, IngestError] | None = None
 
     def outputs(self) -> Iterator[dg.Output[None]]:
         """Does the work, then yields one output a selected asset, upstream first.
@@ -117,7 +117,9 @@ class Step:
         for partition, error in self._all(list(locked), wait=True).items():
             self._failed_alone(partition, error)
         if self._stops is not None:
-            self._stop([*self._failures, self._stops])
+            # Only now: what was fetched before it is loaded since, and a load forgives the failures before it.
+            self._write_down(*self._stops, stops=True)
+            self._stop([*self._failures, self._stops[1]])
         return self._failures
 
     def _all(self, partitions: Sequence[str | None], *, wait: bool) -> dict[str | None, Locked]:
@@ -196,11 +198,11 @@ class Step:
     def _failed(self, partition: str | None, error: IngestError) -> None:
         """Note a failure: of one partition, or one that stops the range."""
         stops = not isinstance(error, WalkIncomplete | ContractBroken)
-        self._write_down(partition, error, stops=stops)
         if stops and self._stops is None:
             self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
-            self._stops = error
+            self._stops = partition, error
             return
+        self._write_down(partition, error, stops=stops)
         self._failed_alone(partition, error)
 
     def _failed_alone(self, partition: str | None, error: IngestError) -> None:

@@ -211,6 +211,17 @@ def test_an_api_that_refuses_is_left_alone_with_its_words(young, shop, refused):
     assert "HTTP 403" in told
 
 
+def test_an_api_that_refuses_is_left_alone_too_where_the_days_before_are_loaded_after_that(young, shop, refused):
+    shop.instead[day(4)] = refused  # the third of four that go together
+    for request in tick(young):
+        run(young, request)
+
+    told = tick(young)
+
+    assert told.startswith("orders: left alone until ")
+    assert set(young.statuses(young.table(), day(6), day(5)).values()) == {"MATERIALIZED"}
+
+
 def test_a_key_that_is_missing_is_a_failure_that_is_waited_for_too(young, monkeypatch):
     monkeypatch.delenv("SHOP_TOKEN")
     for request in tick(young):
