@@ -114,7 +114,9 @@ class Step:
         Those that another process holds come last, and are waited for: it may be done by then, and the others are.
         """
         locked = self._all(self._partitions(), wait=False)
-        for partition, error in self._all(list(locked), wait=True).items():
+        if self._stops is None:
+            locked = self._all(list(locked), wait=True)
+        for partition, error in locked.items():
             self._failed_alone(partition, error)
         if self._stops is not None:
             # Only now: what was fetched before it is loaded since, and a load forgives the failures before it.

@@ -76,6 +76,16 @@ def test_a_day_that_another_process_holds_is_fetched_after_the_others(lab, shop)
     assert shop.asked == [FIRST, "2026-01-03", "2026-01-04", "2026-01-02"]
 
 
+def test_a_failure_that_stops_a_range_tells_of_the_days_that_another_process_held(lab, shop, refused):
+    shop.instead["2026-01-03"] = refused
+    with Api(data=str(lab.data)).line(lab.source, "another").partition("orders", FIRST):
+        result = lab.run(FIRST, "2026-01-04", fails=True)
+
+    message = failed(result).error.message
+    assert f"is held by process {os.getpid()} (run another, shop.orders[{FIRST}])" in message
+    assert "HTTP 403 Forbidden" in message
+
+
 @pytest.mark.skipif(not LONG, reason="waits 30 s for a lock: INGEST_LONG=1 runs it")
 def test_days_that_another_process_goes_on_to_hold_fail_by_themselves(kept_lab, shop):
     lab = kept_lab
