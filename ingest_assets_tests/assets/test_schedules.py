@@ -159,7 +159,7 @@ def test_feeds_and_listings_are_asked_for_without_days(kept_lab):
     lab = kept_lab
     (told,) = tags(lab, "shop_listings_and_feeds_schedule", 2026, 3, 10, 2, 30)
 
-    assert told.keys() == {"dagster/priority", "dagster/schedule_name"}
+    assert told.keys() == {"dagster/priority", "dagster/schedule_name", "ingest/asked"}
 
 
 def test_what_a_schedule_asks_for_runs(kept_lab, shop):
