@@ -10,13 +10,14 @@ from ingest_assets.load.beforehand import Found, found
 from ingest_assets.load.merge import forget, merge, merge_together
 from ingest_assets.load.merging import Merge
 from ingest_assets.load.missing import only_there
+from ingest_assets.load.moving import Move, Moving
 from ingest_assets.load.overtaken import NotTold, overtaken
 from ingest_assets.load.plan import NeedsRebuild, lost
 from ingest_assets.load.staged import Staged, held
 from ingest_assets.load.sweep import sweep
 from ingest_assets.load.tables import Target, in_stage, in_warehouse
 from ingest_assets.load.together import together
-from ingest_assets.load.warehouse import Warehouse, committed
+from ingest_assets.load.warehouse import Warehouse, committed, quoted
 from ingest_assets.normalize.registry import Registry
 
 
@@ -79,11 +80,19 @@ class Commit(Accounting, frozen=True):
         if fetch is not None:
             raise lost(self.work, fetch)
 
-    def swap(self) -> None:
-        """Put the tables that were built anew in place of the former ones."""
+    def moves(self, moving: Moving) -> list[Move]:
+        """Where the tables belong that were built anew."""
         built, target = in_stage(self.connection), in_warehouse(*self._key)
         names = [spec.name for one in self.staged[:1] for spec in one.specs]
-        former = list(self.known.registry.names.values())
+        at = [(built.table(name), target.schema, name) for name in names]
+        theirs, ours = (tables.beside(one, self.work.contract) if names else () for one in (built, target))
+        at += [(built.named(*there), *here) for there, here in zip(theirs, ours, strict=True)]
+        return [moving.move(*one) for one in at]
+
+    def swap(self, moves: Sequence[Move], *, brought: bool) -> None:
+        """Put the tables that were built anew in place of the former ones; they are in the warehouse if `brought`."""
+        target, former = in_warehouse(*self._key), list(self.known.registry.names.values())
+        names = [spec.name for one in self.staged[:1] for spec in one.specs]
         there = tables.present(self.connection, target, [*names, *former])
         tables.refuse_foreign(target, there, former)
         for name in there:
@@ -91,10 +100,9 @@ class Commit(Accounting, frozen=True):
         for name in (target.versions, target.ends):
             self.connection.execute(f"DROP TABLE IF EXISTS {name}")
         tables.make_schema(self.connection, target)
-        for name in names:
-            self.connection.execute(f"CREATE TABLE {target.table(name)} AS FROM {built.table(name)}")
-        for mine, theirs in tables.beside(target, built, self.work.contract) if names else ():
-            self.connection.execute(f"CREATE TABLE {mine} AS FROM {theirs}")
+        for move in moves:
+            into = f"ALTER TABLE {move.new} RENAME TO {quoted(move.name)}"
+            self.connection.execute(into if brought else f"CREATE TABLE {move.place} AS FROM {move.built}")
 
     def found(self, warehouse: Warehouse, from_rows: int) -> Found | None:
         """What this comes to, as the reader's copy tells it for tables of so many rows; None where it does not."""

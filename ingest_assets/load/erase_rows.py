@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from ingest_assets.load import ledger, tables
 from ingest_assets.load.erase_key import Key, Stored
+from ingest_assets.load.moving import Moving
 from ingest_assets.load.staged import hashed, key_text
 from ingest_assets.load.warehouse import Warehouse, literal, quoted
 from ingest_assets.load.work import Work
@@ -31,9 +32,11 @@ class RowEraser(Struct, frozen=True):
 
     def erase(self, key: Key, stored: Stored) -> None:
         """Take the rows of a key out, in one transaction; then the file is written anew without free space."""
+        what = f"forgetting a key of {'.'.join(self._name)}"
         with (
+            Moving(self.warehouse, *self._name, what).none(),  # they were built of what had the key still
             self.warehouse.connection() as connection,
-            self.warehouse.alone(f"forgetting a key of {'.'.join(self._name)}"),
+            self.warehouse.alone(what),
         ):
             with self.warehouse.transaction(connection):
                 self._delete(connection, key, stored)

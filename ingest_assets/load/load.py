@@ -17,6 +17,7 @@ from msgspec import Struct
 from ingest_assets.errors import IngestError, TooManyGone
 from ingest_assets.load.account import Account, Accounting, MovedOn
 from ingest_assets.load.copies import state
+from ingest_assets.load.moving import Moving
 from ingest_assets.load.nothing import brings_nothing, unstaged
 from ingest_assets.load.plan import LOADABLE, Known, NeedsRebuild, Plan, Planner, current, lost
 from ingest_assets.load.staged import ranked
@@ -63,7 +64,8 @@ class Loader(Struct, frozen=True):
     """Loads the stored fetches of one endpoint, but for those `held` back; sends no request.
 
     `meanwhile` may have made the rows of one of them already. Of a table of `from_rows` it is found out before the lock
-    is taken what a merge comes to. What brings names or shapes `beyond` a registry is not loaded: TeachesMore.
+    is taken what a merge comes to, and where it is built anew, it is brought in some rows at a time. What brings names
+    or shapes `beyond` a registry is not loaded: TeachesMore.
     """
 
     warehouse: Warehouse
@@ -140,6 +142,10 @@ class Loader(Struct, frozen=True):
         return Turns(self.warehouse, self.work.source, self.work.endpoint, self._what)
 
     @property
+    def _moving(self) -> Moving:
+        return Moving(self.warehouse, self.work.source, self.work.endpoint, self._what)
+
+    @property
     def _what(self) -> str:
         return f"run {self.run}, loading {self.work.label}"
 
@@ -155,6 +161,7 @@ class Loader(Struct, frozen=True):
         Those of the partitions that are true are replayed.
         """
         began = time.monotonic()
+        self._moving.clear()
         with self.warehouse.connection() as connection:
             with self.warehouse.writing(connection, self._what):
                 known = current(connection, self.snapshots, self.work)
@@ -208,19 +215,20 @@ class Loader(Struct, frozen=True):
     def _committed(self, commit: "Commit", began: float, *, insists: bool) -> list[Account]:
         """Find out what can be outside the lock, then commit inside it; what became of the records of each fetch."""
         rebuild, changed = commit.plan.rebuild, commit.changed()
+        ensured = partial(self._with_enough_memory, commit.connection)
         if rebuild and commit.plan.stored_bytes > _MUCH_BYTES:
             self.warehouse.room(_MUCH_MB)
-        ensured = partial(self._with_enough_memory, commit.connection)
         built = commit.build(ensured) if rebuild else []
+        moves = commit.moves(self._moving) if rebuild else []
         found, whole = commit.found(self.warehouse, self.from_rows), commit.together()
 
-        def committed() -> list[Account]:
+        def committed(*, brought: bool) -> list[Account]:
             with self._turn_in(found, insists=insists) as as_found, self.warehouse.transaction(commit.connection):
                 on_top = commit.caught_up()
                 new = changed if on_top is commit else on_top.changed()
                 on_top.refuse_lost()
                 if rebuild:
-                    on_top.swap()
+                    on_top.swap(moves, brought=brought)
                     accounts = built
                 else:
                     same = on_top is commit  # what is known beforehand is of what was staged at first
@@ -229,7 +237,8 @@ class Loader(Struct, frozen=True):
                 on_top.note_drift(new)
             return accounts
 
-        return self._with_enough_memory(commit.connection, committed)
+        with self._moving.brought(commit.connection, moves, self.from_rows, ensured) as brought:
+            return ensured(partial(committed, brought=brought))
 
     def _noted(
         self, connection: duckdb.DuckDBPyConnection, known: Known, plan: Plan, began: float, *, insists: bool

@@ -174,7 +174,7 @@ def forget(
 ) -> None:
     """Take all rows and versions out of the target that cite one of these fetches."""
     there = [target.table(spec.name) for spec in specs]
-    for table in [*there, *(mine for mine, _ in beside(target, target, contract))]:
+    for table in [*there, *(target.named(*at) for at in beside(target, contract))]:
         connection.execute(f"DELETE FROM {table} WHERE list_contains(?, _fetch)", [list(fetches)])
 
 

@@ -39,18 +39,20 @@ class Target(Struct, frozen=True):
 
     def table(self, name: str) -> str:
         """The full name of a table."""
-        return f"{quoted(self.database)}.{quoted(self.schema)}.{quoted(name)}"
+        return self.named(self.schema, name)
 
     @property
     def versions(self) -> str:
         """The full name of the versions table."""
-        schema, name = self.versions_at
-        return f"{quoted(self.database)}.{quoted(schema)}.{quoted(name)}"
+        return self.named(*self.versions_at)
 
     @property
     def ends(self) -> str:
         """The full name of the table of ends."""
-        schema, name = self.ends_at
+        return self.named(*self.ends_at)
+
+    def named(self, schema: str, name: str) -> str:
+        """The full name of a table of another schema."""
         return f"{quoted(self.database)}.{quoted(schema)}.{quoted(name)}"
 
 
@@ -74,10 +76,9 @@ def versioned(contract: Contract) -> bool:
     return contract.write == "merge" and (contract.newest_by is not None or tombstones)
 
 
-def beside(target: Target, other: Target, contract: Contract) -> list[tuple[str, str]]:
-    """The full names, in two targets, of the tables that a contract has beside those of its records."""
-    kept = [(target.versions, other.versions)] * versioned(contract)
-    return kept + [(target.ends, other.ends)] * (contract.write == "history")
+def beside(target: Target, contract: Contract) -> list[tuple[str, str]]:
+    """Schema and name, in a target, of the tables that a contract has beside those of its records."""
+    return [target.versions_at] * versioned(contract) + [target.ends_at] * (contract.write == "history")
 
 
 def present(connection: duckdb.DuckDBPyConnection, target: Target, names: Collection[str]) -> dict[str, dict[str, str]]:

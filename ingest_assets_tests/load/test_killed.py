@@ -33,7 +33,11 @@ SELECT 'account', _fetch, received, {", ".join(FATES)} FROM w._ingest.fetches WH
 SELECT 'aside', _fetch, _page, _position, closed_by, NULL, NULL, NULL, NULL, NULL, NULL FROM w._ingest.quarantine
 ORDER BY ALL
 """  # noqa: S608 -- ours
-_TABLES = "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'shop' ORDER BY ALL"
+# What a killed process was about to put in place goes with the next load of its endpoint.
+_TABLES = (
+    "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'shop' AND NOT starts_with(table_name, '_new:') "
+    "ORDER BY ALL"
+)
 # Where a process was, by a function that it was in: the first that is found counts.
 _PHASES = {
     "load": {
