@@ -1,13 +1,16 @@
 """Why a walk ends with a page, or cannot."""
 
+import contextlib
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, BinaryIO
 
 from ingest_assets.errors import RequestFailed, WalkIncomplete
 from ingest_assets.extract import ruled
 from ingest_assets.extract.request import Walk
 from ingest_assets.extract.trail import Trail, hole, labelled
 from ingest_assets.http.page import Page, dig
+from ingest_assets.http.responses import MOST_BYTES, parsed
 
 _QUOTED_CHARACTERS = 200
 
@@ -17,16 +20,33 @@ def ended(walk: Walk, page: Page) -> str | None:
     endpoint = walk.endpoint
     if (by_rule := ruled.ended(walk, page)) is not None:
         return by_rule
-    if page.empty is None and endpoint.errors is not None and (told := dig(page.envelope, endpoint.errors)):
-        raise RequestFailed(
-            f"{walk.label}: page {page.number} is of status {page.status}, and tells an error at "
-            f"{endpoint.errors!r}{_quoted(told)}"
-        )
+    if page.empty is None:
+        refuse_errors(walk, f"page {page.number}", page.status, page.envelope)
     with labelled(walk):
         reason = endpoint.paginator.finished(page)
     if reason or page.records or endpoint.empty_page != "fail" or endpoint.paginator.ends_at(HTTPStatus.NOT_FOUND):
         return reason
     raise hole(walk, page)
+
+
+def refuse_errors(walk: Walk, named: str, status: int, envelope: Any) -> None:
+    """Raise RequestFailed where an answer tells errors: where the file says, or as GraphQL does (its spec, §7.1.2)."""
+    for place in (walk.endpoint.errors, "errors" if walk.endpoint.asks_graphql else None):
+        if place is not None and (told := dig(envelope, place)):
+            raise RequestFailed(
+                f"{walk.label}: {named} is of status {status}, and tells an error at {place!r}{_quoted(told)}"
+            )
+
+
+@contextlib.contextmanager
+def telling_errors(walk: Walk, status: int, opened: Callable[[], BinaryIO]) -> Iterator[None]:
+    """Where an answer that is read inside holds errors in place of records, RequestFailed tells these."""
+    try:
+        yield
+    except RequestFailed:
+        with opened() as body:
+            refuse_errors(walk, "the answer", status, parsed(body.read(MOST_BYTES)))
+        raise
 
 
 def check_empty(walk: Walk, trail: Trail) -> None:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ingest_assets.errors import RequestFailed, Ruled, WalkIncomplete
 from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import cuts
+from ingest_assets.extract.ending import refuse_errors, telling_errors
 from ingest_assets.extract.expected import counted, refuse_open_end, refuse_unmarked
 from ingest_assets.extract.job_files import parts
 from ingest_assets.extract.jobs import Control, Jobs
@@ -22,7 +23,7 @@ from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.decoders import Block
 from ingest_assets.http.decoders.texts import same_encoding
-from ingest_assets.http.page import Page, PageRequest, dig
+from ingest_assets.http.page import Page, PageRequest
 from ingest_assets.http.place import beside, whole
 from ingest_assets.raw.jobs import InMemory
 
@@ -91,12 +92,13 @@ def _peek(client: Client, walk: Walk, fetch: Callable[[PageRequest, Callable[[Re
             decoded = nothing_in(walk, response, into) if nothing else decode(into, walk.endpoint.records)
             first: Block | None = None
             cut, nested = cuts(walk), connections(walk)
-            for block in decoded:
-                first = first or block
-                if nested is not None:
-                    nested.add_all(block.records())
-                if cut is not None:
-                    cut.add_all(block)
+            with telling_errors(walk, response.status, lambda: _again(into)):
+                for block in decoded:
+                    first = first or block
+                    if nested is not None:
+                        nested.add_all(block.records())
+                    if cut is not None:
+                        cut.add_all(block)
             refuse_open_end(walk, response, decoded)
             response.learn(decoded.envelope)
             refuse_others(walk, decoded.envelope)
@@ -117,10 +119,16 @@ def _peek(client: Client, walk: Walk, fetch: Callable[[PageRequest, Callable[[Re
     return peeked
 
 
+def _again(body: BinaryIO) -> BinaryIO:
+    body.seek(0)
+    return body
+
+
 def _stops(walk: Walk, page: Page) -> str | None:
     """Why a walk would fail at this page, if so."""
     endpoint = walk.endpoint
     try:
+        refuse_errors(walk, "the first page", page.status, page.envelope)
         endpoint.paginator.next(page)
         told = endpoint.total.told(page) if endpoint.total is not None else None
     except (WalkIncomplete, RequestFailed) as error:
@@ -170,8 +178,6 @@ def _oddities(walk: Walk, page: Page) -> list[str]:
         odd.append(
             f"only this page would be read, and the answer tells of more by {told}: look at `paginator`, docs/paging.md"
         )
-    if endpoint.errors is not None and dig(page.envelope, endpoint.errors):
-        odd.append(f"the answer tells an error at {endpoint.errors!r}")
     if endpoint.window and endpoint.changes in (None, "unseen"):
         odd.append("changes: what changes after its window is not seen; say `lookback`, `feed` or `immutable`")
     return odd

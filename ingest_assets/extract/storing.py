@@ -16,6 +16,7 @@ from ingest_assets.extract.batches import ANSWERED, answered
 from ingest_assets.extract.chain import Ask, End, chain
 from ingest_assets.extract.connections import connections, refuse_others
 from ingest_assets.extract.cut_lists import CUT, cuts
+from ingest_assets.extract.ending import telling_errors
 from ingest_assets.extract.expected import counted, refuse_open_end, refuse_unmarked
 from ingest_assets.extract.newest import seen
 from ingest_assets.extract.overlap import BEGAN, first
@@ -111,7 +112,7 @@ class Storing(Struct, frozen=True, dict=True):
         walk = self.walk
         times, whose, began, cut = seen(walk), answered(walk), first(walk), cuts(walk)
         watching = [one for one in (times, whose, began, connections(walk)) if one is not None]
-        with labelled(walk), writer.read() as body:
+        with telling_errors(walk, response.status, writer.read), labelled(walk), writer.read() as body:
             decode = walk.endpoint.decoder.decode
             decoded = nothing_in(walk, response, body) if is_empty(response) else decode(body, walk.endpoint.records)
             position, told, gone = read_through(walk, decoded, self.started, kept_out, watching, cut)

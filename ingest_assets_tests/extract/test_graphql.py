@@ -178,3 +178,20 @@ def test_what_githubs_rate_limit_says_is_left_holds_the_next_request_back_before
 
     assert snapshot.manifest.ended.traffic["limit_wait_seconds"] > 0.5
     assert snapshot.manifest.ended.traffic["retries"] == 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"query": "{ … }"}, {"id": "0f1e", "variables": {}}, {"extensions": {"persistedQuery": {"sha256Hash": "0f1e"}}}],
+)
+@pytest.mark.parametrize(
+    "told", [{}, {"data": None}, {"data": {"issues": None}}, answered({"id": 1}), answered({"id": 1}, more=True)]
+)
+def test_errors_are_a_failure_that_quotes_them_whatever_comes_with_them(lab, api, told, body):
+    """Also where the query is known to the server, and only named."""
+    api.pages(told | {"errors": [{"message": "You may not see that"}]})
+
+    with pytest.raises(RequestFailed, match="tells an error at 'errors': 'You may not see that'"):
+        lab.fetch(lab.walk({**ISSUES, "body": body}))
+
+    assert lab.verdicts() == ["failed"]

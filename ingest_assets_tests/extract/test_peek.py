@@ -2,6 +2,7 @@
 
 import pytest
 
+from ingest_assets.errors import RequestFailed
 from ingest_assets.extract.peek import peek
 from ingest_assets.http.client import Client
 
@@ -39,3 +40,21 @@ def test_of_what_is_there_nothing_is_told(lab, api, answer, paginator, headers, 
         found = peek(client, lab.walk({"paginator": paginator}))
 
     assert found.oddities == ()
+
+
+def test_errors_beside_records_are_why_a_walk_would_stop(lab, api, answer):
+    api.answer = lambda _: answer({"data": [{"id": 1}], "next": None, "error": "quota exceeded"})
+
+    with Client(api.url) as client:
+        found = peek(client, lab.walk({"errors": "error"}))
+
+    assert found.stops == (
+        "shop.things: the first page is of status 200, and tells an error at 'error': 'quota exceeded'"
+    )
+
+
+def test_errors_in_place_of_records_are_told(lab, api, answer):
+    api.answer = lambda _: answer({"ok": False, "error": "invalid_auth"})
+
+    with Client(api.url) as client, pytest.raises(RequestFailed, match="tells an error at 'error': 'invalid_auth'"):
+        peek(client, lab.walk({"errors": "error"}))

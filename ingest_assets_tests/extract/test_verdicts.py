@@ -209,8 +209,9 @@ def test_a_selector_that_matches_nothing_is_no_empty_page(lab, api, body):
     assert ended(lab)[0] == "failed"
 
 
-def test_an_error_inside_a_good_answer_is_a_failure_that_quotes_it(lab, api):
-    api.pages({"data": [ONE], "next": None, "errors": [{"message": "quota exceeded"}]})
+@pytest.mark.parametrize("beside", [{"data": [ONE], "next": None}, {"data": None}, {}])
+def test_an_error_inside_a_good_answer_is_a_failure_that_quotes_it(lab, api, beside):
+    api.pages(beside | {"errors": [{"message": "quota exceeded"}]})
 
     with pytest.raises(RequestFailed, match="quota exceeded"):
         lab.fetch(lab.walk({"errors": "errors"}))
