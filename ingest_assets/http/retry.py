@@ -2,7 +2,8 @@
 
 Only what may pass by itself is retried (`TransientFailure`): lost connections, timeouts, cut bodies, and the
 statuses below. What the API asks to wait it gets; else the wait is drawn at random below a bound that doubles
-(full jitter), so that many clients do not come back at the same moment.
+(full jitter), so that many clients do not come back at the same moment. Where what it asked for did not help, all waits
+together are no shorter than such a one.
 """
 
 import random
@@ -62,7 +63,7 @@ class RetryPolicy(Struct, frozen=True):
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception(again),
             stop=lambda state: state.attempt_number >= self.attempts or state.idle_for >= self.seconds,
-            wait=lambda state: self._wait(_failure(state), state.attempt_number, chance),
+            wait=lambda state: self._wait(_failure(state), state, chance),
             before_sleep=lambda state: before_wait(_failure(state), state.upcoming_sleep),
             sleep=sleep,
             retry_error_callback=_give_up,
@@ -81,10 +82,16 @@ class RetryPolicy(Struct, frozen=True):
         told = f"{failure}: waits until {clock(until)} ({spoken(seconds)}), longer than the {allowed} allowed"
         return NotBefore(told, until, seconds, everywhere=True)
 
-    def _wait(self, failure: TransientFailure, attempt: int, chance: Callable[[float, float], float]) -> float:
-        if failure.wait_seconds is not None:
+    def _wait(
+        self, failure: TransientFailure, state: tenacity.RetryCallState, chance: Callable[[float, float], float]
+    ) -> float:
+        longest = min(self.longest_wait_seconds, self.first_wait_seconds * 2 ** (state.attempt_number - 1))
+        if failure.wait_seconds is None:
+            return chance(0.0, longest)
+        if state.attempt_number == 1:
             return failure.wait_seconds
-        return chance(0.0, min(self.longest_wait_seconds, self.first_wait_seconds * 2 ** (attempt - 1)))
+        # Told in whole seconds, less than one is 0, and all tries would be over before it.
+        return max(failure.wait_seconds, chance(0.0, longest) - state.idle_for)
 
 
 def _failure(state: tenacity.RetryCallState) -> TransientFailure:

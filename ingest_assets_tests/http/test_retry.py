@@ -70,6 +70,18 @@ def test_what_the_api_asks_to_wait_is_waited(clock):
     assert clock.slept == [7.5, 0.0]
 
 
+@pytest.mark.parametrize(
+    ("told", "slept"), [(0.0, [0.0, 1.0, 1.0, 2.0, 4.0]), (1.0, [1.0, 1.0, 1.0, 1.0, 4.0]), (7.5, [7.5] * 5)]
+)
+def test_a_short_wait_that_does_not_help_becomes_longer(clock, told, slept):
+    tries = RetryPolicy().retrying(sleep=clock.sleep, chance=lambda _, high: high)
+
+    with pytest.raises(TransientFailure):
+        tries(failing([TransientFailure("busy", told)] * 6))
+
+    assert clock.slept == slept
+
+
 def test_a_longer_wait_than_allowed_is_not_waited(clock):
     with pytest.raises(TransientFailure) as failed:
         RetryPolicy(max_wait_seconds=60).retrying(sleep=clock.sleep)(failing([TransientFailure("busy", 60.1)]))
