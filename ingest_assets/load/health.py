@@ -16,6 +16,7 @@ contract     partitions that were loaded under another contract
 fresh        partitions, or the last look, that are late
 """
 
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -38,6 +39,7 @@ QUOTING = frozenset({"drift", "loaded", "references", "shared_keys"})
 """Those whose findings quote values of records: who is forgotten may be among them."""
 _NAMED = 10
 _DIED = timedelta(days=1)
+_FINE = ("complete", "open")
 
 
 def partitions(at: Looked) -> Found:
@@ -97,19 +99,31 @@ def complete(at: Looked) -> Found:
     # A walk that has not ended may be going on; one of yesterday died.
     ended = at.newest(
         f"partition, CASE WHEN {short} THEN 'incomplete' ELSE coalesce(verdict, 'unfinished') END, "
-        f"CASE WHEN {short} THEN {few} ELSE coalesce(reason, strftime(started, 'begun %Y-%m-%d %H:%M UTC')) END",
+        f"CASE WHEN {short} THEN {few} ELSE coalesce(reason, strftime(started, 'begun %Y-%m-%d %H:%M UTC')) END, "
+        "loaded IS NOT NULL",
         "CASE WHEN ended IS NULL THEN started < $3 ELSE verdict <> 'given_up' END",
         at.now - _DIED,
     )
     ended = [one for one in ended if at.knows(one[0])]
-    still = [partition for partition, verdict, _ in ended if verdict == "open"]
-    over = [partition for partition in still if _is_over(at, partition)]
-    bad = [(p, f"{verdict}: {reason}") for p, verdict, reason in ended if verdict not in ("complete", "open")]
-    bad += [(p, "open: it was fetched before it was over and settled, and is since") for p in over]
-    problem = f"{named([p for p, _ in bad])} {bad[0][1].rstrip('.')}. Next: {run_again(at, bad[0][0])}" if bad else ""
+    still = [partition for partition, verdict, *_ in ended if verdict == "open"]
+    bad = [(p, f"{verdict}: {reason}", there) for p, verdict, reason, there in ended if verdict not in _FINE]
+    over = "open: it was fetched before it was over and settled, and is since"
+    bad += [(partition, over, True) for partition in still if _is_over(at, partition)]
+    # Nobody can ask for it again, and nothing of the fetch that failed is in the table.
+    bad = [one for one in bad if one[2] or at.offers(one[0])]
+    problem = ""
+    if bad:
+        problem = f"{named([p for p, *_ in bad])} {bad[0][1].rstrip('.')}. Next: {_mend(at, bad[0][0])}"
     return Found(
         problem, {"partitions": len(ended), **({"open": len(still)} if still else {}), "not complete": len(bad)}
     )
+
+
+def _mend(at: Looked, partition: str | None) -> str:
+    if at.offers(partition):
+        return run_again(at, partition)
+    undo = f"ingest undo {at.source}.{at.name} --partition {shlex.quote(partition or '')}"
+    return f"have the file ask for {partition} again, or {undo}"
 
 
 def loaded(at: Looked) -> Found:
@@ -224,10 +238,9 @@ def fresh(at: Looked) -> Found:
     ]
     if at.endpoint.periods is None:
         return _looked_at(at, within, done)
-    if not done:
-        return Found(f"no partition is loaded yet. Next: {run_again(at)}", serious=False)
     missing = _missing({partition for partition, _ in done}, at, at.now - within)
-    problem = f"{named(missing)} late. Next: {run_again(at)}" if missing else ""
+    late = f"{named(missing)} late" if done else "no partition is loaded yet"
+    problem = f"{late}. Next: {run_again(at)}" if missing else ""
     return Found(problem, {"late partitions": len(missing)}, serious=False)
 
 
@@ -252,7 +265,7 @@ def _missing(done: set[str], at: Looked, due: datetime) -> list[str]:
     last = periods.last_ended(due.astimezone(UTC), at.endpoint.settle) if periods else None
     if periods is None or told is None or last is None:
         return []
-    first = max(min(at.endpoint.slice(key).period or "" for key in done), periods.first)
+    first = max(min((at.endpoint.slice(key).period or "" for key in done), default=""), periods.first)
     keys = [told.key(period, by) for by in at.slices for period in periods.between(first, last)]
     return [key for key in keys if key not in done]
 

@@ -85,6 +85,13 @@ class Looked(Struct, frozen=True, dict=True):
             return False
         return (self.endpoint.partitions is None) == (partition is None)
 
+    def offers(self, partition: str | None) -> bool:
+        """Whether a partition can be asked for now: not before the first period, nor of an account that is gone."""
+        if partition is None:
+            return True
+        by = self.endpoint.slice(partition).by
+        return self.endpoint.offers(partition) and (not by or by in self.slices)
+
     def newest(self, columns: str, where: str, *values: Any) -> list[tuple[Any, ...]]:
         """These columns of the newest fetch of each partition that meets a condition; its values are $3 and on."""
         return self.rows(

@@ -365,6 +365,36 @@ def test_fresh_fails_where_no_day_was_ever_complete(lab, shop, holed):
     assert found.description == "no partition is loaded yet. Next: ingest run shop.orders"
 
 
+def test_fresh_passes_where_the_first_day_is_still_to_come(lab, today):
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+    lab.text = lab.text.replace('start: "2026-01-01"}', f'start: "{today + timedelta(days=2)}"}}')
+
+    assert lab.check("orders", "fresh")["fresh"].passed
+
+
+def test_complete_leaves_out_a_day_that_failed_before_the_file_began_later(lab, shop, holed):
+    lab.run("2026-01-02")
+    shop.instead[FIRST] = holed
+    lab.run(FIRST, fails=True)
+    lab.text = lab.text.replace('start: "2026-01-01"}', 'start: "2026-01-02"}')
+
+    assert lab.check("orders", "complete")["complete"].passed
+
+
+def test_complete_says_how_to_mend_a_day_that_is_loaded_with_a_gap_and_cannot_be_asked_for(lab, shop, holed):
+    shop.instead[FIRST] = holed
+    lab.text = lab.text.replace("    changes: immutable\n", "    changes: immutable\n    incomplete: warn\n")
+    lab.run(FIRST)
+    lab.text = lab.text.replace('start: "2026-01-01"}', 'start: "2026-01-02"}')
+
+    found = lab.check("orders", "complete")["complete"]
+
+    assert not found.passed
+    assert found.description.endswith(
+        "Next: have the file ask for 2026-01-01 again, or ingest undo shop.orders --partition 2026-01-01"
+    )
+
+
 def test_fresh_looks_at_when_a_listing_was_last_read_to_its_end(lab):
     lab.run(keys=[lab.raw("people"), lab.table("people")])
     assert lab.check("people", "fresh")["fresh"].passed
