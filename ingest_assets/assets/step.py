@@ -117,6 +117,7 @@ class Step:
         if self._stops is None:
             locked = self._all(list(locked), wait=True)
         for partition, error in locked.items():
+            self._write_down(partition, error, stops=False)
             self._failed_alone(partition, error)
         if self._stops is not None:
             # Only now: what was fetched before it is loaded since, and a load forgives the failures before it.
@@ -216,7 +217,7 @@ class Step:
 
     def _write_down(self, partition: str | None, error: IngestError, *, stops: bool) -> None:
         """So that sensors leave it alone for a while. Where the warehouse itself fails, it is told in the log only."""
-        if isinstance(error, Locked | StorageFailed):
+        if isinstance(error, StorageFailed) or (stops and isinstance(error, Locked)):
             return
         try:
             self.line.failed(self.endpoint, partition, error, stops=stops)

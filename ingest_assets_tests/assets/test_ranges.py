@@ -100,6 +100,9 @@ def test_days_that_another_process_goes_on_to_hold_fail_by_themselves(kept_lab, 
     for day in (FIRST, "2026-01-03"):
         assert f"is held by process {os.getpid()} (run another, shop.orders[{day}])" in failure
     assert "the other partitions are done; run again for the rest" in failure
+    with line.warehouse.session("looking") as connection:
+        noted = connection.execute("SELECT partition, stops FROM w._ingest.failures ORDER BY partition").fetchall()
+    assert noted == [(FIRST, False), ("2026-01-03", False)]  # so that no sensor asks for them at its next tick
 
 
 def test_a_failure_says_what_happened_where_and_what_stands(lab, shop, refused):
