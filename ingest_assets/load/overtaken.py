@@ -10,7 +10,7 @@ import duckdb
 from msgspec.structs import replace
 
 from ingest_assets.contract import Contract
-from ingest_assets.load.staged import RANKED, Staged, held, list_hash, listed
+from ingest_assets.load.staged import RANKED, Staged, compared, held, list_hash, listed
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.load.widened import widened
 from ingest_assets.load.work import Work
@@ -43,14 +43,23 @@ def _shown(
     known, wider = {spec.name for spec in staged.specs}, {spec.name: spec for spec in specs}
     lists = [spec for spec in specs if spec.parent == staged.root.name and spec.name not in known]
     queries = {spec.name: _query(spec, wider[spec.name], contract) for spec in staged.specs}
-    if lists:
-        queries[staged.root.name] += "".join(f", NULL::UUID AS {list_hash(spec)}" for spec in lists)
-        queries[RANKED] = "*" + "".join(listed(spec, contract, came=False) for spec in lists)
+    queries[staged.root.name] += "".join(f", NULL::UUID AS {list_hash(spec)}" for spec in lists)
+    ranked = "".join(listed(spec, contract, came=False) for spec in lists)
+    ranked += _compared(staged, replace(staged, specs=specs), contract)
+    if ranked:
+        queries[RANKED] = f"*{ranked}"
     views = {}
     for name, columns in queries.items():
         views[name] = quoted(f"{name} of fetch {staged.fetch}")
         connection.execute(f"CREATE OR REPLACE TEMP VIEW {views[name]} AS SELECT {columns} FROM {staged.table(name)}")
     return replace(staged, specs=specs, views=views)
+
+
+def _compared(before: Staged, now: Staged, contract: Contract) -> str:
+    """SQL: columns of a ranked fetch of what no row of it has."""
+    known, types = compared(before, contract), {column.name: column.type for column in now.root.columns}
+    new = {as_: types[name] for as_, name in compared(now, contract).items() if as_ not in known}
+    return "".join(f", CAST(NULL AS {kind}) AS {quoted(as_)}" for as_, kind in new.items())
 
 
 def _query(before: TableSpec, now: TableSpec, contract: Contract) -> str:

@@ -83,8 +83,7 @@ def _ranked(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Con
     key = hashed(_key(staged, contract)) if contract.write == "history" else "NULL::UUID"
     newest = quoted(contract.newest_by) if contract.newest_by else "NULL::BIGINT"
     lists = "".join(listed(spec, contract) for spec in staged.below(staged.root.name))
-    lists += "".join(f", {quoted(name)} AS {quoted(f'key {name}')}" for name in _narrow_key(staged, contract))
-    lists += "".join(f", {quoted(name)} AS {quoted(f'given {name}')}" for name in _given(staged, contract))
+    lists += "".join(f", {quoted(name)} AS {quoted(as_)}" for as_, name in compared(staged, contract).items())
     connection.execute(f"""
         CREATE {"VIEW" if distinct and once and not _sorted(contract) else "TABLE"} {staged.ranked} AS
         SELECT *, {rank} AS _rank
@@ -95,6 +94,12 @@ def _ranked(connection: duckdb.DuckDBPyConnection, staged: Staged, contract: Con
             WHERE {_is_inside(staged, contract)}
         )""")
     return replace(staged, distinct=distinct)
+
+
+def compared(staged: Staged, contract: Contract) -> dict[str, str]:
+    """Columns of a ranked fetch that are compared with those of rows that are there: of which column each is."""
+    names = [(f"key {name}", name) for name in _narrow_key(staged, contract)]
+    return dict([*names, *((f"given {name}", name) for name in _given(staged, contract))])
 
 
 def same_row(staged: Staged, contract: Contract) -> str:

@@ -175,6 +175,22 @@ def test_what_only_a_fetch_taught_that_was_undone_meanwhile_is_not_brought_back(
     assert things.contents() == rebuilt(things).contents()
 
 
+@pytest.mark.parametrize("mode", DAILY)
+@pytest.mark.parametrize("loaded", [[], [{"id": None, "at": 1}]], ids=["first", "after a loaded one"])
+def test_a_key_that_another_load_saw_first_is_known_to_one_without_a_row(lab, rebuilt, mode, loaded):
+    things = lab(Endpoint(path="/things", **rules.MODES[mode]))
+    if loaded:
+        things.store(1, ONE, loaded)
+        things.load(ONE)
+    things.store(2, ONE, [{"id": None, "at": 1}])
+    things.store(3, OTHER, [{"id": 1, "at": 1}])
+
+    times = overtaken(things, lambda one: one.load(ONE), [OTHER])
+
+    assert times == 2
+    assert things.contents() == rebuilt(things).contents()
+
+
 def test_a_key_whose_type_widened_meanwhile_is_still_one_key(lab, rebuilt):
     things = lab(Endpoint(path="/things", **rules.MODES["by newest_by"]))
     for number, (day, key) in enumerate([(ONE, 7), (OTHER, 1), (THIRD, 0.5), (FOURTH, 1.0)], 1):
