@@ -41,14 +41,14 @@ _TABLES = (
 # Where a process was, by a function that it was in: the first that is found counts.
 _PHASES = {
     "load": {
-        "load.commit": "inside the transaction", "stage.stage": "staging", "load._build": "building anew",
-        "warehouse": "opening the warehouse", "": "around it",
+        "moving.": "bringing it in", "load.commit": "inside the transaction", "stage.stage": "staging",
+        "load._build": "building anew", "warehouse": "opening the warehouse", "": "around it",
     },
     "publish": {"copies.copy": "copying", "warehouse.fold_in": "folding in", "": "around it"},
     "prune": {"snapshots.remove": "removing", "warehouse": "looking", "": "around it"},
 }  # fmt: skip
 _PHASES["replay"] = _PHASES["load"]
-_RARE = {"building anew", "folding in", "around it"}  # a moment, or only after another kill
+_RARE = {"building anew", "bringing it in", "folding in", "around it"}  # a moment, or only after another kill
 
 
 @dataclass
@@ -92,6 +92,7 @@ class World:
             assert now in ((after,) if mark == "done" else (before, after)), (job, mark)
             assert all(account[1] == sum(account[2:]) for kind, *account in now[1] if kind == "account"), now[1]
             if code == 0:
+                assert job["what"] not in ("load", "replay") or not self._left(job["endpoint"])
                 return
             if mark:  # else it was killed before it began
                 self.phases[job["what"], phase(job["what"], mark)] += 1
@@ -107,14 +108,19 @@ class World:
     def state(self, data: Path) -> Any:
         """All tables with their lineage, accounts and quarantine; and all tables of the reader's copy."""
         some = lab(data, NAMES[0])
-        told = some.contents(lineage=True), some.rows(_TOLD)
+        tables = {name: table for name, table in some.contents(lineage=True).items() if not name.startswith("_new:")}
+        told = tables, some.rows(_TOLD)
         warehouse = line(data).warehouse
         if not warehouse.reader.exists():
             return *told, None
         with warehouse.reading() as reader:
-            tables = [name for (name,) in reader.execute(_TABLES).fetchall()]
+            names = [name for (name,) in reader.execute(_TABLES).fetchall()]
             return *told, {t: reader.execute(f"SELECT count(*), sum(hash(t)::HUGEINT) FROM shop.{t} AS t").fetchall()  # noqa: S608 -- ours
-                           for t in tables}  # fmt: skip
+                           for t in names}  # fmt: skip
+
+    def _left(self, endpoint: str) -> list[str]:
+        """What killed processes were about to put in place of an endpoint's tables, and is there still."""
+        return [table for table in lab(self.here, endpoint).tables() if table.startswith(f"_new:shop.{endpoint}:")]
 
 
 def lab(data: Path, name: str) -> Lab:
