@@ -48,6 +48,9 @@ T = TypeVar("T")
 
 # How many others may each wait for all of their timeouts before it is this process's turn to renew a token.
 _EXCHANGES_AHEAD = 4
+# urllib3 writes path and query of each request to the first at level DEBUG; of an answer whose headers it finds odd, to
+# the second as a warning.
+_LOGS_OF_URLS = ("urllib3.connectionpool", "urllib3.connection")
 _SUCCESS = range(200, 300)
 _NOTHING = (b"", b"[]", b"{}", b"null")
 _LONGEST_NOTHING = 16
@@ -113,8 +116,8 @@ class Client:
         )
         self._meaning = Meaning(self._asking, error_message, responses)
         self._log_filter = LogFilter(secrets)
-        # urllib3 writes the path and query of each request to this log at level DEBUG.
-        logging.getLogger("urllib3.connectionpool").addFilter(self._log_filter)
+        for name in _LOGS_OF_URLS:
+            logging.getLogger(name).addFilter(self._log_filter)
 
     def _made_exchange(
         self, auth: Auth, secrets: Secrets, folder: Path | None, limiter: Limiter | None
@@ -142,7 +145,8 @@ class Client:
     def close(self) -> None:
         """Close its connections."""
         self._sending.close()
-        logging.getLogger("urllib3.connectionpool").removeFilter(self._log_filter)
+        for name in _LOGS_OF_URLS:
+            logging.getLogger(name).removeFilter(self._log_filter)
 
     @property
     def origin(self) -> str:

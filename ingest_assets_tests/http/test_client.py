@@ -196,6 +196,15 @@ def test_the_log_of_connections_does_not_hold_the_key(api, client_for, caplog):
     assert "quokka" not in caplog.text
 
 
+def test_the_log_of_headers_that_are_odd_does_not_hold_the_key(api, client_for, caplog):
+    api.answer(headers={"Content-Type": "multipart/mixed"})
+
+    client_for(api.url, QUERY).fetch(PageRequest(api.url), whole)
+
+    assert "Failed to parse headers (url=http://" in caplog.text
+    assert "quokka" not in caplog.text
+
+
 def test_a_password_file_of_the_user_is_never_used(api, client_for, tmp_path, monkeypatch):
     netrc = tmp_path / "netrc"
     netrc.write_text("default login jo password secret\n")
