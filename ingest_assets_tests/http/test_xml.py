@@ -263,8 +263,42 @@ def test_the_encoding_is_that_of_the_document_or_of_the_file():
     declared = f'<?xml version="1.0" encoding="windows-1252"?>{body}'.encode("windows-1252")
 
     assert records(declared) == [{"value": "Zoë"}]
+    assert records(f'<?xml version="1.0" encoding="big5"?>{body}'.encode("utf-8-sig")) == [{"value": "Zoë"}]
     assert records(body.encode("utf-16")) == [{"value": "Zoë"}]
     assert records(body.encode("latin-1"), encoding="iso-8859-1") == [{"value": "Zoë"}]
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "big5", "shift_jis", "euc-kr", "gb18030", "iso-2022-jp"])
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_encodings_of_several_bytes_a_character_are_read(encoding: str, is_declared: bool) -> None:
+    text = "\uff21\uff22" * 20  # letters that each of these has
+    declared = f'<?xml version="1.0" encoding="{encoding}"?>' if is_declared else ""
+    body = f"{declared}<things><thing>{text}</thing></things>".encode(encoding)
+
+    told = Xml.model_validate({"type": "xml"} | ({} if is_declared else {"encoding": encoding}))
+    blocks = [*told.decode(Slowly(body), Selector(path="things.thing"))]
+
+    assert [json.loads(bytes(record)) for block in blocks for record in block.records()] == [{"value": text}]
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "rot13", "hex"])
+def test_an_encoding_that_nobody_knows_is_refused_by_name(encoding: str) -> None:
+    with pytest.raises(RequestFailed, match=f"says that its encoding is '{encoding}', which is not known"):
+        records(f'<?xml version="1.0" encoding="{encoding}"?><things><thing>a</thing></things>')
+
+
+def test_bytes_that_are_no_text_of_the_encoding_are_refused() -> None:
+    body = b'<?xml version="1.0" encoding="big5"?><things><thing>' + b"\xff\xff</thing></things>"
+
+    with pytest.raises(RequestFailed, match="expected text in big5, found bytes that are none"):
+        records(body)
+
+
+def test_a_body_that_ends_inside_a_character_is_cut() -> None:
+    body = '<?xml version="1.0" encoding="big5"?><things><thing>\uff21'.encode("big5")[:-1]
+
+    with pytest.raises(TransientFailure, match="cut body"):
+        records(body)
 
 
 NAMES = st.sampled_from(["a", "b", "c", "été", "x-y"])

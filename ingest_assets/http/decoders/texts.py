@@ -1,4 +1,4 @@
-"""A body as text: its encoding undone, line by line, with no line longer than a record may be."""
+"""A body as text: its encoding undone; line by line, with no line longer than a record may be, or piece by piece."""
 
 import codecs
 import io
@@ -8,6 +8,7 @@ from typing import Annotated, Any, BinaryIO
 from pydantic import AfterValidator
 
 from ingest_assets.errors import RequestFailed
+from ingest_assets.http.decoders.pieces import cut
 from ingest_assets.http.sizes import too_large
 
 _BUFFER_BYTES = 1 << 18
@@ -67,6 +68,29 @@ def looked_into(body: BinaryIO) -> "tuple[io.BufferedReader[Any], bytes]":
     return stream, stream.peek()
 
 
+class InUtf8:
+    """The pieces of a body, from another encoding into UTF-8."""
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+
+    def piece(self, piece: bytes, *, last: bool = False) -> bytes:
+        """The next one; of a character that is not whole yet, its bytes come with the one after it."""
+        try:
+            return self._decoder.decode(piece, last).encode()
+        except UnicodeError:
+            problem = cut("it ends inside a character") if last else not_in(self._encoding)
+        raise problem
+
+
+def not_in(encoding: str) -> RequestFailed:
+    """The failure for bytes that are no text of an encoding."""
+    return RequestFailed(
+        f"expected text in {encoding}, found bytes that are none: name another `encoding` in `decoder`"
+    )
+
+
 class Lines:
     """The lines of a body with their ends, as a text of `encoding`, or of what its byte order mark says.
 
@@ -91,9 +115,7 @@ class Lines:
         except UnicodeError:
             line = None
         if line is None:
-            raise RequestFailed(
-                f"expected text in {self._encoding}, found bytes that are none: name another `encoding` in `decoder`"
-            )
+            raise not_in(self._encoding)
         if not line:
             raise StopIteration
         self.open += len(line)

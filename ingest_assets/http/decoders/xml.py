@@ -1,5 +1,6 @@
 """XML: each element at a path is one record; see `elements` for what becomes of attributes, lists and texts."""
 
+import codecs
 import re
 from collections.abc import Iterator
 from typing import BinaryIO, ClassVar, Literal
@@ -14,7 +15,7 @@ from ingest_assets.http.decoders.elements import Elements, Marks
 from ingest_assets.http.decoders.kind import DecoderModel
 from ingest_assets.http.decoders.markup import is_page, not_records
 from ingest_assets.http.decoders.pieces import cut
-from ingest_assets.http.decoders.texts import Encoding, looked_into
+from ingest_assets.http.decoders.texts import Encoding, InUtf8, looked_into
 from ingest_assets.http.selector import Selector
 from ingest_assets.http.sizes import BLOCK_BYTES
 
@@ -22,6 +23,9 @@ _PIECE_BYTES = 1 << 16
 _NAMES_SHOWN = 10
 _NAME_SHOWN = 40
 _PATH = re.compile(r"[^.\[\]{}@\s]+(\.[^.\[\]{}@\s]+)*")
+_DECLARED = re.compile(rb"\s*<\?xml\s[^>]*?\bencoding\s*=\s*[\"']([A-Za-z][A-Za-z0-9._-]{0,39})[\"']")
+# Of others expat reads those of one byte a character only.
+_OF_EXPAT = frozenset({"utf-8", "utf-16", "ascii", "iso8859-1"})
 _UNFINISHED = frozenset(
     {
         expat.errors.codes[getattr(expat.errors, f"XML_ERROR_{name}")]
@@ -100,7 +104,7 @@ class _XmlPage(Decoded):
             nulls=frozenset(told.null_values),
             most_bytes=max_record_bytes,
         )
-        self._elements = Elements(marks, told.encoding)
+        self._marks, self._encoding = marks, told.encoding
 
     def _split(self, body: BinaryIO) -> Iterator[Block]:
         stream, start = looked_into(body)
@@ -108,14 +112,16 @@ class _XmlPage(Decoded):
             raise not_records(start, "XML")
         if not start.strip():
             raise cut("it is empty")
-        first = 0
+        first, foreign = 0, _foreign(self._encoding, start)
+        into = None if foreign is None else InUtf8(foreign)
+        self._elements = Elements(self._marks, self._encoding if into is None else "utf-8")
         while piece := stream.read(_PIECE_BYTES):
-            self._feed(piece)
+            self._feed(piece if into is None else into.piece(piece))
             if self._elements.size >= BLOCK_BYTES:
                 block = self._block(first)
                 first += block.count
                 yield block
-        self._feed(b"", last=True)
+        self._feed(b"" if into is None else into.piece(b"", last=True), last=True)
         if self._elements.records:
             yield self._block(first)
         elif not first:
@@ -158,6 +164,21 @@ class _XmlPage(Decoded):
             f"records: {path!r}: there is no such element; those beside which it would stand are: {there}. Mend "
             f"`records`, or where there are no records then, write {{path: {path}, absent: empty}}"
         )
+
+
+def _foreign(told: str | None, start: bytes) -> str | None:
+    """The encoding of a document, as the file or its own begin says, where it is one that expat does not read."""
+    declared = _DECLARED.match(start)
+    marked = "utf-8-sig" if start.startswith(codecs.BOM_UTF8) else "utf-8"
+    name = told or (declared[1].decode() if declared else marked)
+    try:
+        "".encode(name)
+        return None if codecs.lookup(name).name in _OF_EXPAT else name
+    except LookupError:
+        pass
+    raise RequestFailed(
+        f"the document says that its encoding is {name!r}, which is not known: name it by `encoding` of `decoder`"
+    )
 
 
 def _short(name: str) -> str:
