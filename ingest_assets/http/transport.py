@@ -17,6 +17,7 @@ import requests
 from msgspec import Struct
 
 from ingest_assets.errors import ConfigError, IngestError, RequestFailed, TransientFailure
+from ingest_assets.http.heads import POOLS
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.tls import Tls
 
@@ -69,6 +70,18 @@ class _Adapter(requests.adapters.HTTPAdapter):
     """
 
     _newest: tuple[str, Any, bool] | None = None  # of an origin its connections, and whether a proxy makes them
+
+    def init_poolmanager(self, *args: Any, **told: Any) -> None:
+        """Make what makes connections without a proxy."""
+        super().init_poolmanager(*args, **told)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, proxy: str, **told: Any) -> Any:
+        """What makes connections by a proxy; those of SOCKS are of a kind of their own."""
+        made = super().proxy_manager_for(proxy, **told)
+        if not proxy.lower().startswith("socks"):
+            made.pool_classes_by_scheme = POOLS
+        return made
 
     def get_connection_with_tls_context(
         self, request: requests.PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
