@@ -253,12 +253,13 @@ class Client:
         with self._meter.tracer.attempt(), self._asking.held():
             answer, answered = self._asking.answered(request)
             with contextlib.closing(answer):
-                named, meter = self._naming.named(answered), self._meter
+                named, is_own, meter = self._naming.named(answered), self._naming.is_own(answered), self._meter
                 heard = response(answered, answer, self._naming, self._bounds, meter.received, self._asking.read)
-                if answered is not request and self._naming.is_own(answered):
+                if answered is not request and is_own:
                     heard = replace(heard, moved=answered.url.partition("?")[0])
                 heard, on_condition = self._unless_ended(named, heard), is_on_condition(answered)
-                return receive(self._meaning.page(named, heard, accepts, on_condition=on_condition))
+                page = self._meaning.page(named, heard, accepts, on_condition=on_condition, is_own=is_own)
+                return receive(page)
 
     def _unless_ended(self, named: str, heard: Response) -> Response:
         """The response; SessionEnded, after a renewal, where it is how this API says that the session is over."""

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ingest_assets.errors import IngestError, RequestFailed, Ruled, TransientFailure
 from ingest_assets.http.answer import Response, head, told
 from ingest_assets.http.asking import Asking
-from ingest_assets.http.refusal import hint, phrase, quoted
+from ingest_assets.http.refusal import NOT_SENT_THERE, hint, phrase, quoted
 from ingest_assets.http.responses import MOST_BYTES, ResponseRule, concerned, fitting
 from ingest_assets.http.retry import RETRIED_STATUSES, is_throttled, wait_told
 from ingest_assets.http.rule_problems import OF_RECORDS
@@ -22,6 +22,7 @@ from ingest_assets.http.waits import Told, seconds_told
 
 _SUCCESS = range(200, 300)
 _PAGES = ("end", "empty")
+_WANT_CREDENTIAL = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _WHOLE = re.compile(r"bytes +0-(?P<last>\d{1,19})/(?P<all>\d{1,19})", re.ASCII)
 
 
@@ -38,12 +39,18 @@ class Meaning:
         self._error_message, self._responses = error_message, responses
 
     def page(
-        self, named: str, response: Response, accepts: Container[int] = (), *, on_condition: bool = False
+        self,
+        named: str,
+        response: Response,
+        accepts: Container[int] = (),
+        *,
+        on_condition: bool = False,
+        is_own: bool = True,
     ) -> Response:
         """The answer itself where it is a page, with the rule that speaks of it; else raises the failure that it is.
 
         Of the statuses that are no page, those that the caller `accepts` are one; and to a request on condition, it may
-        also be that the page has not changed.
+        also be that the page has not changed. `is_own` says that it comes from where the credential is sent.
         """
         is_good = response.status in _SUCCESS and response.status != HTTPStatus.ACCEPTED and not _is_piece(response)
         if is_good or response.status in accepts:
@@ -55,7 +62,7 @@ class Meaning:
             return replace(response, _body=chunks, rule=rule)
         if rule is None and on_condition and heard.status == HTTPStatus.NOT_MODIFIED:
             return response
-        raise self._refusal(named, heard) if rule is None else self._ruled(named, heard, rule)
+        raise self._refusal(named, heard, is_own=is_own) if rule is None else self._ruled(named, heard, rule)
 
     def _good(self, named: str, response: Response) -> Response:
         """The answer of a good status itself, unless a rule says that it is no page."""
@@ -96,7 +103,7 @@ class Meaning:
         told = f"{named}: the credential is not taken, as {rule}, and there is no other one"
         return Ruled(f"{told}. {self._asking.auth.when_refused()}", rule.means, str(rule), HTTPStatus.UNAUTHORIZED)
 
-    def _refusal(self, named: str, heard: Told) -> IngestError:
+    def _refusal(self, named: str, heard: Told, *, is_own: bool) -> IngestError:
         """The failure that an answer is by its status."""
         status, wait = heard.status, wait_told(heard.headers, heard.now)
         if is_throttled(status, heard.headers):
@@ -106,7 +113,7 @@ class Meaning:
         if status == HTTPStatus.ACCEPTED:  # RFC 9110 §15.3.3: what it holds is not what was asked for
             return self._passing(f"{named}: the answer is still being made", wait)
         if status not in RETRIED_STATUSES:
-            advice = self._hint(status)
+            advice = self._hint(status) if is_own or status not in _WANT_CREDENTIAL else NOT_SENT_THERE
             return RequestFailed(f"{named}. {advice}" if advice else named, status)
         return self._passing(named, wait)
 

@@ -19,6 +19,10 @@ _HINTS = {
     404: "check base_url and the endpoint's path",
     422: _PARAMS,
 }
+NOT_SENT_THERE = (
+    "This is another origin than that of base_url, so no credential was sent there. Where the API has moved, or wants "
+    "https, write that as base_url"
+)
 _QUOTING = ". To see what the API says, name where its errors hold text: `error_message: error.message`"
 
 

@@ -278,6 +278,17 @@ def test_a_refused_credential_is_named(api, client_for):
     assert "Check the secret: environment variable KEY" in str(error)
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refusal_at_another_origin_does_not_blame_the_credential(api, elsewhere, client_for, status):
+    api.answer(301, headers={"Location": elsewhere.url})
+    elsewhere.answer(status)
+
+    error = failed(client_for(api.url), PageRequest(api.url), RequestFailed)
+
+    assert "another origin than that of base_url, so no credential was sent there" in str(error)
+    assert "KEY" not in str(error)
+
+
 def test_what_the_api_said_is_quoted_where_the_file_names_it(api, client_for):
     told = {"error": {"message": f"bad key {KEY}\n" + "x" * 500}}
     api.answer(400, json.dumps(told).encode())
