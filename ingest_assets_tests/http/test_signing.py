@@ -169,3 +169,17 @@ def test_a_server_that_computes_the_signature_anew_finds_the_same(api):
     assert asked.headers["authorization"].endswith(signer.signature(text, again))
     assert {"host", "content-type", "x-amz-date", "x-amz-security-token"} <= set(names)
     assert json.loads(asked.body) == {"a": 1}
+
+
+def test_the_url_of_a_next_page_is_signed_as_aws_writes_it(monkeypatch):
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: NOW.replace(tzinfo=None))
+    values = {"after": "aé/b==", "at": "10:30", "q": "a b"}
+    again = botocore.awsrequest.AWSRequest("GET", "https://x.example/a", {}, b"", params=values)
+    signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials("AKIDEXAMPLE", AWS_KEY), "service", "us-east-1")
+
+    url = "https://x.example/a?after=a%c3%a9/b==&at=10:30&q=a+b"
+    signature = auth(**AWS).signed(Sent("GET", url, {}, b""), Secrets({"KEY": AWS_KEY}), NOW)
+    signer.add_auth(again)
+
+    assert signature.headers["Authorization"] == again.headers["Authorization"]
+    assert signature.url == "https://x.example/a?after=a%C3%A9%2Fb%3D%3D&at=10%3A30&q=a%20b"
