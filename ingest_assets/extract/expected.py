@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from http import HTTPStatus
 from typing import Any
 
 from ingest_assets.errors import RequestFailed, TransientFailure, WalkIncomplete
@@ -17,6 +18,7 @@ from ingest_assets.extract.trail import Trail, labelled
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.decoders import Decoded
+from ingest_assets.http.decoders.kind import LinesModel
 from ingest_assets.http.page import Page, PageRequest, dig
 from ingest_assets.http.place import beside
 from ingest_assets.http.total import Expected, Total, number
@@ -100,14 +102,29 @@ def check_total(walk: Walk, first: Page | None, received: int) -> None:
 
 
 def refuse_unmarked(walk: Walk, response: Response) -> None:
-    """Raise RequestFailed where a body that is cut would pass for whole: by its length, its format and any count."""
+    """Raise RequestFailed where a body that is cut would pass for whole: by its length, its format and any count.
+
+    And TransientFailure where there is none at all, by its status.
+    """
     decoder, total, count = walk.endpoint.decoder, _total(walk), walk.endpoint.count
     counts = (total is not None and total.tells != "about") or count is not None
+    if response.status == HTTPStatus.NO_CONTENT:
+        _refuse_no_content(walk, response)
     if not (response.tells_cuts or decoder.tells_cuts or counts):
         raise RequestFailed(
             f"{walk.label}: the answer says nowhere where it ends (no Content-Length, no chunks), and of "
             f"{decoder.type} what is cut between two lines looks whole. Where the API counts its records, name that "
             "by `total` or `count`; else accept it: `decoder: {…, unmarked_end: accept}`"
+        )
+
+
+def _refuse_no_content(walk: Walk, response: Response) -> None:
+    """Raise TransientFailure for a 204, but where an answer without a line is a page."""
+    decoder = walk.endpoint.decoder
+    if not (isinstance(decoder, LinesModel) and (response.tells_cuts or decoder.tells_cuts)):
+        raise TransientFailure(
+            f"{walk.label}: HTTP 204 No Content, which is no page. Where that means that there are no records, say so: "
+            "`responses: [{status: 204, means: empty}]`"
         )
 
 

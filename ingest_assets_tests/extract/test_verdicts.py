@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ingest_assets.errors import RequestFailed, TransientFailure, WalkIncomplete
+from ingest_assets.extract.expected import refuse_unmarked
+from ingest_assets.http.answer import Response
 
 FLAGGED = {"paginator": {"type": "cursor", "path": "next", "param": "cursor", "has_more": "more"}}
 ONE, TWO, THREE = ({"id": n} for n in (1, 2, 3))
@@ -310,3 +312,21 @@ def test_an_ended_fetch_is_followed_by_a_new_one(lab, api):
     lab.fetch(lab.walk())
 
     assert lab.verdicts() == ["failed", "complete"]
+
+
+NO_CONTENT = r"HTTP 204 No Content, .* `responses: \[\{status: 204, means: empty\}\]`"
+
+
+def test_no_content_is_no_page_and_what_makes_it_one_is_told(lab, api, answer):
+    api.answer = lambda _: answer(b"", 204)
+
+    with pytest.raises(TransientFailure, match=NO_CONTENT):
+        lab.fetch(lab.walk())
+
+
+@pytest.mark.parametrize("decoder", ["csv", "jsonl"])
+def test_no_content_needs_no_length_to_be_told_as_such(lab, decoder):
+    walk = lab.walk({"decoder": {"type": decoder}, "records": None, "paginator": None})
+
+    with pytest.raises(TransientFailure, match=NO_CONTENT):
+        refuse_unmarked(walk, Response(204, {}, "", iter([])))
