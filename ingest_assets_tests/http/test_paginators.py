@@ -273,6 +273,7 @@ def test_pages_of_a_session_count_up():
         (GITLAB, page(), "nothing in header 'X-Next-Page'.*absent: end"),
         (GITHUB, linked('<?p=2>; rel="next'), "Link header cannot be read to its end: expected ; or , at character 12"),
         (GITHUB, linked("?p=2; rel=next"), "expected < at character 0"),
+        (GITHUB, linked('<?p=2>; rel=next; anchor="http://["'), "Link header cannot be read to its end: Invalid"),
         (GITHUB, linked("<?p=2>; rel=next", "<?p=3>; rel=next"), "names 2 pages as 'next'"),
         ({**NUMBERED, "total_pages": "n"}, third({"n": "many"}), "expected a whole number at 'n'.*found a text"),
         ({**NUMBERED, "total_pages": "n"}, third({}), "found nothing"),

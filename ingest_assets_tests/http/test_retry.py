@@ -116,6 +116,8 @@ def test_each_wait_is_told_before_it_begins(clock):
         ({"retry-after": "Fri, 31 Dec 9999 23:59:59 GMT"}, None),
         ({"retry-after": "Fri, 31 Dec 9999 23:59:59 -1200"}, None),
         ({"retry-after": "Sun, 99 Nov 1994 08:49:37 GMT"}, None),
+        ({"retry-after": "Sun, 06 Nov 99999999999 08:49:37 GMT"}, None),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:37 GMT", "date": "Sun, 06 Nov 99999999999 08:49:37 GMT"}, 30.0),
         ({"retry-after": ""}, None),
         ({}, None),
     ],

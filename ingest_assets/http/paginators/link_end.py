@@ -6,7 +6,7 @@ no header, on a page as full as those before it     so end few APIs, and only wh
 """
 
 from collections.abc import Iterable
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from ingest_assets.http.page import Page
 from ingest_assets.http.paginators.link_header import LinkValue
@@ -44,7 +44,7 @@ def place_of_last(first: Iterable[LinkValue], last: Page, rel: str) -> tuple[str
 
 
 def _query(url: str) -> dict[str, str]:
-    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+    return dict(parse_qsl(url.partition("#")[0].partition("?")[2], keep_blank_values=True))
 
 
 def _counts_by(following: dict[str, str], final: dict[str, str]) -> str | None:

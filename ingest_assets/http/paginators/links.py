@@ -129,13 +129,12 @@ class Link(PaginatorModel):
     def _links(self, page: Page) -> list[LinkValue]:
         text = page.headers.get("link", "")
         try:
-            told = links(text)
+            return [link for link in links(text) if link.is_of(page.base)]
         except ValueError as error:
             raise WalkIncomplete(
                 f"{where(page)}: the Link header cannot be read to its end: {error}; whether more pages follow cannot "
                 "be told"
             ) from None
-        return [link for link in told if link.is_of(page.base)]
 
     def _target(self, page: Page) -> str | None:
         targets = {link.target for link in self._links(page) if self.rel.lower() in link.relations}
