@@ -33,12 +33,15 @@ class TransientFailure(IngestError):
     """Something that may pass by itself: a lost connection, a 5xx, a limit.
 
     `wait_seconds` is what the API asked to wait, or None where it said nothing. `for_all` where that holds for whatever
-    else is asked for, too: so it is with a limit, and not with a page that is not there yet.
+    else is asked for, too: so it is with a limit, and not with a page that is not there yet. `alone` where the wait is
+    that of what was asked for, and everything else may be asked for meanwhile.
     """
 
-    def __init__(self, message: str, wait_seconds: float | None = None, *, for_all: bool = False) -> None:
+    def __init__(
+        self, message: str, wait_seconds: float | None = None, *, for_all: bool = False, alone: bool = False
+    ) -> None:
         super().__init__(message)
-        self.wait_seconds, self.for_all = wait_seconds, for_all
+        self.wait_seconds, self.for_all, self.alone = wait_seconds, for_all, alone
 
 
 class Locked(TransientFailure):
@@ -48,13 +51,20 @@ class Locked(TransientFailure):
 class NotBefore(TransientFailure):
     """The API is to be left alone until a time: it asks for a longer pause than a run waits, or it is down.
 
-    `until` is that time, with its zone. `everywhere` where no endpoint of the source would fare better before it.
+    `until` is that time, with its zone. `everywhere` where no endpoint of the source would fare better before it; where
+    it is so of one thing `alone`, what else is asked for by the same walk may.
     """
 
     def __init__(
-        self, message: str, until: datetime, wait_seconds: float | None = None, *, everywhere: bool = False
+        self,
+        message: str,
+        until: datetime,
+        wait_seconds: float | None = None,
+        *,
+        everywhere: bool = False,
+        alone: bool = False,
     ) -> None:
-        super().__init__(message, wait_seconds, for_all=True)
+        super().__init__(message, wait_seconds, for_all=not alone, alone=alone)
         self.until, self.everywhere = until, everywhere
 
 

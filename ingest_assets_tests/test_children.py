@@ -177,6 +177,19 @@ def test_a_parent_that_is_to_be_asked_for_later_at_each_try_leaves_the_others(sh
     assert rows(line) == [one for one in everything(shop) if one[:2] != "c0"]
 
 
+def test_a_parent_that_is_ready_later_than_is_waited_leaves_the_others(shop, line_of):
+    rule = {"status": 409, "means": "retry", "wait": "PT2H"}
+    line = line_of(invoices={**INVOICES, "responses": [rule]})
+    shop.failing, shop.status = {"c0"}, 409
+
+    ended = fetched(line).manifest.ended
+
+    assert ended.verdict == "incomplete"
+    assert "1 of 6 requests for parents failed" in ended.reason
+    assert "(2 h), longer than the 15 min allowed" in ended.reason
+    assert rows(line) == [one for one in everything(shop) if one[:2] != "c0"]
+
+
 @pytest.mark.parametrize("wait", ["0", None])
 def test_a_limit_that_lets_none_of_the_tries_through_stops_all(shop, line_of, wait):
     line = line_of()

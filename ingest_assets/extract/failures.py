@@ -6,7 +6,6 @@ from ingest_assets.errors import (
     CursorExpired,
     IngestError,
     Locked,
-    NotBefore,
     PartsFailed,
     RequestFailed,
     TransientFailure,
@@ -24,7 +23,7 @@ _BEFORE_ANY_SUCCEEDED = 100
 
 def concerns_one(error: IngestError) -> bool:
     """Whether a failure may be a matter of one part: not what would meet every other one, too."""
-    if isinstance(error, CursorExpired | Locked | NotBefore):
+    if isinstance(error, CursorExpired | Locked):
         return False
     if isinstance(error, TransientFailure):
         return not error.for_all

@@ -94,7 +94,8 @@ class Meaning:
         by_header = wait_told(heard.headers, heard.now)
         if by_header is not None:
             self._asking.push_back(by_header)
-        return TransientFailure(f"{named}: to be asked again, as {rule}", seconds_told(rule.wait, heard, by_header))
+        seconds = seconds_told(rule.wait, heard, by_header)
+        return TransientFailure(f"{named}: to be asked again, as {rule}", seconds, alone=by_header is None)
 
     def _over(self, named: str, rule: ResponseRule) -> IngestError:
         """The failure that the credential is over; it passes where there is another one, and none was tried yet."""

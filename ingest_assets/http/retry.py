@@ -80,7 +80,7 @@ class RetryPolicy(Struct, frozen=True):
             return failure
         until, allowed = now + timedelta(seconds=seconds), spoken(self.max_wait_seconds)
         told = f"{failure}: waits until {clock(until)} ({spoken(seconds)}), longer than the {allowed} allowed"
-        return NotBefore(told, until, seconds, everywhere=True)
+        return NotBefore(told, until, seconds, everywhere=not failure.alone, alone=failure.alone)
 
     def _wait(
         self, failure: TransientFailure, state: tenacity.RetryCallState, chance: Callable[[float, float], float]

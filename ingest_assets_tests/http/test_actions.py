@@ -5,7 +5,7 @@ import json
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ingest_assets.errors import RequestFailed, Ruled, TransientFailure
+from ingest_assets.errors import NotBefore, RequestFailed, Ruled, TransientFailure
 from ingest_assets.http.auth import Auth
 from ingest_assets.http.breaker import Breaker, BreakerSettings
 from ingest_assets.http.client import Client
@@ -100,6 +100,18 @@ def test_another_try_waits_as_the_rule_says_and_holds_back_nobody_else(api, aski
     assert clock.slept == [20.0]
     clock.now -= 20.0
     assert limiter.ahead() == 0.0
+
+
+@pytest.mark.parametrize(("headers", "everywhere"), [({}, False), ({"Retry-After": "7200"}, True)])
+def test_another_try_after_longer_than_is_waited_keeps_others_only_where_the_api_says_so(
+    api, asking, limiter, headers, everywhere
+):
+    api.answer(409, b"{}", headers)
+
+    with pytest.raises(NotBefore, match=r"waits until .* \(2 h\)") as failed:
+        asking({"status": 409, "means": "retry", "wait": "PT2H"}).fetch(PageRequest(api.url), whole)
+
+    assert (failed.value.everywhere, failed.value.for_all, limiter.ahead() > 0) == (everywhere,) * 3
 
 
 def test_another_try_that_the_api_dates_holds_back_all(api, asking, clock, limiter):
