@@ -13,7 +13,7 @@ from ingest_assets.errors import WalkIncomplete
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.decoders.parsing import UNREADABLE
 
-_MORE = "hasNextPage"
+_MORE, _BEFORE = "hasNextPage", "hasPreviousPage"  # the latter of what is asked for by `last`
 _HOLDER = "pageInfo"
 
 
@@ -23,13 +23,14 @@ class Connections:
     def __init__(self, walk: Walk) -> None:
         self._walk, self._count = walk, 0
         self._read_on = {told.has_more for told in walk.endpoint.cut_lists.values()}
-        for name in walk.endpoint.cut_lists:
-            self._read_on.add(f"{name.rpartition('.')[0]}.{_HOLDER}.{_MORE}")
+        for name, told in walk.endpoint.cut_lists.items():
+            holder = f"{name.rpartition('.')[0]}.{_HOLDER}"
+            self._read_on |= {f"{holder}.{_MORE}", *([f"{holder}.{_BEFORE}"] if told.total is not None else [])}
 
     def add_all(self, records: Iterable[bytes | memoryview]) -> None:
         """Some of them, in their order."""
         for text in records:
-            if _MORE.encode() in bytes(text):
+            if _HOLDER.encode() in bytes(text):
                 self._look(text)
             self._count += 1
 
@@ -43,7 +44,7 @@ class Connections:
                 raise WalkIncomplete(
                     f"{self._walk.label}: record {self._count} of a page has more at {path!r}, and nothing reads it "
                     "on: name that list under `cut_lists` (docs/paging.md), or ask for more of it by `first:`. Where "
-                    "its beginning is enough, leave its pageInfo out of the query"
+                    "a part of it is enough, leave its pageInfo out of the query"
                 )
 
 
@@ -59,12 +60,12 @@ def refuse_others(walk: Walk, envelope: Any) -> None:
     from ingest_assets.http.paginators.cursors import GraphQL
 
     paginator = walk.endpoint.paginator
-    own = f"{paginator.path}.{_MORE}" if isinstance(paginator, GraphQL) else None
+    own = paginator.path if isinstance(paginator, GraphQL) else None
     for path in _going_on(envelope):
-        if path != own and not _is_told_of(path, paginator.model_dump()):
+        if path.rpartition(".")[0] != own and not _is_told_of(path, paginator.model_dump()):
             raise WalkIncomplete(
                 f"{walk.label}: the answer has more at {path!r}, and nothing reads it on: name it by `paginator: "
-                "{type: graphql, path: …}`, or give that connection an endpoint of its own. Where its beginning is "
+                "{type: graphql, path: …}`, or give that connection an endpoint of its own. Where a part of it is "
                 "enough, leave its pageInfo out of the query"
             )
 
@@ -77,7 +78,7 @@ def _is_told_of(path: str, paginator: Mapping[str, Any]) -> bool:
 
 
 def _going_on(value: Any) -> Iterator[str]:
-    """The paths of all pageInfo that say that more follows; of what is in lists, without the place in these."""
+    """Where a pageInfo says that more follows, or lies before; of what is in lists, without the place in these."""
     left = [("", value)]  # no recursion: newer Pythons decode more levels than they may call
     while left:
         path, value = left.pop()
@@ -86,7 +87,7 @@ def _going_on(value: Any) -> Iterator[str]:
         elif isinstance(value, Mapping):
             for key, inner in value.items():
                 here = f"{path}.{key}" if path else key
-                if key == _HOLDER and isinstance(inner, Mapping) and inner.get(_MORE) is True:
-                    yield f"{here}.{_MORE}"
+                if key == _HOLDER and isinstance(inner, Mapping):
+                    yield from (f"{here}.{sign}" for sign in (_MORE, _BEFORE) if inner.get(sign) is True)
                 elif isinstance(inner, list | Mapping):
                     left.append((here, inner))

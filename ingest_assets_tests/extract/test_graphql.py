@@ -73,6 +73,22 @@ def test_a_connection_inside_of_a_record_that_goes_on_and_is_not_read_on_is_a_fa
     assert lab.verdicts() == ["failed"]
 
 
+def test_one_of_which_the_last_were_asked_for_is_too(lab, api):
+    last = {"nodes": [{"name": "bug"}], "pageInfo": {"hasNextPage": False, "hasPreviousPage": True}}
+    api.pages(answered({"id": 1, "labels": last}))
+
+    with pytest.raises(WalkIncomplete, match=r"has more at 'labels\.pageInfo\.hasPreviousPage'"):
+        lab.fetch(lab.walk(ISSUES))
+
+
+def test_what_lies_before_a_page_of_the_walks_own_connection_was_read(lab, api):
+    first, second = answered({"id": 1}, more=True), answered({"id": 2})
+    second["data"]["issues"]["pageInfo"]["hasPreviousPage"] = True
+    api.in_turn(first, second)
+
+    assert lab.fetch(lab.walk(ISSUES)).manifest.ended.verdict == "complete"
+
+
 def test_one_in_a_list_of_a_record_is_too(lab, api):
     api.pages(answered({"id": 1, "pulls": [{"reviews": {"nodes": [], "pageInfo": {"hasNextPage": True}}}]}))
 
