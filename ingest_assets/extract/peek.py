@@ -2,10 +2,12 @@
 
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
@@ -22,8 +24,9 @@ from ingest_assets.extract.ruled import is_empty, noted, nothing_in
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.decoders import Block
+from ingest_assets.http.decoders.parsing import UNREADABLE
 from ingest_assets.http.decoders.texts import same_encoding
-from ingest_assets.http.page import Page, PageRequest
+from ingest_assets.http.page import Page, PageRequest, dig
 from ingest_assets.http.place import beside, whole
 from ingest_assets.raw.jobs import InMemory
 
@@ -105,7 +108,7 @@ def _peek(client: Client, walk: Walk, fetch: Callable[[PageRequest, Callable[[Re
             page = Page(
                 0, request, response.status, response.headers, decoded.envelope, decoded.records, decoded.last_record
             )
-        odd, stops = _oddities(walk, page), _stops(walk, page)
+        odd, stops = [*_oddities(walk, page), *_shared(walk, first)], _stops(walk, page)
         if told := next(iter(noted(response).values()), None):
             odd, stops = [f"the first page is the last, or empty, by a rule of `responses`: {told}"], None
         return Peek(response.url, size, decoded.records, first, tuple(odd), stops)
@@ -152,6 +155,31 @@ def _charset(walk: Walk, page: Page) -> list[str]:
         return []
     hint = "say so by `encoding` of `decoder`" if walk.endpoint.decoder.texts else "tell its people: JSON is UTF-8"
     return [f"the answer says charset={told[1]}, and is read as {read}: where the answer is right, {hint}"]
+
+
+def _shared(walk: Walk, first: Block | None) -> list[str]:
+    """That records share the value by which the page after the last of them is asked for."""
+    from ingest_assets.http.paginators.cursors import LastRecord
+
+    paginator, is_counted = walk.endpoint.paginator, walk.endpoint.total is not None or walk.endpoint.count is not None
+    if first is None or is_counted or not isinstance(paginator, LastRecord):
+        return []
+    values = Counter(str(value) for text in first.records() if (value := _value(text, paginator.field)) is not None)
+    if max(values.values(), default=0) < 2:
+        return []
+    told = (
+        f"records share the value of {paginator.field!r}, by which the next page is asked for: where a page ends "
+        "between two that do, the second may be on none. Take a field of which each record has its own, or name the "
+        "API's count by `total:` or `count:`"
+    )
+    return [told]
+
+
+def _value(text: bytes | memoryview, path: str) -> Any:
+    try:
+        return dig(msgspec.json.decode(text), path)
+    except UNREADABLE:
+        return None
 
 
 def _oddities(walk: Walk, page: Page) -> list[str]:

@@ -42,6 +42,20 @@ def test_of_what_is_there_nothing_is_told(lab, api, answer, paginator, headers, 
     assert found.oddities == ()
 
 
+@pytest.mark.parametrize(
+    ("field", "endpoint", "is_told"), [("at", {}, True), ("id", {}, False), ("at", {"total": "count"}, False)]
+)
+def test_records_that_share_what_the_next_page_is_asked_for_by_are_told(lab, api, answer, field, endpoint, is_told):
+    records = [{"id": 1, "at": 5}, {"id": 2, "at": 5}, {"id": 3}]
+    api.answer = lambda _: answer({"data": records, "count": 4, "more": True})
+    paginator = {"type": "last_record", "param": "after", "field": field, "has_more": "more"}
+
+    with Client(api.url) as client:
+        found = peek(client, lab.walk({"paginator": paginator, **endpoint}))
+
+    assert any(f"records share the value of {field!r}" in oddity for oddity in found.oddities) == is_told
+
+
 def test_errors_beside_records_are_why_a_walk_would_stop(lab, api, answer):
     api.answer = lambda _: answer({"data": [{"id": 1}], "next": None, "error": "quota exceeded"})
 
