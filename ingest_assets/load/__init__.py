@@ -9,6 +9,7 @@ load         one load of some work, from reading what is loaded to the commit
                      both  what they made as one
     commit       the transaction: tables and drift; account  what became of records, with quarantine and names
         turns        whose turn it is to commit; missing  what a rebuild would lose
+        moving       large tables that were built anew, some rows at a time
         overtaken    what is staged, where another load came before it
     merge        staged rows → the table and its children: who wins, and what is left alone
         merging      what its parts share: fates  of records, lists  the child tables, versions  in any order
