@@ -405,6 +405,16 @@ def test_what_is_to_be_above_a_number_may_be_a_text(shop, line_of, orders):
     assert shop.parents_asked() == {"c0"}
 
 
+@pytest.mark.parametrize("where", [{}, {"kind": "even"}])
+def test_where_there_never_was_a_parent_there_is_nothing_to_ask_for(shop, line_of, where):
+    shop.customers.clear()
+
+    snapshot = fetched(line_of(invoices={**INVOICES, "parents": {"where": where}}))
+
+    assert shop.parents_asked() == set()
+    assert snapshot.manifest.ended.verdict == "complete"
+
+
 def test_children_of_children_take_what_they_need_of_the_level_above(shop, line_of):
     lines = {
         "path": "/customers/{invoices.customer}--{invoices.id}/lines",

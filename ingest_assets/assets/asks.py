@@ -18,7 +18,7 @@ from ingest_assets.assets.unfinished import Going
 from ingest_assets.load.due import wanting
 from ingest_assets.load.ledger import Failure, Known
 from ingest_assets.load.patience import Held, held_endpoint, held_partitions, held_source, is_doubted, is_source_doubted
-from ingest_assets.source import Endpoint, Source
+from ingest_assets.source import Endpoint, Source, listed
 
 MOST_PARTITIONS = 31
 """Partitions of an endpoint in one piece: a month of days, and a run that is over within minutes."""
@@ -74,7 +74,7 @@ def _free(
         return [], [known.unlisted]
     wanted = wanting(endpoint, known.fetches, now, tick, known.members)
     if not wanted:
-        return [], []
+        return [], _nothing_listed(source.name, endpoint, known)
     if held := held_endpoint(known, now):
         return [], [f"left alone until {_time(held.until)}: {known.failures[-1].problem}"]
     held_back, busy = held_partitions(known, now), going.of(name)
@@ -89,6 +89,11 @@ def _free(
     if not waiting and (asked := [key for key in wanted if key in busy]):
         notes.append(f"{_some(asked)} asked for already, and not done yet")
     return free, [note for note in notes if note]
+
+
+def _nothing_listed(source: str, endpoint: Endpoint, known: Known) -> list[str]:
+    empty = dict.fromkeys(told.endpoint for name, told in listed(endpoint).items() if not known.members.get(name))
+    return [f"it has no partitions: {' and '.join(f'{source}.{name}' for name in empty)} lists none"] if empty else []
 
 
 def _end(source: Source, run: Range) -> str:

@@ -33,7 +33,7 @@ from ingest_assets.load.references import references, references_of
 from ingest_assets.load.volume import volume
 from ingest_assets.load.warehouse import quoted
 from ingest_assets.raw.manifest import SKIPPED
-from ingest_assets.source import Endpoint
+from ingest_assets.source import Endpoint, listed
 
 QUOTING = frozenset({"drift", "loaded", "references", "shared_keys"})
 """Those whose findings quote values of records: who is forgotten may be among them."""
@@ -111,11 +111,26 @@ def complete(at: Looked) -> Found:
     bad += [(partition, over, True) for partition in still if _is_over(at, partition)]
     # Nobody can ask for it again, and nothing of the fetch that failed is in the table.
     bad = [one for one in bad if one[2] or at.offers(one[0])]
-    problem = ""
+    problem = _none_listed(at, [partition for partition, *_ in ended])
     if bad:
         problem = f"{named([p for p, *_ in bad])} {bad[0][1].rstrip('.')}. Next: {_mend(at, bad[0][0])}"
     return Found(
         problem, {"partitions": len(ended), **({"open": len(still)} if still else {}), "not complete": len(bad)}
+    )
+
+
+def _none_listed(at: Looked, fetched: Sequence[str | None]) -> str:
+    """What is wrong where nothing is listed any more of which there were partitions: no fetch would tell it."""
+    try:
+        if not fetched or at.slices:
+            return ""
+    except (ConfigError, ContractBroken):
+        return ""  # that a listing cannot be read is told by who wants to ask
+    listings = [f"{at.source}.{name}" for name in dict.fromkeys(told.endpoint for told in listed(at.endpoint).values())]
+    return (
+        f"nothing is asked for any more: the table of {' and '.join(listings)} lists none, and partitions were fetched "
+        f"before ({len(fetched):,}). Next: ingest run {' '.join(listings)}; where that is right, take the endpoint out "
+        "of the file"
     )
 
 
@@ -246,10 +261,13 @@ def fresh(at: Looked) -> Found:
 
 def _looked_at(at: Looked, within: timedelta, done: Sequence[tuple[str | None, datetime]]) -> Found:
     """How long ago it was asked to its end; of several accounts, the one that waits the longest."""
-    there = {at.endpoint.partitions.key(None, by) for by in at.slices} if at.endpoint.partitions else set[str]()
+    keyed = at.endpoint.partitions
+    there = {keyed.key(None, by) for by in at.slices} if keyed else {None}
+    if not there:
+        return Found()  # `complete` tells that nothing is listed
     past = [(partition, ended) for partition, ended in done if ended <= at.now]  # not by a clock that was ahead
-    ages = {partition: at.now - ended for partition, ended in past if not there or partition in there}
-    never = sorted(set(there) - set(ages))
+    ages = {partition: at.now - ended for partition, ended in past if partition in there}
+    never = sorted(key for key in there - ages.keys() if key is not None)
     worst = max(ages, key=lambda partition: ages[partition], default=None)
     told = "never" if never or not ages else f"{_hours(ages[worst])} ago"
     which = next(iter(never), worst)

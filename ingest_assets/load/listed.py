@@ -15,7 +15,7 @@ _TEXTS = ("VARCHAR", "JSON")
 
 
 def values(connection: duckdb.DuckDBPyConnection, source: str, told: Listed, *, database: str = "w") -> list[str]:
-    """The values that a table lists now, in order; none where the table is not there yet.
+    """The values that a table lists now, in order; none where the table is not there yet, or no row ever came.
 
     ConfigError where the table has no such column, ContractBroken where a value cannot be part of a partition's key.
     """
@@ -23,6 +23,8 @@ def values(connection: duckdb.DuckDBPyConnection, source: str, told: Listed, *, 
     if not columns:
         return []
     if told.field not in columns:
+        if _is_empty(connection, source, told.endpoint, database):
+            return []
         raise ConfigError(
             f"{source}.{told.endpoint}: its table has no column {told.field!r} to list; it has {_known(columns)}"
         )
@@ -57,6 +59,8 @@ def parents(
             f"Next: ingest run {source.name}.{parent}"
         )
     if unknown := [field for field in (*endpoint.parent_fields, *endpoint.parents.where) if field not in columns]:
+        if _is_empty(connection, source.name, parent, database):
+            return []
         raise ConfigError(
             f"{label}: the table of its parents, {source.name}.{parent}, has no column {unknown[0]!r}; it has "
             f"{_known(columns)}"
@@ -119,6 +123,12 @@ def _columns(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, 
         [database, source, endpoint],
     )
     return dict(found.fetchall())
+
+
+def _is_empty(connection: duckdb.DuckDBPyConnection, source: str, endpoint: str, database: str) -> bool:
+    """Whether a table has no row: where none ever came, it has no columns but those that the file declares either."""
+    table = f"{quoted(database)}.{quoted(source)}.{quoted(endpoint)}"
+    return connection.execute(f"FROM {table} LIMIT 1").fetchone() is None
 
 
 def _known(columns: Collection[str]) -> str:

@@ -25,6 +25,7 @@ from ingest_assets import catalog
 from ingest_assets.assets.names import raw_key, table_key
 from ingest_assets.assets.project import definitions
 from ingest_assets.assets.resources import Api, Warehouse
+from ingest_assets.load import warehouse as stored
 from ingest_assets.source import Source
 from ingest_assets_tests.loopback import serving
 
@@ -303,6 +304,13 @@ class Lab:
         """All rows of a query on the reader's copy."""
         with self.warehouse.reading() as connection:
             return connection.execute(query).fetchall()
+
+    def spoil(self, statement: str) -> None:
+        """Change the warehouse behind the project's back, and publish it."""
+        warehouse = stored.Warehouse(self.data)
+        with warehouse.session("spoiling") as connection:
+            connection.execute(statement)
+        warehouse.publish()
 
     def check(self, endpoint: str, *names: str) -> dict[str, dg.AssetCheckEvaluation]:
         """Run an endpoint's checks, all or some, and nothing else."""

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import dagster as dg
 import pytest
 
+from ingest_assets.assets.asks import asks
 from ingest_assets.assets.launch import materialize
 from ingest_assets.assets.members import add_listed_by
 from ingest_assets.assets.names import versions
@@ -18,6 +19,7 @@ from ingest_assets.assets.plan import Wanted, plan, stages
 from ingest_assets.assets.report import Reporter
 from ingest_assets.assets.resources import Api
 from ingest_assets.assets.undone import Undone
+from ingest_assets.assets.unfinished import Going
 from ingest_assets.errors import ConfigError
 from ingest_assets.line import Line, Unwatched
 from ingest_assets_tests.loopback import serving
@@ -203,6 +205,46 @@ def test_an_account_that_is_gone_keeps_its_rows_and_is_not_asked_for_any_more(at
         ("a/1|2026-01-02", "a/1|2026-01-03"),
         ("c|2026-01-02", "c|2026-01-03"),
     ]
+
+
+def test_that_nothing_is_listed_any_more_is_no_silent_end(at_bank, bank):
+    at_bank.run(keys=both(at_bank, "accounts"))
+    at_bank.run("b|2026-01-02", keys=both(at_bank, "entries"))
+    fine = at_bank.check("entries", "complete")["complete"]
+    bank.accounts = []
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    found = at_bank.check("entries", "complete")["complete"]
+
+    assert fine.passed
+    assert not found.passed
+    assert found.description == (
+        "nothing is asked for any more: the table of shop.accounts lists none, and partitions were fetched before (1). "
+        "Next: ingest run shop.accounts; where that is right, take the endpoint out of the file"
+    )
+
+
+def test_a_sensor_says_where_nothing_is_listed(at_bank, bank):
+    bank.accounts = []
+    at_bank.run(keys=both(at_bank, "accounts"))
+    now = datetime.now(UTC)
+
+    asked = asks(at_bank.source, line(at_bank).known(""), Going(), now, now)
+
+    assert "entries: it has no partitions: shop.accounts lists none" in asked.notes
+
+
+def test_accounts_of_which_none_is_left_are_not_late(at_bank, bank):
+    at_bank.text = at_bank.text.replace("account: [a/1, b]", "account: {endpoint: accounts, field: id}", 1)
+    at_bank.run(keys=both(at_bank, "accounts"))
+    at_bank.run("b", keys=both(at_bank, "cards"))
+    at_bank.spoil("UPDATE w._ingest.fetches SET ended = ended - INTERVAL 30 HOUR")
+    late = at_bank.check("cards", "fresh")["fresh"]
+    bank.accounts = []
+    at_bank.run(keys=both(at_bank, "accounts"))
+
+    assert not late.passed
+    assert at_bank.check("cards", "fresh")["fresh"].passed
 
 
 def test_a_new_dagster_is_told_of_all_accounts_that_anything_was_fetched_of(at_bank, bank):

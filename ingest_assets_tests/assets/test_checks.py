@@ -4,8 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from ingest_assets.load.warehouse import Warehouse
-
 FIRST, LAST = "2026-01-01", "2026-01-03"
 
 
@@ -13,14 +11,6 @@ FIRST, LAST = "2026-01-01", "2026-01-03"
 def today():
     """The day on which a test begins; checks of freshness are made so that midnight may pass."""
     return datetime.now(UTC).date()
-
-
-def spoil(lab, statement):
-    """Change the warehouse behind the project's back, and publish it."""
-    warehouse = Warehouse(lab.data)
-    with warehouse.session("spoiling") as connection:
-        connection.execute(statement)
-    warehouse.publish()
 
 
 def test_after_a_good_run_all_checks_pass_but_for_old_days(lab):
@@ -168,7 +158,7 @@ def test_unique_key_fails_where_a_key_has_two_rows_in_any_partition(lab):
     lab.run(FIRST, LAST)
     assert lab.check("orders", "unique_key")["unique_key"].passed
 
-    spoil(lab, "INSERT INTO w.shop.orders FROM w.shop.orders WHERE id = 1")
+    lab.spoil("INSERT INTO w.shop.orders FROM w.shop.orders WHERE id = 1")
     lab.run("2026-01-04")
 
     found = lab.check("orders", "unique_key")["unique_key"]
@@ -182,7 +172,7 @@ def test_required_fails_where_a_value_is_missing_and_names_the_column(lab):
     assert lab.check("orders", "required")["required"].passed
     lab.text = lab.text.replace("email: {type: varchar,", "email: {type: varchar, required: true,", 1)
 
-    spoil(lab, "UPDATE w.shop.orders SET email = NULL WHERE id < 10")
+    lab.spoil("UPDATE w.shop.orders SET email = NULL WHERE id < 10")
     lab.run("2026-01-04")
 
     found = lab.check("orders", "required")["required"]
@@ -217,7 +207,7 @@ def test_complete_names_a_partition_whose_walk_died_and_was_left(lab, shop, down
     lab.run(FIRST, "2026-01-02", fails=True)
     assert lab.check("orders", "complete")["complete"].passed, "it may be going on"
 
-    spoil(lab, "UPDATE w._ingest.fetches SET started = '2026-01-05T06:00:00Z' WHERE ended IS NULL")
+    lab.spoil("UPDATE w._ingest.fetches SET started = '2026-01-05T06:00:00Z' WHERE ended IS NULL")
 
     found = lab.check("orders", "complete")["complete"]
     assert not found.passed
@@ -299,7 +289,7 @@ def test_a_copy_that_an_earlier_version_published_is_looked_at_as_well(lab, shop
     shop.instead["/people"] = [answer(200, {"data": [{"id": 1}], "count": 1})]
     lab.run(keys=[lab.raw("people"), lab.table("people")])
 
-    spoil(lab, "ALTER TABLE w._ingest.fetches DROP COLUMN expected_is")
+    lab.spoil("ALTER TABLE w._ingest.fetches DROP COLUMN expected_is")
 
     assert {one.passed for one in lab.check("people", "complete", "expected").values()} == {True}
 
@@ -399,7 +389,7 @@ def test_fresh_looks_at_when_a_listing_was_last_read_to_its_end(lab):
     lab.run(keys=[lab.raw("people"), lab.table("people")])
     assert lab.check("people", "fresh")["fresh"].passed
 
-    spoil(lab, "UPDATE w._ingest.fetches SET ended = ended - INTERVAL 30 HOUR")
+    lab.spoil("UPDATE w._ingest.fetches SET ended = ended - INTERVAL 30 HOUR")
 
     found = lab.check("people", "fresh")["fresh"]
     assert not found.passed
@@ -411,7 +401,7 @@ def test_fresh_looks_at_when_a_listing_was_last_read_to_its_end(lab):
 def test_a_failed_look_does_not_make_a_listing_fresh(lab, shop, refused):
     people = [lab.raw("people"), lab.table("people")]
     lab.run(keys=people)
-    spoil(lab, "UPDATE w._ingest.fetches SET ended = ended - INTERVAL 30 HOUR")
+    lab.spoil("UPDATE w._ingest.fetches SET ended = ended - INTERVAL 30 HOUR")
     shop.instead["/people"] = refused
 
     lab.run(keys=people, fails=True)
