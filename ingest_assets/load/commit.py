@@ -41,8 +41,8 @@ class Commit(Accounting, frozen=True):
 
     @property
     def _is_first(self) -> bool:
-        """Whether there was no table yet: nothing is loaded, and no warehouse that is lost has noted what it knew."""
-        return not self.known.loaded and (self.known.version > 0 or not self.known.registry.names)
+        """Whether nothing is known to compare with: no record ever came, nor one that a lost warehouse has noted."""
+        return not self.known.registry.shape.kinds or (not self.known.loaded and self.known.version > 0)
 
     @property
     def _loaded(self) -> set[int]:
