@@ -1,4 +1,4 @@
-"""The head of an answer, read so that one odd line loses no other.
+"""The head of an answer, read so that one odd line loses no other; and all of it, so that it ends (`steady`).
 
     HTTP/1.1 103 Early Hints      an answer before the answer: passed over with its headers (RFC 9110 §15.2)
 
@@ -12,12 +12,16 @@ without a word. And it takes 103 for the status.
 """
 
 import http.client
+import io
 import re
+import socket
 from collections.abc import Mapping
 from typing import Any
 
 import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from ingest_assets.http.steady import Steady
 
 _INTERIM = re.compile(rb"HTTP/1\.[01] +1(?!01)\d\d\b")
 _NAMED = re.compile(rb"([!-9;-~]+)[ \t]*(:.*)", re.DOTALL)
@@ -63,6 +67,12 @@ class _Head:
 
 
 class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *told: Any, **more: Any) -> None:
+        super().__init__(sock, *told, **more)
+        seconds = sock.gettimeout()
+        if seconds is not None:
+            self.fp = io.BufferedReader(Steady(self.fp.detach(), seconds))
+
     def begin(self) -> None:
         stream = self.fp
         self.fp = _Head(stream)  # type: ignore[assignment]
