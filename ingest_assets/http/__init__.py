@@ -6,7 +6,7 @@ asking         when a request may go, and as whom
     pace           slower before it is stopped, by what answers tell: allowances
     breaker        nobody asks an API that is down
     exchange       tokens: tokens  one for all processes, rotation  which of several credentials
-sending        put together, signed, sent: target, transport, heads, tls, trace, redirects
+sending        put together, signed, sent: target, transport, heads, steady, tls, trace, redirects
 answer         what came: body  whole and no larger than allowed, unpacking  unzipped
 meaning        a page, or which failure: refusal  in words
     responses      rules of the source file: conditions, rule_problems, waits
