@@ -230,7 +230,22 @@ def quarantine(at: Looked) -> Found:
             f"version of a row may be among them. Mend the contract, then: {_replay(at)}"
         )
         told |= {"rows that may be older": behind}
-    return Found(problem, told)
+    unswept = _unswept(at)
+    return Found(f"{problem}. Also, {unswept}" if problem and unswept else problem or unswept, told)
+
+
+def _unswept(at: Looked) -> str:
+    """That rows stay which a complete fetch did not bring, since one of its records did not fit."""
+    if at.endpoint.sweep is None:
+        return ""
+    newest = at.newest("partition, quarantined", "loaded IS NOT NULL AND verdict = 'complete'")
+    kept = {partition: count for partition, count in newest if count and at.knows(partition)}
+    if not kept:
+        return ""
+    return (
+        f"{named([*kept])} not swept: the newest fetch set records aside ({sum(kept.values()):,}), each of which may "
+        f"be of a row that it did not bring, so that none is deleted. Mend the contract, then: {_replay(at)}"
+    )
 
 
 def contract(at: Looked) -> Found:

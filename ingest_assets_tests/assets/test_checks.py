@@ -316,6 +316,28 @@ def test_quarantine_passes_below_the_share_that_the_file_allows(lab, shop):
     assert lab.check("orders", "quarantine")["quarantine"].passed
 
 
+def test_quarantine_says_that_nothing_is_deleted_for_one_record_also_below_the_share_that_is_allowed(lab, shop):
+    lab.text = lab.text.replace("    write: replace\n", "    sweep: true\n    max_quarantined: 0.5\n")
+    people = [lab.raw("people"), lab.table("people")]
+    shop.people = [{"id": number} for number in range(9)]
+    lab.run(keys=people)
+    shop.people = [*shop.people[1:], {"id": None}]
+    lab.run(keys=people)
+
+    found = lab.check("people", "quarantine")["quarantine"]
+
+    assert lab.rows("SELECT count(*) FROM shop.people") == [(9,)]
+    assert not found.passed
+    assert found.description == (
+        "it is not swept: the newest fetch set records aside (1), each of which may be of a row that it did not bring, "
+        "so that none is deleted. Mend the contract, then: ingest replay shop.people"
+    )
+    shop.people.pop()
+    lab.run(keys=people)
+    assert lab.check("people", "quarantine")["quarantine"].passed
+    assert lab.rows("SELECT count(*) FROM shop.people") == [(8,)]
+
+
 def test_quarantine_passes_once_the_records_came_right(lab, shop):
     shop.people = [{"id": "x"}]
     people = [lab.raw("people"), lab.table("people")]
