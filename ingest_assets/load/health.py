@@ -3,6 +3,7 @@
 partitions   what is loaded is of the partitions that the file says
 unique_key   no two rows of a key
 shared_keys  no two different records of a fetch had the same key
+newest_by    records of the newest fetches say which version of a row is newer
 required     no row without a value that the contract wants
 complete     the newest fetch of each partition reached its end, and that of a closed period came after it had settled
 loaded       no load of a partition's newest fetch was refused, or failed
@@ -16,6 +17,7 @@ contract     partitions that were loaded under another contract
 fresh        partitions, or the last look, that are late
 """
 
+import json
 import shlex
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -71,6 +73,25 @@ def unique_key(at: Looked) -> Found:
     # Keys may be what the file calls sensitive, so they are counted and not shown.
     keys = "1 key has" if len(twins) == 1 else f"{_some(len(twins))} keys have"
     return Found(f"{keys} more than one row. Next: {_replay(at)}" if twins else "")
+
+
+def newest_by(at: Looked) -> Found:
+    """Some records of each newest fetch say which version is newer: else none of them changes a row that is there."""
+    column = at.endpoint.newest_by or ""
+    told = at.newest(
+        "partition, CASE WHEN outdated > 0 THEN CAST(filled AS VARCHAR) END, outdated", "loaded IS NOT NULL"
+    )
+    found = [(partition, count) for partition, filled, count in told if filled and column not in json.loads(filled)]
+    silent = {partition: count for partition, count in found if at.knows(partition)}
+    problem = ""
+    if silent:
+        several = f"{named([*silent])} concerned: " if any(silent) else ""
+        problem = (
+            f"{several}no record of the newest fetch has a value of {column!r} (`newest_by`), and "
+            f"{sum(silent.values()):,} records changed no row: each counts as older than what is there. Was it "
+            f"renamed, or is its path another one? Mend the file, then: {_replay(at)}"
+        )
+    return Found(problem, {"without it": sum(silent.values())})
 
 
 def required(at: Looked) -> Found:
@@ -321,6 +342,7 @@ def looks(endpoint: Endpoint) -> dict[str, Callable[[Looked], Found]]:
     skips = any(rule.means == "skip_parent" for rule in endpoint.responses)
     return {
         **({"unique_key": unique_key, "shared_keys": shared_keys} if endpoint.primary_key else {}),
+        **({"newest_by": newest_by} if endpoint.newest_by else {}),
         **({"required": required} if _wanted(endpoint) else {}),
         "partitions": partitions,
         "complete": complete,

@@ -108,6 +108,7 @@ def test_an_endpoint_has_the_checks_that_it_can_have(lab):
     assert {key.name for key in specs if key.asset_key == lab.table("news")} == {
         "unique_key",
         "shared_keys",
+        "newest_by",
         "required",
         "partitions",
         "complete",
@@ -348,6 +349,33 @@ def test_quarantine_passes_once_the_records_came_right(lab, shop):
     lab.run(keys=people)
 
     assert lab.check("people", "quarantine")["quarantine"].passed
+
+
+def test_newest_by_fails_while_no_record_has_the_column_that_says_which_version_is_newer(lab, shop):
+    told = "    newest_by: at\n    columns:\n      at: {type: timestamptz}\n"
+    lab.text = lab.text.replace("    write: replace\n    columns:\n", told)
+    people, checks = [lab.raw("people"), lab.table("people")], []
+    for version in [{"at": "2026-01-01"}, {"changed_at": "2026-01-02"}, {"at": "2026-01-03"}]:
+        shop.people = [{"id": 1, **version}, {"id": 2, **version}]
+        lab.run(keys=people)
+        checks.append(lab.check("people", "newest_by")["newest_by"])
+
+    assert [found.passed for found in checks] == [True, False, True]
+    assert checks[1].description == (
+        "no record of the newest fetch has a value of 'at' (`newest_by`), and 2 records changed no row: each counts as "
+        "older than what is there. Was it renamed, or is its path another one? Mend the file, then: "
+        "ingest replay shop.people"
+    )
+
+
+def test_newest_by_passes_where_records_that_lack_it_are_new(lab, shop):
+    told = "    newest_by: at\n    columns:\n      at: {type: timestamptz}\n"
+    lab.text = lab.text.replace("    write: replace\n    columns:\n", told)
+    shop.people = [{"id": 1}]
+
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+
+    assert lab.check("people", "newest_by")["newest_by"].passed
 
 
 def test_fresh_names_the_day_that_is_missing_between_newer_ones(lab, today):
