@@ -76,22 +76,36 @@ def unique_key(at: Looked) -> Found:
 
 
 def newest_by(at: Looked) -> Found:
-    """Some records of each newest fetch say which version is newer: else none of them changes a row that is there."""
+    """Records of each newest fetch say which version is newer, or none changes a row; and no row is of the future."""
     column = at.endpoint.newest_by or ""
     told = at.newest(
         "partition, CASE WHEN outdated > 0 THEN CAST(filled AS VARCHAR) END, outdated", "loaded IS NOT NULL"
     )
     found = [(partition, count) for partition, filled, count in told if filled and column not in json.loads(filled)]
     silent = {partition: count for partition, count in found if at.knows(partition)}
-    problem = ""
+    ahead = _of_later(at, column)
+    counts = {"without it": sum(silent.values()), "of later than now": ahead}
     if silent:
         several = f"{named([*silent])} concerned: " if any(silent) else ""
-        problem = (
+        return Found(
             f"{several}no record of the newest fetch has a value of {column!r} (`newest_by`), and "
             f"{sum(silent.values()):,} records changed no row: each counts as older than what is there. Was it "
-            f"renamed, or is its path another one? Mend the file, then: {_replay(at)}"
+            f"renamed, or is its path another one? Mend the file, then: {_replay(at)}",
+            counts,
         )
-    return Found(problem, {"without it": sum(silent.values())})
+    problem = (
+        f"{ahead:,} rows are of later than now by {column!r} (`newest_by`): no version changes them until then. Where "
+        f"that is wrong, let the file say a `max` of that column, then: {_replay(at)}"
+    )
+    return Found(problem if ahead else "", counts, serious=False)
+
+
+def _of_later(at: Looked, column: str) -> int:
+    """How many rows tell a time that is more than a day ahead, which no clock of an API's is."""
+    if not at.types().get(column.lower(), "").startswith(("TIMESTAMP", "DATE")):
+        return 0
+    query = f"SELECT count(*) FROM {at.table} WHERE {quoted(column)} > CAST(? AS TIMESTAMPTZ)"
+    return int(at.rows(query, at.now + timedelta(days=1))[0][0])
 
 
 def required(at: Looked) -> Found:

@@ -368,6 +368,38 @@ def test_newest_by_fails_while_no_record_has_the_column_that_says_which_version_
     )
 
 
+@pytest.mark.parametrize("kind", ["timestamptz", "timestamp", "date"])
+def test_newest_by_warns_of_a_row_that_no_version_changes_since_it_is_of_the_future(lab, shop, kind, today):
+    told = f"    newest_by: at\n    columns:\n      at: {{type: {kind}}}\n"
+    lab.text = lab.text.replace("    write: replace\n    columns:\n", told)
+    shop.people = [{"id": 1, "at": "2126-01-01"}, {"id": 2, "at": str(today)}]
+    lab.run(keys=[lab.raw("people"), lab.table("people")])
+
+    found = lab.check("people", "newest_by")["newest_by"]
+
+    assert not found.passed
+    assert found.severity.name == "WARN"
+    assert found.description == (
+        "1 rows are of later than now by 'at' (`newest_by`): no version changes them until then. Where that is wrong, "
+        "let the file say a `max` of that column, then: ingest replay shop.people"
+    )
+
+
+def test_a_max_sets_aside_what_is_of_the_future_and_what_came_since_is_there(lab, shop):
+    told = "    newest_by: at\n    columns:\n      at: {type: timestamptz}\n"
+    lab.text = lab.text.replace("    write: replace\n    columns:\n", told)
+    people = [lab.raw("people"), lab.table("people")]
+    for at, email in [("2126-01-01", "old"), ("2026-01-03", "new")]:
+        shop.people = [{"id": 1, "at": at, "email": email}]
+        lab.run(keys=people)
+    lab.text = lab.text.replace("at: {type: timestamptz}", "at: {type: timestamptz, max: 2100-01-01}")
+
+    lab.run(keys=[lab.table("people")])
+
+    assert lab.rows("SELECT email FROM shop.people") == [("new",)]
+    assert lab.check("people", "newest_by")["newest_by"].passed
+
+
 def test_newest_by_passes_where_records_that_lack_it_are_new(lab, shop):
     told = "    newest_by: at\n    columns:\n      at: {type: timestamptz}\n"
     lab.text = lab.text.replace("    write: replace\n    columns:\n", told)
