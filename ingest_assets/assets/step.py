@@ -7,14 +7,15 @@
         report            an event an asset and partition
     then                  the reader's copy, and one output an asset for what depends on it
 
-A range that dies on its fourth day leaves three days done. What is skipped or loaded is decided from the snapshots
-and the warehouse, never from what Dagster knows.
+A range that dies on its fourth day leaves three days done; one day that the API refuses leaves the others. What is
+skipped or loaded is decided from the snapshots and the warehouse, never from what Dagster knows.
 """
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from http import HTTPStatus
 from typing import NoReturn
 
 import dagster as dg
@@ -32,6 +33,7 @@ from ingest_assets.errors import (
     IngestError,
     Locked,
     NotBefore,
+    RequestFailed,
     StorageFailed,
     TransientFailure,
     WalkIncomplete,
@@ -44,6 +46,7 @@ NO_EVENTS = {"__source_asset_observation__": True}
 _LONGEST_RETRY_SECONDS = 7200
 _MOST_RETRIES = 3
 _NAMED = 10
+_REFUSED_IN_A_ROW = 3
 
 
 def going_on(run: dg.DagsterRun, instance: dg.DagsterInstance) -> str:
@@ -72,6 +75,7 @@ class Step:
     _others_loaded: bool = False
     _failures: list[IngestError] = field(default_factory=list)
     _stops: tuple[str | None, IngestError] | None = None
+    _refused: int = 0
 
     def outputs(self) -> Iterator[dg.Output[None]]:
         """Does the work, then yields one output a selected asset, upstream first.
@@ -190,23 +194,43 @@ class Step:
     def _fetched(self, partition: str | None) -> Snapshot | None:
         loads = self.report.table in self.context.selected_asset_keys
         try:
-            return self.line.fetch(self.endpoint, partition, self.since, loads=loads)
+            snapshot = self.line.fetch(self.endpoint, partition, self.since, loads=loads)
         except IngestError as error:
             self._failed(partition, error)
             return None
+        self._refused = 0
+        return snapshot
 
     def _numbered(self, partitions: Sequence[str | None]) -> contextlib.AbstractContextManager[None]:
         return self.line.numbering(self.endpoint, partitions) if len(partitions) > 1 else contextlib.nullcontext()
 
     def _failed(self, partition: str | None, error: IngestError) -> None:
         """Note a failure: of one partition, or one that stops the range."""
-        stops = not isinstance(error, WalkIncomplete | ContractBroken)
+        stops = not self._is_of_one(error)
         if stops and self._stops is None:
             self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
             self._stops = partition, error
             return
         self._write_down(partition, error, stops=stops)
         self._failed_alone(partition, error)
+
+    def _is_of_one(self, error: IngestError) -> bool:
+        """Whether a failure is a matter of one partition; so is a refusal, until several in a row are refused."""
+        if isinstance(error, WalkIncomplete | ContractBroken):
+            return True
+        if not isinstance(error, RequestFailed) or not self._is_of_what_was_asked(error):
+            return False
+        self._refused += 1
+        return self._refused < _REFUSED_IN_A_ROW
+
+    def _is_of_what_was_asked(self, error: RequestFailed) -> bool:
+        """Whether a refusal may be of this day or account, and not of who asks: a 403 is of an account, if of any."""
+        from ingest_assets.extract.failures import concerns_one
+
+        told = self.line.source.endpoints[self.endpoint].partitions
+        if told is None or len(self._partitions()) == 1 or not concerns_one(error):
+            return False
+        return error.status != HTTPStatus.FORBIDDEN or bool(told.by)
 
     def _failed_alone(self, partition: str | None, error: IngestError) -> None:
         """Note a failure that leaves the other partitions."""

@@ -62,6 +62,7 @@ class Bank:
     accounts: list[str] = field(default_factory=lambda: ["a/1", "b"])
     asked: list[str] = field(default_factory=list)
     news: dict[str, list[str]] = field(default_factory=dict)
+    forbidden: list[str] = field(default_factory=list)
 
     def answer(self, path: str, query: dict[str, list[str]]) -> Any:
         self.asked.append(f"{path}?{next(iter(query.values()))[0]}" if query else path)
@@ -82,8 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         asked = urlsplit(self.path)
-        body = json.dumps(self.server.bank.answer(asked.path, parse_qs(asked.query))).encode()
-        self.send_response(200)
+        bank = self.server.bank
+        body = json.dumps(bank.answer(asked.path, parse_qs(asked.query))).encode()
+        self.send_response(403 if asked.path in bank.forbidden else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
@@ -99,6 +101,7 @@ def running_bank() -> Iterator[Bank]:
 @pytest.fixture
 def bank(running_bank: Bank) -> Bank:
     running_bank.accounts, running_bank.asked, running_bank.news = ["a/1", "b"], [], {}
+    running_bank.forbidden = []
     return running_bank
 
 
@@ -205,6 +208,14 @@ def test_an_account_that_is_gone_keeps_its_rows_and_is_not_asked_for_any_more(at
         ("a/1|2026-01-02", "a/1|2026-01-03"),
         ("c|2026-01-02", "c|2026-01-03"),
     ]
+
+
+def test_an_account_that_is_forbidden_leaves_the_others(at_bank, bank):
+    bank.forbidden = ["/accounts/a%2F1/cards"]
+
+    at_bank.run("a/1", "b", keys=both(at_bank, "cards"), fails=True)
+
+    assert at_bank.statuses(at_bank.table("cards"), "a/1", "b") == {"a/1": "FAILED", "b": "MATERIALIZED"}
 
 
 def test_that_nothing_is_listed_any_more_is_no_silent_end(at_bank, bank):

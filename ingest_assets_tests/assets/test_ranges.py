@@ -8,6 +8,7 @@ import threading
 import pytest
 
 from ingest_assets.assets.resources import Api
+from ingest_assets_tests.assets.conftest import Answer
 
 FIRST, LAST = "2026-01-01", "2026-01-06"
 DONE, REST = ["2026-01-01", "2026-01-02", "2026-01-03"], ["2026-01-04", "2026-01-05", "2026-01-06"]
@@ -64,6 +65,56 @@ def test_a_day_whose_walk_is_incomplete_does_not_stop_the_others(lab, shop, hole
     failure = failed(result).error.message
     assert "shop.orders[2026-01-02]: page 0 holds no records and is not the last one" in failure
     assert "the other partitions are done; run again for the rest" in failure
+
+
+REFUSALS = {
+    "no such day": Answer(404, {"error": "no such day"}),
+    "too old a day": Answer(422, {"error": "before the account was opened"}),
+    "no list": Answer(200, {"data": 5}),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS.values(), ids=REFUSALS)
+def test_a_day_that_is_refused_does_not_stop_the_others(kept_lab, shop, refusal):
+    lab = kept_lab
+    shop.instead["2026-01-02"] = refusal
+
+    result = lab.run(FIRST, "2026-01-04", fails=True)
+
+    statuses = lab.statuses(lab.table(), FIRST, "2026-01-02", "2026-01-03", "2026-01-04")
+    assert list(statuses.values()) == ["MATERIALIZED", "FAILED", "MATERIALIZED", "MATERIALIZED"]
+    failure = failed(result).error.message
+    assert "2026-01-02" in failure
+    assert "the other partitions are done; run again for the rest" in failure
+
+
+def test_three_days_in_a_row_that_are_refused_stop_the_range(lab, shop):
+    for day in REST:
+        shop.instead[day] = REFUSALS["no such day"]
+
+    result = lab.run(FIRST, "2026-01-08", fails=True)
+
+    assert shop.asked == [*DONE, *REST]
+    assert loaded(lab) == DONE
+    assert failed(result).error.message.count("no such day") == 3
+
+
+def test_refused_days_between_good_ones_are_not_in_a_row(lab, shop):
+    for day in (FIRST, "2026-01-02", "2026-01-04", "2026-01-05"):
+        shop.instead[day] = REFUSALS["no such day"]
+
+    lab.run(FIRST, LAST, fails=True)
+
+    assert loaded(lab) == ["2026-01-03", "2026-01-06"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_key_that_is_refused_stops_the_range_at_once(lab, shop, answer, status):
+    shop.instead["2026-01-02"] = answer(status, {"error": "not for you"})
+
+    lab.run(FIRST, LAST, fails=True)
+
+    assert set(shop.asked) == {FIRST, "2026-01-02"}
 
 
 def test_a_day_that_another_process_holds_is_fetched_after_the_others(lab, shop):
