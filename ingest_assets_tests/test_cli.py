@@ -321,6 +321,26 @@ def test_output_that_cannot_be_written_is_told_in_a_line(here: Any, command: lis
     assert told.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", [["check", "stripe"], ["check", "stripe", "--json"], ["check", "ü", "--json"]])
+def test_a_terminal_of_ascii_is_told_the_same(here: Any, command: list[str]) -> None:
+    environment = {**here.environment, "LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    environment.pop("PYTHONIOENCODING", None)
+    program = [sys.executable, "-m", "ingest_assets.cli", *command]
+    wide, narrow = (
+        subprocess.run(program, env=env, capture_output=True, check=False)
+        for env in ({**here.environment, "PYTHONUTF8": "1"}, environment)
+    )
+
+    told = narrow.stdout.decode("ascii")
+
+    assert narrow.returncode == wide.returncode
+    if "--json" in command:
+        assert json.loads(told).keys() == json.loads(wide.stdout).keys()
+    else:
+        assert len(told.splitlines()) == len(wide.stdout.decode().splitlines())
+        assert not wide.stdout.isascii()
+
+
 @pytest.mark.parametrize("command", ["sources", "sources --json", "run stripe.customers"])
 def test_without_standard_output_a_command_does_the_same(here: Any, command: str) -> None:
     program = f"{sys.executable} -m ingest_assets.cli"

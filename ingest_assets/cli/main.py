@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 something failed, or is wrong with the data; 2 mend a file
 """
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -174,6 +175,8 @@ def _open_streams() -> None:
     os.close(descriptor)
     sys.stdout = sys.stdout or os.fdopen(_STDOUT, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(_STDERR, "w", closefd=False)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: of another encoding than UTF-8, it lacks signs
 
 
 def entry() -> None:

@@ -116,7 +116,7 @@ def _surroundings(folder: Path) -> None:
     sources = folder / "sources"
     sources.mkdir(parents=True, exist_ok=True)
     for name, text in _LIKE.items():
-        (sources / f"{name}.yaml").write_text(text)
+        (sources / f"{name}.yaml").write_text(text, encoding="utf-8")
     os.environ.clear()
     os.environ.update(
         environment

@@ -23,7 +23,7 @@ def settle(data: str = "") -> Path:
     os.environ["INGEST_DATA"], os.environ["DAGSTER_HOME"] = str(folder), str(home)
     settings = home / "dagster.yaml"
     if not settings.exists():
-        settings.write_text(files("ingest_assets").joinpath("dagster.yaml").read_text())
+        settings.write_bytes(files("ingest_assets").joinpath("dagster.yaml").read_bytes())
     return folder
 
 

@@ -64,19 +64,19 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
 
 
 def print_document(told: Mapping[str, Any]) -> None:
-    """Print one JSON document on stdout."""
-    sys.stdout.write(json_text(told) + "\n")
+    """Print one JSON document on stdout; where its encoding is not UTF-8, in ASCII, which all others hold."""
+    sys.stdout.write(json_text(told, in_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8")) + "\n")
     sys.stdout.flush()
 
 
-def json_text(told: Any) -> str:
+def json_text(told: Any, *, in_ascii: bool = False) -> str:
     """A value as JSON text, as documents write it.
 
     >>> from decimal import Decimal
     >>> json_text({"at": datetime(2026, 1, 2, 3, tzinfo=UTC), "amount": Decimal("1.50"), "took": timedelta(minutes=1)})
     '{"at": "2026-01-02T03:00:00Z", "amount": "1.50", "took": 60.0}'
     """
-    return json.dumps(told, ensure_ascii=False, default=_plain)
+    return json.dumps(told, ensure_ascii=in_ascii, default=_plain)
 
 
 def _plain(value: Any) -> Any:
