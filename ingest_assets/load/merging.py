@@ -8,7 +8,7 @@ from msgspec import Struct
 from ingest_assets.contract import Contract
 from ingest_assets.load.staged import Staged
 from ingest_assets.load.tables import Target, versioned
-from ingest_assets.load.warehouse import literal
+from ingest_assets.load.warehouse import literal, without
 
 # A row that is deleted has DuckDB hold eight bytes for each of the rows that it stores together, until the commit.
 _TOGETHER = 2048
@@ -48,9 +48,9 @@ class Merge(Struct, frozen=True):
         The left one are staged rows: DuckDB cannot tell how many these are, holds them, wide as they may be, and goes
         through the other one with one thread.
         """
-        self.run("SET disabled_optimizers = 'join_order,build_side_probe_side'")
+        self.run(without("join_order", "build_side_probe_side"))
         count = self.run(statement)
-        self.run("RESET disabled_optimizers")  # after an error a transaction cannot, and `Warehouse.works` does
+        self.run(without())  # after an error a transaction cannot, and `Warehouse.works` does
         return count
 
     def ready_to_delete(self, rows: int, versions: int) -> None:
