@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 
 from ingest_assets.assets.plan import Name, Range, in_runs
 from ingest_assets.assets.unfinished import Going
+from ingest_assets.errors import ConfigError
 from ingest_assets.load.due import wanting
 from ingest_assets.load.ledger import Failure, Known
+from ingest_assets.load.partitioning import Kept, refuse
 from ingest_assets.load.patience import Held, held_endpoint, held_partitions, held_source, is_doubted, is_source_doubted
 from ingest_assets.source import Endpoint, Source, listed
 
@@ -70,8 +72,8 @@ def _free(
 ) -> tuple[Sequence[str | None], list[str]]:
     """The partitions of an endpoint to ask for now, and why not the others."""
     endpoint = source.endpoints[name]
-    if known.unlisted:
-        return [], [known.unlisted]
+    if told := known.unlisted or _of_other_partitions(source.name, name, endpoint, known):
+        return [], [told]
     wanted = wanting(endpoint, known.fetches, now, tick, known.members)
     if not wanted:
         return [], _nothing_listed(source.name, endpoint, known)
@@ -89,6 +91,18 @@ def _free(
     if not waiting and (asked := [key for key in wanted if key in busy]):
         notes.append(f"{_some(asked)} asked for already, and not done yet")
     return free, [note for note in notes if note]
+
+
+def _of_other_partitions(source: str, name: str, endpoint: Endpoint, known: Known) -> str:
+    """What a fetch or load would be refused with, since the file changed; the last load shows it as well as all."""
+    last = next((fetch for fetch in reversed(known.fetches) if fetch.loaded), None)
+    if last is None:
+        return ""
+    try:
+        refuse(f"{source}.{name}", endpoint, [Kept(last.fetch, last.partition, (last.from_time, last.until_time))])
+    except ConfigError as error:
+        return str(error)
+    return ""
 
 
 def _nothing_listed(source: str, endpoint: Endpoint, known: Known) -> list[str]:

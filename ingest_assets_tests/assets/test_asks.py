@@ -16,7 +16,9 @@ LAST = "2026-06-10"
 
 
 def fetch(partition, *, verdict="complete", started=NOW, loaded=NOW):
-    return Fetch(1, "shop", "orders", partition, None, None, started, "r", started, verdict, "", None, loaded, "r", "c")
+    begins = datetime.fromisoformat(f"{partition}T00:00+00:00") if partition else None
+    bounds = (begins, begins + timedelta(days=1)) if begins else (None, None)
+    return Fetch(1, "shop", "orders", partition, *bounds, started, "r", started, verdict, "", None, loaded, "r", "c")
 
 
 def looked(started=NOW):

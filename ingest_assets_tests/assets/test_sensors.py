@@ -315,3 +315,16 @@ def kept_home(tmp_path, empty_home):
     home = shutil.copytree(empty_home, tmp_path / "another")
     with dg.instance_for_test(temp_dir=str(home)) as instance:
         yield instance
+
+
+def test_days_of_another_zone_are_not_taken_for_those_that_are_there(young):
+    for request in tick(young):
+        run(young, request)
+    young.text = young.text.replace(
+        "    changes: immutable\n", "    changes: immutable\n    time_zone: Asia/Tokyo\n", 1
+    )
+
+    told = tick(young)
+
+    assert "orders: shop.orders: its file says partitions by day in Asia/Tokyo" in told
+    assert "ingest migrate shop.orders" in told
