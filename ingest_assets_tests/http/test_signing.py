@@ -153,6 +153,18 @@ def test_the_published_vectors_of_aws_are_met(monkeypatch, method, query, signat
     )
 
 
+def signed_headers(asked):
+    return asked.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
+
+
+def signed_again(asked, url, signer):
+    """The signature that a server finds for what came."""
+    kept = {name: asked.headers[name] for name in signed_headers(asked) if name != "host"}
+    again = botocore.awsrequest.AWSRequest(asked.method, url + asked.target, kept, asked.body)
+    again.context["timestamp"] = asked.headers["x-amz-date"]
+    return signer.signature(signer.string_to_sign(again, signer.canonical_request(again)), again)
+
+
 def test_a_server_that_computes_the_signature_anew_finds_the_same(api):
     api.answer(body=b"[]")
     secrets = Secrets({"KEY": AWS_KEY, "SESSION": "session-token-1"})
@@ -160,13 +172,9 @@ def test_a_server_that_computes_the_signature_anew_finds_the_same(api):
 
     asked = fetched(api, auth(**AWS, session_token={"env": "SESSION"}), secrets, request)
 
-    names = asked.headers["authorization"].partition("SignedHeaders=")[2].partition(",")[0].split(";")
-    kept = {name: asked.headers[name] for name in names if name != "host"}
-    again = botocore.awsrequest.AWSRequest(asked.method, api.url + asked.target, kept, asked.body)
     signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials("AKIDEXAMPLE", AWS_KEY), "service", "us-east-1")
-    again.context["timestamp"] = asked.headers["x-amz-date"]
-    text = signer.string_to_sign(again, signer.canonical_request(again))
-    assert asked.headers["authorization"].endswith(signer.signature(text, again))
+    assert asked.headers["authorization"].endswith(signed_again(asked, api.url, signer))
+    names = signed_headers(asked)
     assert {"host", "content-type", "x-amz-date", "x-amz-security-token"} <= set(names)
     assert json.loads(asked.body) == {"a": 1}
 
@@ -183,3 +191,62 @@ def test_the_url_of_a_next_page_is_signed_as_aws_writes_it(monkeypatch):
 
     assert signature.headers["Authorization"] == again.headers["Authorization"]
     assert signature.url == "https://x.example/a?after=a%C3%A9%2Fb%3D%3D&at=10%3A30&q=a%20b"
+
+
+S3 = {**AWS, "service": "s3", "access_key_id": "AKIAIOSFODNN7EXAMPLE"}
+S3_KEY = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+OF_NOTHING = hashlib.sha256(b"").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("query", "signature"),
+    [  # examples of "Signature Calculations for the Authorization Header" in the manual of S3
+        ("lifecycle", "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543"),
+        ("max-keys=2&prefix=J", "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7"),
+    ],
+)
+def test_the_examples_of_s3_are_met_with_the_hash_of_the_body_that_it_wants(monkeypatch, query, signature):
+    monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: datetime(2013, 5, 24))  # noqa: DTZ001 -- as botocore's
+    sent = Sent("GET", f"https://examplebucket.s3.amazonaws.com/?{query}", {"Accept": "*/*"}, b"")
+
+    told = auth(**S3).signed(sent, Secrets({"KEY": S3_KEY}), NOW).headers
+
+    assert told["X-Amz-Content-SHA256"] == OF_NOTHING
+    assert told["Authorization"] == (
+        "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, "
+        f"SignedHeaders=host;x-amz-content-sha256;x-amz-date, Signature={signature}"
+    )
+
+
+def test_the_path_of_an_object_of_s3_is_encoded_once_as_s3_writes_it(api):
+    api.answer(body=b"[]")
+    signer = botocore.auth.S3SigV4Auth(botocore.credentials.Credentials("me", S3_KEY), "s3", "us-east-1")
+
+    asked = fetched(api, auth(**S3), Secrets({"KEY": S3_KEY}), PageRequest(api.url + "/2024:$é(1)//a%20b%2bc~.json"))
+
+    assert asked.target == "/2024%3A%24%C3%A9%281%29//a%20b%2Bc~.json"
+    assert asked.headers["authorization"].endswith(signed_again(asked, api.url, signer))
+
+
+@pytest.mark.parametrize("service", ["s3", "execute-api"])
+def test_headers_of_aws_that_the_file_adds_are_signed_since_aws_refuses_them_otherwise(api, service):
+    api.answer(body=b"[]")
+    request = PageRequest(
+        api.url + "/a", headers=(("x-amz-request-payer", "requester"), ("X-Amz-Target", "Prices.List"))
+    )
+
+    asked = fetched(api, auth(**S3 | {"service": service}), Secrets({"KEY": S3_KEY}), request)
+
+    assert asked.headers["x-amz-target"] == "Prices.List"
+    assert {"x-amz-request-payer", "x-amz-target"} <= set(signed_headers(asked))
+
+
+def test_opensearch_serverless_gets_the_hash_of_the_body_too(api):
+    api.answer(body=b"[]")
+    request = PageRequest(api.url + "/_search", method="POST", body={"size": 9})
+    signer = botocore.auth.SigV4Auth(botocore.credentials.Credentials("me", S3_KEY), "aoss", "us-east-1")
+
+    asked = fetched(api, auth(**S3 | {"service": "aoss"}), Secrets({"KEY": S3_KEY}), request)
+
+    assert asked.headers["x-amz-content-sha256"] == hashlib.sha256(asked.body).hexdigest()
+    assert asked.headers["authorization"].endswith(signed_again(asked, api.url, signer))

@@ -22,6 +22,10 @@ _NAMES = {
     "timestamp", "nonce", "key_id", "method", "host", "path", "query", "target", "url", "body", "body_sha256",
 }  # fmt: skip
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+# These encode a path once, and want the hash of the body in a header; so does OpenSearch Serverless.
+_OF_S3 = {"s3", "s3-object-lambda", "s3-outposts"}
+_WANT_BODY_HASH = _OF_S3 | {"aoss"}
+_BODY_HASH = "X-Amz-Content-SHA256"
 
 
 class Hmac(Kind):
@@ -114,20 +118,22 @@ class AwsSigV4(Kind):
         return request
 
     def signed(self, sent: Sent, secrets: Secrets, now: datetime) -> Signature:  # noqa: ARG002 -- botocore has its clock
-        """Headers with the signature; of the request's own headers the type of its body is signed."""
+        """Headers with the signature; of the request's own headers the type of its body and those of AWS are signed."""
         try:
-            from botocore.auth import SigV4Auth
+            from botocore.auth import S3SigV4Auth, SigV4Auth
             from botocore.awsrequest import AWSRequest
             from botocore.credentials import Credentials
         except ModuleNotFoundError:
             raise ConfigError("auth: aws_sigv4 needs the package boto3: pip install 'ingest-assets[aws]'") from None
         token = secrets.value(self.session_token) if self.session_token is not None else None
         credentials = Credentials(*self._pair(secrets), token)
-        own = {name: value for name, value in sent.headers.items() if name.lower() == "content-type"}
-        url = _encoded_as_aws_does(sent.url)
-        request = AWSRequest(sent.method, url, own, sent.body)
-        SigV4Auth(credentials, self.service, self.region).add_auth(request)
-        return Signature({name: str(value) for name, value in request.headers.items() if name not in own}, url)
+        own = {name: value for name, value in sent.headers.items() if _is_signed(name.lower())}
+        of_s3 = self.service in _OF_S3
+        url = _encoded_as_aws_does(sent.url, path_too=of_s3)
+        more = {_BODY_HASH: hashlib.sha256(sent.body).hexdigest()} if self.service in _WANT_BODY_HASH else {}
+        request = AWSRequest(sent.method, url, own | more, sent.body)
+        (S3SigV4Auth if of_s3 else SigV4Auth)(credentials, self.service, self.region).add_auth(request)
+        return Signature({name: str(value) for name, value in request.headers.items()}, url)
 
     @property
     def carried(self) -> frozenset[str]:
@@ -144,16 +150,26 @@ class AwsSigV4(Kind):
         return (self._pair(secrets)[0], self.region, self.service)
 
 
-def _encoded_as_aws_does(url: str) -> str:
+def _is_signed(header: str) -> bool:
+    """Whether a header of the request itself is signed: AWS refuses its own ones otherwise (S3: HeadersNotSigned)."""
+    return header == "content-type" or (header.startswith("x-amz-") and header != _BODY_HASH.lower())
+
+
+def _encoded_as_aws_does(url: str, *, path_too: bool = False) -> str:
     """The URL with its query as AWS writes it before it compares signatures; botocore signs a URL's query as it is.
+
+    Of S3 also the path: other services encode what came once more, and S3 what it decoded (SigV4, "URI-encode").
 
     >>> _encoded_as_aws_does("https://x.example/a?after=b/c==&all")
     'https://x.example/a?after=b%2Fc%3D%3D&all'
+    >>> _encoded_as_aws_does("https://x.example/a:b/%24c", path_too=True)
+    'https://x.example/a%3Ab/%24c'
     """
     parts = urlsplit(url)
+    path = quote(unquote_to_bytes(parts.path), safe="/~") if path_too else parts.path
     pairs = (pair.partition("=") for pair in parts.query.replace("+", " ").split("&"))
     query = "&".join(f"{_encoded(name)}{sign}{_encoded(value)}" for name, sign, value in pairs)
-    return parts._replace(query=query).geturl()
+    return parts._replace(path=path, query=query).geturl()
 
 
 def _encoded(text: str) -> str:
