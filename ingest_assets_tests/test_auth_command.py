@@ -137,9 +137,9 @@ def test_a_person_allows_it_once_and_the_source_is_in(server, tmp_path):
     assert (asked["scope"], asked["prompt"], asked["code_challenge_method"]) == (
         "orders.read offline_access", "consent", "S256",
     )  # fmt: skip
-    (file,) = (tmp_path / "tokens").glob("*.json")
+    (file,) = (tmp_path / "tokens").glob("*.refresh")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert json.loads(file.read_text())["refresh"] == REFRESH
+    assert json.loads(file.read_text())["value"] == REFRESH
     stored = b"".join(one.read_bytes() for one in (tmp_path / "data").rglob("*") if one.is_file())
     told = said + complained + stored.decode("latin-1")
     assert not [secret for secret in (REFRESH, CODE, "access-token-1") if secret in told]
@@ -159,7 +159,8 @@ def test_the_refresh_token_that_was_granted_is_used_and_replaced(server, tmp_pat
         "grant_type": "refresh_token", "refresh_token": REFRESH, "client_id": "ingest",
         "scope": "orders.read offline_access",
     }  # fmt: skip
-    assert json.loads(file.read_text())["refresh"] == "refresh-number-2"
+    (refresh,) = (tmp_path / "tokens").glob("*.refresh")
+    assert json.loads(refresh.read_text())["value"] == "refresh-number-2"
 
 
 def test_an_answer_that_belongs_to_another_request_is_not_taken(server, tmp_path):

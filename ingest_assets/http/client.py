@@ -133,7 +133,8 @@ class Client:
         patience = limiter.max_wait_seconds if limiter is not None else 0.0
         pool, times = self._sending.pool, self._sending.timeouts
         lock_wait = patience + _EXCHANGES_AHEAD * (times.connect + times.read)
-        file = TokenFile(folder, exchanged.token_key(secrets), lock_wait_seconds=lock_wait)
+        key, chain = exchanged.token_key(secrets), exchanged.chain_key(secrets)
+        file = TokenFile(folder, key, chain=chain, lock_wait_seconds=lock_wait)
         return Exchange(exchanged, secrets, file, limiter, pool, times, self._meter.waits_for_limit)
 
     def __enter__(self) -> Self:

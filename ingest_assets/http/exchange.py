@@ -106,8 +106,8 @@ class Exchange:
     def _exchanged(self) -> Token:
         if not isinstance(self._auth, Refreshed):
             return self._auth.exchange(self._secrets, self._ask)
-        kept = self._file.kept()
-        refresh = (kept.refresh if kept else None) or self._auth.first(self._secrets)
+        kept = self._file.refresh()
+        refresh = kept.value if kept is not None else self._auth.first(self._secrets)
         may_be_lost = kept is not None and kept.is_pending
         self._secrets.remember(f"{self._auth.token_name}_refresh", refresh)
         self._file.note_sent(refresh)

@@ -2,13 +2,15 @@
 
     <state>/ingest_assets/tokens/    0700
         <hash>.json                  0600: the token, how long it lives, and both clocks when it was asked for
+        <hash>.refresh               0600: the refresh token to come, and whether it was sent
         <hash>.lock                  held while a token is asked for, so that one process does it for all
 
 A token is a secret, so it lies in the user's state folder and never among data, and its file is named by a hash
 of all that decides it. Whatever is wrong with a file, it counts as none: the next renewal replaces it.
 
-A refresh token lies beside the token that it gave. Before it is sent a note of that is written, and the new one is on
-disk before anything else happens; so who dies in between leaves word that an answer may be lost.
+A refresh token lies beside the tokens that it gives, in a file that is named by what it began with alone: each may be
+good once, so tokens of several scopes are asked for by one chain of them. Before it is sent a note of that is written,
+and the new one is on disk before anything else happens; so who dies in between leaves word that an answer may be lost.
 """
 
 import contextlib
@@ -17,7 +19,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ingest_assets.errors import ConfigError, StorageFailed
@@ -33,21 +35,24 @@ _MOST_BYTES = 1 << 17
 
 @dataclass(frozen=True)
 class KeptToken:
-    """A token, and what both clocks said before it was asked for: the server cannot have begun to count earlier.
-
-    `refresh` is what the next one is asked for with; `is_pending` says that it was sent, and no answer noted yet.
-    """
+    """A token, and what both clocks said before it was asked for: the server cannot have begun to count earlier."""
 
     value: str = field(repr=False)
     lifetime_seconds: float | None
     monotonic: float
     wall: float
-    refresh: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class KeptRefresh:
+    """A refresh token, and whether it was sent, and no answer noted yet."""
+
+    value: str = field(repr=False)
     is_pending: bool = False
 
 
 class TokenFile:
-    """The token of one key.
+    """The token of one key, and the refresh token of its `chain`, which other keys may share.
 
     `clock` is the same for all processes and never goes back (monotonic since the machine started); `wall` goes on
     while the machine is off or sleeps. `lock_wait_seconds` is how long others may take to renew.
@@ -58,33 +63,35 @@ class TokenFile:
         folder: Path,
         key: str,
         *,
+        chain: str = "",
         lock_wait_seconds: float = 300.0,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._file = folder / f"{key}.json"
+        self._refresh = folder / f"{chain or key}.refresh"
         self._lock_wait_seconds = lock_wait_seconds
         self._clock, self._wall = clock, wall
 
     def fresh(self) -> KeptToken | None:
         """The token that is kept, where it can be used; else None."""
-        kept = self.kept()
-        return kept if kept is not None and kept.value and self.is_fresh(kept) else None
+        kept = _kept(_private_text(self._file))
+        return kept if kept is not None and self.is_fresh(kept) else None
 
-    def kept(self) -> KeptToken | None:
-        """What is kept, fresh or not."""
-        return self._read()
+    def refresh(self) -> KeptRefresh | None:
+        """The refresh token that is kept, where there is one."""
+        kept = _kept_refresh(_private_text(self._refresh), "value")
+        return kept or _kept_refresh(_private_text(self._file), "refresh")  # where it was kept at first
 
     def note_sent(self, refresh: str, *, is_pending: bool = True) -> None:
         """Write down that a refresh token is being sent, or that it is still good to be sent; under the lock."""
-        kept = self.kept() or KeptToken("", 0.0, 0.0, 0.0)
-        self._write(replace(kept, refresh=refresh, is_pending=is_pending))
+        _write(self._refresh, KeptRefresh(refresh, is_pending))
 
     def put(self, token: Token) -> None:
         """Keep a token that was given to a person."""
         _make_private(self._file.parent)
-        with held(self._file.with_suffix(".lock"), "keeping a token", self._lock_wait_seconds):
-            self._write(self._stamped(token, self._clock(), self._wall()))
+        with held(self._lock, "keeping a token", self._lock_wait_seconds):
+            self._keep(token, self._clock(), self._wall())
 
     def is_fresh(self, kept: KeptToken) -> bool:
         """Whether a token will still be alive when it arrives.
@@ -109,45 +116,51 @@ class TokenFile:
         where the folder cannot be used.
         """
         _make_private(self._file.parent)
-        with held(self._file.with_suffix(".lock"), "renewing a token", self._lock_wait_seconds):
+        with held(self._lock, "renewing a token", self._lock_wait_seconds):
             kept = self.fresh()
             if kept is not None and (instead_of is None or kept.value != instead_of.value):
                 return kept
             monotonic, wall = self._clock(), self._wall()
-            token = exchange()
-            kept = self._stamped(token, monotonic, wall)
-            self._write(kept)
-            return kept
+            return self._keep(exchange(), monotonic, wall)
 
-    def _stamped(self, token: Token, monotonic: float, wall: float) -> KeptToken:
-        return KeptToken(token.value, token.lifetime_seconds, monotonic, wall, token.refresh)
+    @property
+    def _lock(self) -> Path:
+        """That of the chain: a refresh token is good for one of all that share it."""
+        return self._refresh.with_suffix(".lock")
 
-    def _read(self) -> KeptToken | None:
-        try:
-            descriptor = os.open(self._file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            return None
-        with os.fdopen(descriptor, "rb") as file:
-            if not _is_private(os.fstat(descriptor)):
-                return None
-            text = file.read(_MOST_BYTES)
-        return _kept(text)
+    def _keep(self, token: Token, monotonic: float, wall: float) -> KeptToken:
+        if token.refresh is not None:  # first: without the token another one is asked for, and without this one none
+            self.note_sent(token.refresh, is_pending=False)
+        kept = KeptToken(token.value, token.lifetime_seconds, monotonic, wall)
+        _write(self._file, kept)
+        return kept
 
-    def _write(self, kept: KeptToken) -> None:
-        new = self._file.with_suffix(".new")
-        try:
-            new.unlink(missing_ok=True)  # of a process that died here
-            descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(asdict(kept), file)
-                file.flush()
-                os.fsync(descriptor)
-            new.replace(self._file)
-            _sync(self._file.parent)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                new.unlink(missing_ok=True)
-            raise StorageFailed(f"{self._file.parent}: a token cannot be kept there: {error.strerror}") from error
+
+def _private_text(file: Path) -> bytes:
+    """What a file holds that nobody else can read; nothing where there is none."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError:
+        return b""
+    with os.fdopen(descriptor, "rb") as opened:
+        return opened.read(_MOST_BYTES) if _is_private(os.fstat(descriptor)) else b""
+
+
+def _write(file: Path, kept: KeptToken | KeptRefresh) -> None:
+    new = file.with_suffix(".new")
+    try:
+        new.unlink(missing_ok=True)  # of a process that died here
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            json.dump(asdict(kept), opened)
+            opened.flush()
+            os.fsync(descriptor)
+        new.replace(file)
+        _sync(file.parent)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise StorageFailed(f"{file.parent}: a token cannot be kept there: {error.strerror}") from error
 
 
 def _sync(folder: Path) -> None:
@@ -167,14 +180,19 @@ def _kept(text: bytes) -> KeptToken | None:
             None if told["lifetime_seconds"] is None else float(told["lifetime_seconds"]),
             float(told["monotonic"]),
             float(told["wall"]),
-            told.get("refresh"),
-            bool(told.get("is_pending")),
         )
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
         return None
-    if not isinstance(kept.value, str) or not isinstance(kept.refresh, str | None):
+    return kept if isinstance(kept.value, str) and kept.value else None
+
+
+def _kept_refresh(text: bytes, name: str) -> KeptRefresh | None:
+    try:
+        told = json.loads(text)
+        kept = KeptRefresh(told[name], bool(told["is_pending"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return kept if kept.value or kept.refresh else None
+    return kept if isinstance(kept.value, str) and kept.value else None
 
 
 def _is_private(told: os.stat_result) -> bool:

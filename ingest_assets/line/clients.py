@@ -113,7 +113,7 @@ class Clients(Struct, frozen=True):
         from ingest_assets.http.tokens import TokenFile
 
         times = Timeouts(self.pace.connect_timeout_seconds, self.pace.read_timeout_seconds)
-        file = TokenFile(tokens_folder(), auth.token_key(self.secrets))
+        file = TokenFile(tokens_folder(), auth.token_key(self.secrets), chain=auth.chain_key(self.secrets))
         with contextlib.closing(session(self.source.tls)) as pool:
             Exchange(auth, self.secrets, file, None, pool, times, lambda _seconds, _why: None).grant(given)
 

@@ -139,9 +139,47 @@ def test_a_server_that_keeps_its_refresh_token_is_asked_with_the_same(server, tm
 def test_what_is_kept_is_for_its_user_alone(server, tmp_path):
     page(server.url, tmp_path / "tokens")
 
-    (file,) = (tmp_path / "tokens").glob("*.json")
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert json.loads(file.read_text())["refresh"] == "refresh-1"
+    files = [*(tmp_path / "tokens").glob("*.json"), *(tmp_path / "tokens").glob("*.refresh")]
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o600, 0o600]
+    assert json.loads(files[1].read_text()) == {"value": "refresh-1", "is_pending": False}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"scope": "orders.read"},
+        {"params": {"audience": "shop"}},
+        {"client_id": "another"},
+        {"token_url": "{}/v2/token"},
+    ],
+)
+def test_where_another_token_is_wanted_the_newest_refresh_token_asks_for_it_and_none_that_was_used(
+    server, tmp_path, changed
+):
+    page(server.url, tmp_path)
+    changed = {name: value.format(server.url) if name == "token_url" else value for name, value in changed.items()}
+
+    page(server.url, tmp_path, **changed)
+
+    assert [asked["refresh_token"] for asked in server.asked] == ["refresh-0", "refresh-1"]
+
+
+def test_tokens_of_two_scopes_lie_side_by_side_and_are_asked_for_in_turn(server, tmp_path):
+    for scope in ("a", "b", "a", "b"):
+        page(server.url, tmp_path, scope=scope)
+
+    told = [(asked["refresh_token"], asked["scope"]) for asked in server.asked]
+    assert told == [("refresh-0", "a"), ("refresh-1", "b"), ("refresh-2", "a"), ("refresh-3", "b")]
+
+
+def test_a_refresh_token_goes_on_at_the_origin_that_gave_it_only(server, tmp_path):
+    page(server.url, tmp_path)
+    elsewhere = server.url.replace("127.0.0.1", "localhost")
+
+    with pytest.raises(RequestFailed, match="over, revoked, or was used elsewhere"):
+        page(server.url, tmp_path, token_url=f"{elsewhere}/token")
+
+    assert server.asked[-1]["refresh_token"] == "refresh-0"
 
 
 def test_a_client_secret_that_is_replaced_does_not_lose_the_refresh_token(server, tmp_path):
@@ -300,6 +338,18 @@ def test_a_refresh_token_is_on_disk_before_its_answer_is_used(tmp_path):
 
     file.note_sent("refresh-0")
 
-    kept = TokenFile(tmp_path, "key").kept()
-    assert (kept.refresh, kept.is_pending, TokenFile(tmp_path, "key").fresh()) == ("refresh-0", True, None)
+    kept = TokenFile(tmp_path, "key").refresh()
+    assert (kept.value, kept.is_pending, TokenFile(tmp_path, "key").fresh()) == ("refresh-0", True, None)
     assert "refresh-0" not in repr(kept)
+
+
+def test_a_refresh_token_that_was_kept_with_its_token_is_found(server, tmp_path):
+    page(server.url, tmp_path)
+    (token,), (refresh,) = tmp_path.glob("*.json"), tmp_path.glob("*.refresh")
+    told = {"lifetime_seconds": 0.001, "refresh": "refresh-1", "is_pending": False}
+    token.write_text(json.dumps(json.loads(token.read_text()) | told))
+    refresh.unlink()
+
+    page(server.url, tmp_path)
+
+    assert [asked["refresh_token"] for asked in server.asked] == ["refresh-0", "refresh-1"]

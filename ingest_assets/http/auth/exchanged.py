@@ -87,6 +87,10 @@ class Exchanged(Kind):
         """Thirty-two hex digits that are the same where the same token would be given, and tell nothing else."""
         return self._digest("token", self._token_parts(secrets))[:32]
 
+    def chain_key(self, secrets: Secrets) -> str:
+        """The same where the same refresh tokens would be sent, one after the other; most kinds have none."""
+        return self.token_key(secrets)
+
     def _token_parts(self, secrets: Secrets) -> Iterable[str]:
         """All that decides which token is given, the secret too: a token of a replaced secret is not used."""
         raise NotImplementedError

@@ -12,7 +12,7 @@ from ingest_assets.http.auth.exchanged import Ask, Exchanged, Refreshed, Token, 
 from ingest_assets.http.auth.jwts import GRANT_TYPE, Algorithm, signed
 from ingest_assets.http.auth.kind import with_header
 from ingest_assets.http.auth.oauth2 import OAuth2, flat
-from ingest_assets.http.page import PageRequest
+from ingest_assets.http.page import PageRequest, origin
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
 
@@ -47,8 +47,8 @@ class OAuth2ClientCredentials(OAuth2):
 class OAuth2RefreshToken(OAuth2, Refreshed):
     """A token by a refresh token (RFC 6749 §6), which the server may replace by another one each time.
 
-    The newest refresh token lies beside the tokens. The client's secret takes no part in its key: it may be replaced
-    without losing what is kept.
+    The newest refresh token lies beside the tokens, under what it began with: the client's secret, scope and params may
+    be replaced without losing what is kept.
     """
 
     type: Literal["oauth2_refresh_token"]
@@ -102,6 +102,15 @@ class OAuth2RefreshToken(OAuth2, Refreshed):
             else f"put a new one into {self.refresh_token}"
         )
         return self.given({"grant_type": "refresh_token", "refresh_token": refresh}, secrets, ask, lost + again, keep)
+
+    def chain_key(self, secrets: Secrets) -> str:
+        """What the first refresh token began: whatever is asked for by it, it may be good once.
+
+        What a person granted is for this very client and scope: another one has to be granted anew.
+        """
+        if self.refresh_token is None:
+            return self.token_key(secrets)
+        return self._digest("chain", (origin(self.token_url), secrets.value(self.refresh_token)))[:32]
 
     def _identity(self, secrets: Secrets) -> Iterable[str]:
         return (*super()._identity(secrets), self.kept_as)
