@@ -5,10 +5,11 @@ Its errors may quote what was sent, so each is told anew and none is kept as a c
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
+from ingest_assets.http.retry import RETRIED_STATUSES
 
 _TIMEOUT_SECONDS = 10
 _WRONG = {
@@ -16,6 +17,8 @@ _WRONG = {
     "AccessDeniedException": "permission denied: allow secretsmanager:GetSecretValue on it",
     "DecryptionFailure": "its key refuses to decrypt it: allow kms:Decrypt on it",
     "InvalidRequestException": "it is marked for deletion, or holds no value",
+    "ValidationException": "expected a secret's name or ARN",
+    "InvalidParameterException": "expected a secret's name or ARN",
 }
 _CREDENTIAL = {
     "UnrecognizedClientException",
@@ -23,7 +26,18 @@ _CREDENTIAL = {
     "InvalidSignatureException",
     "ExpiredTokenException",
     "MissingAuthenticationTokenException",
+    "IncompleteSignature",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "RequestExpired",
 }
+# What passes though its status says that the request is wrong: AWS throttles with 400.
+_PASSING = ("Throttl", "TooMany", "LimitExceeded", "RequestTimeout")
+_SERVER_ERROR = 500
+
+
+class _NotTaken(ConfigError):
+    """AWS does not take the credentials."""
 
 
 class AwsSecrets:
@@ -40,7 +54,11 @@ class AwsSecrets:
         answer or asks to wait.
         """
         named = f"AWS secret {name}"
-        text = _asked(named, lambda: self._made().get_secret_value(SecretId=name).get("SecretString"))
+        try:
+            text = self._text(name, named)
+        except _NotTaken:
+            self._client = None  # a profile's file may hold others by now
+            text = self._text(name, named)
         if not isinstance(text, str):
             raise ConfigError(f"{named}: it holds bytes; expected text or a JSON object")
         try:
@@ -49,6 +67,9 @@ class AwsSecrets:
             told = None
         fields = told if isinstance(told, dict) else {}
         return {"": text} | {key: value for key, value in fields.items() if isinstance(value, str)}
+
+    def _text(self, name: str, named: str) -> Any:
+        return _asked(named, lambda: self._made().get_secret_value(SecretId=name).get("SecretString"))
 
     def _made(self) -> Any:
         if self._client is None:
@@ -80,7 +101,7 @@ def _asked(named: str, ask: Callable[[], Any]) -> Any:
     try:
         return ask()
     except wrong.ClientError as error:
-        failure = _refusal(named, str(error.response.get("Error", {}).get("Code", "")))
+        failure = _refusal(named, error.response)
     except (wrong.NoCredentialsError, wrong.PartialCredentialsError, wrong.CredentialRetrievalError):
         failure = ConfigError(f"{named}: no credentials of AWS are found: set AWS_PROFILE or AWS_ACCESS_KEY_ID")
     except wrong.ProfileNotFound:
@@ -94,9 +115,13 @@ def _asked(named: str, ask: Callable[[], Any]) -> Any:
     raise failure
 
 
-def _refusal(named: str, code: str) -> IngestError:
+def _refusal(named: str, answer: Mapping[str, Any]) -> IngestError:
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", _SERVER_ERROR)
     if code in _CREDENTIAL:
-        return ConfigError(f"{named}: AWS does not take the credentials ({code}): they are wrong or over")
+        return _NotTaken(f"{named}: AWS does not take the credentials ({code}): they are wrong or over")
     if code in _WRONG:
         return ConfigError(f"{named}: {_WRONG[code]} ({code})")
-    return TransientFailure(f"{named}: AWS answered {code or 'with an error'}")
+    if status >= _SERVER_ERROR or status in RETRIED_STATUSES or any(word in code for word in _PASSING):
+        return TransientFailure(f"{named}: AWS answered {code or 'with an error'}")
+    return ConfigError(f"{named}: AWS refuses the request ({code}): look it up in the manual of Secrets Manager")
