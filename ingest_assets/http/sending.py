@@ -17,7 +17,7 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secrets import Secrets, is_marked
 from ingest_assets.http.tls import Tls
 from ingest_assets.http.traffic import Meter
-from ingest_assets.http.transport import Pool, Timeouts, prepared, sent, session, url_of
+from ingest_assets.http.transport import Pool, Timeouts, as_sent, prepared, sent, session, url_of
 
 
 class Sending:
@@ -91,7 +91,7 @@ class Sending:
         told = Sent(made.method or "", made.url or "", dict(made.headers), body)
         signature = auth.signed(told, self._secrets, datetime.now(UTC))
         if signature is not None:
-            made.headers.update(signature.headers)
+            made.headers.update(as_sent(signature.headers))
             made.url = signature.url
 
 

@@ -144,14 +144,17 @@ def prepared(request: PageRequest, named: str) -> requests.PreparedRequest:
     url, headers = url_of(request), dict(request.headers)
     data = _encoded(request, request.body, headers) if request.body is not None else None
     try:
-        # A header's text goes out as Latin-1; so it carries the bytes of UTF-8, as cursors came in.
-        headers = {name: value.encode().decode("latin-1") for name, value in headers.items()}
-        made = _made(request.method, url, {**_HEADERS, **headers}, data)
+        made = _made(request.method, url, {**_HEADERS, **as_sent(headers)}, data)
     except (requests.RequestException, ValueError):
         made = None
     if made is None:  # not raised where it was caught: that error shows what was to be sent
         raise ConfigError(f"{named}: a header or the URL holds characters that cannot be sent")
     return made
+
+
+def as_sent(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers whose texts go out as Latin-1; so they carry the bytes of UTF-8, as cursors came in."""
+    return {name: value.encode().decode("latin-1") for name, value in headers.items()}
 
 
 def _made(method: str, url: str, headers: Mapping[str, str], data: bytes | None) -> requests.PreparedRequest:

@@ -250,3 +250,45 @@ def test_opensearch_serverless_gets_the_hash_of_the_body_too(api):
 
     assert asked.headers["x-amz-content-sha256"] == hashlib.sha256(asked.body).hexdigest()
     assert asked.headers["authorization"].endswith(signed_again(asked, api.url, signer))
+
+
+def test_host_and_url_are_signed_as_they_go_over_the_wire(api):
+    api.answer(body=b"[]")
+    kind = auth(type="hmac", key={"env": "KEY"}, message="{host} {url}", headers={"X-Signature": "{signature}"})
+    base = api.url.replace("127.0.0.1", "LOCALHOST")
+
+    with Client(base, kind, Secrets({"KEY": KEY})) as client:
+        client.fetch(PageRequest(base + "/a"), lambda r: b"".join(r.chunks()))
+
+    host = api.asked[-1].headers["host"]
+    assert host.startswith("localhost:")
+    assert api.asked[-1].headers["x-signature"] == hashed(f"{host} http://{host}/a").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("https://API.example.com:443/a?b=1", "api.example.com https://api.example.com/a?b=1"),
+        ("http://api.example.com:80", "api.example.com http://api.example.com/"),
+        ("http://[::1]:8080/A", "[::1]:8080 http://[::1]:8080/A"),
+    ],
+)
+def test_a_port_that_goes_without_saying_is_not_signed_since_it_is_not_sent(url, told):
+    kind = auth(type="hmac", key={"env": "KEY"}, message="{host} {url}", headers={"X-Signature": "{signature}"})
+
+    signature = kind.signed(Sent("GET", url, {}, b""), Secrets({"KEY": KEY}), NOW)
+
+    assert signature.headers["X-Signature"] == hashed(told).hexdigest()
+
+
+def test_a_signed_header_carries_utf_8_as_any_other_does(api):
+    api.answer(body=b"[]")
+    kind = auth(
+        type="hmac", key={"env": "KEY"}, key_id="…é", message="{key_id}",
+        headers={"X-Key": "{key_id}", "X-Signature": "{signature}"},
+    )  # fmt: skip
+
+    asked = fetched(api, kind, Secrets({"KEY": KEY}))
+
+    assert asked.headers["x-key"].encode("latin-1").decode() == "…é"
+    assert asked.headers["x-signature"] == hashed("…é").hexdigest()

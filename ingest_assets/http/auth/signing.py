@@ -22,6 +22,7 @@ _NAMES = {
     "timestamp", "nonce", "key_id", "method", "host", "path", "query", "target", "url", "body", "body_sha256",
 }  # fmt: skip
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_PORTS = {"https": ":443", "http": ":80"}
 # These encode a path once, and want the hash of the body in a header; so does OpenSearch Serverless.
 _OF_S3 = {"s3", "s3-object-lambda", "s3-outposts"}
 _WANT_BODY_HASH = _OF_S3 | {"aoss"}
@@ -133,7 +134,7 @@ class AwsSigV4(Kind):
         more = {_BODY_HASH: hashlib.sha256(sent.body).hexdigest()} if self.service in _WANT_BODY_HASH else {}
         request = AWSRequest(sent.method, url, own | more, sent.body)
         (S3SigV4Auth if of_s3 else SigV4Auth)(credentials, self.service, self.region).add_auth(request)
-        return Signature({name: str(value) for name, value in request.headers.items()}, url)
+        return Signature({name: value for name, value in request.headers.items() if own.get(name) != value}, url)
 
     @property
     def carried(self) -> frozenset[str]:
@@ -183,18 +184,29 @@ def _written(now: datetime, form: str) -> str:
 
 
 def _parts(sent: Sent, url: str) -> dict[str, str]:
+    url = _as_asked_for(url)
     parts = urlsplit(url)
-    path = parts.path or "/"
     return {
         "method": sent.method,
         "host": parts.netloc,
-        "path": path,
+        "path": parts.path,
         "query": parts.query,
-        "target": f"{path}?{parts.query}" if parts.query else path,
+        "target": f"{parts.path}?{parts.query}" if parts.query else parts.path,
         "url": url,
         "body": sent.body.decode("utf-8", "surrogateescape"),
         "body_sha256": hashlib.sha256(sent.body).hexdigest(),
     }
+
+
+def _as_asked_for(url: str) -> str:
+    """The URL as a server sees it: its host as in the header Host (RFC 9110 §7.2), and never without a path.
+
+    >>> _as_asked_for("https://API.example.com:443?b=1")
+    'https://api.example.com/?b=1'
+    """
+    parts = urlsplit(url)
+    host = parts.netloc.lower().removesuffix(_PORTS.get(parts.scheme, ""))
+    return parts._replace(netloc=host, path=parts.path or "/").geturl()
 
 
 def _filled(text: str, values: Mapping[str, str]) -> bytes:
