@@ -70,7 +70,7 @@ class Stores:
         with self._lock:
             fields = self._entry(secret).fields
         if (wanted := secret.field or "") not in fields:
-            known = ", ".join(sorted(name for name in fields if name)) or "none: it is no JSON object"
+            known = ", ".join(sorted(name for name in fields if name)) or "none: expected an object of texts"
             raise ConfigError(f"{secret}: no such field that is a text; there are {known}")
         return fields[wanted]
 

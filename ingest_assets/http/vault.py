@@ -7,6 +7,7 @@ hold URLs and what the server says, so each is told anew and none is kept as a c
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
 
@@ -40,7 +41,7 @@ class Vault:
         try:
             found = _asked(named, lambda: self._entry(client, path))
         except ConfigError:
-            if "VAULT_TOKEN" in self._environ or client is not self._client:
+            if self._environ.get("VAULT_TOKEN") or client is not self._client:
                 raise
             self._client = None  # a token of AppRole may have been revoked: one more
             found = _asked(named, lambda: self._entry(self._logged_in(named), path))
@@ -50,10 +51,11 @@ class Vault:
 
     def _entry(self, client: Any, path: str) -> Any:
         """What is stored at a path; where its engine has versions, the newest."""
-        mount = client.adapter.request("GET", f"/v1/sys/internal/ui/mounts/{path}")["data"]
+        # hvac would end the path at a # or ?, and so ask for another entry.
+        mount = client.adapter.request("GET", f"/v1/sys/internal/ui/mounts/{quote(path)}")["data"]
         is_versioned = (mount.get("options") or {}).get("version") == "2"
         inside = path.removeprefix(mount["path"])
-        answer = client.read(f"{mount['path']}data/{inside}" if is_versioned else path)
+        answer = client.read(quote(f"{mount['path']}data/{inside}" if is_versioned else path))
         if answer is None:
             return None
         return answer["data"]["data"] if is_versioned else answer["data"]

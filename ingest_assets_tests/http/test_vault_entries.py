@@ -1,0 +1,89 @@
+"""Entries of a Vault with odd names, and who asks for them; what a real one answers is tried in `real`."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+
+from ingest_assets.errors import ConfigError
+from ingest_assets.http.secret import Secret
+from ingest_assets.http.secrets import Secrets
+from ingest_assets_tests.loopback import serving
+
+
+@dataclass
+class Told:
+    """What the Vault holds, by path; its newest login is the only one that is good."""
+
+    entries: dict[str, dict[str, Any]] = field(default_factory=dict)
+    logins: int = 0
+    url: str = ""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """An engine of version 2 at `secret/`, and AppRole."""
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        self.server.told.logins += 1  # type: ignore[attr-defined]
+        self.send(200, {"auth": {"client_token": f"token-{self.server.told.logins}", "lease_duration": 3600}})  # type: ignore[attr-defined]
+
+    def do_GET(self) -> None:
+        told, path = self.server.told, unquote(self.path)  # type: ignore[attr-defined]
+        found = told.entries.get(path.removeprefix("/v1/secret/data/"))
+        if self.headers["X-Vault-Token"] != f"token-{told.logins}":
+            self.send(403, {"errors": ["permission denied"]})
+        elif path.startswith("/v1/sys/internal/ui/mounts/secret/"):
+            self.send(200, {"data": {"path": "secret/", "options": {"version": "2"}}})
+        else:
+            self.send(404 if found is None else 200, {"data": {"data": found}})
+
+    def send(self, status: int, told: Any) -> None:
+        text = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+
+@pytest.fixture
+def vault() -> Iterator[Told]:
+    """A running one."""
+    with serving(Handler, told=Told()) as server:
+        server.told.url = server.url  # type: ignore[attr-defined]
+        yield server.told  # type: ignore[attr-defined]
+
+
+def secrets(vault: Told, **more: str) -> Secrets:
+    return Secrets(environ={"VAULT_ADDR": vault.url, "VAULT_ROLE_ID": "role-1", "VAULT_SECRET_ID": "secret-1"} | more)
+
+
+@pytest.mark.parametrize("name", ["shop#2", "shop?", "50%25", "a shop", "lädle"])
+def test_an_entry_is_read_by_its_whole_name_whatever_characters_are_in_it(vault: Told, name: str) -> None:
+    vault.entries = {name: {"token": "the-right-one"}, "shop": {"token": "another-one"}}
+
+    assert secrets(vault).value(Secret(vault=f"secret/{name}", field="token")) == "the-right-one"
+
+
+def test_a_login_that_was_revoked_is_made_anew_also_where_an_empty_token_is_set(vault: Told) -> None:
+    vault.entries = {"shop": {"token": "first-value-1"}}
+    found, secret = secrets(vault, VAULT_TOKEN=""), Secret(vault="secret/shop", field="token", cached_for=timedelta(0))
+    found.value(secret)
+    vault.logins += 1
+
+    assert found.value(secret) == "first-value-1"
+
+
+def test_an_entry_without_texts_is_told_as_such(vault: Told) -> None:
+    vault.entries = {"shop": {"token": 123456}}
+
+    with pytest.raises(ConfigError, match=r"no such field that is a text; there are none: expected an object of texts"):
+        secrets(vault).value(Secret(vault="secret/shop", field="token"))
