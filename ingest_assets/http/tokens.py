@@ -80,8 +80,7 @@ class TokenFile:
 
     def refresh(self) -> KeptRefresh | None:
         """The refresh token that is kept, where there is one."""
-        kept = _kept_refresh(_private_text(self._refresh), "value")
-        return kept or _kept_refresh(_private_text(self._file), "refresh")  # where it was kept at first
+        return _kept_refresh(_private_text(self._refresh))
 
     def note_sent(self, refresh: str, *, is_pending: bool = True) -> None:
         """Write down that a refresh token is being sent, or that it is still good to be sent; under the lock."""
@@ -186,10 +185,10 @@ def _kept(text: bytes) -> KeptToken | None:
     return kept if isinstance(kept.value, str) and kept.value else None
 
 
-def _kept_refresh(text: bytes, name: str) -> KeptRefresh | None:
+def _kept_refresh(text: bytes) -> KeptRefresh | None:
     try:
         told = json.loads(text)
-        kept = KeptRefresh(told[name], bool(told["is_pending"]))
+        kept = KeptRefresh(told["value"], bool(told["is_pending"]))
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     return kept if isinstance(kept.value, str) and kept.value else None

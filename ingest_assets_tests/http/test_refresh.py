@@ -341,15 +341,3 @@ def test_a_refresh_token_is_on_disk_before_its_answer_is_used(tmp_path):
     kept = TokenFile(tmp_path, "key").refresh()
     assert (kept.value, kept.is_pending, TokenFile(tmp_path, "key").fresh()) == ("refresh-0", True, None)
     assert "refresh-0" not in repr(kept)
-
-
-def test_a_refresh_token_that_was_kept_with_its_token_is_found(server, tmp_path):
-    page(server.url, tmp_path)
-    (token,), (refresh,) = tmp_path.glob("*.json"), tmp_path.glob("*.refresh")
-    told = {"lifetime_seconds": 0.001, "refresh": "refresh-1", "is_pending": False}
-    token.write_text(json.dumps(json.loads(token.read_text()) | told))
-    refresh.unlink()
-
-    page(server.url, tmp_path)
-
-    assert [asked["refresh_token"] for asked in server.asked] == ["refresh-0", "refresh-1"]
