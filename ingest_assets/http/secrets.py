@@ -39,6 +39,7 @@ def _percent_forms(value: str) -> Iterator[tuple[str, str]]:
     # Who encodes decides what stays: RFC 3986 nothing reserved, Python's default '/', JavaScript !*'().
     for name, safe in (("percent", ""), ("percentpath", "/"), ("percentjs", "!*'()")):
         yield name, quote(value, safe=safe)
+    yield "percenttwice", quote(quote(value, safe=""), safe="")  # in a URL that is a parameter of another one
     yield "plus", quote_plus(value)
 
 
@@ -81,12 +82,12 @@ def _forms(value: str) -> Iterator[tuple[str, str, str]]:
 
 @lru_cache(maxsize=256)
 def _spellings(letter: str) -> frozenset[str]:
-    """How JSON, JSON as a text of another, URLs, markup and CSV may write a character."""
+    """How JSON and URLs, each also within another one, markup and CSV may write a character."""
     escape, number = json.dumps(letter)[1:-1], ord(letter)
     in_json, elsewhere = {escape, escape.replace("/", "\\/")}, {letter, f"&#{number};", f"&#{number:03};"}
     for digits in (str.lower, str.upper):
         in_json.add(re.sub("(.{4})", r"\\u\1", digits(letter.encode("utf-16-be").hex())))
-        elsewhere.add(re.sub("(..)", r"%\1", digits(letter.encode().hex())))
+        elsewhere |= {re.sub("(..)", sign, digits(letter.encode().hex())) for sign in (r"%\1", r"%25\1")}
         elsewhere.add(f"&#x{digits(f'{number:x}')};")
     elsewhere |= {_IN_MARKUP.get(letter, letter), {'"': '""', " ": "+"}.get(letter, letter)}
     return frozenset(in_json | {json.dumps(one)[1:-1] for one in in_json} | elsewhere)

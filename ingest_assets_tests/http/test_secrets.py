@@ -93,6 +93,8 @@ def test_no_value_is_left_however_each_of_its_characters_is_written(secrets, enc
         ("abc&#43;def&#039;12", "abc+def'12"),
         ('abc""def12', 'abc"def12'),
         ("abc%2bdef%2Fghi", "abc+def/ghi"),
+        ("abc%252bdef%252Fghi", "abc+def/ghi"),
+        ("abc/d%25C3%25A9f", "abc/déf"),
     ],
 )
 def test_a_value_whose_characters_are_escaped_each_by_itself_is_found_and_put_back_as_it_is(written, value):
@@ -128,6 +130,7 @@ def test_a_value_is_found_in_an_encoding_of_one_byte_a_character(encoding):
         lambda v: quote(v, safe=""),
         lambda v: re.sub("%..", lambda found: found[0].lower(), quote(v, safe="")),
         quote_plus,
+        lambda v: quote(quote(v, safe=""), safe=""),  # a URL that is a parameter of another
         lambda v: base64.b64encode(v.encode()).decode(),
         lambda v: base64.urlsafe_b64encode(v.encode()).decode(),
         lambda v: base64.b64encode(f"jo:{v}".encode()).decode(),
