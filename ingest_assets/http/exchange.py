@@ -25,7 +25,7 @@ from ingest_assets.http.tokens import KeptToken, TokenFile
 from ingest_assets.http.transport import Pool, Timeouts, prepared, sent
 
 _MOST_BYTES = 1 << 20
-_REFUSED = frozenset({400, 401, 403})
+_REFUSED = frozenset({200, 400, 401, 403})  # some say it with 200, and the error in the body
 _SUCCESS = range(200, 300)
 _LONGEST_PUSH_BACK_SECONDS = 86_400.0
 # Where a 429 does not say how long, all wait this long, and the one that saw it as its retries say.

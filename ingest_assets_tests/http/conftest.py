@@ -4,7 +4,7 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
@@ -157,10 +157,14 @@ def asking(api, clock, limiter):
 
 @dataclass
 class Tokens:
-    """What a token server and an API know together. `refused` are tokens that the API takes no longer."""
+    """What a token server and an API know together. `refused` are tokens that the API takes no longer.
+
+    `meanwhile` happens before a token request is answered.
+    """
 
     lifetime: float = 3600.0
     says: dict = field(default_factory=dict)
+    meanwhile: Callable[[], object] = lambda: None
     answers: list = field(default_factory=list)
     delay: float = 0.0
     issued: dict = field(default_factory=dict)
@@ -173,6 +177,7 @@ class Tokens:
 
     def token(self, headers, body):
         """The answer to a token request: the next of `answers`, else a new token."""
+        self.meanwhile()
         with self.lock:
             self.exchanges.append((time.monotonic(), headers, {k: v[0] for k, v in parse_qs(body.decode()).items()}))
             if self.answers:

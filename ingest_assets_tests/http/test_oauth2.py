@@ -267,6 +267,11 @@ def test_what_the_token_server_refuses_is_told_with_its_code_and_what_to_do(worl
         ((200, {}, b'{"access_token": "tok/12\\n3456"}'), "what no header can carry"),
         ((200, {}, b'{"access_token": "tok/123456", "token_type": "mac"}'), "of type 'mac'"),
         ((400, {}, b'{"error": {"code": 1}}'), "holds no error code"),
+        (
+            (401, {}, b"Unauthorized"),
+            "is no JSON object. Check environment variable CLIENT and environment variable SECRET",
+        ),
+        ((401, {}, b'{"message": "no"}'), "holds no error code. Check environment variable CLIENT"),
         ((500 + 5, {}, b""), "HTTP 505: the answer is no JSON object"),
     ],
 )
@@ -478,3 +483,17 @@ def test_eight_processes_renew_a_short_token_once_a_life_and_see_no_401(world, t
     assert all(gap > 0.9 * world.lifetime - slowest for gap in gaps), (gaps, slowest)
     assert span / world.lifetime <= len(begun) + 1
     assert len(begun) == len(world.exchanges)
+
+
+@pytest.mark.parametrize("status", [401, 400, 200])
+def test_a_secret_that_was_replaced_is_looked_up_where_the_token_server_refuses_it(world, clock, tmp_path, status):
+    file, world.answers = tmp_path / "secret", [(status, {}, b'{"error": "invalid_client"}')]
+    file.write_text("secret-of-yesterday")
+    world.meanwhile = lambda: file.write_text(SECRET)
+    kind = auth(world.url, client_secret={"file": str(file)})
+
+    with Client(world.url, kind, Secrets(VALUES), sleep=clock.sleep, tokens=tmp_path / "tokens") as client:
+        page(client)
+
+    pairs = [base64.b64decode(headers["authorization"].split()[1]).decode() for _, headers, _ in world.exchanges]
+    assert [unquote_plus(pair.split(":")[1]) for pair in pairs] == ["secret-of-yesterday", SECRET]

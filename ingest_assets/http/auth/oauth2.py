@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 from urllib.parse import quote_plus, urljoin, urlsplit
 
@@ -202,12 +203,13 @@ class OAuth2(Exchanged):
                 "go along: write the right token_url",
                 answer.status,
             )
+        names, other = " and ".join(self.secret_names()), "body" if self.place == "header" else "header"
         if not isinstance(told, dict) or not isinstance(code := told.get("error"), str):
             said = "is no JSON object" if not isinstance(told, dict) else "holds no error code"
-            return RequestFailed(
-                f"{named}: the answer {said}. Is token_url right, and does it take this grant?",
-                answer.status,
-            )
+            wrong_client = _ADVICE["invalid_client"].format(names=names, other=other)
+            where = "Is token_url right, and does it take this grant?"
+            advice = wrong_client if answer.status == HTTPStatus.UNAUTHORIZED else where
+            return RequestFailed(f"{named}: the answer {said}. {advice}", answer.status)
         message = f"{named}: {_shown(code, secrets)}"
         if description := told.get("error_description"):
             message += f" ({_shown(description, secrets)})" if isinstance(description, str) else ""
@@ -216,8 +218,6 @@ class OAuth2(Exchanged):
         if code == "invalid_grant" and grant_advice:
             return RequestFailed(f"{message}. {grant_advice}", answer.status)
         advice = _ADVICE.get(code, "Look the code up in the manual of the API's authorization server")
-        other = "body" if self.place == "header" else "header"
-        names = " and ".join(self.secret_names())
         return RequestFailed(f"{message}. {advice.format(names=names, other=other)}", answer.status)
 
     def _named(self, secrets: Secrets) -> str:
