@@ -35,6 +35,7 @@ _MOST_REDIRECTS = 5
 _MOST_TOKENS = 10
 _LONGEST_PUSH_BACK_SECONDS = 86_400.0
 _SUCCESS = range(200, 300)
+_REDIRECTS = range(300, 400)
 _SERVER_ERROR = 500
 
 
@@ -153,10 +154,20 @@ class Asking:
             self.exchange.renewed(token)
             answer, token = self._asked(request)
             self._heed_forbidden(answer, token)
-        if token and self.exchange.is_refused(answer) and not self.exchange.is_fresh(token):
-            answer.close()
-            raise TransientFailure(f"{self._naming.named(request)}: the life of its token ended on the way")
+        if token and self.exchange.is_refused(answer):
+            self._refuse(request, answer, self.exchange.is_fresh(token))
         return answer
+
+    def _refuse(self, request: PageRequest, answer: requests.Response, is_fresh: bool) -> None:
+        """Raise where another token is refused too, unless the status tells what to do: who reads it knows more."""
+        named, status = self._naming.named(request), answer.status_code
+        if not is_fresh:
+            answer.close()
+            raise TransientFailure(f"{named}: the life of its token ended on the way")
+        if status in _REDIRECTS:  # followed, the page of the login would be taken for what was asked for
+            answer.close()
+            told = f"{named}: HTTP {status}: it leads to the login. {self.auth.when_refused()}"
+            raise RequestFailed(told, HTTPStatus.UNAUTHORIZED)
 
     def _heed_forbidden(self, answer: requests.Response, token: "KeptToken | None") -> None:
         """A 403 of a token that was made for this very request is about the request, and so are those that follow it.

@@ -305,6 +305,16 @@ def test_where_a_new_one_is_refused_too_the_fetch_ends_after_one_renewal(world, 
     assert len(world.logins) == 2
 
 
+def test_the_page_of_the_login_is_no_answer_where_a_new_session_is_led_there_too(world, client_for):
+    world.ended = (302, {"Location": "/login?next=/items"})
+    world.login = (200, {"Set-Cookie": "sid=not-a-known-one"}, b"")
+
+    told = failed(client_for(cookie="sid"))
+
+    assert re.search("/items: HTTP 302: it leads to the login. The cookie 'sid' .* just now is refused: look at", told)
+    assert (len(world.logins), len(world.asked)) == (2, 2)
+
+
 @pytest.mark.parametrize(
     ("kind", "login", "told"),
     [
