@@ -248,6 +248,8 @@ def _translated(error: Exception, timeouts: Timeouts, named: str) -> IngestError
     cause = _innermost(error)
     if isinstance(cause, ssl.SSLCertVerificationError):
         return RequestFailed(f"{named}: the server's certificate is not trusted: {cause.verify_message}")
+    if isinstance(cause, ssl.SSLError) and (advice := _advice_of_alert(cause.reason or "")):
+        return RequestFailed(f"{named}: the server does not take the client's certificate ({cause.reason}): {advice}")
     if isinstance(error, requests.exceptions.ProxyError):
         return TransientFailure(f"{named}: the proxy of the environment gave no connection")
     if isinstance(cause, http.client.LineTooLong) or _MANY_HEADERS in str(cause):
@@ -257,6 +259,17 @@ def _translated(error: Exception, timeouts: Timeouts, named: str) -> IngestError
         )
     told = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
     return TransientFailure(f"{named}: no connection: {told}{_advice(cause)}")
+
+
+def _advice_of_alert(reason: str) -> str:
+    """What to do where a server ends the handshake for the sake of the client's certificate (RFC 8446 §6.2)."""
+    if "ALERT" not in reason:
+        return ""
+    if "CERTIFICATE_REQUIRED" in reason:
+        return "it wants one: name it as `tls: {certificate: …}`"
+    if "CERTIFICATE" in reason or "UNKNOWN_CA" in reason:
+        return "check that the server trusts who signed `tls: certificate`, and how long it is good"
+    return ""
 
 
 def _advice(cause: BaseException) -> str:

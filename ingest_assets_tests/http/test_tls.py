@@ -1,11 +1,13 @@
 """A client that is known by its certificate, and a server whose certificate an authority of its own has signed."""
 
 import ipaddress
+import socket
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from socketserver import BaseRequestHandler
 
 import pytest
 from cryptography import x509
@@ -105,12 +107,30 @@ def files(tmp_path):
     return Files(tmp_path)
 
 
+class Refusing(BaseRequestHandler):
+    """Shakes hands, and stays until what it says to a client without a good certificate has arrived."""
+
+    def handle(self):
+        with self.server.context.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False) as stream:
+            with pytest.raises(ssl.SSLError):
+                stream.do_handshake()
+            socket.socket.shutdown(stream, socket.SHUT_WR)
+            while socket.socket.recv(stream, 4096):
+                pass
+
+
 @pytest.fixture
-def server(authority, files):
-    signed, context = made("server", authority), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(files.certificate("server", signed), files.key("server", signed))
-    context.load_verify_locations(files.certificate("authority", authority))
-    context.verify_mode = ssl.CERT_REQUIRED
+def context(authority, files):
+    """That of a server which wants certificates of its authority."""
+    signed, made_context = made("server", authority), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made_context.load_cert_chain(files.certificate("server", signed), files.key("server", signed))
+    made_context.load_verify_locations(files.certificate("authority", authority))
+    made_context.verify_mode = ssl.CERT_REQUIRED
+    return made_context
+
+
+@pytest.fixture
+def server(context):
     with serving(Handler) as running:
         running.socket = context.wrap_socket(running.socket, server_side=True)
         yield running.url.replace("http:", "https:")
@@ -155,6 +175,26 @@ def test_a_server_whose_authority_is_not_trusted_is_refused(server):
 def test_without_a_certificate_there_is_no_connection(server, authority, files):
     with pytest.raises((TransientFailure, RequestFailed)):
         page(server, authority=files.certificate("authority", authority))
+
+
+@pytest.mark.parametrize(
+    ("signed_by", "says"),
+    [
+        ("nobody", r"it wants one: name it as `tls: \{certificate: …\}`"),
+        ("another", r"check that the server trusts who signed `tls: certificate`, and how long it is good"),
+    ],
+)
+def test_a_certificate_that_the_server_does_not_take_is_told_and_asked_for_no_second_time(
+    authority, files, context, signed_by, says
+):
+    mine = made("ingest", made("another"))
+    paths = {"certificate": files.certificate("mine", mine), "key": files.key("mine", mine)}
+    given = {"authority": files.certificate("authority", authority)} | (paths if signed_by == "another" else {})
+
+    with serving(Refusing, context=context) as running, pytest.raises(RequestFailed, match=says) as failed:
+        page(running.url.replace("http:", "https:"), **given)
+
+    assert "the server does not take the client's certificate" in str(failed.value)
 
 
 def test_what_cannot_be_used_is_told_before_anything_is_sent(files, authority):
