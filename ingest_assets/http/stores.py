@@ -4,11 +4,12 @@ An entry of a store is asked for once by all threads of a process, and used for 
 where an API no longer takes a value. It is kept in memory only.
 """
 
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ingest_assets.errors import ConfigError, TransientFailure
@@ -20,12 +21,17 @@ Remember = Callable[[str, str], None]
 """Is told name and value of what a store itself is asked with, so that it is hidden like any other secret."""
 
 
+# How long a store that gave nothing is not asked again: each time may take as long as its timeouts.
+_LEFT_ALONE_SECONDS = 60.0
+
+
 @dataclass(frozen=True)
 class _Entry:
-    """What an entry of a store holds, and when it was asked for."""
+    """What an entry of a store holds, when it was asked for, and when that was tried again in vain."""
 
     fields: Mapping[str, str] = field(repr=False)
     asked: float
+    failed: float = -math.inf
 
 
 class Stores:
@@ -78,14 +84,17 @@ class Stores:
         key, now = _key(secret), self._clock()
         kept = self._entries.get(key)
         is_refused = key in self._forgotten
-        if kept is not None and not is_refused and now - kept.asked < secret.cached_for.total_seconds():
+        is_new = kept is not None and now - kept.asked < secret.cached_for.total_seconds()
+        if kept is not None and not is_refused and (is_new or now - kept.failed < _LEFT_ALONE_SECONDS):
             return kept
         try:
             found = self._vault.fields(secret.vault) if secret.vault else self._aws.fields(secret.aws_secret or "")
-        except TransientFailure:
+        except (TransientFailure, ConfigError):
             if kept is None or is_refused:
                 raise
-            return kept  # what a store gave is good until the API says otherwise: no walk ends for its sake
+            # What a store gave is good until the API says otherwise: no walk ends or waits each time for its sake.
+            self._entries[key] = replace(kept, failed=self._clock())
+            return kept
         self._forgotten.discard(key)
         self._entries[key] = _Entry(found, now)
         return self._entries[key]

@@ -18,8 +18,10 @@ from ingest_assets_tests.loopback import serving
 
 @dataclass
 class Told:
-    """What the Vault holds, by path; its newest login is the only one that is good."""
+    """What the Vault holds, by path; its newest login is the only one that is good. `refuses` is a status for all."""
 
+    refuses: int = 0
+    asked: int = 0
     entries: dict[str, dict[str, Any]] = field(default_factory=dict)
     logins: int = 0
     url: str = ""
@@ -38,8 +40,11 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         told, path = self.server.told, unquote(self.path)  # type: ignore[attr-defined]
+        told.asked += 1
         found = told.entries.get(path.removeprefix("/v1/secret/data/"))
-        if self.headers["X-Vault-Token"] != f"token-{told.logins}":
+        if told.refuses:
+            self.send(told.refuses, {"errors": ["not now"]})
+        elif self.headers["X-Vault-Token"] != f"token-{told.logins}":
             self.send(403, {"errors": ["permission denied"]})
         elif path.startswith("/v1/sys/internal/ui/mounts/secret/"):
             self.send(200, {"data": {"path": "secret/", "options": {"version": "2"}}})
@@ -80,6 +85,34 @@ def test_a_login_that_was_revoked_is_made_anew_also_where_an_empty_token_is_set(
     vault.logins += 1
 
     assert found.value(secret) == "first-value-1"
+
+
+@pytest.mark.parametrize("status", [403, 500, 503])
+def test_a_value_that_is_known_goes_on_and_a_store_that_does_not_give_it_is_left_alone_for_a_while(
+    vault: Told, status: int
+) -> None:
+    vault.entries = {"shop": {"token": "first-value-1"}}
+    found, secret = secrets(vault), Secret(vault="secret/shop", field="token", cached_for=timedelta(0))
+    found.value(secret)
+    vault.asked, vault.refuses = 0, status
+
+    values = [found.value(secret) for _ in range(9)]
+
+    assert values == ["first-value-1"] * 9
+    assert vault.asked <= 2  # by a login of AppRole that may have been revoked, and by another one
+
+
+def test_a_value_that_the_api_refuses_is_looked_up_however_short_ago_the_store_gave_none(vault: Told) -> None:
+    vault.entries = {"shop": {"token": "first-value-1"}}
+    found, secret = secrets(vault), Secret(vault="secret/shop", field="token", cached_for=timedelta(0))
+    found.value(secret)
+    vault.refuses = 503
+    found.value(secret)
+
+    vault.refuses, vault.entries = 0, {"shop": {"token": "second-value-2"}}
+
+    assert found.renewed([secret], {secret: "first-value-1"})
+    assert found.value(secret) == "second-value-2"
 
 
 def test_an_entry_without_texts_is_told_as_such(vault: Told) -> None:
