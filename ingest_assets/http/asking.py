@@ -21,6 +21,7 @@ from ingest_assets.http.place import Place, whole
 from ingest_assets.http.redirects import redirected
 from ingest_assets.http.refusal import phrase
 from ingest_assets.http.responses import ResponseRule, concerned
+from ingest_assets.http.retry import is_throttled
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.sending import Sending
@@ -68,6 +69,7 @@ class Asking:
         self._forbidden: str | None = None
         self._renewed = False
         self._sent_with: Mapping[Secret, str] = {}
+        self._looked_up: dict[Secret, str] = {}
         self._held = contextlib.ExitStack()  # the slots of the request that is under way
 
     def begins(self) -> None:
@@ -183,9 +185,18 @@ class Asking:
 
     def _is_outdated(self, request: PageRequest, answer: requests.Response) -> bool:
         """Whether the API refuses a secret that is another one by now, as after a rotation."""
-        sent_with = self._sent_with
-        refused = answer.status_code == HTTPStatus.UNAUTHORIZED and self._naming.is_own(request)
-        return refused and bool(sent_with) and not self._renewed and self._secrets.renewed(sent_with, sent_with)
+        sent_with, status = self._sent_with, answer.status_code
+        if not sent_with or self._renewed or not self._naming.is_own(request):
+            return False
+        if status == HTTPStatus.UNAUTHORIZED:
+            return self._secrets.renewed(sent_with, sent_with)
+        # Some refuse a wrong key with 403, AWS all. Once it was looked up, a 403 is about what was asked for.
+        if status != HTTPStatus.FORBIDDEN or is_throttled(status, answer.headers):
+            return False
+        if sent_with.items() <= self._looked_up.items():
+            return False
+        self._looked_up |= sent_with
+        return self._secrets.renewed(sent_with, sent_with, is_refused=False)
 
     def _asked(self, request: PageRequest) -> "tuple[requests.Response, KeptToken | None]":
         """The answer, and the token that was sent."""

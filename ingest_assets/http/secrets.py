@@ -353,13 +353,16 @@ class Secrets:
         self.remember(secret.name, value)
         return value
 
-    def renewed(self, secrets: Iterable[Secret], instead_of: Mapping[Secret, str]) -> bool:
-        """Whether any of the secrets has another value than was sent, once it is looked up anew where it has to be."""
+    def renewed(self, secrets: Iterable[Secret], instead_of: Mapping[Secret, str], *, is_refused: bool = True) -> bool:
+        """Whether any of the secrets has another value than was sent, once it is looked up anew where it has to be.
+
+        Where it is not sure that they are refused, what is known stays good while a store does not answer.
+        """
         secrets = [*secrets]
         if any(self.text(secret) != instead_of[secret] for secret in secrets):
             return True  # another thread has looked already
         for secret in secrets:
-            self._stores.forget(secret)
+            self._stores.forget(secret, is_refused=is_refused)
         return any(self.text(secret) != instead_of[secret] for secret in secrets)
 
     def _long_enough(self, secret: Secret) -> str:

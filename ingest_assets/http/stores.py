@@ -67,10 +67,14 @@ class Stores:
             return self._environ[secret.env]
         return _read(secret) if secret.file is not None else self._stored(secret)
 
-    def forget(self, secret: Secret) -> None:
-        """See that a store is asked anew for this secret."""
+    def forget(self, secret: Secret, *, is_refused: bool = True) -> None:
+        """See that a store is asked anew for this secret; one that is refused is not used any more meanwhile."""
+        key = _key(secret)
         with self._lock:
-            self._forgotten.add(_key(secret))
+            if is_refused:
+                self._forgotten.add(key)
+            elif key in self._entries:
+                self._entries[key] = replace(self._entries[key], asked=-math.inf)
 
     def _stored(self, secret: Secret) -> str:
         with self._lock:

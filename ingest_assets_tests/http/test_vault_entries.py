@@ -9,8 +9,12 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from pydantic import TypeAdapter
 
-from ingest_assets.errors import ConfigError
+from ingest_assets.errors import ConfigError, RequestFailed
+from ingest_assets.http.auth import Auth
+from ingest_assets.http.client import Client
+from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
 from ingest_assets_tests.loopback import serving
@@ -113,6 +117,54 @@ def test_a_value_that_the_api_refuses_is_looked_up_however_short_ago_the_store_g
 
     assert found.renewed([secret], {secret: "first-value-1"})
     assert found.value(secret) == "second-value-2"
+
+
+AWS = TypeAdapter(Auth).validate_python(
+    {
+        "type": "aws_sigv4", "region": "eu-west-1", "service": "execute-api", "access_key_id": "AKIAINGESTTEST",
+        "secret_access_key": {"vault": "secret/aws", "field": "key"},
+    }
+)  # fmt: skip
+
+
+def page(client: Client) -> bytes:
+    return client.fetch(PageRequest(client.origin), lambda answer: b"".join(answer.chunks()))
+
+
+def test_a_key_that_was_replaced_is_found_where_an_api_refuses_the_former_one_with_403_as_aws_does(
+    vault: Told, api: Any
+) -> None:
+    vault.entries = {"aws": {"key": "first-secret-key"}}
+    api.answer(200, b"[1]").answer(403, b"{}").answer(200, b"[2]")
+    with Client(api.url, AWS, secrets(vault)) as client:
+        page(client)
+        vault.entries = {"aws": {"key": "second-secret-key"}}
+
+        assert page(client) == b"[2]"
+
+
+def test_for_pages_that_are_forbidden_the_store_is_asked_once_and_not_for_each(vault: Told, api: Any) -> None:
+    vault.entries = {"aws": {"key": "first-secret-key"}}
+    api.answer(403, b"{}")
+    with Client(api.url, AWS, secrets(vault)) as client:
+        for _ in range(5):
+            with pytest.raises(RequestFailed):
+                page(client)
+
+    assert len(api.asked) == 5
+    assert vault.asked == 2 * 2  # what it is, and once more after the first 403: an entry takes two requests
+
+
+def test_a_403_stays_one_where_the_store_cannot_say_whether_the_key_is_another_one(vault: Told, api: Any) -> None:
+    vault.entries = {"aws": {"key": "first-secret-key"}}
+    api.answer(200, b"[1]").answer(403, b"{}")
+    with Client(api.url, AWS, secrets(vault)) as client:
+        page(client)
+        vault.refuses = 503
+
+        for _ in range(2):
+            with pytest.raises(RequestFailed, match="403"):
+                page(client)
 
 
 def test_an_entry_without_texts_is_told_as_such(vault: Told) -> None:
