@@ -1,6 +1,7 @@
 """Tokens that are signed here: exchanged as an assertion, as the client's own credential, and sent as they are."""
 
 import json
+from datetime import date
 
 import jwt
 import pytest
@@ -97,6 +98,33 @@ def test_a_key_that_does_not_fit_is_named_and_never_shown(algorithm, key):
 
     assert failed.value.__cause__ is None
     assert key not in str(failed.value)
+
+
+def test_a_key_whose_lines_are_written_as_backslash_n_as_in_an_environment_file_signs():
+    key, public = KEYS["RS256"]
+
+    asked, _ = asked_of({"KEY": key.replace("\n", "\\n")}, type="oauth2_jwt", private_key={"env": "KEY"})
+
+    assert jwt.decode(asked["assertion"], public, ["RS256"], audience=TOKEN_URL)
+
+
+def test_an_issuer_that_is_a_number_is_sent_as_text_as_the_id_of_an_app():
+    key, public = KEYS["RS256"]
+    given = {"private_key": {"env": "KEY"}, "claims": {"iss": 123456, "sub": 7}}
+
+    asked, _ = asked_of({"KEY": key}, type="oauth2_jwt", **given)
+
+    told = jwt.decode(asked["assertion"], public, ["RS256"], audience=TOKEN_URL)
+    assert (told["iss"], told["sub"]) == ("123456", "7")
+
+
+def test_a_claim_that_json_does_not_know_is_told_and_not_blamed_on_the_key():
+    given = {"private_key": {"env": "KEY"}, "claims": {"birthday": date(2026, 1, 1)}}
+
+    with pytest.raises(
+        ConfigError, match=r"auth: claims: birthday: expected what JSON knows, found date .write a date in quotes"
+    ):
+        asked_of({"KEY": KEYS["RS256"][0]}, type="oauth2_jwt", **given)
 
 
 def test_a_token_that_is_signed_here_goes_to_the_api_itself(api, tmp_path):
