@@ -161,16 +161,16 @@ def _encoded_as_aws_does(url: str, *, path_too: bool = False) -> str:
 
     Of S3 also the path: other services encode what came once more, and S3 what it decoded (SigV4, "URI-encode").
 
-    >>> _encoded_as_aws_does("https://x.example/a?after=b/c==&all")
+    >>> _encoded_as_aws_does("https://x.example/a?after=b/c==&&all")
     'https://x.example/a?after=b%2Fc%3D%3D&all'
     >>> _encoded_as_aws_does("https://x.example/a:b/%24c", path_too=True)
     'https://x.example/a%3Ab/%24c'
     """
     parts = urlsplit(url)
     path = quote(unquote_to_bytes(parts.path), safe="/~") if path_too else parts.path
-    pairs = (pair.partition("=") for pair in parts.query.replace("+", " ").split("&"))
+    pairs = (pair.partition("=") for pair in parts.query.replace("+", " ").split("&") if pair)
     query = "&".join(f"{_encoded(name)}{sign}{_encoded(value)}" for name, sign, value in pairs)
-    return parts._replace(path=path, query=query).geturl()
+    return parts._replace(path=path or "/", query=query).geturl()
 
 
 def _encoded(text: str) -> str:
