@@ -105,7 +105,7 @@ class Exchange:
 
     def _exchanged(self) -> Token:
         if not isinstance(self._auth, Refreshed):
-            return self._auth.exchange(self._secrets, self._ask)
+            return replace(self._auth.exchange(self._secrets, self._ask), refresh=None)  # a secret that nobody needs
         kept = self._file.refresh()
         refresh = kept.value if kept is not None else self._auth.first(self._secrets)
         may_be_lost = kept is not None and kept.is_pending

@@ -415,6 +415,16 @@ def test_no_secret_is_on_disk_outside_the_token_file(world, client_for, tmp_path
     assert not [file for file in tmp_path.rglob("*") if "client" in file.name]
 
 
+def test_a_refresh_token_that_nobody_asked_for_is_kept_nowhere(world, client_for, tmp_path):
+    world.says = {"refresh_token": "refresh-of-nobody"}
+
+    page(client_for())
+
+    kept = [file.read_text() for file in (tmp_path / "tokens").rglob("*") if file.is_file()]
+    assert kept
+    assert not [text for text in kept if "refresh-of-nobody" in text]
+
+
 def test_a_missing_secret_is_named_before_anything_is_sent(world, clock, tmp_path):
     with pytest.raises(ConfigError, match="environment variable SECRET is not set"):
         Client(world.url, auth(world.url), Secrets({"CLIENT": "client:one"}, {}), tokens=tmp_path)
