@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ingest_assets.errors import ConfigError, IngestError, TransientFailure
-from ingest_assets.http.retry import RETRIED_STATUSES
 
 _TIMEOUT_SECONDS = 10
 _WRONG = {
@@ -33,7 +32,7 @@ _CREDENTIAL = {
 }
 # What passes though its status says that the request is wrong: AWS throttles with 400.
 _PASSING = ("Throttl", "TooMany", "LimitExceeded", "RequestTimeout")
-_SERVER_ERROR = 500
+_PASSING_STATUSES, _SERVER_ERROR = (408, 429), 500
 
 
 class _NotTaken(ConfigError):
@@ -122,6 +121,6 @@ def _refusal(named: str, answer: Mapping[str, Any]) -> IngestError:
         return _NotTaken(f"{named}: AWS does not take the credentials ({code}): they are wrong or over")
     if code in _WRONG:
         return ConfigError(f"{named}: {_WRONG[code]} ({code})")
-    if status >= _SERVER_ERROR or status in RETRIED_STATUSES or any(word in code for word in _PASSING):
+    if status >= _SERVER_ERROR or status in _PASSING_STATUSES or any(word in code for word in _PASSING):
         return TransientFailure(f"{named}: AWS answered {code or 'with an error'}")
     return ConfigError(f"{named}: AWS refuses the request ({code}): look it up in the manual of Secrets Manager")
