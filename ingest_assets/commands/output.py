@@ -65,7 +65,7 @@ def console(*, stderr: bool = False, quiet: bool = False) -> Console:
 
 def print_document(told: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout; where its encoding is not UTF-8, in ASCII, which all others hold."""
-    sys.stdout.write(json_text(told, in_ascii=sys.stdout.encoding.lower() not in ("utf-8", "utf8")) + "\n")
+    sys.stdout.write(json_text(told, in_ascii=(sys.stdout.encoding or "utf-8").lower() not in ("utf-8", "utf8")) + "\n")
     sys.stdout.flush()
 
 
