@@ -23,6 +23,7 @@ Remember = Callable[[str, str], None]
 
 # How long a store that gave nothing is not asked again: each time may take as long as its timeouts.
 _LEFT_ALONE_SECONDS = 60.0
+_LOOKS_AGAIN_SECONDS = (0.01, 0.05, 0.2)
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,15 @@ def _key(secret: Secret) -> tuple[str, str]:
 
 
 def _read(secret: Secret) -> str:
+    """What a file holds; who writes it anew empties it first, so that one that is empty is looked at again."""
+    for seconds in _LOOKS_AGAIN_SECONDS:
+        if text := _text(secret):
+            return text
+        time.sleep(seconds)
+    return _text(secret)
+
+
+def _text(secret: Secret) -> str:
     try:
         return Path(secret.file or "").read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r")
     except OSError as error:

@@ -1,11 +1,12 @@
 """Secrets that are replaced while they are in use, and names of secrets that are no names."""
 
 import json
+import time
 
 import pytest
 from pydantic import ValidationError
 
-from ingest_assets.errors import IngestError
+from ingest_assets.errors import ConfigError, IngestError
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
 from ingest_assets_tests.loopback import serving
@@ -36,6 +37,21 @@ def test_overrides_stand_for_stores_by_path_and_field():
     secrets = Secrets({"secret/shop#token": "given-instead"})
 
     assert secrets.value(Secret(vault="secret/shop", field="token")) == "given-instead"
+
+
+def test_a_file_that_is_empty_while_it_is_written_anew_is_read_once_its_value_is_in_it(tmp_path, monkeypatch):
+    file = tmp_path / "token"
+    file.touch()
+    monkeypatch.setattr(time, "sleep", lambda _: file.write_text("second-value-2\n"))
+
+    assert Secrets().value(Secret(file=str(file))) == "second-value-2"
+
+
+def test_a_file_that_stays_empty_is_told_of(tmp_path):
+    (tmp_path / "token").touch()
+
+    with pytest.raises(ConfigError, match="token is empty; it has to hold the secret"):
+        Secrets().value(Secret(file=str(tmp_path / "token")))
 
 
 def test_a_file_that_is_replaced_in_mid_walk_is_read_again(tmp_path, monkeypatch):
