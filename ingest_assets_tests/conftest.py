@@ -6,12 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import duckdb
@@ -21,6 +19,7 @@ from hypothesis import settings
 from ingest_assets.cli.main import guarded, main
 from ingest_assets.sandbox import Sandbox
 from ingest_assets.sandbox.credentials import ENVIRONMENT
+from ingest_assets_tests.loopback import Loopback, Replying, serving
 from ingest_assets_tests.whole import Api, Whole, api_of_its_own, state_in
 
 # The short form asks the same of every change; the long form looks for what nobody thought of.
@@ -213,44 +212,18 @@ def shop(api: Api, tmp_path: Path) -> Callable[..., Whole]:
     return lambda endpoint, **source: Whole(tmp_path / "here", api.url, endpoint, source)
 
 
-@dataclass(frozen=True)
-class Answering:
-    """A server that gives these answers in turn, the last one for ever: a body, or a status and a body."""
-
-    server: HTTPServer
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-
 @pytest.fixture
-def answering() -> Iterator[Callable[[Sequence[str | tuple[int, str]]], Answering]]:
-    """Starts servers of given answers."""
+def answering() -> Iterator[Callable[[Sequence[str | tuple[int, str]]], Loopback]]:
+    """Starts servers that give these answers in turn, the last one for ever: a body, or a status and a body."""
     with ExitStack() as ending:
         yield lambda answers: ending.enter_context(_answering(list(answers)))
 
 
-@contextmanager
-def _answering(answers: list[str | tuple[int, str]]) -> Iterator[Answering]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-        def do_GET(self) -> None:
+def _answering(answers: list[str | tuple[int, str]]) -> AbstractContextManager[Loopback]:
+    class Handler(Replying):
+        def get(self) -> None:
             told = answers.pop(0) if len(answers) > 1 else answers[0]
             status, body = (200, told) if isinstance(told, str) else told
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body.encode())))
-            self.end_headers()
-            self.wfile.write(body.encode())
+            self.send(status, body.encode())
 
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield Answering(server)
-        finally:
-            server.shutdown()
-            thread.join()
+    return serving(Handler)

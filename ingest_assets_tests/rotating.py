@@ -1,9 +1,7 @@
 """An API whose key is replaced in the middle of a walk, and the walk that has to come through."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -11,6 +9,7 @@ import duckdb
 
 from ingest_assets import catalog
 from ingest_assets.line import Line
+from ingest_assets_tests.loopback import Replying
 
 PAGES, PAGE_SIZE = 8, 5
 FILE = """
@@ -34,13 +33,10 @@ class Keys:
     statuses: list[int] = field(default_factory=list)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """Gives orders to those who have the key of now."""
 
-    def log_message(self, *_: object) -> None:
-        """Nobody reads it."""
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         """A page, or 401."""
         keys: Keys = self.server.keys  # type: ignore[attr-defined]
         page = int(parse_qs(urlsplit(self.path).query).get("page", ["1"])[0])
@@ -48,9 +44,7 @@ class Handler(BaseHTTPRequestHandler):
         good = self.headers["Authorization"] == f"Bearer {keys.key}"
         rows = [{"id": page * PAGE_SIZE + n, "told": self.headers["Authorization"]} for n in range(PAGE_SIZE)]
         keys.statuses.append(200 if good else 401)
-        self.send_response(keys.statuses[-1])
-        self.end_headers()
-        self.wfile.write(json.dumps({"data": rows, "pages": PAGES} if good else {"error": "bad key"}).encode())
+        self.send(keys.statuses[-1], {"data": rows, "pages": PAGES} if good else {"error": "bad key"})
 
 
 def walked(folder: Path, url: str, secret: str) -> list[int]:

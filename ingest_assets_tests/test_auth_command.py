@@ -11,7 +11,6 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, urlencode, urlsplit
 
@@ -20,7 +19,7 @@ import pytest
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError
 from ingest_assets.line import Line
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 FILE = """
 base_url: "{url}"
@@ -37,13 +36,10 @@ endpoints:
 CODE, REFRESH = "code-of-the-person", "refresh-of-the-person"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """An authorization server and its API. `refuses` is the error that the person's page ends with."""
 
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
+    def get(self):
         parts = urlsplit(self.path)
         asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
         if parts.path == "/authorize":
@@ -54,8 +50,8 @@ class Handler(BaseHTTPRequestHandler):
             good = self.headers["Authorization"] == "Bearer access-token-1"
             self.send(200 if good else 401, {"data": [{"id": 1}] if good else []})
 
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"])).decode()
+    def post(self):
+        body = self.body().decode()
         told = {name: values[0] for name, values in parse_qs(body).items()}
         self.server.tokens.append(told)
         digest = hashlib.sha256(told.get("code_verifier", "").encode()).digest()
@@ -68,15 +64,6 @@ class Handler(BaseHTTPRequestHandler):
             self.send(400, {"error": "invalid_grant"})
             return
         self.send(200, {"access_token": "access-token-1", "token_type": "Bearer", "expires_in": 60} | self.server.gives)
-
-    def send(self, status, told, headers=None):
-        text = json.dumps(told).encode()
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
 
 
 @pytest.fixture

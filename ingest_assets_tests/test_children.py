@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from ingest_assets.errors import ConfigError, PartsFailed, RequestFailed, TransientFailure, WalkIncomplete
 from ingest_assets.line import Line, Pace
 from ingest_assets.source import Source
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 LONG = "INGEST_LONG" in os.environ
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -59,29 +58,21 @@ class Shop:
         return set(dict(self.asked))
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Replying):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
+    def get(self):
         parts = urlsplit(self.path)
         self._answer(parts.path, dict(parse_qsl(parts.query)))
 
-    def do_POST(self):
-        self._answer(self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+    def post(self):
+        self._answer(self.path, json.loads(self.body()))
 
     def _answer(self, path, query):
         status, body = self.server.shop.answer(path, query)
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        if status >= 400 and getattr(self.server.shop, "wait", None):
-            self.send_header("Retry-After", self.server.shop.wait)
-        self.end_headers()
-        self.wfile.write(text)
+        wait = getattr(self.server.shop, "wait", None)
+        self.send(status, body, {"Retry-After": wait} if status >= 400 and wait else {})
 
 
 @pytest.fixture

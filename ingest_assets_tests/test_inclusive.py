@@ -1,11 +1,10 @@
 """An API whose upper bound is part of the answer: each record is in one partition, whatever fractions its time has."""
 
 import itertools
-import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -15,6 +14,7 @@ import pytest
 
 from ingest_assets.line import Line
 from ingest_assets.source import Source
+from ingest_assets_tests.loopback import Replying
 
 DAYS = ("2026-01-01", "2026-01-02", "2026-01-03")
 MIDNIGHT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -54,16 +54,9 @@ def time_beyond(time: datetime, cut: timedelta) -> timedelta:
 
 @pytest.fixture
 def api() -> Iterator[Inclusive]:
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            body = json.dumps(self.server.told(dict(parse_qsl(urlsplit(self.path).query)))).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    class Handler(Replying):
+        def get(self) -> None:
+            self.send(200, self.server.told(dict(parse_qsl(urlsplit(self.path).query))))
 
     with Inclusive(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, quote, quote_plus, urlsplit
 
@@ -20,7 +19,7 @@ from backports import zstd
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 LONG = os.environ.get("INGEST_LONG") == "1"
 PAGES = 3
@@ -56,20 +55,17 @@ ENDPOINT = """
 """
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """Gives tokens, and pages that repeat their requests in many encodings; each page fails in some way first.
 
     It is a Vault and AWS's Secrets Manager, too: both give a secret by name.
     """
 
-    def log_message(self, *_):
-        pass
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
+    def post(self):
+        body = self.body().decode()
         parts = urlsplit(self.path)
         if (entry := self.entry(parts.path)) is not None:
-            self.send(200, entry, {})
+            self.send(200, entry)
             return
         _, source, name = parts.path.split("/")[:3]
         echo = [*self.headers.values(), self.path, body, *(v for vs in parse_qs(parts.query).values() for v in vs)]
@@ -79,7 +75,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.page(name, f"{source}/{name}", json.loads(body or "{}").get("cursor", "0"), told)
 
-    do_GET = do_POST  # noqa: N815 -- http.server calls it by this name
+    get = post
 
     def entry(self, path):
         """What a store answers; None for any other request."""
@@ -116,7 +112,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "reset":
             self.reset()
         elif fault == "cut":
-            self.send(200, {"data": [{"id": 0, "told": told}], "next": None}, {}, cut=True)
+            self.send(200, {"data": [{"id": 0, "told": told}], "next": None}, cut=True)
         elif fault and (fault != 401 or takes_tokens):
             self.send(fault, {"error": {"message": " ".join(told)}}, {"Retry-After": "0"})
         elif name == "bad" and cursor == "2":
@@ -124,21 +120,12 @@ class Handler(BaseHTTPRequestHandler):
         else:
             number = int(cursor)
             after = str(number + 1) if number + 1 < PAGES else None
-            self.send(200, {"data": [{"id": number, "told": told, "also": {"text": told[-1]}}], "next": after}, {})
+            self.send(200, {"data": [{"id": number, "told": told, "also": {"text": told[-1]}}], "next": after})
 
     def reset(self):
         """End the connection without a word."""
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.shutdown(socket.SHUT_RD)
-
-    def send(self, status, told, headers, *, cut=False):
-        text = json.dumps(told).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text[: len(text) // 2] if cut else text)
 
 
 def forms(text):

@@ -1,11 +1,9 @@
 """What the README shows is so: its source file loads, its commands exist and run, its SQL and its asset work."""
 
-import json
 import re
 import shlex
 import shutil
 import subprocess
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,7 @@ import pytest
 from ingest_assets import catalog
 from ingest_assets.assets.resources import Warehouse
 from ingest_assets.cli.main import main
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -149,19 +147,12 @@ def examples(word: str) -> list[str]:
     return [line for line in lines if word in line]
 
 
-class Ledger(BaseHTTPRequestHandler):
+class Ledger(Replying):
     """Two accounts, and an entry an hour in each of them."""
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         entries = self.path.endswith("/accounts") is False
-        told = json.dumps([{"id": "e-1", "amount": 5}] if entries else [{"id": "eu"}, {"id": "us"}]).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(told)))
-        self.end_headers()
-        self.wfile.write(told)
+        self.send(200, [{"id": "e-1", "amount": 5}] if entries else [{"id": "eu"}, {"id": "us"}])
 
 
 def test_the_commands_on_partitions_run_and_changed_ones_are_migrated(here: Any) -> None:

@@ -3,7 +3,6 @@
 import json
 import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import duckdb
@@ -12,37 +11,25 @@ import pytest
 from ingest_assets import catalog
 from ingest_assets.errors import ConfigError
 from ingest_assets.line import Line
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 PAGES = 9
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """Gives pages to whoever has a known token; each token may ask `quota` times, then it is told to wait an hour."""
 
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
+    def get(self):
         told, parts = self.server, urlsplit(self.path)
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         told.asked[parts.path, token] += 1
         if token not in told.tokens[parts.path]:
-            self.send(401, {}, {})
+            self.send(401, {})
         elif told.asked[parts.path, token] > told.quota:
-            self.send(429, {"Retry-After": "3600"}, {})
+            self.send(429, {}, {"Retry-After": "3600"})
         else:
             page = int(parse_qs(parts.query).get("page", ["1"])[0])
-            self.send(200, {}, {"data": [{"id": page}], "pages": PAGES})
-
-    def send(self, status, headers, told):
-        text = json.dumps(told).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+            self.send(200, {"data": [{"id": page}], "pages": PAGES})
 
 
 @pytest.fixture
@@ -119,10 +106,10 @@ def test_each_token_counts_in_the_limits_by_itself(home):
 
 def test_the_token_that_was_refused_is_looked_up_again_and_not_the_one_before(home):
     class Replacing(Handler):
-        def do_GET(self):
+        def get(self):
             if self.headers["Authorization"] == "Bearer first-value-1":
                 file.write_text("second-value-2")
-            super().do_GET()
+            super().get()
 
     file = home / "token"
     file.write_text("first-value-1")

@@ -4,13 +4,11 @@ The API moves a clock of its own. Its records come late, by up to the time to se
 within the look-back. The line is woken at odd times, and at each does some of what is due, in any order.
 """
 
-import json
 import os
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,7 +19,7 @@ import pytest
 from ingest_assets.line import Line
 from ingest_assets.load.due import due, last_closed
 from ingest_assets.source import Source
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 LONG = "INGEST_LONG" in os.environ
 SETTLE, LOOKBACK = timedelta(hours=3), timedelta(days=2)
@@ -73,19 +71,12 @@ class World:
         return {r.id: r.said[-1][1] for r in self.records if begin <= r.at < end}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Replying):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        body = json.dumps(self.server.world.answer(parse_qs(urlsplit(self.path).query))).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    def get(self) -> None:
+        self.send(200, self.server.world.answer(parse_qs(urlsplit(self.path).query)))
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -24,7 +23,7 @@ from ingest_assets.line import Line, Pace, Unwatched
 from ingest_assets.load.health import look, looks
 from ingest_assets.load.looked import Looked
 from ingest_assets.source import Source
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 _LINGER_NOT = struct.pack("ii", 1, 0)  # a socket that is closed so is reset (SO_LINGER of no seconds)
 
@@ -82,21 +81,16 @@ class Api:
         self.answer = lambda asked: pages[int(asked.query.get("cursor", 0))]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """Answers as its server's API says."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, *_: object) -> None:
-        pass
+    def post(self) -> None:
+        self._answer(self.body())
 
-    def do_POST(self) -> None:
-        self._answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
-
-    do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815 -- the names that the server looks for
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         self._answer(b"")
 
     def _answer(self, body: bytes) -> None:

@@ -1,14 +1,12 @@
 """A shop's API on loopback, its source file, and a lab that materializes it through real Dagster instances."""
 
 import contextlib
-import json
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -27,7 +25,7 @@ from ingest_assets.assets.project import definitions
 from ingest_assets.assets.resources import Api, Warehouse
 from ingest_assets.load import warehouse as stored
 from ingest_assets.source import Source
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 TOKEN = "tok-5ecret-0f-the-shop"
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -139,26 +137,16 @@ class Shop:
         return Answer(body={"data": self.of(name), "more": False, "next": None})
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Replying):
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         asked = urlsplit(self.path)
         answer = self.server.shop.answer(asked.path, parse_qs(asked.query))
         if f"Bearer {TOKEN}" != self.headers.get("Authorization") and "key" not in parse_qs(asked.query):
             answer = Answer(401, {"error": "who are you?"})
-        body = json.dumps(answer.body).encode()
         with contextlib.suppress(ConnectionError):
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if answer.cut else body)
-        self.close_connection = self.close_connection or answer.cut
+            self.send(answer.status, answer.body, answer.headers, cut=answer.cut)
 
 
 @contextlib.contextmanager

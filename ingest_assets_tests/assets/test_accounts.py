@@ -1,10 +1,8 @@
 """Partitions by account in Dagster: listed in the file or by another endpoint, alone and together with days."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -22,7 +20,7 @@ from ingest_assets.assets.undone import Undone
 from ingest_assets.assets.unfinished import Going
 from ingest_assets.errors import ConfigError
 from ingest_assets.line import Line, Unwatched
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 BANK = """\
 base_url: {url}
@@ -77,18 +75,12 @@ class Bank:
         return [{"id": n, "text": f"{unquote(account)} {query['from'][0]}"} for n in (1, 2)]
 
 
-class _Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+class _Handler(Replying):
+    def get(self) -> None:
         asked = urlsplit(self.path)
         bank = self.server.bank
-        body = json.dumps(bank.answer(asked.path, parse_qs(asked.query))).encode()
-        self.send_response(403 if asked.path in bank.forbidden else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        told = bank.answer(asked.path, parse_qs(asked.query))
+        self.send(403 if asked.path in bank.forbidden else 200, told)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.message import Message
 from functools import partial
-from http.server import BaseHTTPRequestHandler
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from ingest_assets.http.traffic import Wait
 from ingest_assets.raw.snapshots import Snapshot, Snapshots
 from ingest_assets.source import Source
 from ingest_assets_tests.extract.bulk import bulk, whole
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 __all__ = ["bulk", "whole"]
 
@@ -74,19 +73,16 @@ class Api:
         self.answer = answer
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Replying):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+    def post(self) -> None:
+        body = self.body()
         is_form = "form" in self.headers["Content-Type"]
         self._answer(dict(parse_qsl(body.decode(), keep_blank_values=True)) if is_form else json.loads(body), body)
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         asked = dict(parse_qsl(urlsplit(self.path).query, keep_blank_values=True))
         below = urlsplit(self.path).path.removeprefix("/things").removeprefix("/")
         asked |= {"/": unquote(below)} if below else {}
@@ -97,16 +93,8 @@ class _Handler(BaseHTTPRequestHandler):
         api.asked.append(query)
         api.sent.append((self.path, self.headers, sent))
         answer = api.answer(query)
-        body = answer.body if isinstance(answer.body, bytes) else json.dumps(answer.body).encode()
         with contextlib.suppress(ConnectionError):
-            self.send_response(answer.status)
-            for name, value in answer.headers.items():
-                for line in [value] if isinstance(value, str) else value:
-                    self.send_header(name, line)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body[: len(body) // 2] if answer.cut else body)
-        self.close_connection = self.close_connection or answer.cut
+            self.send(answer.status, answer.body, answer.headers, cut=answer.cut)
 
 
 @pytest.fixture(scope="session")

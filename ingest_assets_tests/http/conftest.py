@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs
 
 import pytest
@@ -15,7 +14,7 @@ from pydantic import TypeAdapter
 from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.responses import ResponseRule
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 _RULES = TypeAdapter(tuple[ResponseRule, ...])
 
@@ -48,25 +47,22 @@ class Api:
         return self
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+    def get(self):
+        body = self.body()
         headers = {name.lower(): value for name, value in self.headers.items()}
         api = self.server.api
         with api.lock:
             api.asked.append(Asked(self.command, self.path, headers, body, time.monotonic()))
             index = min(len(api.asked), len(api.answers)) - 1
         with contextlib.suppress(ConnectionError):
-            self.send(*api.answers[index])
+            self.answer(*api.answers[index])
 
-    do_POST = do_GET  # noqa: N815 -- http.server calls it by this name
+    post = get
 
-    def send(self, status, headers, parts, length, delay):
+    def answer(self, status, headers, parts, length, delay):
         time.sleep(delay)
         if parts == [None]:
             self.close_connection = True
@@ -211,31 +207,21 @@ class Tokens:
         return [status for _, _, status in self.asked]
 
 
-class TokenHandler(BaseHTTPRequestHandler):
+class TokenHandler(Replying):
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_):
-        pass
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+    def post(self):
+        body = self.body()
         headers = {name.lower(): value for name, value in self.headers.items()}
         world = self.server.world
         if self.path.startswith("/token"):
             time.sleep(world.delay)
-            self.send(*world.token(headers, body))
+            status, given, told = world.token(headers, body)
         else:
-            self.send(*world.page(headers, self.path))
+            status, given, told = world.page(headers, self.path)
+        self.send(status, told, given)
 
-    do_GET = do_POST  # noqa: N815 -- http.server calls it by this name
-
-    def send(self, status, headers, body):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    get = post
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Heads of answers as servers write them: no header is lost by a line beside it, and no answer by one before it."""
 
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -9,21 +8,18 @@ from ingest_assets.errors import RequestFailed
 from ingest_assets.http.answer import Response
 from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 Heard = tuple[dict[str, str], bytes]
 Ask = Callable[..., Heard]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """Sends what it is told, and the path that was asked for as the body."""
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         body = self.path.encode()
         before, lines = self.server.told
         length = b"Content-Length: %d\r\n\r\n" % len(body)

@@ -11,7 +11,6 @@ import stat
 import threading
 import time
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 
 import pytest
@@ -23,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 from ingest_assets.errors import TransientFailure
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.rates import RateLimit
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 FORKS = multiprocessing.get_context("spawn")
 
@@ -93,15 +92,12 @@ def hammer(folder, url, all_there, seconds, told):
     told.put(granted)
 
 
-class Careless(BaseHTTPRequestHandler):
+class Careless(Replying):
     """Counts a request at any moment between its arrival and the answer, 5 to 20 ms later."""
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
+    def get(self):
         latency = random.uniform(0.005, 0.02)  # noqa: S311 -- makes test data
         until = random.uniform(0, latency)  # noqa: S311 -- makes test data
         time.sleep(until)

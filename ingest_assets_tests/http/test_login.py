@@ -5,7 +5,6 @@ import logging
 import re
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -18,7 +17,7 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.http.responses import ResponseRule
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 USER, PASSWORD = "jo@shop.example", "pass/w:rd+%1"
 VALUES = {"USER": USER, "PASSWORD": PASSWORD}
@@ -74,31 +73,20 @@ class World:
         return 200, {}, json.dumps({"told": given}).encode() if self.holds_records else b"[]"
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_):
-        pass
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+    def post(self):
+        body = self.body()
         headers = {name.lower(): value for name, value in self.headers.items()}
         world = self.server.world
         if urlsplit(self.path).path != "/login":
-            self.send(*world.page(self.command, headers))
+            status, given, told = world.page(self.command, headers)
         else:
-            self.send(*(world.log_in(headers, body) if self.command == "POST" else world.form()))
+            status, given, told = world.log_in(headers, body) if self.command == "POST" else world.form()
+        self.send(status, told, given)
 
-    do_GET = do_POST  # noqa: N815 -- http.server calls it by this name
-
-    def send(self, status, headers, body):
-        self.send_response(status)
-        for name, values in headers.items():
-            for value in [values] if isinstance(values, str) else values:
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+    get = post
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """A walk whose token ends on the way, and whose token's server gives no other one: that says nothing of its pages."""
 
-import json
-from http.server import BaseHTTPRequestHandler
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -9,7 +7,7 @@ import pytest
 from ingest_assets import catalog
 from ingest_assets.errors import RequestFailed, TransientFailure
 from ingest_assets.line import Line, Pace
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 LIFE = 3  # requests that a token is good for
 OAUTH2 = '{{type: oauth2_client_credentials, token_url: "{url}/token", client_id: me, client_secret: {{env: SECRET}}}}'
@@ -24,20 +22,17 @@ endpoints:
 """
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """Things on nine pages, and an order of each of nine shops, for a token that is good for some requests."""
 
-    def log_message(self, *_):
-        pass
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
+    def post(self):
+        self.body()
         self.server.tokens += 1
         self.server.uses = 0
         status = 200 if self.server.tokens == 1 else self.server.refusal
         self.send(status, {"access_token": "token-number-1"} if status == 200 else {"error": "invalid_client"})
 
-    def do_GET(self):
+    def get(self):
         parts = urlsplit(self.path)
         if parts.path == "/shops":
             self.send(200, {"data": [{"id": number} for number in range(1, 10)]})
@@ -48,13 +43,6 @@ class Handler(BaseHTTPRequestHandler):
             self.send(401, {})
         else:
             self.send(200 if page < 10 else 404, {"data": [{"id": self.path}]})
-
-    def send(self, status, told):
-        text = json.dumps(told).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import signal
 import threading
 import time
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -16,7 +15,7 @@ from ingest_assets.http.client import Client
 from ingest_assets.http.limits import Limiter
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.rates import FlightLimit, PointLimit, RateLimit
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 SPAWN = multiprocessing.get_context("spawn")
 
@@ -235,15 +234,12 @@ def test_a_place_given_back_does_not_count(tmp_path, clock):
     assert clock.slept == []
 
 
-class Crowd(BaseHTTPRequestHandler):
+class Crowd(Replying):
     """Answers how many requests the server has at once, a little later."""
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
+    def get(self):
         with self.server.lock:
             self.server.inside += 1
             now = self.server.inside

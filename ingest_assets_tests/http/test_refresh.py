@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -25,7 +24,7 @@ from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.tokens import TokenFile
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 FORKS = multiprocessing.get_context("spawn")
 LONG = os.environ.get("INGEST_LONG") == "1"
@@ -65,13 +64,10 @@ class Server:
             return 200, given
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        pass
-
-    def do_POST(self):
+class Handler(Replying):
+    def post(self):
         server = self.server.told
-        body = self.rfile.read(int(self.headers["content-length"]))
+        body = self.body()
         answer = server.token({name: values[0] for name, values in parse_qs(body.decode()).items()})
         if server.kill and server.kill[1] < 0:
             os.kill(server.kill[0], signal.SIGKILL)
@@ -83,17 +79,9 @@ class Handler(BaseHTTPRequestHandler):
             threading.Event().wait(max(0.0, server.kill[1]))
             os.kill(server.kill[0], signal.SIGKILL)
 
-    def do_GET(self):
+    def get(self):
         good = self.headers.get("authorization") == f"Bearer {self.server.told.access}"
         self.send(200 if good else 401, {"data": []})
-
-    def send(self, status, told):
-        text = json.dumps(told).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-        self.wfile.flush()
 
 
 @pytest.fixture

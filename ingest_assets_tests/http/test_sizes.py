@@ -8,13 +8,12 @@ import json
 import os
 import subprocess
 import sys
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 from ingest_assets_tests.whole import state_in
 
 LONG = "INGEST_LONG" in os.environ
@@ -47,15 +46,12 @@ for name in names:
 """
 
 
-class _Endless(BaseHTTPRequestHandler):
+class _Endless(Replying):
     """Ten gigabytes in each way in which a body can come, and a header of ten megabytes."""
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         self.close_connection = True
         try:
             getattr(self, f"_{self.path.strip('/')}")()

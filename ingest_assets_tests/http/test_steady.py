@@ -4,7 +4,6 @@ import contextlib
 import io
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.steady import Steady
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 SECONDS = 0.1
 BEGUN = b"HTTP/1.1 200 OK\r\n"
@@ -28,15 +27,12 @@ WAYS = {
 }
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """Sends a beginning, and then drop after drop until nobody listens any more, or the test is over."""
 
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, *_: object) -> None:
-        pass
-
-    def do_GET(self) -> None:
+    def get(self) -> None:
         begin, drop = self.server.told
         self.wfile.write(begin)
         with contextlib.suppress(OSError):

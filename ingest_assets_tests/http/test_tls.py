@@ -5,7 +5,6 @@ import socket
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import BaseRequestHandler
 
@@ -21,7 +20,7 @@ from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.retry import RetryPolicy
 from ingest_assets.http.tls import Tls
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 
 @dataclass
@@ -82,19 +81,12 @@ class Files:
         return str(self.folder / name)
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """Says whose certificate it has seen."""
 
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
+    def get(self):
         subject = dict(pair[0] for pair in self.connection.getpeercert().get("subject", ()))
-        text = subject.get("commonName", "nobody").encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
+        self.send(200, subject.get("commonName", "nobody").encode())
 
 
 @pytest.fixture(scope="module")

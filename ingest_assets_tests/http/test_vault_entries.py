@@ -1,10 +1,8 @@
 """Entries of a Vault with odd names, and who asks for them; what a real one answers is tried in `real`."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import unquote
 
@@ -17,7 +15,7 @@ from ingest_assets.http.client import Client
 from ingest_assets.http.page import PageRequest
 from ingest_assets.http.secret import Secret
 from ingest_assets.http.secrets import Secrets
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 
 @dataclass
@@ -31,18 +29,15 @@ class Told:
     url: str = ""
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Replying):
     """An engine of version 2 at `secret/`, and AppRole."""
 
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        self.rfile.read(int(self.headers["content-length"]))
+    def post(self) -> None:
+        self.body()
         self.server.told.logins += 1  # type: ignore[attr-defined]
         self.send(200, {"auth": {"client_token": f"token-{self.server.told.logins}", "lease_duration": 3600}})  # type: ignore[attr-defined]
 
-    def do_GET(self) -> None:
+    def get(self) -> None:
         told, path = self.server.told, unquote(self.path)  # type: ignore[attr-defined]
         told.asked += 1
         found = told.entries.get(path.removeprefix("/v1/secret/data/"))
@@ -54,13 +49,6 @@ class Handler(BaseHTTPRequestHandler):
             self.send(200, {"data": {"path": "secret/", "options": {"version": "2"}}})
         else:
             self.send(404 if found is None else 200, {"data": {"data": found}})
-
-    def send(self, status: int, told: Any) -> None:
-        text = json.dumps(told).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
 
 
 @pytest.fixture

@@ -4,14 +4,13 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from ingest_assets_tests.loopback import serving
+from ingest_assets_tests.loopback import Replying, serving
 
 HERE = Path(__file__).parent
 SOURCE = """
@@ -96,16 +95,9 @@ def read(python: Path | str, warehouse: Path) -> tuple[str, dict[str, Any]]:
 def things() -> Iterator[str]:
     """An API that tells of all things at once."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def do_GET(self) -> None:
-            body = json.dumps(THINGS).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    class Handler(Replying):
+        def get(self) -> None:
+            self.send(200, THINGS)
 
     with serving(Handler) as server:
         yield server.url
