@@ -206,6 +206,7 @@ class Step:
 
     def _failed(self, partition: str | None, error: IngestError) -> None:
         """Note a failure: of one partition, or one that stops the range."""
+        self._refused += self._is_of_what_was_asked(error)
         stops = not self._is_of_one(error)
         if stops and self._stops is None:
             self.line.watcher.failed(self.line.label(self.endpoint, partition), error)
@@ -218,17 +219,16 @@ class Step:
         """Whether a failure is a matter of one partition; so is a refusal, until several in a row are refused."""
         if isinstance(error, WalkIncomplete | ContractBroken):
             return True
-        if not isinstance(error, RequestFailed) or not self._is_of_what_was_asked(error):
-            return False
-        self._refused += 1
-        return self._refused < _REFUSED_IN_A_ROW
+        return self._is_of_what_was_asked(error) and self._refused < _REFUSED_IN_A_ROW
 
-    def _is_of_what_was_asked(self, error: RequestFailed) -> bool:
+    def _is_of_what_was_asked(self, error: IngestError) -> bool:
         """Whether a refusal may be of this day or account, and not of who asks: a 403 is of an account, if of any."""
         from ingest_assets.extract.failures import concerns_one
 
         told = self.line.source.endpoints[self.endpoint].partitions
-        if told is None or len(self._partitions()) == 1 or not concerns_one(error):
+        if told is None or len(self._partitions()) == 1:
+            return False
+        if not isinstance(error, RequestFailed) or not concerns_one(error):
             return False
         return error.status != HTTPStatus.FORBIDDEN or bool(told.by)
 
