@@ -542,6 +542,20 @@ def test_a_pydantic_model_says_what_columns_there_are(shop):
     assert contract.columns["id"].description == "never given again"
 
 
+def test_check_names_what_a_model_asks_and_no_column_can(here, answering, models):
+    (models / "parcels.py").write_text(
+        "from pydantic import BaseModel, Field\n\n\n"
+        "class Parcel(BaseModel):\n    id: int\n    grams: int = Field(multiple_of=5)\n"
+    )
+    url = answering(['{"data": [{"id": 1, "grams": 7}]}']).url
+    told = "{path: /, records: data, primary_key: id, contract: 'warehouse_models.parcels:Parcel'}"
+    (here.folder / "sources" / "post.yaml").write_text(f"base_url: {url}\nendpoints:\n  parcels: {told}\n")
+
+    found = here.ingest("check", "sources/post.yaml")
+
+    assert "no record is set aside for it: Parcel.grams: multiple_of" in " ".join(found.stdout.split())
+
+
 @pytest.mark.usefixtures("models")
 @pytest.mark.parametrize(
     ("named", "said"),

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     AliasPath,
     AwareDatetime,
@@ -21,14 +22,17 @@ from pydantic import (
     RootModel,
     SecretBytes,
     SecretStr,
+    StringConstraints,
     TypeAdapter,
     ValidationError,
     create_model,
+    field_validator,
+    model_validator,
 )
 from typing_extensions import TypeAliasType
 
 from ingest_assets.column import Column
-from ingest_assets.source.model_columns import declared_by
+from ingest_assets.source.model_columns import declared_by, left_out
 
 OPEN_OR_NULL = Literal["open", "paid", None]  # noqa: PYI061 -- people write it so
 ID = UUID("12345678-1234-5678-1234-567812345678")
@@ -74,6 +78,22 @@ class Box(BaseModel):
 
 class Astray(BaseModel):
     box: "Nowhere | None" = None  # type: ignore[name-defined]  # noqa: F821 -- that is what is tried
+
+
+class Parcel(BaseModel):
+    grams: int = Field(multiple_of=5)
+    seals: list[Annotated[str, AfterValidator(str.strip)]] = Field(min_length=1)
+    label: Annotated[str, StringConstraints(strip_whitespace=True, max_length=9)] = ""
+    inner: "list[Parcel]" = []
+
+    @field_validator("grams")
+    @classmethod
+    def heavy_enough(cls, value: int) -> int:
+        return max(value, 1)
+
+    @model_validator(mode="after")
+    def sealed(self) -> "Parcel":
+        return self
 
 
 class Code(RootModel[Annotated[str, Field(pattern="^[A-Z]")]]):
@@ -296,3 +316,21 @@ def test_a_type_that_is_nowhere_is_told_of():
 def test_a_model_of_no_object_is_told_of():
     with pytest.raises(ValueError, match="Tags: a record is an object"):
         declared_by(Tags)
+
+
+def test_what_a_model_asks_and_no_column_can_is_told_once_whatever_holds_the_model():
+    assert [*left_out(create_model("Order", parcel=(Parcel | None, None)))] == [
+        "Parcel.grams: multiple_of",
+        "Parcel.seals: min_length",
+        "Parcel.seals: its validator strip",
+        "Parcel.label: max_length",
+        "Parcel: its validator heavy_enough",
+        "Parcel: its validator sealed",
+    ]
+
+
+@pytest.mark.parametrize(
+    "kind", [Annotated[str, Field(min_length=2, pattern="^a")], Annotated[int, Field(ge=1)], list[City], dict[str, int]]
+)
+def test_nothing_is_told_of_what_columns_ask_for(kind):
+    assert [*left_out(model(kind))] == []

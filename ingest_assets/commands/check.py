@@ -23,6 +23,7 @@ from ingest_assets.normalize.normalize import Batch, Normalizer, Widened
 from ingest_assets.normalize.registry import Registry, is_hidden, sensitive_places
 from ingest_assets.partitions import Listed
 from ingest_assets.source import Source, listed
+from ingest_assets.source.model_columns import left_out, model_of
 
 _PATIENCE_SECONDS = 2.0
 _LONGEST_WAIT = timedelta(seconds=30)
@@ -74,7 +75,12 @@ def _checked(line: Line, source: Source, name: str, out: Output) -> dict[str, An
         peek = line.peek(name, partition)
         if peek.stops:
             raise WalkIncomplete(peek.stops)
-        problems = [*_ahead(source, name), *peek.oddities, *_misfits(source, name, peek, partition)]
+        problems = [
+            *_ahead(source, name),
+            *_left_out(source, name),
+            *peek.oddities,
+            *_misfits(source, name, peek, partition),
+        ]
         problems += unseen(source.endpoints[name], peek.first) if peek.first else []
     except IngestError as error:
         out.console.print(note("✗", f"{name}: {error}"))
@@ -108,6 +114,15 @@ def _ahead(source: Source, name: str) -> list[str]:
     return [
         f"partitions: the first {endpoint.periods.every}, {endpoint.periods.first}, is not over yet: is `start` right?"
     ]
+
+
+def _left_out(source: Source, name: str) -> list[str]:
+    """What the model of a contract asks, and nobody looks at."""
+    path = source.endpoints[name].modes.model
+    if path is None or not (found := [*left_out(model_of(path))]):
+        return []
+    told = ", ".join(found)
+    return [f"contract: {path} asks what columns cannot be asked for, and no record is set aside for it: {told}"]
 
 
 def _partition(line: Line, name: str) -> str | None:

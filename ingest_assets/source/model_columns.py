@@ -15,15 +15,19 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     AliasPath,
     BaseModel,
+    BeforeValidator,
+    PlainValidator,
     PydanticUndefinedAnnotation,
     PydanticUserError,
     RootModel,
     SecretBytes,
     SecretStr,
     TypeAdapter,
+    WrapValidator,
 )
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
@@ -54,6 +58,7 @@ _OF_JSON = {
 _ANYTHING = (Any, object, type(None))
 _SECRETS = (SecretStr, SecretBytes)
 _TEXTS = (str, SecretStr)
+_VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
 _DEEPEST = 8
 Told = dict[str, dict[str, Any]]
 
@@ -92,6 +97,46 @@ def declared_by(model: type[BaseModel]) -> tuple[Told, dict[str, Told]]:
         raise ValueError(f"{model.__name__}: a record is an object, and this model is none")
     _fields(record, columns, lists, (), (), (), needed=True)
     return columns, lists
+
+
+def left_out(model: type[BaseModel]) -> Iterator[str]:
+    """What a model and those in it ask of values and no column can: no record is set aside for its sake.
+
+    >>> from pydantic import Field
+    >>> class Order(BaseModel):
+    ...     lines: list[int] = Field(min_length=1)
+    >>> list(left_out(Order))
+    ['Order.lines: min_length']
+    """
+    left, seen = [_bare(model)[0]], set[type[BaseModel]]()
+    while left:
+        if not _is_model(one := left.pop()) or one in seen:
+            continue
+        seen.add(one)
+        for name, field in _told_fields(one).items():
+            for kind, rules in _kinds(field.annotation, field.metadata):
+                yield from (f"{one.__name__}.{name}: {rule}" for rule in _no_rules(kind, rules))
+                left.append(kind)
+        told = one.__pydantic_decorators__
+        for name in (*told.field_validators, *told.validators, *told.model_validators, *told.root_validators):
+            yield f"{one.__name__}: its validator {name}"
+
+
+def _kinds(annotation: Any, metadata: Iterable[Any]) -> Iterator[tuple[Any, list[Any]]]:
+    """A field's type with its rules, and those of what it is a list of."""
+    kind, said, _ = _bare(annotation)
+    yield kind, [*metadata, *said]
+    if typing.get_origin(kind) is list:
+        yield from _kinds((typing.get_args(kind) or (Any,))[0], ())
+
+
+def _no_rules(kind: Any, rules: Sequence[Any]) -> Iterator[str]:
+    is_whole_text = kind in _TEXTS and not any(getattr(one, "strip_whitespace", None) for one in rules)
+    asked = ("multiple_of",) if is_whole_text else ("multiple_of", "min_length", "max_length")
+    for one in rules:
+        yield from (name for name in asked if getattr(one, name, None))
+        if isinstance(one, _VALIDATORS):
+            yield f"its validator {getattr(one.func, '__name__', one.func)}"
 
 
 def _fields(
