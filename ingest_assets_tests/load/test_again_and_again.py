@@ -8,7 +8,7 @@ import pytest
 
 from ingest_assets_tests.load.conftest import build_again
 
-KEYS, FETCHES, CHANGED = 1000, 60, 100
+KEYS, FETCHES, CHANGED = 1000, 36, 100
 MODES: dict[str, dict[str, Any]] = {
     "the last one": {},
     "the newest one, some deleted": {
