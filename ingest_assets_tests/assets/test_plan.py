@@ -25,7 +25,8 @@ def shop_source(lab):
 
 
 def fetch(day, *, verdict="complete", started=NOW, loaded=NOW):
-    return Fetch(1, "shop", "orders", day, None, None, started, "r", started, verdict, "", None, loaded, "r", "c")
+    bounds = DAILY.bounds(day)
+    return Fetch(1, "shop", "orders", day, *bounds, started, "r", started, verdict, "", None, loaded, "r", "c")
 
 
 def days_of(runs):
