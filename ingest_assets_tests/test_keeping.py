@@ -294,6 +294,26 @@ def test_partial_takes_the_other_fetches_of_its_partition_and_a_mended_one_comes
     assert state(place)["tables"] == before
 
 
+def test_partial_takes_the_other_fetches_of_a_partition_where_pages_of_one_are_damaged(place: Any, capsys: Any) -> None:
+    for _ in range(3):
+        ingest(place, "stripe", "charges")
+    before = state(place)["tables"]
+    lose(place)
+    older, damaged, newer = stored(place, DAYS[1])
+    segment = damaged.folder / "pages.zst"
+    whole = segment.read_bytes()
+    segment.write_bytes(whole[:-1])
+
+    assert not rebuilt(partial=True)
+
+    assert capsys.readouterr().out.count(f"damaged: {segment}") == 1
+    without = place.ask(f"{_NUMBERS} WHERE partition = '{DAYS[1]}' AND loaded IS NOT NULL ORDER BY ALL")
+    assert [row[0] for row in without] == [older.fetch, newer.fetch]
+    segment.write_bytes(whole)
+    assert rebuilt()
+    assert state(place)["tables"] == before
+
+
 def test_without_partial_a_fetch_that_cannot_be_read_keeps_its_partition_from_being_loaded(
     place: Any, harm: Any, capsys: Any
 ) -> None:

@@ -12,7 +12,7 @@ from ingest_assets.assets.plan import Name
 from ingest_assets.commands.output import Output
 from ingest_assets.commands.report import tell
 from ingest_assets.commands.terminal import note, table
-from ingest_assets.errors import IngestError
+from ingest_assets.errors import IngestError, StorageFailed
 from ingest_assets.line import Line, opened
 from ingest_assets.load import rebuild as building
 from ingest_assets.locks import held
@@ -79,7 +79,7 @@ def _filled(
     lines = _lines(sources, data, folder, stored)
     done.left_out += sorted(set(stored) - lines.keys())
     # Without `partial`, a partition with a fetch that cannot be read is refused as a whole.
-    _load(lines, frozenset(done.damaged) if partial else frozenset(), done, out)
+    _load(lines, done, out, partial=partial)
     done.in_place = folder == data or partial or not done.failures
     if done.in_place:
         building.finish(data, folder)
@@ -104,25 +104,42 @@ def _manifests(snapshots: Snapshots, done: _Done) -> Iterator[Manifest]:
                 done.fail(error)
 
 
-def _load(lines: Mapping[Name, Line], held: frozenset[int], done: _Done, out: Output) -> None:
+def _load(lines: Mapping[Name, Line], done: _Done, out: Output, *, partial: bool) -> None:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=out.progress, transient=True) as progress:
         for name, line in lines.items():
             waiting = line.unloaded(name[1], line.fetches(name[1]), frozenset(done.damaged))
             for partition in progress.track(waiting, description=".".join(name)):
-                _load_one(line, name, partition, held, done)
+                error = _load_one(line, name, partition, done, partial=partial)
+                if partial and isinstance(error, StorageFailed) and _found_damaged(line, name, partition, done):
+                    error = _load_one(line, name, partition, done, partial=True)
+                if error is None:
+                    done.partitions[name] += 1
+                else:
+                    done.fail(error)
 
 
-def _load_one(line: Line, name: Name, partition: str | None, held: frozenset[int], done: _Done) -> None:
+def _load_one(line: Line, name: Name, partition: str | None, done: _Done, *, partial: bool) -> IngestError | None:
+    """Why it cannot be loaded."""
     try:
         with line.partition(name[1], partition):
-            for loaded in line.catch_up(name[1], partition, held):
+            for loaded in line.catch_up(name[1], partition, frozenset(done.damaged) if partial else frozenset()):
                 done.fetches[name] += 1
                 done.records[name] += loaded.account.received
     except IngestError as error:
-        done.fail(error)
-        return
-    done.partitions[name] += 1
+        return error
+    return None
+
+
+def _found_damaged(line: Line, name: Name, partition: str | None, done: _Done) -> bool:
+    """Whether fetches of a partition turn out to be damaged: pages are read as they are loaded, and not before."""
+    loaded = {fetch.fetch for fetch in line.fetches(name[1]) if fetch.loaded}
+    before = len(done.damaged)
+    for snapshot in line.snapshots.fetches(*name, partition):
+        if snapshot.fetch not in loaded | done.damaged and (problems := snapshot.verify()):
+            done.damaged.add(snapshot.fetch)
+            done.fail(StorageFailed(problems[0]))
+    return len(done.damaged) > before
 
 
 def _print(done: _Done, out: Output, *, partial: bool) -> None:
