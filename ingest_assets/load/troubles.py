@@ -31,7 +31,9 @@ def failure(error: "duckdb.Error", writer: Path, memory_mb: int, free_bytes: int
         return TooLittleMemory(
             f"{writer}: DuckDB cannot do with {memory_mb} MB: {told}. {UNTOUCHED}; give it more memory"
         )
-    if any(sign in told for sign in _UNREADABLE):
+    # Of other files, such as those that it spills to, that is a matter of the disk.
+    cut = f'Could not read enough bytes from file "{writer}"'
+    if any(sign in told for sign in (*_UNREADABLE, cut)):
         return StorageFailed(
             f"{writer}: {told}. It is damaged, or a later DuckDB wrote it. Use the version that wrote it; or "
             "move the file away and build it again from the snapshots: ingest rebuild"

@@ -344,7 +344,7 @@ def _of_storage(file: Path, version: int) -> None:
     file.write_bytes(content)
 
 
-@pytest.mark.parametrize("wrong", ["later", "damaged", "no database"])
+@pytest.mark.parametrize("wrong", ["later", "damaged", "cut off", "no database"])
 def test_a_file_that_this_duckdb_cannot_read_is_told_with_the_way_out_and_left_as_it_is(tmp_path: Path, wrong: str):
     with Warehouse(tmp_path).session("making it"):
         pass
@@ -353,6 +353,8 @@ def test_a_file_that_this_duckdb_cannot_read_is_told_with_the_way_out_and_left_a
         _of_storage(file, 999)
     elif wrong == "damaged":
         file.write_bytes(file.read_bytes()[:100] + b"?" + file.read_bytes()[101:])
+    elif wrong == "cut off":
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     else:
         file.write_bytes(b"no database")
     before = file.read_bytes()
