@@ -506,6 +506,24 @@ def test_a_backup_says_what_was_damaged_before_it(place: Any, capsys: Any) -> No
     assert "damaged: 1" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("command", ["backup", "verify"])
+def test_a_fetch_that_is_damaged_at_several_places_is_counted_once(place: Any, command: str, capsys: Any) -> None:
+    for _ in range(2):
+        ingest(place, "stripe", "customers")
+    segment = stored(place, None, "customers")[0].folder / "pages.zst"
+    content = segment.read_bytes()
+    segment.write_bytes(content[:-1] + bytes([content[-1] ^ 1]) + b"more")
+    out = output(as_json=False)
+
+    assert not (
+        backup(place.data, place.folder / "backup", out) if command == "backup" else verify(place.data, [], out)
+    )
+
+    told = capsys.readouterr().out
+    assert told.count(f"damaged: {segment}") == 2
+    assert ("damaged: 1\n" if command == "backup" else "2 fetches of 1 endpoints, 1 damaged") in told
+
+
 def test_a_backup_names_a_fetch_that_cannot_be_copied_and_copies_all_others(place: Any, harm: Any, capsys: Any) -> None:
     ingest(place, "stripe", "charges")
     ingest(place, "stripe", "customers")

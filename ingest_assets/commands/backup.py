@@ -27,6 +27,7 @@ class _Done:
     fetches: int = 0
     new: set[Path] = field(default_factory=set)
     bytes: int = 0
+    damaged: set[Path] = field(default_factory=set)
     problems: list[str] = field(default_factory=list)
 
     def count(self, copies: Iterable[Copied]) -> None:
@@ -36,6 +37,7 @@ class _Done:
             self.fetches += 1
             self.bytes += copy.bytes
             self.new |= {copy.snapshot.folder} if copy.bytes else set()
+            self.damaged |= {copy.snapshot.folder} if copy.problems else set()
             self.problems += [problem for problem in copy.problems if problem not in self.problems]
 
 
@@ -80,7 +82,7 @@ def _print(done: _Done, left: list[Path], folder: Path, out: Output) -> None:
         out.console.print(note("✗", str(problem)))
     out.console.print(
         f"{folder} is up to date: {done.fetches:,} fetches and the warehouse; copied {len(done.new):,} "
-        f"({done.bytes / 1e6:,.1f} MB), damaged: {len(done.problems):,}",
+        f"({done.bytes / 1e6:,.1f} MB), damaged: {len(done.damaged):,}",
     )
     if left:
         out.console.print(

@@ -16,12 +16,14 @@ def verify(data: Path, names: Sequence[str], out: Output) -> bool:
     snapshots = Snapshots(data / "raw")
     chosen = stored(snapshots, names)
     fetches = [snapshot for name in chosen for snapshot in snapshots.fetches(*name)]
-    problems = [p for s in track(fetches, "reading", console=out.progress, transient=True) for p in s.verify()]
+    found = [s.verify() for s in track(fetches, "reading", console=out.progress, transient=True)]
+    problems = [problem for of_one in found for problem in of_one]
     for problem in problems:
         out.console.print(note("✗", problem))
     forgotten = 0 if problems else sum(snapshot.forgotten for snapshot in fetches)
     told = f", {forgotten:,} pages with forgotten records" if forgotten else ""
-    out.console.print(f"{len(fetches):,} fetches of {len(chosen):,} endpoints, {len(problems):,} damaged{told}")
+    damaged = sum(map(bool, found))
+    out.console.print(f"{len(fetches):,} fetches of {len(chosen):,} endpoints, {damaged:,} damaged{told}")
     counts = {"fetches": len(fetches), "endpoints": len(chosen), "forgotten_pages": forgotten}
     out.document(counts | {"damaged": problems}, ok=not problems)
     return not problems
