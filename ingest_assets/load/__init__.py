@@ -16,7 +16,8 @@ load         one load of some work, from reading what is loaded to the commit
         together     small fetches as one
         beforehand   what it comes to, found out in the reader's copy before the lock is taken
     history      when each version held; sweep  what is gone, and whether so many may go unasked
-    drift        what is new to a table; broken  when a fetch breaks its contract; clashes  records that share a key
+    drift        what is new to a table; broken  when a fetch breaks its contract; clashes  records that share a key,
+                 crossing  of several partitions
     tables       the columns a table has, and what it takes to give it others: widened  a type that holds more
     summary      what the warehouse says of a load
 warehouse    the writer's file, its lock, the reader's copy: copies, contents, troubles

@@ -26,7 +26,8 @@ class Account(Struct, frozen=True):
     """What became of the records of one fetch; `removed` and `child_rows` count rows, `dropped` values.
 
     `emptied` counts lists of rows that were there before, of tables where nothing else tells that they are empty;
-    `spared` rows that a complete fetch did not bring, and that were too many to be deleted unasked.
+    `spared` rows that a complete fetch did not bring, and that were too many to be deleted unasked; `crossing` records
+    in the place of another one that came in another partition, where only the order of fetches says which is newer.
     """
 
     received: int
@@ -43,6 +44,7 @@ class Account(Struct, frozen=True):
     dropped: int = 0
     emptied: int = 0
     spared: int = 0
+    crossing: int = 0
 
     @property
     def adds_up(self) -> bool:

@@ -49,18 +49,31 @@ def clashes(connection: duckdb.DuckDBPyConnection, staged: Staged, endpoint: End
 
 
 def shared_keys(at: Looked) -> Found:
-    """No two different records of the newest fetch of a partition have the same key."""
+    """No two different records have the same key: of the newest fetch of a partition, or of it and other partitions."""
     # A reader's copy that an earlier version published lacks the columns.
     newest = at.newest(
-        "partition, to_json(f) ->> '$.clashing', to_json(f) ->> '$.clash', contract", "loaded IS NOT NULL"
+        "partition, to_json(f) ->> '$.clashing', to_json(f) ->> '$.clash', contract, to_json(f) ->> '$.crossing'",
+        "loaded IS NOT NULL",
     )
     bad = [
         (partition, int(count), json.loads(clash) | ({} if _may_show(at.endpoint, contract) else {"key": _HIDDEN_KEY}))
-        for partition, count, clash, contract in newest
+        for partition, count, clash, contract, _ in newest
         if clash and int(count or 0)
     ]
-    problem = _problem(at, bad) if bad else ""
-    return Found(problem, {"records": sum(count for _, count, _ in bad)}, serious=False)
+    crossing = {partition: int(count) for partition, *_, count in newest if count and int(count)}
+    problems = [*([_problem(at, bad)] if bad else []), *([_of_others(at, crossing)] if crossing else [])]
+    counts = {"records": sum(count for _, count, _ in bad), "of other partitions": sum(crossing.values())}
+    return Found(" Also, ".join(problems), counts, serious=False)
+
+
+def _of_others(at: Looked, crossing: Mapping[str | None, int]) -> str:
+    count, key = sum(crossing.values()), f"[{', '.join(at.endpoint.primary_key)}]"
+    have = "1 record has" if count == 1 else f"{count:,} records have"
+    return (
+        f"{named([*crossing])} in doubt: {have} the key of a different one that came in another partition, and nothing "
+        f"says which is newer; the one that was fetched last counts. Next: if {key} tells records apart, `newest_by` a "
+        f"column that orders versions; else name all columns of the key. Then ingest replay {at.source}.{at.name}"
+    )
 
 
 def _may_show(endpoint: Endpoint, contract: str) -> bool:

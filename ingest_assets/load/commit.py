@@ -2,9 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import takewhile
+
+from msgspec.structs import replace
 
 from ingest_assets.errors import ContractBroken
-from ingest_assets.load import drift, tables
+from ingest_assets.load import crossing, drift, tables
 from ingest_assets.load.account import Account, Accounting, MovedOn
 from ingest_assets.load.beforehand import Found, found
 from ingest_assets.load.merge import forget, merge, merge_together
@@ -135,7 +138,8 @@ class Commit(Accounting, frozen=True):
         if self.plan.forget:
             forget(self.connection, target, specs, contract, self.plan.forget)
         if whole is not None:
-            return self._added_up(merge_together(self.connection, whole, self.staged, contract, target, self.room))
+            merged = merge_together(self.connection, whole, self.staged, contract, target, self.room)
+            return self._added_up(self._crossing(target, merged, self.staged))
         return self._added_up(
             [
                 self._merged(target, one, [fetch.fetch for fetch in known.loaded_of(one.partition)], known_beforehand)
@@ -150,7 +154,29 @@ class Commit(Accounting, frozen=True):
         before = [one.fetch for one in self.staged if one.partition == staged.partition and one.fetch < staged.fetch]
         swept = sweep(self.work, self.snapshots, staged, [*replaced, *before])
         contract = self.work.contract
-        return merge(self.connection, staged, contract, target, replaced, swept, self.room, known_beforehand)
+        account = merge(self.connection, staged, contract, target, replaced, swept, self.room, known_beforehand)
+        (account,) = self._crossing(target, [account], [staged])
+        return account
+
+    def _crossing(self, target: Target, accounts: Sequence[Account], staged: Sequence[Staged]) -> list[Account]:
+        """The accounts, with what met another partition's rows; NeedsRebuild where that comes late."""
+        contract, in_history = self.work.contract, self.work.contract.write == "history"
+        if not crossing.by_order(staged[0], contract) or not (in_history or any(map(_meets, accounts))):
+            return [*accounts]
+        of = crossing.partitions(self.connection, self.staged, in_warehouse=not self.plan.rebuild)
+        found = crossing.crossed(self.connection, of)
+        for one in filter(self._is_late, staged):
+            meets = crossing.meets_others(self.connection, one, target, of) if in_history else one.fetch in found
+            if meets and not tables.versioned(contract):
+                raise NeedsRebuild
+        told = {fetch: records for fetch, (_, records) in found.items()}
+        return [replace(a, crossing=told.get(one.fetch, 0)) for a, one in zip(accounts, staged, strict=True)]
+
+    def _is_late(self, staged: Staged) -> bool:
+        """Whether a later fetch is loaded, or merged before."""
+        before = takewhile(lambda one: one.fetch != staged.fetch, self.staged)
+        loaded = [] if self.plan.rebuild else [load.fetch for load in self.known.loaded]
+        return staged.fetch < max([*loaded, *(one.fetch for one in before)], default=0)
 
     def _added_up(self, accounts: list[Account]) -> list[Account]:
         for one, account in zip(self.staged, accounts, strict=True):
@@ -169,3 +195,8 @@ class Commit(Accounting, frozen=True):
             version = self.known.version + bool(changed)
             drift.note(self.connection, self._key, version, [*changed, *more], self.now())
             self.snapshots.notes.note_drift(*self._key, drift.events(self.connection, self._key))
+
+
+def _meets(account: Account) -> bool:
+    """Whether records met rows that were there."""
+    return bool(account.updated or account.unchanged or account.outdated or account.deleted)

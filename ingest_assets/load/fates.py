@@ -13,7 +13,8 @@ from ingest_assets.load.warehouse import literal, quoted
 def decide(at: Merge) -> dict[str, int]:
     """The fate of every record that fits; in table `decided`, but for duplicates.
 
-    Of which fetches a list empties what was there, is for `emptied`: that table is made here.
+    `_before` is the fetch of another record that is there. Of which fetches a list empties what was there, is for
+    `emptied`: that table is made here.
     """
     versions, outdated, same, changed = "", "t._fetch > r._of", same_row(at.staged, at.contract), "updated"
     lists = "".join(f"r.{quoted(spec.name)}, r.{list_hash(spec)}, " for spec in at.staged.below(at.staged.root.name))
@@ -25,7 +26,8 @@ def decide(at: Merge) -> dict[str, int]:
     stands = " AND t._deleted IS NULL" if at.contract.deletes == "soft" else ""
     at.run(f"""
         CREATE OR REPLACE TEMP TABLE decided AS
-        SELECT r._row, r._id, r._key, r._newest, r._of, r._page, r._position, r._hash, {lists}t.rowid AS _there, CASE
+        SELECT r._row, r._id, r._key, r._newest, r._of, r._page, r._position, r._hash, {lists}t.rowid AS _there,
+            CASE WHEN NOT ({same_version(at.staged, at.contract)}) THEN t._fetch END AS _before, CASE
                 WHEN {outdated} THEN 'outdated'
                 WHEN r._deleted THEN 'deleted'
                 WHEN t._fetch IS NULL THEN 'inserted'

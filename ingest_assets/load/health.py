@@ -2,7 +2,7 @@
 
 partitions   what is loaded is of the partitions that the file says
 unique_key   no two rows of a key
-shared_keys  no two different records of a fetch had the same key
+shared_keys  no two different records of a fetch had the same key, nor of two partitions
 newest_by    records of the newest fetches say which version of a row is newer
 required     no row without a value that the contract wants
 complete     the newest fetch of each partition reached its end, and that of a closed period came after it had settled

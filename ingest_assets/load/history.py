@@ -13,6 +13,7 @@ from datetime import datetime
 import duckdb
 
 from ingest_assets.contract import Contract
+from ingest_assets.load.staged import Staged
 from ingest_assets.load.tables import Target
 from ingest_assets.load.warehouse import literal
 
@@ -24,16 +25,20 @@ def moment(contract: Contract, started: datetime) -> str:
 
 
 def end(
-    connection: duckdb.DuckDBPyConnection, target: Target, root: str, contract: Contract, fetch: int, since: str
+    connection: duckdb.DuckDBPyConnection, target: Target, root: str, contract: Contract, staged: Staged, since: str
 ) -> None:
     """Keep the ends that this fetch decided; `since` is the moment of a version in SQL."""
-    # Fetches come in their order where no time orders versions: what has ended then, cannot end again.
+    # Fetches come in their order where no time orders versions: what has ended then, cannot end again. But what another
+    # partition's fetch brings, may be loaded later.
     held = f"EXISTS (SELECT 1 FROM {root} AS t WHERE t._key = d._key AND t.current)"
+    if staged.partition is not None:
+        known = f"SELECT _key FROM {root} UNION ALL SELECT _key FROM {target.ends}"
+        held = f"({held} OR d._key NOT IN ({known}))"
     connection.execute(
         f"DELETE FROM {target.ends} WHERE _id IN (SELECT _id FROM decided WHERE fate IN ('inserted', 'updated'))"
     )
     connection.execute(
-        f"INSERT INTO {target.ends} SELECT _key, _id, {since}, {fetch} FROM decided AS d WHERE fate = 'deleted' "
+        f"INSERT INTO {target.ends} SELECT _key, _id, {since}, {staged.fetch} FROM decided AS d WHERE fate = 'deleted' "
         f"AND NOT EXISTS (SELECT 1 FROM {target.ends} AS e WHERE e._id = d._id) "
         f"AND {'true' if contract.newest_by else held}"
     )

@@ -17,7 +17,19 @@ from ingest_assets.raw.snapshots import Manifest
 
 _TRAFFIC = ("requests", "retries", "bytes_received", "limit_wait_seconds", "retry_wait_seconds")
 _LOADED = ("loaded", "loaded_run", "contract", "load_seconds")
-_ACCOUNT = ("received", *FATES, "removed", "child_rows", "clashing", "clash", "dropped", "emptied", "spared", "filled")
+_ACCOUNT = (
+    "received",
+    *FATES,
+    "removed",
+    "child_rows",
+    "clashing",
+    "clash",
+    "dropped",
+    "emptied",
+    "spared",
+    "crossing",
+    "filled",
+)
 
 
 class Fetch(Struct, frozen=True):

@@ -69,7 +69,7 @@ def merge(
     child_rows = _write(at, fates)
     if contract.write == "history" and (removed or fates.keys() & {"inserted", "updated", "deleted"}):
         since = history.moment(contract, staged.started)
-        history.end(connection, target, at.root, contract, staged.fetch, since)
+        history.end(connection, target, at.root, contract, staged, since)
         history.settle(connection, target, at.root)
     account = _account(at, fates, child_rows, removed, _emptied(at).get(staged.fetch, 0))
     return replace(account, spared=spared)

@@ -16,7 +16,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 
-FORMAT = 11
+FORMAT = 12
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS w._ingest.fetches (
     loaded TIMESTAMPTZ, loaded_run VARCHAR, contract VARCHAR, load_seconds DOUBLE,
     received BIGINT, {", ".join(f"{fate} BIGINT" for fate in FATES)}, removed BIGINT, child_rows BIGINT,
     expected_is VARCHAR, clashing BIGINT, clash JSON, dropped BIGINT, filled JSON, url VARCHAR, code VARCHAR,
-    emptied BIGINT, spared BIGINT
+    emptied BIGINT, spared BIGINT, crossing BIGINT
 );
 CREATE TABLE IF NOT EXISTS w._ingest.registries (
     source VARCHAR NOT NULL, endpoint VARCHAR NOT NULL, version BIGINT NOT NULL, layout VARCHAR NOT NULL,
@@ -78,6 +78,7 @@ _UPGRADES = {
     9: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS emptied BIGINT; "
     "UPDATE w._ingest.fetches SET emptied = updated",
     10: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS spared BIGINT",
+    11: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS crossing BIGINT",
 }
 
 

@@ -68,7 +68,7 @@ def test_a_warehouse_of_another_format_is_refused(warehouse):
     with warehouse.session("making") as connection:
         connection.execute("UPDATE w._ingest.meta SET format = 99")
 
-    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 11")
+    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 12")
     with refused, warehouse.session("reading"):
         pass
 
@@ -80,6 +80,7 @@ def test_a_warehouse_of_a_former_format_becomes_one_of_this(warehouse):
         connection.execute("ALTER TABLE w._ingest.fetches DROP COLUMN expected_is")
         connection.execute("ALTER TABLE w._ingest.fetches DROP COLUMN emptied")
         connection.execute("ALTER TABLE w._ingest.fetches DROP COLUMN spared")
+        connection.execute("ALTER TABLE w._ingest.fetches DROP COLUMN crossing")
 
     with warehouse.session("reading") as connection:
         found = connection.execute(
