@@ -211,6 +211,7 @@ def test_preview_prints_nothing_of_a_text_that_a_terminal_obeys(here: Any, answe
         (["run", "stripe.charges", "--from", "2999-01-01"], "is not over yet"),
         (["run", "stripe.charges", "--partition", "2999-01-01"], "is not over yet"),
         (["run", "stripe.charges", "--partition", "yesterday"], "is no time: expected such as 2026-01, 2026-01-31"),
+        (["run", "stripe.customers", "--partition", "2026-01-01"], "stripe.customers: it has no days to name one of"),
         (["run", "stripe.charges", "--partition", ""], "'' is no time: expected such as 2026-01, 2026-01-31"),
         (["run", "--partition", "2026-01-01", "--to", "2026-01-02"], "say one of them"),
         (["run", "zendesk.tickets", "--since", "garbage"], "'garbage' is no time; expected such as 2026-01-31"),

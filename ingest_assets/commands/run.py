@@ -95,10 +95,16 @@ def planned(data: Path, sources: Mapping[str, Source], names: Sequence[Name], wh
 
 
 def tell_left_out(sources: Mapping[str, Source], names: Sequence[Name], what: Wanted, out: Output) -> None:
-    """Say which of the endpoints have no periods, where periods were named: they are not fetched."""
+    """Say which of the endpoints have no periods, where periods were named: they are not fetched.
+
+    ConfigError where none of them has any.
+    """
     if what.first is None and what.last is None:
         return
     found = [".".join(name) for name in names if sources[name[0]].endpoints[name[1]].periods is None]
+    if len(found) == len(names):
+        it_has = "it has" if len(found) == 1 else "they have"
+        raise ConfigError(f"{', '.join(found)}: {it_has} no days to name one of. Next: ingest run {' '.join(found)}")
     if found:
         told = f"Left out, as they have no days: {', '.join(found)}. Next: ingest run {' '.join(found)}"
         out.progress.print(note("!", told, "yellow"))
