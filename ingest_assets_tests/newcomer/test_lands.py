@@ -96,11 +96,24 @@ def _address(told: dict[str, Any]) -> tuple[Any, ...]:
     return told["street"], told["city"], told["country"], lat, geo.get("lng")
 
 
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["lodging.properties"],
+            "lodging.properties: it has no days to name one of. Next: ingest run lodging.properties",
+        ),
+        (
+            ["lodging.properties", "lodging.bookings"],
+            "Left out, as they have no days: lodging.properties. Next: ingest run lodging.properties",
+        ),
+    ],
+)
 def test_what_has_no_days_is_named_where_days_were_asked_for(
-    server: Server, write: Callable[[str, Server], Path], ingest: Callable[..., Told]
+    server: Server, write: Callable[[str, Server], Path], ingest: Callable[..., Told], names: list[str], said: str
 ) -> None:
     write(FILE.read_text(), server)
 
-    told = ingest("run", "lodging.properties", "--from", "2026-01-05")
+    told = ingest("run", *names, "--from", "2026-01-05", "--to", "2026-01-05")
 
-    assert "Left out, as they have no days: lodging.properties. Next: ingest run lodging.properties" in told.text
+    assert said in told.text
