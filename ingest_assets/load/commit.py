@@ -56,16 +56,18 @@ class Commit(Accounting, frozen=True):
 
         `ensured` may try again what builds one fetch into them.
         """
-        target = in_stage(self.connection)
+        target, contract, of = in_stage(self.connection), self.work.contract, ""
         if self.staged:
-            tables.create(self.connection, target, self.staged[0].specs, self.work.contract)
-        return self._added_up([ensured(partial(self._built, target, one)) for one in self.staged])
+            tables.create(self.connection, target, self.staged[0].specs, contract)
+            if crossing.by_order(self.staged[0], contract):
+                of = crossing.partitions(self.connection, self.staged, in_warehouse=False)
+        return self._added_up([ensured(partial(self._built, target, one, of)) for one in self.staged])
 
-    def _built(self, target: Target, staged: Staged) -> Account:
+    def _built(self, target: Target, staged: Staged, of: str) -> Account:
         # In one transaction: after each DuckDB may put rows elsewhere, and a merge goes by where they are.
         with committed(self.connection):
             self.connection.execute("BEGIN")
-            return self._merged(target, staged, ())
+            return self._merged(target, staged, (), of=of)
 
     def _under(self, registry: Registry) -> Sequence[Staged]:
         """See `Accounting`."""
@@ -148,22 +150,32 @@ class Commit(Accounting, frozen=True):
         )
 
     def _merged(
-        self, target: Target, staged: Staged, replaced: Sequence[int], known_beforehand: Found | None = None
+        self,
+        target: Target,
+        staged: Staged,
+        replaced: Sequence[int],
+        known_beforehand: Found | None = None,
+        of: str = "",
     ) -> Account:
-        """Merge a fetch on top of those of its partition that are loaded, and of those staged that are older."""
+        """Merge a fetch on top of those of its partition that are loaded, and of those staged that are older.
+
+        `of` says which partition each fetch is of, where that is noted already.
+        """
         before = [one.fetch for one in self.staged if one.partition == staged.partition and one.fetch < staged.fetch]
         swept = sweep(self.work, self.snapshots, staged, [*replaced, *before])
         contract = self.work.contract
         account = merge(self.connection, staged, contract, target, replaced, swept, self.room, known_beforehand)
-        (account,) = self._crossing(target, [account], [staged])
+        (account,) = self._crossing(target, [account], [staged], of)
         return account
 
-    def _crossing(self, target: Target, accounts: Sequence[Account], staged: Sequence[Staged]) -> list[Account]:
+    def _crossing(
+        self, target: Target, accounts: Sequence[Account], staged: Sequence[Staged], of: str = ""
+    ) -> list[Account]:
         """The accounts, with what met another partition's rows; NeedsRebuild where that comes late."""
         contract, in_history = self.work.contract, self.work.contract.write == "history"
         if not crossing.by_order(staged[0], contract) or not (in_history or any(map(_meets, accounts))):
             return [*accounts]
-        of = crossing.partitions(self.connection, self.staged, in_warehouse=not self.plan.rebuild)
+        of = of or crossing.partitions(self.connection, self.staged, in_warehouse=True)
         found = crossing.crossed(self.connection, of)
         for one in filter(self._is_late, staged):
             meets = crossing.meets_others(self.connection, one, target, of) if in_history else one.fetch in found
@@ -173,9 +185,11 @@ class Commit(Accounting, frozen=True):
         return [replace(a, crossing=told.get(one.fetch, 0)) for a, one in zip(accounts, staged, strict=True)]
 
     def _is_late(self, staged: Staged) -> bool:
-        """Whether a later fetch is loaded, or merged before."""
+        """Whether a later fetch is loaded, or merged before; where all are built anew, they are so in their order."""
+        if self.plan.rebuild:
+            return False
         before = takewhile(lambda one: one.fetch != staged.fetch, self.staged)
-        loaded = [] if self.plan.rebuild else [load.fetch for load in self.known.loaded]
+        loaded = [load.fetch for load in self.known.loaded]
         return staged.fetch < max([*loaded, *(one.fetch for one in before)], default=0)
 
     def _added_up(self, accounts: list[Account]) -> list[Account]:
