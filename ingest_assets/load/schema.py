@@ -16,7 +16,7 @@ import duckdb
 
 from ingest_assets.errors import StorageFailed
 
-FORMAT = 12
+FORMAT = 13
 FATES = ("inserted", "updated", "unchanged", "outdated", "deleted", "quarantined", "duplicates", "filtered")
 
 _DDL = f"""
@@ -79,6 +79,7 @@ _UPGRADES = {
     "UPDATE w._ingest.fetches SET emptied = updated",
     10: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS spared BIGINT",
     11: "ALTER TABLE w._ingest.fetches ADD COLUMN IF NOT EXISTS crossing BIGINT",
+    12: "UPDATE w._ingest.registries SET layout = ''",  # objects whose keys are data had a column for each
 }
 
 

@@ -6,8 +6,7 @@ batches(normalizer, placed blocks) -> Batch, Batch, …     the same for pages o
 normalize    one batch: the quick way where it is proven to fit, else record by record; reading  a block on the way
 rows         record by record: exact  values as the text has them, masked  as people may see them
 fast         many records at once: layout  generated structs, gathering  these taken apart while they are in the cache
-    pieces   a column's values: arrays  what fits it, plain  without pandas, sparse  keys that few records have,
-             written  what is read of texts by Arrow
+    pieces   a column's values: arrays  what fits it, plain  without pandas, written  what is read of texts by Arrow
     tables   what a batch gives; list_hashes  what a list is known by
     proofs       what has to be shown of a text first; together  many small pages
 columns      where a column's value is, and what makes it fit: values, times, rules

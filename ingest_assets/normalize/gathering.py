@@ -16,7 +16,7 @@ import numpy as np
 from msgspec import UNSET
 
 from ingest_assets.normalize.arrays import Misfit, is_raw
-from ingest_assets.normalize.layout import Items, Many, Node, Obj, One, Sparse
+from ingest_assets.normalize.layout import Items, Many, Node, Obj, One
 from ingest_assets.normalize.pieces import (
     Column,
     Columns,
@@ -30,7 +30,6 @@ from ingest_assets.normalize.pieces import (
 )
 from ingest_assets.normalize.plain import there
 from ingest_assets.normalize.rows import Plan, TablePlan
-from ingest_assets.normalize.sparse import Spread
 
 
 class Gathering:
@@ -68,14 +67,14 @@ class Gathering:
 
     def _gatherer(self, table: TablePlan, node: Node) -> "_Gatherer":
         if isinstance(node, Obj):
-            return _Object(self._columns, node, [self._gatherer(table, child) for child in node.children])
+            return _Object(self._columns, table, node, [self._gatherer(table, child) for child in node.children])
         if isinstance(node, Items):
             return self._list(node)
         if isinstance(node, One):
             return self._column(table, node)
         if isinstance(node, Many):
             return self._leaf(Several(self._columns, table, node))
-        return self._leaf(Spread(self._columns, table, node)) if isinstance(node, Sparse) else _Nothing()
+        return _Nothing()
 
     def _list(self, node: Items) -> "_Gatherer":
         item = self._gatherer(node.table, node.item)
@@ -114,11 +113,14 @@ class _Both:
 
 
 class _Object:
-    def __init__(self, columns: Columns, node: Obj, children: Sequence[_Gatherer]) -> None:
-        self._columns, self._node = columns, node
+    def __init__(self, columns: Columns, table: TablePlan, node: Obj, children: Sequence[_Gatherer]) -> None:
+        self._columns, self._table = columns, table.spec.path
         self._children = [
             ((*node.path, key), key in node.required, child) for key, child in zip(node.keys, children, strict=True)
         ]
+        always = node.always or frozenset()
+        self._always = [n for n, key in enumerate(node.keys) if key in always - node.required]
+        self._knows = node.always is not None and always <= {*node.keys}
 
     def add(self, values: Sequence[Any], where: Where) -> None:
         try:
@@ -129,6 +131,7 @@ class _Object:
             fields = self._fields(values)
         if not values:
             return
+        self._refuse_thinner(fields, where)
         for (place, required, child), found in zip(self._children, fields, strict=True):
             if required or (kept := there(found, UNSET)).all():
                 self._columns.had.add(place)
@@ -139,6 +142,19 @@ class _Object:
                 if some := list(compress(found, kept)):
                     self._columns.keys += len(some)
                     child.add(some, where.narrowed(kept))
+
+    def _refuse_thinner(self, fields: Sequence[Sequence[Any]], where: Where) -> None:
+        """Misfit where one lacks a key that all had so far, or it is not known which: this is learned of it."""
+        if self._knows and all(there(fields[n], UNSET).all() for n in self._always):
+            return
+        lacks = np.zeros(where.count, np.bool_) if self._knows else np.ones(where.count, np.bool_)
+        for n in self._always:
+            lacks |= ~there(fields[n], UNSET)
+        filled = np.logical_or.reduce([there(found, UNSET) for found in fields])
+        if (lacks & filled).any():
+            error = Misfit("an object without a key that all others had", np.flatnonzero(lacks & filled))
+            error.in_table(self._table, where.all_rows())
+            raise error
 
     def _fields(self, values: Sequence[Any]) -> list[list[Any]]:
         """The values of each field of these structs."""

@@ -4,7 +4,6 @@ Obj     an object: a struct, one field a key, unknown keys forbidden
 One     a column
 Many    several columns that read one value, or parts of it: taken as text, and parsed exactly
 Items   a list: the rows of another table
-Sparse  an object of many keys of which each record has a few, all of one kind: taken as a dictionary
 Null    nothing but null was seen here
 """
 
@@ -22,7 +21,6 @@ from ingest_assets.normalize.names import Path, cleaned
 from ingest_assets.normalize.rows import Plan, TablePlan
 from ingest_assets.normalize.shape import Shape
 
-_MANY_KEYS = 12
 MOST_COLUMNS = 2_000
 
 
@@ -60,24 +58,21 @@ class Items(Struct, frozen=True):
 
 
 class Obj(Struct, frozen=True):
-    """An object. Keys in `required` are refused by the decoder where they are absent, and need no counting."""
+    """An object. Keys in `required` are refused by the decoder where they are absent, and need no counting.
+
+    `always` are those that all such objects had, but for empty ones: what lacks one is learned from, or all of them
+    where that is not known (None).
+    """
 
     path: tuple[str, ...]
     struct: type[msgspec.Struct]
     keys: tuple[str, ...]
     children: tuple["Node", ...]
     required: frozenset[str]
+    always: frozenset[str] | None
 
 
-class Sparse(Struct, frozen=True):
-    """An object as a dictionary: the column of each key. `verbatim` values are taken as text; `depth` is theirs."""
-
-    columns: Mapping[str, ColumnPlan]
-    verbatim: bool
-    depth: int
-
-
-Node = Null | One | Many | Items | Obj | Sparse
+Node = Null | One | Many | Items | Obj
 Required = frozenset[tuple[str, ...]]
 
 
@@ -176,7 +171,8 @@ class _Growth(Struct, frozen=True):
             return self._items(lists[0], shape, depth)
         if "object" in shape.kinds or (not path and table is self.plan.root):
             declared = {c.spec.path[-1] for c in columns if len(c.spec.path) == len(path) + 1}
-            return self._object(table, path, shape, declared, depth)
+            tells = bool(path) and not any(below.declared for below in lists)
+            return self._object(table, path, shape, declared, depth, shape.always if tells else frozenset())
         return Null(depth)
 
     def _value(
@@ -194,7 +190,15 @@ class _Growth(Struct, frozen=True):
     def _items(self, below: TablePlan, shape: Shape, depth: int) -> Node:
         return Items(below, self.node(below, (), shape.items or Shape(), depth + 1), depth)
 
-    def _object(self, table: TablePlan, path: Path, shape: Shape, declared: Collection[str], depth: int) -> Node:
+    def _object(
+        self,
+        table: TablePlan,
+        path: Path,
+        shape: Shape,
+        declared: Collection[str],
+        depth: int,
+        always: frozenset[str] | None,
+    ) -> Node:
         # Other keys than these are refused, so that the exact way learns them.
         place = (*table.spec.path, "", *path)
         last = len(self.order)
@@ -203,8 +207,6 @@ class _Growth(Struct, frozen=True):
             raise Unsuited("a key that a struct cannot name")
         children = tuple(self.node(table, (*path, key), shape.fields.get(key, Shape()), depth + 1) for key in keys)
         required = frozenset(key for key in keys if (*place, key) in self.required)
-        if path and not required and (sparse := _sparse(keys, children)) is not None:
-            return sparse
         fields: list[Any] = [
             (f"f{n}", _field_type(child)) if key in required else (f"f{n}", _optional(_field_type(child)), UNSET)
             for n, (key, child) in enumerate(zip(keys, children, strict=True))
@@ -217,20 +219,7 @@ class _Growth(Struct, frozen=True):
             forbid_unknown_fields=True,
             gc=False,
         )
-        return Obj(place, struct, keys, children, required)
-
-
-def _sparse(keys: Sequence[str], children: Sequence[Node]) -> Sparse | None:
-    """The object as a dictionary, where it has many keys and their values are all alike."""
-    columns = {
-        key: child.column
-        for key, child in zip(keys, children, strict=True)
-        if isinstance(child, One) and not child.tells and child.column.declared is None
-    }
-    kinds = {column.spec.type for column in columns.values()}
-    if len(keys) < _MANY_KEYS or len(columns) < len(keys) or kinds not in ({"json"}, {"varchar"}):
-        return None
-    return Sparse(columns, kinds == {"json"}, children[0].depth if isinstance(children[0], One) else 0)
+        return Obj(place, struct, keys, children, required, always)
 
 
 def _optional(kind: Any) -> Any:
@@ -244,8 +233,6 @@ def _field_type(node: Node) -> Any:
         return Raw
     if isinstance(node, One):
         return wire_type(node.column) | None
-    if isinstance(node, Sparse):
-        return (dict[str, Raw] if node.verbatim else dict[str, str | None]) | None
     if isinstance(node, Items):
         return list[_field_type(node.item)] | None  # type: ignore[misc]  # a type made at run time
     return node.struct | None

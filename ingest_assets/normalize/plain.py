@@ -206,27 +206,13 @@ def flags_of(array: pa.Array) -> Flags:
     return flags
 
 
-def strings_of(array: pa.Array) -> tuple[npt.NDArray[np.int32], pa.Buffer, Flags | None]:
-    """Where each text of an array begins and the last one ends, in which bytes, and which of them are no nulls."""
-    bits, offsets, data = array.buffers()
-    kept = None
-    if array.null_count:
-        kept = np.unpackbits(np.frombuffer(bits, np.uint8), bitorder="little")[array.offset :][: len(array)] == 1
-    return np.frombuffer(offsets, np.int32, len(array) + 1, 4 * array.offset), data or pa.py_buffer(b""), kept
-
-
-def strings_array(offsets: npt.NDArray[np.int32], data: pa.Buffer, kept: Flags | None) -> pa.Array:
-    """An array of texts that begin there in these bytes, null where they are not `kept`."""
-    bits = None if kept is None else _bits(kept)
-    return pa.Array.from_buffers(pa.string(), len(offsets) - 1, [bits, pa.py_buffer(offsets), data])
-
-
 def _strings(lengths: npt.NDArray[np.int64], data: bytes, kept: Flags | None) -> pa.Array:
     if len(data) > _MOST_BYTES:
         raise OverflowError("more text than an array holds")
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
-    return strings_array(offsets, pa.py_buffer(data), kept)
+    bits = None if kept is None else _bits(kept)
+    return pa.Array.from_buffers(pa.string(), len(lengths), [bits, pa.py_buffer(offsets), pa.py_buffer(data)])
 
 
 _MAKERS: Mapping[pa.DataType, Callable[[Sequence[Any]], Piece | None]] = {

@@ -7,6 +7,7 @@ the shape is a function of the set of values, whatever their order, and so is th
     numbers   most digits before and after the point; any written with a point or an exponent; any beyond
               64 bits; any beyond what a double holds exactly
     fields    the shape below each key of an object
+    always    the keys that each object at this path had, but for empty ones
     items     the shape of the elements of a list
     mixed     the top: kinds that no one column type holds; it forgets what is below, for nothing can follow
 """
@@ -20,6 +21,7 @@ from msgspec import Struct, field
 Path = tuple[str, ...]
 
 MOST_KEYS = 100
+MAP_KEYS = 16
 MOST_DIGITS = 38
 _BEYOND = MOST_DIGITS + 1
 _EXACT_INT = 2**53
@@ -27,7 +29,10 @@ _KIND = {bool: "bool", int: "number", Decimal: "number", str: "str"}
 
 
 class Shape(Struct):
-    """What was seen at one path. Grows in place while it is learned; joins give a new one."""
+    """What was seen at one path. Grows in place while it is learned; joins give a new one.
+
+    `always` is None where no object was looked at for it: of rows it tells nothing, nor where a list is declared below.
+    """
 
     kinds: set[str] = field(default_factory=set)
     whole: int = 0
@@ -36,6 +41,7 @@ class Shape(Struct):
     beyond_64_bits: bool = False
     beyond_a_double: bool = False
     fields: dict[str, "Shape"] = field(default_factory=dict)
+    always: frozenset[str] | None = None
     items: "Shape | None" = None
     mixed: bool = False
 
@@ -62,12 +68,19 @@ class Lists(Struct):
 NO_SKIP, NO_LISTS = Skip(), Lists()
 
 
-def learn(shape: Shape, value: Any, skip: Skip = NO_SKIP, lists: Lists = NO_LISTS, *, root: bool = False) -> None:
-    """Adds a value (of exact JSON, numbers as int or Decimal) to a shape, but for what is declared."""
+def learn(
+    shape: Shape, value: Any, skip: Skip = NO_SKIP, lists: Lists = NO_LISTS, *, root: bool = False, row: bool = False
+) -> None:
+    """Adds a value (of exact JSON, numbers as int or Decimal) to a shape, but for what is declared.
+
+    `row` is whether it is one of a list's, `root` whether it is a record.
+    """
     if shape.mixed:
         return
     if isinstance(value, dict):
         shape.kinds.add("object")
+        if value and not (root or row or lists.fields):
+            shape.always = frozenset(value) if shape.always is None else shape.always.intersection(value)
         for key, inner in value.items():
             if not (below := skip.fields.get(key, NO_SKIP)).here:
                 learn(shape.fields.setdefault(key, Shape()), inner, below, lists.fields.get(key, NO_LISTS))
@@ -88,7 +101,7 @@ def _learn_items(shape: Shape, items: list[Any], lists: Lists) -> None:
             continue
         if isinstance(item, list):
             _rise(shape)
-        learn(shape, item, lists.columns, lists)
+        learn(shape, item, lists.columns, lists, row=True)
 
 
 def learn_number(shape: Shape, number: int | Decimal) -> None:
@@ -136,15 +149,20 @@ def _settle(shape: Shape, *, root: bool = False) -> None:
 def _rise(shape: Shape) -> None:
     shape.kinds, shape.whole, shape.scale = set(), 0, 0
     shape.fraction = shape.beyond_64_bits = shape.beyond_a_double = False
-    shape.fields, shape.items, shape.mixed = {}, None, True
+    shape.fields, shape.always, shape.items, shape.mixed = {}, None, None, True
 
 
 def _clash(shape: Shape) -> bool:
     if len(shape.kinds) > 1:
         return True
     if "object" in shape.kinds:
-        return len(shape.fields) > MOST_KEYS
+        return len(shape.fields) > MOST_KEYS or _is_map(shape)
     return "number" in shape.kinds and _number_type(shape) == "json"
+
+
+def _is_map(shape: Shape) -> bool:
+    """Whether an object's keys are data rather than columns: many of them, and none that each object has."""
+    return len(shape.fields) >= MAP_KEYS and shape.always is not None and not shape.always
 
 
 def _number_type(shape: Shape) -> str:
@@ -190,10 +208,15 @@ def joined(one: Shape, other: Shape, *, root: bool = False) -> Shape:
         beyond_64_bits=one.beyond_64_bits or other.beyond_64_bits,
         beyond_a_double=one.beyond_a_double or other.beyond_a_double,
         fields={key: joined(one.fields.get(key, Shape()), other.fields.get(key, Shape())) for key in keys},
+        always=_in_both(one.always, other.always),
         items=joined(one.items or Shape(), other.items or Shape()) if one.items or other.items else None,
     )
     _settle(shape, root=root)
     return shape
+
+
+def _in_both(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return one if other is None else other if one is None else one & other
 
 
 class Leaf(Struct, frozen=True):
@@ -280,6 +303,8 @@ def to_plain(shape: Shape) -> Any:
         plain["number"] = [shape.whole, shape.scale, shape.fraction, shape.beyond_64_bits, shape.beyond_a_double]
     if shape.fields:
         plain["fields"] = {key: to_plain(shape.fields[key]) for key in sorted(shape.fields)}
+    if shape.always is not None:
+        plain["always"] = sorted(shape.always)
     if shape.items is not None:
         plain["items"] = to_plain(shape.items)
     return plain
@@ -304,5 +329,6 @@ def from_plain(plain: Any) -> Shape:
         beyond_64_bits=beyond_64_bits,
         beyond_a_double=beyond_a_double,
         fields={key: from_plain(inner) for key, inner in plain.get("fields", {}).items()},
+        always=frozenset(plain["always"]) if "always" in plain else None,
         items=from_plain(plain["items"]) if "items" in plain else None,
     )

@@ -40,6 +40,7 @@ MODES: dict[str, dict[str, Any]] = {
 def _records(ids: range) -> st.SearchStrategy[dict[str, Any]]:
     subs = st.lists(st.integers(0, 1), max_size=2)
     line = st.fixed_dictionaries({"n": st.integers(0, 1)}, optional={"subs": subs})
+    halves = [{f"k{n}": n for n in range(first, first + 9)} for first in (0, 9)]  # no key in common, so one text
     wild = st.sampled_from([None, 1, 2, 0.5, 2**70, "x", True, {"c": 1}, [7]])
     return st.fixed_dictionaries(
         {"id": st.sampled_from([*ids, *ids, *ids, *ids, None])},
@@ -49,6 +50,7 @@ def _records(ids: range) -> st.SearchStrategy[dict[str, Any]]:
             "lines": st.one_of(st.none(), st.lists(line, max_size=2)),
             "gone": st.just(True),
             "late": st.sampled_from([None, "new column"]),
+            "labels": st.sampled_from([None, {}, {"k8": 1}, *halves]),
         },
     )
 

@@ -1,5 +1,7 @@
 """What drifted is known for as long as the snapshots are there, also where the warehouse was lost."""
 
+import pytest
+
 from ingest_assets.line import Line
 from ingest_assets.source import Source
 
@@ -46,3 +48,22 @@ def test_what_is_given_up_as_a_whole_takes_its_drift_along(lab):
 
     assert things.rows(_TOLD) == []
     assert things.snapshots.notes.drift("shop", "things") == []
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_an_object_whose_keys_turn_out_to_be_data_is_one_column_then_and_that_is_told(lab, daily, rebuilt, order):
+    things = lab(**daily)
+    for fetch in (1, 2):
+        things.store(
+            fetch, f"2026-01-0{fetch}", [{"id": n, "o": {f"k{n}": n}} for n in range(8 * fetch, 8 * fetch + 8)]
+        )
+    first, then = (f"2026-01-0{fetch}" for fetch in order)
+    things.load(first)
+    assert len(things.columns()) == 9
+
+    things.load(then)
+
+    assert things.columns() == {"id": "BIGINT", "o": "JSON"}
+    assert sorted(things.values("o")) == sorted(f'{{"k{n}":{n}}}' for n in range(8, 24))
+    assert things.contents() == rebuilt(things).contents()
+    assert [row[5:10] for row in things.rows(_TOLD)] == [("new column", "things", "o", "object", "json")]

@@ -68,7 +68,7 @@ def test_a_warehouse_of_another_format_is_refused(warehouse):
     with warehouse.session("making") as connection:
         connection.execute("UPDATE w._ingest.meta SET format = 99")
 
-    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 12")
+    refused = pytest.raises(StorageFailed, match="is of format 99, this version reads and writes format 13")
     with refused, warehouse.session("reading"):
         pass
 

@@ -150,12 +150,3 @@ def test_pages_of_a_parent_that_does_not_fit_are_set_aside_among_others(block):
 
     assert [(q.page, q.column) for batch in found for q in batch.quarantined] == [(60, "of")]
     assert sum(len(batch.tables["things"]) for batch in found if batch.tables) == 99
-
-
-def test_an_object_of_many_keys_is_taken_as_a_dictionary(block):
-    normalizer = Normalizer("things", Contract(), Registry.empty())
-    normalizer.batch(block(*[{"id": n, "m": {f"k{n % 20}": n if n < 60 else "x"}} for n in range(120)]), 0)
-
-    assert normalizer.fast is not None
-    kinds = {type(node).__name__ for node in normalizer.fast.tree.children}
-    assert "Sparse" in kinds

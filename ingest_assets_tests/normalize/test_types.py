@@ -1,5 +1,6 @@
 """The type of a column that nobody declared follows from its values, whatever their order."""
 
+import json
 import uuid
 from decimal import Decimal
 
@@ -43,6 +44,50 @@ def test_an_object_of_more_than_a_hundred_keys_is_json(normalized):
 
     assert len(flat.specs[0].columns) == 100
     assert [(column.name, column.type) for column in text.specs[0].columns] == [("o", "json")]
+
+
+def made_of(*objects):
+    return [{"id": n, "o": found} for n, found in enumerate(objects)]
+
+
+def columns_of(normalizer):
+    return {column.name: column.type for column in normalizer.specs[0].columns if not column.empty}
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_an_object_of_sixteen_keys_of_which_none_is_always_there_is_json(normalized, backwards):
+    objects = [{f"k{n}": n} for n in range(16)]
+
+    _, few = normalized(*made_of(*objects[:15]))
+    batch, many = normalized(*made_of(*(reversed(objects) if backwards else objects)))
+
+    assert len(columns_of(few)) == 16
+    assert columns_of(many) == {"id": "bigint", "o": "json"}
+    assert [json.loads(text) for text in batch.tables["things"]["o"].to_pylist()] == objects[:: -1 if backwards else 1]
+
+
+@pytest.mark.parametrize("others", [[{}], [None], [{"type": "card"}], [{"type": None}, {}]])
+def test_an_object_with_a_key_that_is_always_there_has_columns_however_many_there_are(normalized, others):
+    objects = [{"type": "card", f"k{n}": n} for n in range(16)]
+
+    _, normalizer = normalized(*made_of(*others, *objects, *others))
+
+    assert len(columns_of(normalizer)) == 18
+
+
+def test_an_object_with_a_declared_list_has_columns_and_the_list_its_table(normalized):
+    objects = [{f"k{n}": n} for n in range(20)] + [{"parts": [{"a": 1}]}]
+
+    batch, normalizer = normalized(*made_of(*objects), children={"o.parts": {"columns": {"a": {"type": "bigint"}}}})
+
+    assert len(columns_of(normalizer)) == 21
+    assert batch.tables["things__o__parts"]["a"].to_pylist() == [1]
+
+
+def test_rows_of_a_list_have_columns_though_they_have_no_key_in_common(normalized):
+    _, normalizer = normalized({"lines": [{f"k{n}": n} for n in range(20)]})
+
+    assert len(normalizer.specs[1].columns) == 20
 
 
 def test_a_record_may_have_any_number_of_keys(normalized):
