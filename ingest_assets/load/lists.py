@@ -8,10 +8,10 @@ again as it was leaves them too: they have its hash, and go on citing what broug
 from collections.abc import Mapping
 
 from ingest_assets.load.merging import COME, Merge, texts
-from ingest_assets.load.staged import hashed, list_hash
+from ingest_assets.load.staged import child_id, list_hash
 from ingest_assets.load.tables import ROOT, TOMBSTONE, versioned
 from ingest_assets.load.versions import candidates, newest, remember
-from ingest_assets.load.warehouse import literal, quoted
+from ingest_assets.load.warehouse import quoted
 from ingest_assets.normalize.registry import TableSpec
 
 _FEW = 200_000  # parents that memory holds with ease; DuckDB goes through more of them with both threads by itself
@@ -144,7 +144,7 @@ def insert_children(at: Merge, spec: TableSpec, parents: str, link: str) -> int:
     if spec.name not in at.staged.filled:
         return 0
     joined = f"{at.staged.table(spec.name)} AS c JOIN {parents} AS p ON p._row = c.{link}"
-    identity = hashed(f"concat(p._id, '/', {literal(spec.name)}, '/', c._position)") + " AS _id"
+    identity = child_id(spec.name) + " AS _id"
     columns = "".join(f"c.{quoted(column.name)}, " for column in spec.columns)
     run = at.run_in_order if at.count(parents) <= _FEW else at.run
     count = run(f"""

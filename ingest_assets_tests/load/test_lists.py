@@ -46,3 +46,19 @@ def test_a_record_that_came_twice_changes_nothing_of_other_lists(mode: str, fetc
     once = _loaded(lab, mode, fetches, twice=False)
 
     assert _loaded(lab, mode, fetches, twice=True) == once
+
+
+def test_rows_of_lists_have_ids_of_their_own_however_many_there_are_and_cite_their_parents(lab):
+    subs, lines, records = range(30), range(40), range(60)
+    things = lab()
+    things.store(1, None, [{"id": n, "lines": [{"subs": [*subs]} for _ in lines], "tags": [*lines]} for n in records])
+
+    things.load()
+
+    for table, parents, rows in (
+        ("things__lines__subs", "things__lines", 72_000),
+        ("things__lines", "things", 2400),
+        ("things__tags", "things", 2400),
+    ):
+        told = f"SELECT count(DISTINCT c._id), count(*) FROM w.shop.{table} AS c JOIN w.shop.{parents} AS p "
+        assert things.rows(f"{told} ON c._parent = p._id") == [(rows, rows)]
