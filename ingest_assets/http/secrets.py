@@ -184,6 +184,7 @@ class Redactor:
         self._longest = max(longest, default=1)
         plain = [text for text in self._markers if _PLAIN.fullmatch(text.decode())]
         self._needles = [text for text in plain if not any(other in text for other in plain if other != text)]
+        self._apart = [loose for loose in self._loose.values() if not any(n in loose.anchor for n in self._needles)]
 
     def _add(self, marker: bytes, text: bytes, decoded: bytes) -> None:
         if text not in self._markers:
@@ -224,7 +225,7 @@ class Redactor:
         for needle in self._needles:  # no any(): it makes a generator, for each of many short texts
             if needle in text:
                 return True
-        for loose in self._loose.values():
+        for loose in self._apart:
             if loose.occurs(text):
                 return True
         return b"\0" in text and any(loose.occurs(text) for loose in self._in_utf_16.values())
