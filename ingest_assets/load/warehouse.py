@@ -78,7 +78,7 @@ class Warehouse:
         data: Path,
         *,
         wait_seconds: float = 120,
-        memory_mb: int = 192,
+        memory_mb: int = 96,
         most_memory_mb: int = 1024,
         reserve_bytes: int = _RESERVE_BYTES,
     ) -> None:
