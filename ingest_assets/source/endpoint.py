@@ -1,5 +1,6 @@
 """One collection of an API: what is asked, how it changes, what its table promises."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -27,7 +28,6 @@ from ingest_assets.source.count import Count
 from ingest_assets.source.cut_list import CutList
 from ingest_assets.source.job_rules import requests_of
 from ingest_assets.source.model import Model, refuse
-from ingest_assets.source.model_columns import with_model_columns
 from ingest_assets.source.parents import Parents, named_fields
 from ingest_assets.source.volume import Volume
 
@@ -287,6 +287,10 @@ class Endpoint(Model):
     @model_validator(mode="before")
     @classmethod
     def _with_columns_of_model(cls, told: Any) -> Any:
+        if not isinstance(told, Mapping) or not told.get("contract"):
+            return told
+        from ingest_assets.source.model_columns import with_model_columns  # few name a model, and it imports much
+
         return with_model_columns(told)
 
     @field_validator("time_zone")

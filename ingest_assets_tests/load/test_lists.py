@@ -60,5 +60,5 @@ def test_rows_of_lists_have_ids_of_their_own_however_many_there_are_and_cite_the
         ("things__lines", "things", 2400),
         ("things__tags", "things", 2400),
     ):
-        told = f"SELECT count(DISTINCT c._id), count(*) FROM w.shop.{table} AS c JOIN w.shop.{parents} AS p "
-        assert things.rows(f"{told} ON c._parent = p._id") == [(rows, rows)]
+        joined = f"FROM w.shop.{table} AS c JOIN w.shop.{parents} AS p ON c._parent = p._id"
+        assert things.rows(f"{joined} SELECT count(DISTINCT c._id), count(*)") == [(rows, rows)]
