@@ -21,7 +21,7 @@ import sys
 from typing import NoReturn
 
 _VARIABLES = {"OPENBLAS_NUM_THREADS": "1", "PYDANTIC_DISABLE_PLUGINS": "__all__"}
-_COLLECT_AFTER = (100_000, 50, 100)  # instead of 700 new objects, 10 and 10 times
+_COLLECT_AFTER = (250_000, 20, 100)  # instead of 700 new objects, 10 and 10 times
 
 _own = set[str]()
 
