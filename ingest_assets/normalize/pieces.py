@@ -184,10 +184,14 @@ class Several(Leaf):
 
     def _finish(self) -> None:
         values = list(chain.from_iterable(self.parts))
-        self.columns.raws.append(b",".join(values))
+        text = b"[%s]" % b",".join(values)
+        self.columns.raws.append(text)
         exact = raw_values(values, self.node.depth)
         for column, steps in self.node.columns:
-            self.put(column.spec.name, fitted_array(column, [at(value, steps) for value in exact]))
+            if column.spec.type == "json" and not steps:
+                self.put(column.spec.name, json_array(values, text, self.node.depth))
+            else:
+                self.put(column.spec.name, fitted_array(column, [at(value, steps) for value in exact]))
 
 
 class Told(Leaf):
