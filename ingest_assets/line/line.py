@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from ingest_assets import catalog
-from ingest_assets.errors import ConfigError, ContractBroken, IngestError, Locked, NotBefore, TooManyGone
+from ingest_assets.errors import ConfigError, ContractBroken, IngestError, Locked, NotBefore, StorageFailed, TooManyGone
 from ingest_assets.extract.request import Walk
 from ingest_assets.http.page import origin
 from ingest_assets.http.secrets import Secrets
 from ingest_assets.http.trace import Asked, TraceLog
 from ingest_assets.line.folders import partition_lock, trace_file
-from ingest_assets.line.helped import Helped
+from ingest_assets.line.helped import Helped, Shown
 from ingest_assets.line.pace import Pace
 from ingest_assets.line.standing import Standing
 from ingest_assets.line.watcher import Unwatched, Watcher
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ingest_assets.extract.peek import Peek
     from ingest_assets.line.clients import Clients
     from ingest_assets.load.erase import Eraser
+    from ingest_assets.load.helper import Helper
     from ingest_assets.load.meanwhile import Meanwhile
 
 _PARTITION_WAIT_SECONDS = 30
@@ -90,7 +91,11 @@ class Line(Standing):
         large walk's rows are made while it goes on. Raises what `Puller.fetch` raises; a fetch that failed for good
         stands in the warehouse with its reason.
         """
-        self.warehouse.start()  # while what asks is imported
+        with self._helped(endpoint, partition) if loads else contextlib.nullcontext(self.watcher.page) as show:
+            self.warehouse.start()  # while what asks is imported
+            return self._walked(endpoint, partition, since, show)
+
+    def _walked(self, endpoint: str, partition: str | None, since: datetime | None, show: Shown) -> Snapshot:
         from ingest_assets.extract.pull import Puller
 
         ends = None
@@ -102,7 +107,6 @@ class Line(Standing):
         client = partial(self.clients.client, endpoint, self._traced(endpoint, partition))
         on_wait = partial(self.watcher.wait, walk.label)
         begin, newest = self._begin, partial(self.newest_loaded, endpoint, partition)
-        show = self.helped.watching(self.watcher.page, partial(self._meanwhile, endpoint, partition), worth=loads)
         try:
             with client(time.sleep, on_wait) as own:
                 control = self.clients.control(endpoint, own, client)
@@ -133,9 +137,30 @@ class Line(Standing):
         self.refuse_changed(endpoint)
         return replace(self.loader(endpoint), meanwhile=self.helped.meanwhile).load(partition, replay=replay)
 
-    def _meanwhile(self, endpoint: str, partition: str | None) -> "Meanwhile":
-        """What makes rows of the walk that goes on; Locked where no core is free for it."""
+    def _helped(self, endpoint: str, partition: str | None) -> contextlib.AbstractContextManager[Shown]:
+        """Inside, a large walk's rows are made while it goes on."""
+        stored, begin = partial(self._walked_before, endpoint, partition), partial(self._helper, endpoint, partition)
+        make = partial(self._meanwhile, endpoint, partition)
+        return self.helped.walking(endpoint, self.watcher.page, stored, begin, make)
+
+    def _walked_before(self, endpoint: str, partition: str | None) -> int | None:
+        """The bytes of any stored walk of a partition, or of one of the endpoint's others; None where there is none."""
+        stored = self.snapshots.some(self.source.name, endpoint, partition)
+        if stored is None:
+            return None
+        with contextlib.suppress(StorageFailed):  # whoever needs that one says what is damaged
+            if stored.manifest.ended is not None:
+                return stored.manifest.ended.bytes
+        return 0
+
+    def _helper(self, endpoint: str, partition: str | None) -> "Helper":
+        """A second process; Locked where no core is free for it."""
         from ingest_assets.load.helper import Helper
+
+        return Helper(self.warehouse.locks, self.label(endpoint, partition))
+
+    def _meanwhile(self, endpoint: str, partition: str | None, helper: "Helper") -> "Meanwhile":
+        """What makes rows of the walk that goes on, by this process."""
         from ingest_assets.load.meanwhile import Meanwhile
 
         name = self.source.name
@@ -143,7 +168,7 @@ class Line(Standing):
         noted = self.snapshots.notes.registry(name, endpoint)
         registry = Registry.from_json(noted) if noted else Registry.empty()
         work = Work(name, endpoint, self.source.endpoints[endpoint])
-        return Meanwhile(Helper(self.warehouse.locks, work.label), walked, work, registry, self.warehouse.staging)
+        return Meanwhile(helper, walked, work, registry, self.warehouse.staging)
 
     def load_together(
         self, endpoint: str, partitions: Mapping[str | None, bool]

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import Final, Literal
 
@@ -52,11 +53,14 @@ ANY: Final = _Any.ANY
 
 def _folders(folder: Path) -> list[Path]:
     """The folders in a folder, but for drafts; none where it is missing."""
-    try:
-        with os.scandir(folder) as found:  # unlike a path's own list, it knows what is a folder without another look
-            return sorted(folder / one.name for one in found if not one.name.startswith(".") and one.is_dir())
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    # Unlike a path's own list, this knows what is a folder without another look.
+    return sorted(folder / one.name for one in _entries(folder) if not one.name.startswith(".") and one.is_dir())
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder, as the system has it; nothing where it is missing, or is none."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as found:
+        yield from found
 
 
 class Snapshots(Struct, frozen=True):
@@ -130,6 +134,13 @@ class Snapshots(Struct, frozen=True):
             return [*self.of(source, endpoint, partition).besides(())]
         found = [(fetch, of) for of in self.partitions(source, endpoint) for fetch in of.fetches]
         return [of.snapshot(fetch) for fetch, of in sorted(found, key=lambda one: one[0])]
+
+    def some(self, source: str, endpoint: str, partition: str | None) -> Snapshot | None:
+        """Any snapshot of a partition, or else of one of the endpoint's others; no folder is read to its end."""
+        folder = self.endpoint_folder(source, endpoint)
+        within = chain([folder / encoded(partition)], (Path(one) for one in _entries(folder) if one.name[0] != "."))
+        fetches = (one for partition_folder in within for one in _entries(partition_folder) if one.name.isdigit())
+        return next((Snapshot(Path(one)) for one in fetches), None)
 
     def give_up(self, snapshot: Snapshot, reason: str) -> None:
         """Let a fetch count no more, for good: its pages stay to be looked at. The caller holds the partition's lock.

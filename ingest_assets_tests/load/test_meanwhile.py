@@ -17,8 +17,10 @@ import pytest
 from msgspec.structs import replace
 
 from ingest_assets.errors import ContractBroken, Locked
+from ingest_assets.extract.progress import Progress
 from ingest_assets.http.page import PageRequest
 from ingest_assets.line import Line
+from ingest_assets.line.watcher import Unwatched
 from ingest_assets.load import both, filling
 from ingest_assets.load.helper import Helper
 from ingest_assets.load.link import Made
@@ -434,6 +436,59 @@ def test_it_begins_for_a_large_walk_that_is_loaded_next(
     assert loaded.account.inserted == 3
 
 
+class Looking(Unwatched):
+    """Knows of each walk whether a second process was there when its first page came."""
+
+    def __init__(self, data: Path) -> None:
+        self.locks, self.begun = data / "locks", list[bool]()
+
+    def page(self, progress: Progress) -> None:
+        if progress.pages == 1:
+            is_free = False
+            with contextlib.suppress(Locked):
+                Helper(self.locks, "looking", places=1).close()
+                is_free = True
+            self.begun.append(not is_free)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["walked before", "stored"])
+@pytest.mark.parametrize(("size", "begins"), [(10, False), (5_000_000, True)])
+def test_it_begins_with_the_first_walk_and_with_one_after_a_large_one(
+    tmp_path: Path, answering: Any, monkeypatch: pytest.MonkeyPatch, size: int, begins: bool, anew: bool
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    monkeypatch.setenv("INGEST_LIMITS", str(tmp_path / "limits"))
+    pages = [json.dumps([{"id": 1, "text": "x" * size}]), "[]", json.dumps([{"id": 1}]), "[]"]
+    source = Source.model_validate({"name": "shop", "base_url": answering(pages).url, "endpoints": PAGED})
+    data = tmp_path / "data"
+    looking = Looking(data)
+
+    line = Line(source, data, run="r", watcher=looking)
+    for _ in range(2):
+        with line.partition("things", None):
+            line.fetch("things", None)
+            (loaded,) = line.load("things", None)
+        line = Line(source, data, run="r", watcher=looking) if anew else line
+
+    assert (looking.begun, loaded.account.updated) == ([True, begins], 1)
+
+
+def test_a_walk_does_not_mind_that_a_loaded_one_before_it_is_damaged(tmp_path: Path, answering: Any) -> None:
+    pages = [json.dumps([{"id": 1}]), "[]"] * 2
+    days = {"every": "day", "start": "2026-01-01"}
+    daily = {"things": {**PAGED["things"], "partitions": days, "window": {"from": "since", "until": "until"}}}
+    source = Source.model_validate({"name": "shop", "base_url": answering(pages).url, "endpoints": daily})
+    line = Line(source, tmp_path / "data", run="r")
+    with line.partition("things", "2026-01-01"):
+        stored = line.fetch("things", "2026-01-01")
+        line.load("things", "2026-01-01")
+    (stored.folder / "manifest.json").write_text("{")
+    line = Line(source, tmp_path / "data", run="r")
+
+    with line.partition("things", "2026-01-02"):
+        assert line.fetch("things", "2026-01-02").manifest.ended is not None
+
+
 def test_one_begins_where_a_core_is_free(lab: Callable[..., Any]) -> None:
     things = lab()
     things.store(1, None, *SIMPLE)
@@ -450,7 +505,9 @@ def test_it_ends_when_the_process_of_the_walk_is_killed(lab: Callable[..., Any])
     walking = f"""
 import sys, time
 from pathlib import Path
+from ingest_assets.extract.progress import Progress
 from ingest_assets.line import Line
+from ingest_assets.line.watcher import Unwatched
 from ingest_assets.load.helper import Helper
 from ingest_assets.load.meanwhile import Meanwhile
 from ingest_assets.load.work import Work
