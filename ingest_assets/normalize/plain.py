@@ -94,8 +94,10 @@ def numbers_of(array: pa.Array) -> npt.NDArray[Any]:
 
 def uuid_array(digests: Sequence[bytes | None]) -> pa.Array:
     """An array of UUIDs of 16 bytes each, or null."""
-    bits = _bits(there(digests)) if None in digests else None
-    data = b"".join([digest or _NO_UUID for digest in digests])
+    try:
+        bits, data = None, b"".join(digests)  # type: ignore[arg-type]  # raises at a null
+    except TypeError:
+        bits, data = _bits(there(digests)), b"".join([digest or _NO_UUID for digest in digests])
     stored = pa.Array.from_buffers(pa.binary(16), len(digests), [bits, pa.py_buffer(data)])
     return pa.ExtensionArray.from_storage(pa.uuid(), stored)
 

@@ -23,6 +23,10 @@ class Records(Protocol):
     @property
     def text(self) -> bytes: ...
     @property
+    def view(self) -> bytes | memoryview:
+        """The text, or where it is in the body."""
+
+    @property
     def size(self) -> int:
         """How many bytes the text has."""
 

@@ -23,6 +23,7 @@ from ingest_assets.normalize.values import Unfit, arrow_type
 _MOST_BYTES = 6_000_000
 _STEP_BYTES = 500_000
 _MOST_IN_VAIN = 64
+_LIST = tuple(b"[]")
 
 
 class Placed(Struct, frozen=True):
@@ -75,7 +76,8 @@ def _at_once(normalizer: Normalizer, held: Sequence[Placed]) -> Batch | None:
             given = _given(normalizer, fast.plan, held)
             if (left := fast.left(texts)) is not None and left.apart:
                 return None
-            steps = _steps(texts if left is None else left.texts, held)
+            steps = _pages(held) if left is None else None
+            steps = steps or _steps(texts if left is None else left.texts, held)
             columns = fast.columns_of(steps, left, lines=held[0].block.lines)
         except (Misfit, Unfit):
             return None
@@ -100,6 +102,22 @@ def _steps(texts: Sequence[Any], held: Sequence[Placed]) -> list[bytes]:
     if held[0].block.lines:
         return [b"\n".join(step) for step in steps]
     return [b"[%s]" % b",".join(step) for step in steps]
+
+
+def _pages(held: Sequence[Placed]) -> list[bytes] | None:
+    """The same of pages that are small lists, put together as they came; None where any is large, or no list."""
+    views = [memoryview(placed.block.view) for placed in held if placed.block.count]
+    are_lists = not held[0].block.lines and all((view[0], view[-1]) == _LIST for view in views)
+    if not are_lists or max(map(len, views), default=0) > _STEP_BYTES:
+        return None
+    steps, parts, size = list[bytes](), list[memoryview](), 0
+    for view in views:
+        if parts and size + len(view) > _STEP_BYTES:
+            steps.append(b"[%s]" % b",".join(parts))
+            parts, size = [], 0
+        parts.append(view[1:-1])
+        size += len(view)
+    return [*steps, b"[%s]" % b",".join(parts)]
 
 
 def _given(normalizer: Normalizer, plan: Plan, held: Sequence[Placed]) -> dict[str, pa.Array]:

@@ -32,6 +32,10 @@ class Block:
     def text(self) -> bytes:
         return b"\n".join(self.raws) if self.lines else b"[" + b",".join(self.raws) + b"]"
 
+    @property
+    def view(self) -> bytes:
+        return self.text
+
     def records(self) -> list[bytes]:
         return list(self.raws)
 

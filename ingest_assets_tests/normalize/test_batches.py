@@ -4,8 +4,11 @@ from datetime import date, timedelta
 
 import pytest
 import xxhash
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ingest_assets.contract import Column, Contract
+from ingest_assets.http.decoders import decoded
 from ingest_assets.normalize.normalize import Normalizer, Widened
 from ingest_assets.normalize.registry import Registry
 from ingest_assets.normalize.together import Placed, batches
@@ -139,6 +142,31 @@ def test_small_pages_of_many_parents_are_one_batch_and_each_row_has_its_own_pare
     assert [(row["of"], row["_page"], row["_position"], row["id"], row["_row"]) for row in rows] == [
         (day(n), n, 5 + place, 10 * n + place, 2 * n + place) for n in range(100) for place in range(2)
     ]
+
+
+@pytest.mark.parametrize("lines", [False, True])
+@given(spaces=st.lists(st.text(" \t\r", max_size=3), min_size=1, max_size=4), lengths=st.data())
+@settings(max_examples=40)
+def test_small_pages_are_read_together_as_one_by_one_however_they_are_written(spaces, lengths, lines):
+    counts = lengths.draw(st.lists(st.integers(0, 40), min_size=3, max_size=60))
+    pages = []
+    for page, count in enumerate(counts):
+        space = spaces[page % len(spaces)].encode()
+        records = [b'{"id":%d,%s"t":"[\\"%d]","l":[%d]}' % (n, space, page, n) for n in range(count)]
+        text = (b"\n" if lines else b"%s,%s" % (space, space)).join(records)
+        text = text if lines else b"[%s%s%s]" % (space, text, space)
+        pages.append(Placed(decoded.Block(text, lines=lines, first=page, count=count), page))
+
+    together, alone = (Normalizer("things", Contract(), Registry.empty()) for _ in range(2))
+    found = list(batches(together, pages))
+    singly = [alone.batch(one.block, one.page) for one in pages]
+
+    for name in ("things", "things__l"):
+        rows, others = (
+            [row for batch in of if name in batch.tables for row in batch.tables[name].to_pylist()]
+            for of in (found, singly)
+        )
+        assert rows == others
 
 
 def test_pages_of_a_parent_that_does_not_fit_are_set_aside_among_others(block):
